@@ -1,0 +1,11 @@
+//! library-sync keeps a reader's library the same on all of their devices.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        reason = "a test that panics has failed, which is what it is for"
+    )
+)]
+
+pub mod version;
