@@ -8,4 +8,8 @@
     )
 )]
 
+pub mod broker;
+pub mod feed;
+pub mod hub;
+pub mod library;
 pub mod version;

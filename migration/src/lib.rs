@@ -1,1 +1,63 @@
-//! Empty.
+//! The schema of library-sync, one change a file, oldest first.
+//!
+//! Each change runs up and down, on SQLite and on PostgreSQL, mostly as the same SQL text: `uuid`, `text`,
+//! `integer`, `bigint`, `smallint` and `boolean` mean the same to both. Times are `bigint`, in milliseconds
+//! since the Unix epoch, UTC.
+//!
+//! **Invariant:** a change that has been released is never edited; a new file corrects it.
+//! **Invariant:** every key of a library row begins with `user_id`, so that one user's ids cannot meet another's.
+
+use sea_orm_migration::prelude::*;
+
+/// The body of a change whose SQL is the same text on both databases.
+macro_rules! plain_sql {
+    (up: $up:literal, down: $down:literal $(,)?) => {
+        use sea_orm_migration::prelude::*;
+
+        #[derive(DeriveMigrationName)]
+        pub(crate) struct Migration;
+
+        #[async_trait::async_trait]
+        impl MigrationTrait for Migration {
+            fn use_transaction(&self) -> Option<bool> {
+                Some(true)
+            }
+
+            async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                manager.get_connection().execute_unprepared($up).await?;
+                Ok(())
+            }
+
+            async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                manager.get_connection().execute_unprepared($down).await?;
+                Ok(())
+            }
+        }
+    };
+}
+use plain_sql;
+
+mod m20261122_000001_user;
+mod m20261122_000002_story;
+mod m20261122_000003_progress;
+mod m20261122_000004_label;
+mod m20261122_000005_tombstone;
+mod m20261122_000006_receipt;
+
+/// All changes, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261122_000001_user::Migration),
+            Box::new(m20261122_000002_story::Migration),
+            Box::new(m20261122_000003_progress::Migration),
+            Box::new(m20261122_000004_label::Migration),
+            Box::new(m20261122_000005_tombstone::Migration),
+            Box::new(m20261122_000006_receipt::Migration),
+        ]
+    }
+}

@@ -1,0 +1,29 @@
+//! `topaz_story`: the works a user follows. A url appears once in a library.
+
+super::plain_sql! {
+    up: r"
+CREATE TABLE topaz_story (
+  user_id text NOT NULL REFERENCES topaz_user (subject) ON UPDATE CASCADE ON DELETE CASCADE,
+  id uuid NOT NULL,
+  stamp integer NOT NULL,
+  title text NOT NULL CHECK (title <> ''),
+  author text NOT NULL DEFAULT 'Unknown',
+  url text NOT NULL,
+  source text NOT NULL,
+  status text NOT NULL,
+  description text,
+  summary text,
+  chapter_count integer CHECK (chapter_count >= 0),
+  word_count integer CHECK (word_count >= 0),
+  is_nsfw boolean NOT NULL DEFAULT false,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  PRIMARY KEY (user_id, id),
+  CONSTRAINT topaz_story_url_key UNIQUE (user_id, url)
+);
+CREATE INDEX topaz_story_stamp ON topaz_story (user_id, stamp, id);
+",
+    down: r"
+DROP TABLE topaz_story;
+",
+}

@@ -1,0 +1,80 @@
+//! `topaz_tag` and `topaz_fandom`, two tables of one shape, and the links from stories to them.
+//!
+//! sea-orm binds an entity to one table, so the statements on labels are built from these names instead.
+
+use sea_orm::{
+    FromQueryResult,
+    entity::prelude::*,
+    sea_query::{self, Alias},
+};
+
+use crate::{
+    library::{Label, LabelId, LabelKind, LabelName},
+    version::Version,
+};
+
+/// The names of one kind's tables and columns.
+pub(in crate::library) struct Names {
+    pub table: Alias,
+    pub link_table: Alias,
+    /// The column of the link table that holds the label's id.
+    pub link_column: Alias,
+}
+
+pub(in crate::library) fn names(kind: LabelKind) -> Names {
+    let (table, link_table, link_column) = match kind {
+        LabelKind::Tag => ("topaz_tag", "topaz_story_tag", "tag_id"),
+        LabelKind::Fandom => ("topaz_fandom", "topaz_story_fandom", "fandom_id"),
+    };
+    Names {
+        table: Alias::new(table),
+        link_table: Alias::new(link_table),
+        link_column: Alias::new(link_column),
+    }
+}
+
+/// The columns that the tables share.
+#[derive(Iden, Clone, Copy)]
+pub(in crate::library) enum Column {
+    UserId,
+    Id,
+    StoryId,
+    Stamp,
+    Name,
+    NameKey,
+    CreatedAt,
+    UpdatedAt,
+}
+
+impl Column {
+    /// What a [`Row`] reads.
+    pub(in crate::library) const ROW: [Self; 5] = [
+        Self::Id,
+        Self::Stamp,
+        Self::Name,
+        Self::CreatedAt,
+        Self::UpdatedAt,
+    ];
+}
+
+/// A label as read.
+#[derive(Debug, FromQueryResult)]
+pub(in crate::library) struct Row {
+    pub id: Uuid,
+    pub stamp: i32,
+    pub name: String,
+    pub created_at: TimeUnixTimestampMillis,
+    pub updated_at: TimeUnixTimestampMillis,
+}
+
+impl From<Row> for Label {
+    fn from(row: Row) -> Self {
+        Self {
+            id: LabelId(row.id),
+            stamp: Version::new(row.stamp),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+            name: LabelName::stored(row.name),
+        }
+    }
+}

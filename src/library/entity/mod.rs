@@ -1,0 +1,30 @@
+//! The tables as sea-orm sees them. Private: outside `library`, nobody can name a row's columns, let alone write them.
+//!
+//! Names of statuses and sources are stored as the older app spells them. A stored name that no longer parses is
+//! a fault, not a default: silence would lose it at the next write.
+
+pub(super) mod label;
+pub(super) mod progress;
+pub(super) mod story;
+pub(super) mod tombstone;
+pub(super) mod user;
+
+use std::str::FromStr;
+
+use sea_orm::{DbErr, entity::prelude::TimeUnixTimestampMillis};
+use time::OffsetDateTime;
+
+/// The present time, cut to the milliseconds that a column holds.
+pub(super) fn now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_millisecond(now.millisecond()).unwrap_or(now)
+}
+
+fn parse_name<T: FromStr>(column: &str, name: &str) -> Result<T, DbErr> {
+    name.parse()
+        .map_err(|_| DbErr::Type(format!("{column} holds the unknown name {name:?}")))
+}
+
+fn millis(at: OffsetDateTime) -> TimeUnixTimestampMillis {
+    TimeUnixTimestampMillis(at)
+}

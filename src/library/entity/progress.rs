@@ -1,0 +1,68 @@
+//! `topaz_progress`.
+
+use sea_orm::{ActiveValue::Set, entity::prelude::*};
+
+use super::{millis, parse_name};
+use crate::{
+    library::{Progress, ProgressId, ProgressState, Rating, StoryId},
+    version::{UserId, Version},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "topaz_progress")]
+pub(in crate::library) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub stamp: i32,
+    pub story_id: Uuid,
+    pub status: String,
+    pub current_chapter: i32,
+    pub rating: Option<i16>,
+    pub notes: Option<String>,
+    pub created_at: TimeUnixTimestampMillis,
+    pub updated_at: TimeUnixTimestampMillis,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::library) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl TryFrom<Model> for Progress {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: ProgressId(row.id),
+            story_id: StoryId(row.story_id),
+            stamp: Version::new(row.stamp),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+            state: ProgressState {
+                status: parse_name("topaz_progress.status", &row.status)?,
+                current_chapter: row.current_chapter,
+                rating: row.rating.map(Rating::from_tenths),
+                notes: row.notes,
+            },
+        })
+    }
+}
+
+/// The row of `user` that holds `progress`, every column set.
+pub(in crate::library) fn row(user: &UserId, progress: &Progress) -> ActiveModel {
+    let state = progress.state.clone();
+    ActiveModel {
+        user_id: Set(user.as_str().to_owned()),
+        id: Set(progress.id.0),
+        stamp: Set(progress.stamp.number()),
+        story_id: Set(progress.story_id.0),
+        status: Set(<&str>::from(state.status).to_owned()),
+        current_chapter: Set(state.current_chapter),
+        rating: Set(state.rating.map(Rating::tenths)),
+        notes: Set(state.notes),
+        created_at: Set(millis(progress.created_at)),
+        updated_at: Set(millis(progress.updated_at)),
+    }
+}

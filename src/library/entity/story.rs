@@ -1,0 +1,83 @@
+//! `topaz_story`.
+
+use sea_orm::{ActiveValue::Set, entity::prelude::*};
+
+use super::{millis, parse_name};
+use crate::{
+    library::{Story, StoryContent, StoryId},
+    version::{UserId, Version},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "topaz_story")]
+pub(in crate::library) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub stamp: i32,
+    pub title: String,
+    pub author: String,
+    pub url: String,
+    pub source: String,
+    pub status: String,
+    pub description: Option<String>,
+    pub summary: Option<String>,
+    pub chapter_count: Option<i32>,
+    pub word_count: Option<i32>,
+    pub is_nsfw: bool,
+    pub created_at: TimeUnixTimestampMillis,
+    pub updated_at: TimeUnixTimestampMillis,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::library) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl TryFrom<Model> for Story {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: StoryId(row.id),
+            stamp: Version::new(row.stamp),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+            content: StoryContent {
+                source: parse_name("topaz_story.source", &row.source)?,
+                status: parse_name("topaz_story.status", &row.status)?,
+                title: row.title,
+                author: row.author,
+                url: row.url,
+                description: row.description,
+                summary: row.summary,
+                chapter_count: row.chapter_count,
+                word_count: row.word_count,
+                is_nsfw: row.is_nsfw,
+            },
+        })
+    }
+}
+
+/// The row of `user` that holds `story`, every column set.
+pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
+    let content = story.content.clone();
+    ActiveModel {
+        user_id: Set(user.as_str().to_owned()),
+        id: Set(story.id.0),
+        stamp: Set(story.stamp.number()),
+        title: Set(content.title),
+        author: Set(content.author),
+        url: Set(content.url),
+        source: Set(<&str>::from(content.source).to_owned()),
+        status: Set(<&str>::from(content.status).to_owned()),
+        description: Set(content.description),
+        summary: Set(content.summary),
+        chapter_count: Set(content.chapter_count),
+        word_count: Set(content.word_count),
+        is_nsfw: Set(content.is_nsfw),
+        created_at: Set(millis(story.created_at)),
+        updated_at: Set(millis(story.updated_at)),
+    }
+}

@@ -1,0 +1,21 @@
+//! `topaz_tombstone`.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "topaz_tombstone")]
+pub(in crate::library) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub stamp: i32,
+    pub removed_at: TimeUnixTimestampMillis,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::library) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

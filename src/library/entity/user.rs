@@ -1,0 +1,29 @@
+//! `topaz_user`, of which we read and write these columns alone: an older app may own the rest.
+
+use sea_orm::entity::prelude::*;
+
+use crate::version::{Epoch, Head, Version};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "topaz_user")]
+pub(in crate::library) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub subject: String,
+    pub library_version: i32,
+    pub library_epoch: i64,
+    pub library_floor: i32,
+}
+
+impl Model {
+    pub(in crate::library) fn head(&self) -> Head {
+        Head {
+            epoch: Epoch::new(self.library_epoch),
+            version: Version::new(self.library_version),
+        }
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::library) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

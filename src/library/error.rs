@@ -1,0 +1,131 @@
+//! What can go wrong with a library, sorted by who has to act.
+//!
+//! | variant | who acts | what the caller sees |
+//! |---|---|---|
+//! | [`Error::Invalid`] | the sender: the input breaks a rule | an error that names the field |
+//! | [`Error::Refused`] | the sender's user: the library does not allow it now | data in the payload |
+//! | [`Error::UnknownUser`] | the app that owns the accounts | an error |
+//! | [`Error::Unavailable`] | nobody: try again | an error that says so |
+//! | [`Error::Fault`] | us | an opaque error; logged once, at the edge |
+
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why a read or a write did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input breaks a rule, whatever the library holds.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The input field, as GraphQL spells it.
+        field: &'static str,
+        /// What the rule is, in a sentence without a full stop.
+        message: String,
+    },
+    /// The change is sound but the library does not allow it.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// The user's row is made by another app, and it has not made it.
+    #[error("this account does not exist yet")]
+    UnknownUser,
+    /// The database cannot answer now.
+    #[error("the database is not available")]
+    Unavailable(#[source] anyhow::Error),
+    /// A bug, or a database that is broken.
+    #[error("the library failed")]
+    Fault(#[source] anyhow::Error),
+}
+
+impl Error {
+    /// An [`Error::Invalid`].
+    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            field,
+            message: message.into(),
+        }
+    }
+}
+
+/// Why a sound change was not made: an expected outcome, stored with a receipt and shown as data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The stable reason.
+    pub code: RefusalCode,
+    /// The reason in words, for a developer.
+    pub message: String,
+    /// The input field at fault, as GraphQL spells it.
+    pub field: String,
+    /// The row of the user's own that stands in the way.
+    pub existing_id: Option<Uuid>,
+}
+
+impl Refusal {
+    /// `field` names no row of this user.
+    pub(crate) fn not_found(field: &str, id: Uuid) -> Error {
+        Error::Refused(Self {
+            code: RefusalCode::NotFound,
+            message: format!("{field} {id} is not in this library"),
+            field: field.to_owned(),
+            existing_id: None,
+        })
+    }
+
+    /// `field` would repeat what row `existing` already has.
+    pub(crate) fn already_exists(field: &str, existing: Uuid) -> Error {
+        Error::Refused(Self {
+            code: RefusalCode::AlreadyExists,
+            message: format!("this {field} is already in the library"),
+            field: field.to_owned(),
+            existing_id: Some(existing),
+        })
+    }
+}
+
+/// The stable reasons of a [`Refusal`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusalCode {
+    /// No such row in this library.
+    NotFound,
+    /// A row with this id, url or name is there already.
+    AlreadyExists,
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if is_passing(&error) {
+            Self::Unavailable(error.into())
+        } else {
+            Self::Fault(error.into())
+        }
+    }
+}
+
+/// Whether the same statement may well succeed in a moment.
+fn is_passing(error: &DbErr) -> bool {
+    let source = match error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => return true,
+        DbErr::Exec(RuntimeErr::SqlxError(source))
+        | DbErr::Query(RuntimeErr::SqlxError(source)) => source,
+        _ => return false,
+    };
+    match source.as_ref() {
+        SqlxError::Io(_)
+        | SqlxError::Tls(_)
+        | SqlxError::PoolTimedOut
+        | SqlxError::PoolClosed
+        | SqlxError::WorkerCrashed => true,
+        SqlxError::Database(db) => db.code().is_some_and(|code| is_passing_code(&code)),
+        _ => false,
+    }
+}
+
+/// PostgreSQL SQLSTATEs (appendix A of its manual) and SQLite's primary result codes.
+fn is_passing_code(code: &str) -> bool {
+    // 08 connection exception, 53 insufficient resources, 57P0x server going down or coming up,
+    // 57014 statement timeout, 40 transaction rollback (serialization, deadlock), 55P03 lock timeout.
+    ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "57014" | "55P03" | "25P03")
+        // 5 SQLITE_BUSY, 6 SQLITE_LOCKED, 13 SQLITE_FULL; extended codes keep the primary in the low byte.
+        || code.parse::<u32>().is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 13))
+}

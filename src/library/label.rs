@@ -1,0 +1,89 @@
+//! The label: a tag or a fandom, which a user makes and puts on stories.
+
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
+use time::OffsetDateTime;
+
+use super::{error::Error, id::LabelId, text};
+use crate::version::Version;
+
+/// Which of the two a label is. They differ in nothing but the table they live in.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+)]
+pub enum LabelKind {
+    /// Of the user's own making, such as "to reread".
+    Tag,
+    /// The world a story is set in.
+    Fandom,
+}
+
+impl LabelKind {
+    /// The input field that carries a set of these, as GraphQL spells it.
+    pub(super) const fn ids_field(self) -> &'static str {
+        match self {
+            Self::Tag => "tagIds",
+            Self::Fandom => "fandomIds",
+        }
+    }
+}
+
+/// The row of a label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Its id.
+    pub id: LabelId,
+    /// The version at which it last changed.
+    pub stamp: Version,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub updated_at: OffsetDateTime,
+    /// Its name, as the user spelt it.
+    pub name: LabelName,
+}
+
+/// The name of a label: 1 to [`LabelName::MAX`] characters, unique among the user's tags (or fandoms), ignoring case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LabelName(String);
+
+impl LabelName {
+    /// The longest name, in characters.
+    pub const MAX: usize = 100;
+
+    /// Trims and checks a name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `name`.
+    pub fn new(mut name: String) -> Result<Self, Error> {
+        text::line("name", &mut name, Self::MAX)?;
+        Ok(Self(name))
+    }
+
+    /// Wraps a stored name.
+    pub(super) fn stored(name: String) -> Self {
+        Self(name)
+    }
+
+    /// The name as the user spelt it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What two names share when they differ in case alone.
+    pub fn key(&self) -> String {
+        self.0.to_lowercase()
+    }
+}

@@ -1,0 +1,142 @@
+//! The only owner of library rows: what a user keeps, and the version that counts its changes.
+//!
+//! In the flow: `graphql` calls a read, or [`Library::write`] with a closure; a committed write is announced
+//! through the [`Broker`]. This module knows no hub, GraphQL, HTTP or token: it is handed a [`UserId`].
+//!
+//! **Invariant (atomic):** the version moves if and only if the change commits, by one a transaction.
+//! **Invariant (ordered):** a write bumps the user's row first, so its row lock orders the writers of a user.
+//! **Invariant (stamped):** every row a write touches carries its version; every row it removes leaves a tombstone.
+//! **Invariant (isolated):** every statement names the user.
+//!
+//! The rows and the writer's insides are out of reach elsewhere, so forgetting to bump does not compile:
+//!
+//! ```compile_fail,E0603
+//! use library_sync::library::entity::story; // private
+//! ```
+//! ```compile_fail,E0451
+//! fn forge(user: library_sync::version::UserId) -> library_sync::library::LibraryWriter {
+//!     library_sync::library::LibraryWriter { user } // its fields are private and it has no constructor
+//! }
+//! ```
+
+mod database;
+mod entity;
+mod error;
+mod id;
+mod label;
+mod patch;
+mod progress;
+mod read;
+mod story;
+mod text;
+mod writer;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+pub use self::{
+    database::{Database, DatabaseOptions},
+    error::{Error, Refusal, RefusalCode},
+    id::{LabelId, ProgressId, StoryId},
+    label::{Label, LabelKind, LabelName},
+    progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
+    read::{Page, ProgressCursor},
+    story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
+    writer::{Entry, LibraryWriter, NewEntry},
+};
+use crate::{
+    broker::{Broker, Notice},
+    version::{Head, UserId},
+};
+
+/// Every user's library. Cheap to clone.
+#[derive(Clone)]
+pub struct Library {
+    db: Database,
+    broker: Arc<dyn Broker>,
+    /// The writes under way, which a stopping server waits for.
+    writes: TaskTracker,
+}
+
+/// What came of a write that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written<T> {
+    /// The head after it: one version further if something changed, the present one otherwise.
+    pub head: Head,
+    /// What the change returned, or why the library does not allow it.
+    pub outcome: Result<T, Refusal>,
+}
+
+impl Library {
+    /// Opens the libraries in `db`, announcing changes through `broker`.
+    pub fn new(db: Database, broker: Arc<dyn Broker>) -> Self {
+        Self {
+            db,
+            broker,
+            writes: TaskTracker::new(),
+        }
+    }
+
+    /// Changes a user's library: the one way to do so.
+    ///
+    /// Begins a transaction, bumps the version, runs `change`, and commits if `change` stamped or removed a row;
+    /// after an error, a refusal or no change it rolls back and the version stays. The transaction runs in a task
+    /// of its own to its end even when the caller goes away: a client that hangs up can neither part the commit
+    /// from its notice nor leave a half-begun transaction in the pool.
+    ///
+    /// # Errors
+    /// Every [`Error`] but [`Error::Refused`], which is an outcome.
+    pub async fn write<T, F>(&self, user: &UserId, change: F) -> Result<Written<T>, Error>
+    where
+        T: Send + 'static,
+        F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let (library, user) = (self.clone(), user.clone());
+        let write = async move { library.write_to_end(user, change).await }.in_current_span();
+        self.writes
+            .spawn(write)
+            .await
+            .map_err(|panic| Error::Fault(panic.into()))?
+    }
+
+    async fn write_to_end<T, F>(&self, user: UserId, change: F) -> Result<Written<T>, Error>
+    where
+        F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
+    {
+        let mut writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+        let outcome = match change(&mut writer).await {
+            Ok(value) => Ok(value),
+            Err(Error::Refused(refusal)) => Err(refusal),
+            Err(error) => {
+                // Dropping the transaction would roll back too, but only once the connection is next used.
+                writer.roll_back().await?;
+                return Err(error);
+            }
+        };
+        if outcome.is_err() || !writer.has_changed() {
+            return Ok(Written {
+                head: writer.roll_back().await?,
+                outcome,
+            });
+        }
+        let head = writer.commit().await?;
+        self.broker.publish(Notice { user, head });
+        Ok(Written { head, outcome })
+    }
+
+    /// Waits for the writes under way, including those whose callers have gone. Refuses none: stop the callers first.
+    pub async fn finish_writes(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+    }
+
+    /// The database itself, for health checks.
+    pub fn database(&self) -> &Database {
+        &self.db
+    }
+}

@@ -1,0 +1,203 @@
+//! Writing stories, and the entry that a story and its progress make together.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Kind, LibraryWriter};
+use crate::library::{
+    Label, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story, StoryContent, StoryId,
+    StoryPatch, StoryState,
+    entity::{progress, story},
+    error::Error,
+    patch,
+};
+
+/// What `createStoryWithProgress` makes.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// Made by the client, or by us when it made none.
+    pub story_id: Option<StoryId>,
+    /// Made by the client, or by us when it made none.
+    pub progress_id: Option<ProgressId>,
+    /// The story.
+    pub story: StoryState,
+    /// How far it has been read.
+    pub progress: ProgressState,
+}
+
+/// A story with all that belongs to it, as a write left it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The story.
+    pub story: Story,
+    /// Its tags, by name.
+    pub tags: Vec<Label>,
+    /// Its fandoms, by name.
+    pub fandoms: Vec<Label>,
+    /// Its progress.
+    pub progress: Option<Progress>,
+}
+
+impl LibraryWriter {
+    /// Makes a story and its progress.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; refused when the url or a given id is taken, or a label is unknown.
+    pub async fn create_story_with_progress(&mut self, new: NewEntry) -> Result<Entry, Error> {
+        let state = new.story.tidy()?;
+        let progress = new.progress.tidy()?;
+        self.refuse_taken_ids(new.story_id, new.progress_id).await?;
+        self.refuse_taken_url(&state.content.url).await?;
+        let tags = self.labels(LabelKind::Tag, &state.tag_ids).await?;
+        let fandoms = self.labels(LabelKind::Fandom, &state.fandom_ids).await?;
+
+        let story = self.insert_story(new.story_id, state.content).await?;
+        self.link(LabelKind::Tag, story.id, &state.tag_ids).await?;
+        self.link(LabelKind::Fandom, story.id, &state.fandom_ids)
+            .await?;
+        let progress = self
+            .insert_progress(new.progress_id, story.id, progress)
+            .await?;
+        Ok(Entry {
+            story,
+            tags,
+            fandoms,
+            progress: Some(progress),
+        })
+    }
+
+    /// Changes some fields of a story, its sets of labels among them. No change, no stamp.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; refused when the story or a label is unknown or the new url is taken.
+    pub async fn update_story(&mut self, id: StoryId, change: &StoryPatch) -> Result<Entry, Error> {
+        let mut story = self
+            .find_story(id)
+            .await?
+            .ok_or_else(|| Refusal::not_found("storyId", id.0))?;
+        let before = StoryState {
+            tag_ids: self.linked(LabelKind::Tag, id).await?,
+            fandom_ids: self.linked(LabelKind::Fandom, id).await?,
+            content: story.content,
+        };
+        let after = patch::apply(&before, change)?.tidy()?;
+        if after.content.url != before.content.url {
+            self.refuse_taken_url(&after.content.url).await?;
+        }
+        let tags = self.labels(LabelKind::Tag, &after.tag_ids).await?;
+        let fandoms = self.labels(LabelKind::Fandom, &after.fandom_ids).await?;
+
+        if after != before {
+            self.relink(LabelKind::Tag, id, &before.tag_ids, &after.tag_ids)
+                .await?;
+            self.relink(LabelKind::Fandom, id, &before.fandom_ids, &after.fandom_ids)
+                .await?;
+        }
+        let changed = after != before;
+        story.content = after.content;
+        if changed {
+            self.put_story(&mut story).await?;
+        }
+        let progress = self.find_progress_of(id).await?;
+        Ok(Entry {
+            story,
+            tags,
+            fandoms,
+            progress,
+        })
+    }
+
+    async fn insert_story(
+        &mut self,
+        id: Option<StoryId>,
+        content: StoryContent,
+    ) -> Result<Story, Error> {
+        let id = id.unwrap_or_else(StoryId::fresh);
+        let story = Story {
+            id,
+            stamp: self.stamp(),
+            created_at: self.now,
+            updated_at: self.now,
+            content,
+        };
+        self.unbury(Kind::Story, id.0).await?;
+        story::Entity::insert(story::row(&self.user, &story))
+            .exec_without_returning(&self.tx)
+            .await?;
+        Ok(story)
+    }
+
+    async fn put_story(&mut self, story: &mut Story) -> Result<(), Error> {
+        story.stamp = self.stamp();
+        story.updated_at = self.now;
+        story::Entity::update(story::row(&self.user, story))
+            .exec(&self.tx)
+            .await?;
+        Ok(())
+    }
+
+    pub(super) async fn remove_story(&mut self, id: StoryId) -> Result<(), Error> {
+        story::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
+            .exec(&self.tx)
+            .await?;
+        self.bury(Kind::Story, id.0).await
+    }
+
+    async fn find_story(&self, id: StoryId) -> Result<Option<Story>, Error> {
+        let row = story::Entity::find_by_id((self.user.as_str().to_owned(), id.0))
+            .one(&self.tx)
+            .await?;
+        Ok(row.map(Story::try_from).transpose()?)
+    }
+
+    async fn refuse_taken_url(&self, url: &str) -> Result<(), Error> {
+        let existing: Option<Uuid> = story::Entity::find()
+            .select_only()
+            .column(story::Column::Id)
+            .filter(story::Column::UserId.eq(self.user.as_str()))
+            .filter(story::Column::Url.eq(url))
+            .into_tuple()
+            .one(&self.tx)
+            .await?;
+        existing.map_or(Ok(()), |id| Err(Refusal::already_exists("url", id)))
+    }
+
+    async fn refuse_taken_ids(
+        &self,
+        story: Option<StoryId>,
+        progress: Option<ProgressId>,
+    ) -> Result<(), Error> {
+        let key = |id| (self.user.as_str().to_owned(), id);
+        if let Some(StoryId(id)) = story
+            && story::Entity::find_by_id(key(id))
+                .one(&self.tx)
+                .await?
+                .is_some()
+        {
+            return Err(Refusal::already_exists("storyId", id));
+        }
+        if let Some(ProgressId(id)) = progress
+            && progress::Entity::find_by_id(key(id))
+                .one(&self.tx)
+                .await?
+                .is_some()
+        {
+            return Err(Refusal::already_exists("progressId", id));
+        }
+        Ok(())
+    }
+
+    async fn relink(
+        &mut self,
+        kind: LabelKind,
+        story: StoryId,
+        before: &BTreeSet<crate::library::LabelId>,
+        after: &BTreeSet<crate::library::LabelId>,
+    ) -> Result<(), Error> {
+        self.unlink(kind, story, &(before - after)).await?;
+        self.link(kind, story, &(after - before)).await
+    }
+}
