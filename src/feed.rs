@@ -44,7 +44,7 @@ impl Feed {
     pub async fn follow(
         &self,
         user: &UserId,
-    ) -> Result<impl Stream<Item = Head> + Send + 'static, Error> {
+    ) -> Result<impl Stream<Item = Head> + Send + use<>, Error> {
         let watch = self.hub.watch(user);
         let first = self.library.head(user).await?;
         Ok(stream::unfold(

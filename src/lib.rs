@@ -8,8 +8,11 @@
     )
 )]
 
+pub mod auth;
 pub mod broker;
 pub mod feed;
+pub mod graphql;
+pub mod http;
 pub mod hub;
 pub mod library;
 pub mod version;

@@ -8,12 +8,17 @@
 //! | [`Error::Unavailable`] | nobody: try again | an error that says so |
 //! | [`Error::Fault`] | us | an opaque error; logged once, at the edge |
 
+use std::sync::Arc;
+
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// What lies behind a failure. Shared, because one failed read can fail several fields.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
 /// Why a read or a write did not happen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The input breaks a rule, whatever the library holds.
     #[error("{field}: {message}")]
@@ -31,19 +36,54 @@ pub enum Error {
     UnknownUser,
     /// The database cannot answer now.
     #[error("the database is not available")]
-    Unavailable(#[source] anyhow::Error),
+    Unavailable(#[source] Cause),
     /// A bug, or a database that is broken.
     #[error("the library failed")]
-    Fault(#[source] anyhow::Error),
+    Fault(#[source] Cause),
 }
 
 impl Error {
+    /// The stable code that clients branch on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } | Self::Refused(_) => "BAD_USER_INPUT",
+            Self::UnknownUser => "FORBIDDEN",
+            Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Fault(_) => "INTERNAL_SERVER_ERROR",
+        }
+    }
+
+    /// The causes of what whoever runs the server should know of, outermost first; none of what a client did.
+    pub fn causes(&self) -> Option<String> {
+        let (Self::Unavailable(cause) | Self::Fault(cause)) = self else {
+            return None;
+        };
+        let mut text = cause.to_string();
+        let mut deeper = cause.source();
+        while let Some(cause) = deeper {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            deeper = cause.source();
+        }
+        Some(text)
+    }
+
     /// An [`Error::Invalid`].
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid {
             field,
             message: message.into(),
         }
+    }
+
+    /// An [`Error::Unavailable`].
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(cause.into().into())
+    }
+
+    /// An [`Error::Fault`].
+    pub(crate) fn fault(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Fault(cause.into().into())
     }
 }
 
@@ -94,9 +134,9 @@ pub enum RefusalCode {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if is_passing(&error) {
-            Self::Unavailable(error.into())
+            Self::Unavailable(Arc::new(error))
         } else {
-            Self::Fault(error.into())
+            Self::Fault(Arc::new(error))
         }
     }
 }

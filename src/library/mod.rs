@@ -98,10 +98,7 @@ impl Library {
     {
         let (library, user) = (self.clone(), user.clone());
         let write = async move { library.write_to_end(user, change).await }.in_current_span();
-        self.writes
-            .spawn(write)
-            .await
-            .map_err(|panic| Error::Fault(panic.into()))?
+        self.writes.spawn(write).await.map_err(Error::fault)?
     }
 
     async fn write_to_end<T, F>(&self, user: UserId, change: F) -> Result<Written<T>, Error>

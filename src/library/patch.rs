@@ -15,7 +15,7 @@ pub(super) type Fields = Map<String, Value>;
 pub(super) fn fields(of: &impl Serialize) -> Result<Fields, Error> {
     match serde_json::to_value(of).map_err(fault)? {
         Value::Object(fields) => Ok(fields),
-        other => Err(Error::Fault(anyhow::anyhow!(
+        other => Err(Error::fault(format!(
             "a state must be an object, not {other}"
         ))),
     }
@@ -32,7 +32,7 @@ pub(super) fn apply<S: Serialize + DeserializeOwned>(
 }
 
 fn fault(error: serde_json::Error) -> Error {
-    Error::Fault(error.into())
+    Error::fault(error)
 }
 
 #[cfg(test)]

@@ -144,10 +144,6 @@ impl ProgressState {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are those of ProgressState")]
-#[expect(
-    clippy::option_option,
-    reason = "absent, cleared and set are three things in a patch"
-)]
 pub struct ProgressPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<ProgressStatus>,

@@ -53,7 +53,7 @@ impl Library {
             .one(&self.db.write)
             .await?;
         row.map(|row| row.head())
-            .ok_or_else(|| Error::Fault(anyhow::anyhow!("a user just inserted is not there")))
+            .ok_or_else(|| Error::fault("a user just inserted is not there"))
     }
 
     async fn find_head(&self, user: &UserId) -> Result<Option<Head>, Error> {

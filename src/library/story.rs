@@ -214,10 +214,6 @@ impl StoryState {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are those of StoryState")]
-#[expect(
-    clippy::option_option,
-    reason = "absent, cleared and set are three things in a patch"
-)]
 pub struct StoryPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,

@@ -86,7 +86,7 @@ impl LibraryWriter {
             .iter()
             .find(|id| !labels.iter().any(|label| label.id == **id));
         Err(missing.map_or_else(
-            || Error::Fault(anyhow::anyhow!("more labels than ids")),
+            || Error::fault("more labels than ids"),
             |id| Refusal::not_found(kind.ids_field(), id.0),
         ))
     }

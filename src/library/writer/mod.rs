@@ -47,13 +47,12 @@ impl LibraryWriter {
     /// Begins the transaction and bumps the version, which locks the user's row.
     pub(super) async fn begin(db: &Database, user: UserId) -> Result<Self, Error> {
         let tx = db.write.begin_with_options(write_transaction()).await?;
-        let bumped = match bump(&tx, &user).await? {
-            Some(bumped) => bumped,
-            None => {
-                insert_user(&tx, &user).await?;
-                let missing = || Error::Fault(anyhow::anyhow!("a user just inserted is not there"));
-                bump(&tx, &user).await?.ok_or_else(missing)?
-            }
+        let bumped = if let Some(bumped) = bump(&tx, &user).await? {
+            bumped
+        } else {
+            insert_user(&tx, &user).await?;
+            let missing = || Error::fault("a user just inserted is not there");
+            bump(&tx, &user).await?.ok_or_else(missing)?
         };
         Ok(Self {
             tx,

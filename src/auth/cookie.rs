@@ -1,0 +1,79 @@
+//! The session cookie in a request's `Cookie` headers (RFC 6265, section 4.2).
+
+/// Finds the value of the cookie `name`, without the quotes it may stand in.
+///
+/// Takes the values of all `Cookie` headers, because HTTP/2 clients may send one header a cookie. Names
+/// are compared with their case. Of several cookies of the name the first counts, which browsers send
+/// for the longest path; an empty value is no value.
+pub fn find<'a>(headers: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    headers
+        .into_iter()
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| unquoted(value.trim()))
+        .filter(|value| !value.is_empty())
+}
+
+fn unquoted(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        for header in [
+            "session=t",
+            "a=1; session=t; b=2",
+            "a=1;session=t;b=2",
+            " a=1 ;  session = t ",
+            "session=\"t\"",
+            "flag; session=t",
+            "session=t; session=later",
+        ] {
+            assert_eq!(find([header], "session"), Some("t"), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn every_cookie_header_is_searched() {
+        assert_eq!(find(["a=1", "session=t", "b=2"], "session"), Some("t"));
+        assert_eq!(find([], "session"), None);
+    }
+
+    #[test]
+    fn a_value_may_hold_equals_signs() {
+        assert_eq!(find(["session=a=b=="], "session"), Some("a=b=="));
+    }
+
+    #[test]
+    fn another_cookie_is_not_mistaken_for_it() {
+        for header in [
+            "",
+            ";",
+            "=t",
+            "session",
+            "session=",
+            "session=\"\"",
+            "Session=t",
+            "xsession=t",
+            "session2=t",
+            "a=session=t",
+            "a=\"; xsession=t\"",
+        ] {
+            assert_eq!(find([header], "session"), None, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_lone_quote_is_part_of_the_value() {
+        assert_eq!(find(["session=\""], "session"), Some("\""));
+        assert_eq!(find(["session=\"t"], "session"), Some("\"t"));
+    }
+}

@@ -1,0 +1,352 @@
+//! One published key, and a set of them (RFC 7517), as far as they can check signatures.
+
+use std::{collections::HashMap, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::keys::{InvalidKey, Key};
+
+/// The usable keys of a JWKS.
+#[derive(Debug, Default)]
+pub(super) struct KeySet {
+    by_id: HashMap<String, Arc<Key>>,
+    /// The key of a set that has but one: what a token without `kid` can only mean.
+    only: Option<Arc<Key>>,
+}
+
+impl KeySet {
+    /// Reads a JWKS. Keys that are for something else, broken, or too weak are left out, as the RFC asks
+    /// (section 5). `None` when it is no JWKS at all, or when nothing is left.
+    pub(super) fn parse(document: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Document {
+            keys: Vec<Value>,
+        }
+
+        let Document { keys } = serde_json::from_slice(document).ok()?;
+        let keys: Vec<_> = keys.into_iter().filter_map(usable).collect();
+        let only = match keys.as_slice() {
+            [] => return None,
+            [(_, key)] => Some(Arc::clone(key)),
+            _ => None,
+        };
+        let mut by_id = HashMap::new();
+        for (kid, key) in keys {
+            if let Some(kid) = kid {
+                by_id.entry(kid).or_insert(key);
+            }
+        }
+        Some(Self { by_id, only })
+    }
+
+    /// Finds the key that a token means.
+    pub(super) fn find(&self, kid: Option<&str>) -> Option<&Arc<Key>> {
+        match kid {
+            Some(kid) => self.by_id.get(kid),
+            None => self.only.as_ref(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty() && self.only.is_none()
+    }
+}
+
+fn usable(jwk: Value) -> Option<(Option<String>, Arc<Key>)> {
+    let kid = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
+    let key = serde_json::from_value::<Jwk>(jwk)
+        .map_err(|_| Unusable::Malformed)
+        .and_then(|jwk| jwk.key());
+    match key {
+        Ok(key) => Some((kid, Arc::new(key))),
+        Err(reason) => {
+            tracing::debug!(jwk.kid = kid, %reason, "a published key is not used");
+            None
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    #[serde(rename = "use")]
+    purpose: Option<String>,
+    key_ops: Option<Vec<String>>,
+    alg: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+}
+
+impl Jwk {
+    fn key(&self) -> Result<Key, Unusable> {
+        if self
+            .purpose
+            .as_deref()
+            .is_some_and(|purpose| purpose != "sig")
+            || self
+                .key_ops
+                .as_ref()
+                .is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
+        {
+            return Err(Unusable::Purpose);
+        }
+        // A symmetric key (`oct`) that is published is no secret: it is as unusable as an unknown kind.
+        let key = match (self.kty.as_str(), self.crv.as_deref()) {
+            ("RSA", _) => Key::rsa(
+                self.rsa_algorithm()?,
+                &bytes(self.n.as_deref())?,
+                &bytes(self.e.as_deref())?,
+            ),
+            ("EC", Some("P-256")) => {
+                self.must_be_for(Algorithm::ES256)?;
+                // The uncompressed form of SEC 1, section 2.3.3.
+                Key::p256(
+                    &[
+                        &[4][..],
+                        &bytes(self.x.as_deref())?,
+                        &bytes(self.y.as_deref())?,
+                    ]
+                    .concat(),
+                )
+            }
+            ("OKP", Some("Ed25519")) => {
+                self.must_be_for(Algorithm::EdDSA)?;
+                Key::ed25519(&bytes(self.x.as_deref())?)
+            }
+            _ => return Err(Unusable::Kind),
+        };
+        Ok(key?)
+    }
+
+    /// RS256 unless the key says otherwise, which the key of every large issuer means.
+    fn rsa_algorithm(&self) -> Result<Algorithm, Unusable> {
+        match self.algorithm()? {
+            None => Ok(Algorithm::RS256),
+            Some(algorithm) if algorithm.family() == AlgorithmFamily::Rsa => Ok(algorithm),
+            Some(_) => Err(Unusable::Algorithm),
+        }
+    }
+
+    fn must_be_for(&self, algorithm: Algorithm) -> Result<(), Unusable> {
+        let agrees = self.algorithm()?.is_none_or(|named| named == algorithm);
+        agrees.then_some(()).ok_or(Unusable::Algorithm)
+    }
+
+    fn algorithm(&self) -> Result<Option<Algorithm>, Unusable> {
+        let named = self.alg.as_deref().map(str::parse).transpose();
+        named.map_err(|_| Unusable::Algorithm)
+    }
+}
+
+fn bytes(member: Option<&str>) -> Result<Vec<u8>, Unusable> {
+    let text = member.ok_or(Unusable::Malformed)?;
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| Unusable::Malformed)
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Unusable {
+    #[error("it is not for checking signatures")]
+    Purpose,
+    #[error("it is none of RSA, P-256 and Ed25519")]
+    Kind,
+    #[error("it is for an algorithm that it does not fit, or that is not supported")]
+    Algorithm,
+    #[error("a member is missing or malformed")]
+    Malformed,
+    #[error(transparent)]
+    Invalid(#[from] InvalidKey),
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::testing::{claims, ed25519, p256, rsa};
+
+    fn set(keys: &[&Value]) -> Option<KeySet> {
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
+    }
+
+    fn with(mut jwk: Value, member: &str, value: Value) -> Value {
+        jwk[member] = value;
+        jwk
+    }
+
+    fn why_not(jwk: Value) -> Unusable {
+        serde_json::from_value::<Jwk>(jwk)
+            .unwrap()
+            .key()
+            .unwrap_err()
+    }
+
+    #[test]
+    fn a_set_opens_the_tokens_of_all_its_keys() {
+        let signers = [rsa(), p256(), ed25519()];
+        let jwks: Vec<_> = signers
+            .iter()
+            .map(|signer| signer.jwk(signer.kind))
+            .collect();
+        let set = set(&jwks.iter().collect::<Vec<_>>()).unwrap();
+        for signer in signers {
+            let key = set.find(Some(signer.kind)).unwrap();
+            assert!(
+                key.open::<Value>(&signer.sign(&claims())).is_ok(),
+                "{}",
+                signer.kind
+            );
+        }
+        assert!(set.find(Some("other")).is_none());
+        assert!(
+            set.find(None).is_none(),
+            "a token must name its key when there are several"
+        );
+    }
+
+    #[test]
+    fn a_token_without_kid_means_the_only_key() {
+        let named = p256().jwk("a");
+        let mut nameless = named.clone();
+        nameless.as_object_mut().unwrap().remove("kid");
+        assert!(set(&[&named]).unwrap().find(None).is_some());
+        assert!(set(&[&nameless]).unwrap().find(None).is_some());
+        assert!(set(&[&nameless]).unwrap().find(Some("a")).is_none());
+        assert!(!set(&[&nameless]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_published_secret_is_ignored() {
+        let oct =
+            json!({"kty": "oct", "kid": "a", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode([7; 32])});
+        assert_eq!(why_not(oct.clone()), Unusable::Kind);
+        assert!(set(&[&oct]).is_none());
+        let beside = set(&[&oct, &p256().jwk("b")]).unwrap();
+        assert!(beside.find(Some("a")).is_none());
+        assert!(beside.find(Some("b")).is_some());
+    }
+
+    #[test]
+    fn a_key_for_something_else_is_ignored() {
+        assert_eq!(
+            why_not(with(rsa().jwk("a"), "use", json!("enc"))),
+            Unusable::Purpose
+        );
+        assert_eq!(
+            why_not(with(rsa().jwk("a"), "key_ops", json!(["encrypt"]))),
+            Unusable::Purpose
+        );
+        let fit = with(
+            with(rsa().jwk("a"), "use", json!("sig")),
+            "key_ops",
+            json!(["verify"]),
+        );
+        assert!(set(&[&fit]).is_some());
+    }
+
+    #[test]
+    fn a_keys_algorithm_is_honoured() {
+        let token = rsa().sign(&claims());
+        let named = |alg| with(rsa().jwk("a"), "alg", json!(alg));
+        let open = |jwk| {
+            set(&[&jwk])
+                .unwrap()
+                .find(None)
+                .unwrap()
+                .open::<Value>(&token)
+                .is_ok()
+        };
+        assert!(open(rsa().jwk("a")), "RS256 when not named");
+        assert!(open(named("RS256")));
+        assert!(!open(named("PS256")));
+        assert!(!open(named("RS512")));
+    }
+
+    #[test]
+    fn an_algorithm_that_does_not_fit_the_key_is_ignored() {
+        for (jwk, alg) in [
+            (rsa().jwk("a"), "HS256"),
+            (rsa().jwk("a"), "ES256"),
+            (rsa().jwk("a"), "none"),
+            (rsa().jwk("a"), "RSA-OAEP"),
+            (p256().jwk("a"), "ES384"),
+            (p256().jwk("a"), "EdDSA"),
+            (ed25519().jwk("a"), "HS256"),
+        ] {
+            assert_eq!(
+                why_not(with(jwk, "alg", json!(alg))),
+                Unusable::Algorithm,
+                "{alg}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_or_weak_key_is_ignored_and_the_others_are_used() {
+        let weak = URL_SAFE_NO_PAD.encode([0xff; 128]);
+        assert_eq!(
+            why_not(with(rsa().jwk("a"), "n", json!(weak))),
+            Unusable::Invalid(InvalidKey::RsaSize(1024))
+        );
+        let off_curve = with(p256().jwk("a"), "x", json!(URL_SAFE_NO_PAD.encode([1; 32])));
+        assert_eq!(
+            why_not(off_curve),
+            Unusable::Invalid(InvalidKey::Unsupported)
+        );
+        assert_eq!(
+            why_not(with(p256().jwk("a"), "y", json!(null))),
+            Unusable::Malformed
+        );
+        assert_eq!(
+            why_not(with(p256().jwk("a"), "y", json!("%"))),
+            Unusable::Malformed
+        );
+        assert_eq!(
+            why_not(with(p256().jwk("a"), "crv", json!("P-521"))),
+            Unusable::Kind
+        );
+        let good = rsa().jwk("b");
+        let set = set(&[&json!(5), &json!({"kid": "a"}), &good]).unwrap();
+        assert!(set.find(Some("b")).is_some());
+    }
+
+    #[test]
+    fn a_modulus_with_leading_zeros_is_understood() {
+        let n = URL_SAFE_NO_PAD
+            .decode(rsa().jwk("a")["n"].as_str().unwrap())
+            .unwrap();
+        let padded = URL_SAFE_NO_PAD.encode([vec![0], n].concat());
+        let set = set(&[&with(rsa().jwk("a"), "n", json!(padded))]).unwrap();
+        assert!(
+            set.find(None)
+                .unwrap()
+                .open::<Value>(&rsa().sign(&claims()))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn of_two_keys_with_one_id_the_first_counts() {
+        let set = set(&[&p256().jwk("a"), &ed25519().jwk("a")]).unwrap();
+        assert!(
+            set.find(Some("a"))
+                .unwrap()
+                .open::<Value>(&p256().sign(&claims()))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_is_no_set_of_keys_is_refused() {
+        for document in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "<html>"] {
+            assert!(KeySet::parse(document.as_bytes()).is_none(), "{document}");
+        }
+    }
+}

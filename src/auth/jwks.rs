@@ -1,0 +1,248 @@
+//! The keys of a key server, cached and followed as they rotate.
+//!
+//! A token whose key is cached never waits for the network: the keys are refreshed beside the requests,
+//! and stay in use for as long as the key server is down. Only an unknown key id makes a request wait
+//! for a fetch, and of those there is one at a time, and one in [`JwksTiming::refetch`] at most, so that
+//! forged ids cannot turn this server against the key server.
+//!
+//! **Invariant:** a fetch that fails takes nothing away.
+
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use parking_lot::Mutex;
+use reqwest::{StatusCode, redirect};
+use url::{Host, Url};
+
+use super::{InvalidKey, Rejection, jwk::KeySet, keys::Key};
+
+/// The longest document taken from a key server, in bytes. Real ones have a few thousand.
+const MAX_DOCUMENT_BYTES: usize = 256 << 10;
+
+/// When a key server is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct JwksTiming {
+    /// How old the cached keys may get before they are fetched again. 5 minutes unless set.
+    pub refresh: Duration,
+    /// The least time between two fetches, which is also when a failed one is tried again. 30 seconds
+    /// unless set.
+    pub refetch: Duration,
+    /// How long the key server may take to answer. 5 seconds unless set.
+    pub timeout: Duration,
+}
+
+impl Default for JwksTiming {
+    fn default() -> Self {
+        Self {
+            refresh: Duration::from_mins(5),
+            refetch: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Jwks {
+    url: Url,
+    client: reqwest::Client,
+    timing: JwksTiming,
+    keys: ArcSwap<KeySet>,
+    flight: Mutex<Option<Flight>>,
+    /// When the cached keys were fetched.
+    fetched: Mutex<Option<Instant>>,
+}
+
+/// The latest fetch. Whoever needs it awaits `landed`, during and after: true if it brought keys.
+#[derive(Debug)]
+struct Flight {
+    begun: Instant,
+    landed: Shared<BoxFuture<'static, bool>>,
+}
+
+impl Jwks {
+    /// Prepares the cache and starts to keep it fresh, until the last use of it is dropped.
+    pub(super) fn start(url: &str, timing: JwksTiming) -> Result<Arc<Self>, InvalidKey> {
+        let jwks = Arc::new(Self::new(url, timing)?);
+        tokio::spawn(keep_fresh(Arc::downgrade(&jwks)));
+        Ok(jwks)
+    }
+
+    fn new(url: &str, timing: JwksTiming) -> Result<Self, InvalidKey> {
+        let (url, is_local) = address(url).map_err(InvalidKey::Address)?;
+        let client = reqwest::Client::builder()
+            .timeout(timing.timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("library-sync/", env!("CARGO_PKG_VERSION")));
+        let client = if is_local {
+            client.no_proxy()
+        } else {
+            client.https_only(true)
+        };
+        Ok(Self {
+            url,
+            client: client
+                .build()
+                .map_err(|error| InvalidKey::Client(error.to_string()))?,
+            timing,
+            keys: ArcSwap::default(),
+            flight: Mutex::default(),
+            fetched: Mutex::default(),
+        })
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.load().is_empty()
+    }
+
+    /// Finds the key of that id, in the cache or else at the key server.
+    pub(super) async fn find(self: &Arc<Self>, kid: Option<&str>) -> Result<Arc<Key>, Rejection> {
+        self.find_at(kid, Instant::now()).await
+    }
+
+    async fn find_at(
+        self: &Arc<Self>,
+        kid: Option<&str>,
+        now: Instant,
+    ) -> Result<Arc<Key>, Rejection> {
+        if let Some(key) = self.keys.load().find(kid) {
+            return Ok(Arc::clone(key));
+        }
+        let has_news = self.flight(now).await;
+        match self.keys.load().find(kid) {
+            Some(key) => Ok(Arc::clone(key)),
+            None if has_news => Err(Rejection::Untrusted),
+            None => Err(Rejection::Unavailable),
+        }
+    }
+
+    /// The fetch that runs or was begun of late, or else a new one.
+    fn flight(self: &Arc<Self>, now: Instant) -> Shared<BoxFuture<'static, bool>> {
+        let mut flight = self.flight.lock();
+        if let Some(Flight { begun, landed }) = &*flight
+            && (landed.peek().is_none()
+                || now.saturating_duration_since(*begun) < self.timing.refetch)
+        {
+            return landed.clone();
+        }
+        // In a task of its own: a client that hangs up must not end a fetch that others wait for.
+        let fetch = tokio::spawn(Arc::clone(self).refresh());
+        let landed = fetch.map(|ended| ended.unwrap_or(false)).boxed().shared();
+        *flight = Some(Flight {
+            begun: now,
+            landed: landed.clone(),
+        });
+        landed
+    }
+
+    async fn refresh(self: Arc<Self>) -> bool {
+        let fetched = self.fetch().await;
+        let outcome = fetched.as_ref().map_or_else(FetchError::outcome, |_| "ok");
+        metrics::counter!("library_sync_jwks_fetches_total", "outcome" => outcome).increment(1);
+        let is_ok = fetched.is_ok();
+        let mut fetched_at = self.fetched.lock();
+        match fetched {
+            Ok(keys) => {
+                self.keys.store(Arc::new(keys));
+                *fetched_at = Some(Instant::now());
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                jwks.host = self.url.host_str(),
+                jwks.age_s = fetched_at.map(|at| at.elapsed().as_secs()),
+                "the key server gave no keys; those that are cached stay in use",
+            ),
+        }
+        if let Some(at) = *fetched_at {
+            metrics::gauge!("library_sync_jwks_age_seconds").set(at.elapsed().as_secs_f64());
+        }
+        is_ok
+    }
+
+    async fn fetch(&self) -> Result<KeySet, FetchError> {
+        let mut response = self.client.get(self.url.clone()).send().await?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let mut document = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if document.len() + chunk.len() > MAX_DOCUMENT_BYTES {
+                return Err(FetchError::TooLong);
+            }
+            document.extend_from_slice(&chunk);
+        }
+        KeySet::parse(&document).ok_or(FetchError::NoKeys)
+    }
+}
+
+/// Fetches the keys now and then, for as long as somebody uses them.
+async fn keep_fresh(jwks: Weak<Jwks>) {
+    while let Some(jwks) = jwks.upgrade() {
+        let is_fresh = jwks.flight(Instant::now()).await;
+        let JwksTiming {
+            refresh, refetch, ..
+        } = jwks.timing;
+        drop(jwks);
+        tokio::time::sleep(if is_fresh { refresh } else { refetch }).await;
+    }
+}
+
+/// Parses the address of a key server, and tells whether that is this machine.
+fn address(url: &str) -> Result<(Url, bool), &'static str> {
+    let url = Url::parse(url).map_err(|_| "is no URL")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password");
+    }
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => return Err("names no host"),
+    };
+    match url.scheme() {
+        "https" => Ok((url, is_local)),
+        "http" if is_local => Ok((url, is_local)),
+        _ => Err(
+            "must be https (or http on this machine), or anybody on the way could swap the keys",
+        ),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("no answer")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("its answer is longer than {MAX_DOCUMENT_BYTES} bytes")]
+    TooLong,
+    #[error("its answer holds no key that can be used")]
+    NoKeys,
+}
+
+impl FetchError {
+    /// The label of the metric.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Status(_) => "status",
+            Self::TooLong | Self::NoKeys => "invalid",
+        }
+    }
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        // An address may hold a secret in its query.
+        Self::Unreachable(error.without_url())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! Which web pages may use a cookie: the guard against cross-site requests.
+//!
+//! A browser adds the session cookie to requests that any page makes, so a cookie alone does not prove
+//! that the viewer wanted the request. The `Origin` header, which pages cannot forge, tells who asks.
+//!
+//! **Invariant:** nothing changes, and no socket opens, on a cookie without an `Origin` that is trusted.
+
+use std::{collections::HashSet, fmt, str::FromStr};
+
+use url::Url;
+
+/// What a request that carries the session cookie asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// One answer that changes nothing: a query by GET.
+    Read,
+    /// An event stream by GET, as `EventSource` opens it.
+    Stream,
+    /// A change, or what may carry one: every mutation, and every WebSocket upgrade.
+    Change,
+}
+
+/// The origins whose pages may use the API with a cookie, besides the server's own.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(HashSet<Origin>);
+
+impl Origins {
+    /// Parses origins such as `https://app.example` or `http://localhost:5173`.
+    ///
+    /// # Errors
+    /// On the first that is not exactly a scheme (http or https), a host and perhaps a port: so on `*`,
+    /// on `null`, and on one with a path.
+    pub fn parse<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidOrigin> {
+        let parse = |text: &str| text.parse().map_err(|()| InvalidOrigin(text.to_owned()));
+        origins
+            .into_iter()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Tells whether the value of an `Origin` header is in the list, as CORS answers need to know.
+    pub fn allows(&self, origin: &str) -> bool {
+        origin.parse().is_ok_and(|origin| self.0.contains(&origin))
+    }
+
+    /// Decides whether a request may use its cookie. Takes the headers `Origin`, `Sec-Fetch-Site` and
+    /// `Host` (in HTTP/2, `:authority`) as they came.
+    ///
+    /// | `Origin` | `Sec-Fetch-Site` | `Read` | `Stream` | `Change` |
+    /// |---|---|---|---|---|
+    /// | in the list | any | yes | yes | yes |
+    /// | the server's own: its host and port are those of `Host` | any | yes | yes | yes |
+    /// | any other, `null`, or no origin at all in form | any | no | no | no |
+    /// | absent | `same-origin`, or `none` (typed by the user) | yes | yes | no |
+    /// | absent | absent: not a browser, or one from before 2023 | yes | yes | no |
+    /// | absent | `same-site`, `cross-site`, or unknown | no | no | no |
+    ///
+    /// Browsers send no `Origin` with a GET to the page's own server, `EventSource` included, so its
+    /// absence cannot be refused there; they always send it with POST and with a WebSocket. What an old
+    /// browser's foreign page might open in the last row but one, it cannot read, and it changes
+    /// nothing; a session cookie with `SameSite=Lax` is not even sent.
+    ///
+    /// The scheme is not compared with the server's own, which a server behind a TLS proxy cannot know.
+    /// A proxy must pass `Host` on, or the public origin must be in the list.
+    pub fn admits(
+        &self,
+        ask: Ask,
+        origin: Option<&str>,
+        sec_fetch_site: Option<&str>,
+        host: Option<&str>,
+    ) -> bool {
+        match (origin, ask) {
+            (Some(origin), _) => self.allows(origin) || is_own(origin, host),
+            (None, Ask::Change) => false,
+            (None, Ask::Read | Ask::Stream) => {
+                matches!(sec_fetch_site, None | Some("same-origin" | "none"))
+            }
+        }
+    }
+}
+
+fn is_own(origin: &str, host: Option<&str>) -> bool {
+    let (Ok(origin), Some(host)) = (origin.parse::<Origin>(), host) else {
+        return false;
+    };
+    // Read with the origin's scheme, so that a default port may be left out of either.
+    format!("{}://{host}", origin.scheme).parse() == Ok(origin)
+}
+
+/// A scheme, host and port in the one form that [`Url`] gives them, so that equality is the same origin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Origin {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        // Url forgives much that is no origin: paths, user names, spaces, `\` for `/`.
+        let (_, authority) = text.split_once("://").ok_or(())?;
+        let is_plain = |c: char| c.is_ascii_graphic() && !"/\\?#@*".contains(c);
+        if authority.is_empty() || !authority.chars().all(is_plain) {
+            return Err(());
+        }
+        let url = Url::parse(text).map_err(|_| ())?;
+        match (url.scheme(), url.host_str(), url.port_or_known_default()) {
+            (scheme @ ("http" | "https"), Some(host), Some(port)) => Ok(Self {
+                scheme: scheme.to_owned(),
+                host: host.to_owned(),
+                port,
+            }),
+            _ => Err(()),
+        }
+    }
+}
+
+/// A text in the list of allowed origins that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidOrigin(String);
+
+impl fmt::Display for InvalidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == "*" {
+            return f.write_str("`*` would let every website act for the viewer; list the origins");
+        }
+        let text = &self.0;
+        write!(
+            f,
+            "{text:?} is no origin; write scheme, host and port alone: https://app.example"
+        )
+    }
+}
+
+impl std::error::Error for InvalidOrigin {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins() -> Origins {
+        Origins::parse(["https://app.example", "http://localhost:5173"]).unwrap()
+    }
+
+    #[test]
+    fn an_origin_is_the_same_whatever_its_spelling() {
+        for origin in [
+            "https://app.example",
+            "https://APP.example",
+            "HTTPS://app.example",
+            "https://app.example:443",
+            "http://localhost:5173",
+        ] {
+            assert!(origins().allows(origin), "{origin}");
+        }
+        let spelled = Origins::parse(["HTTPS://App.Example:443"]).unwrap();
+        assert!(spelled.allows("https://app.example"));
+    }
+
+    #[test]
+    fn another_scheme_host_or_port_is_another_origin() {
+        for origin in [
+            "http://app.example",
+            "https://app.example:8443",
+            "https://app.example.evil",
+            "https://evil-app.example",
+            "https://sub.app.example",
+            "https://app.example.",
+            "http://localhost",
+            "http://127.0.0.1:5173",
+        ] {
+            assert!(!origins().allows(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_origin_is_refused_in_the_list_and_as_a_header() {
+        for text in [
+            "",
+            "*",
+            "null",
+            "app.example",
+            "//app.example",
+            "https:app.example",
+            "https://",
+            "https://app.example/",
+            "https://app.example/path",
+            "https://app.example\\",
+            "https://app.example?q",
+            "https://app.example#f",
+            "https://user@app.example",
+            "https://*.example",
+            "https://app.example:99999",
+            "https://app.example https://evil.example",
+            " https://app.example",
+            "https://app.example\n",
+            "ftp://app.example",
+            "file://",
+            "app://app.example",
+        ] {
+            assert_eq!(
+                Origins::parse([text]).unwrap_err(),
+                InvalidOrigin(text.to_owned())
+            );
+            assert!(!origins().allows(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_error_says_what_to_write_instead() {
+        let message = |text| Origins::parse([text]).unwrap_err().to_string();
+        assert!(message("*").contains("every website"));
+        assert!(message("https://a.example/x").contains("https://app.example"));
+    }
+
+    #[test]
+    fn the_table_of_admits_holds() {
+        const HOST: Option<&str> = Some("api.example");
+        let sites = [
+            None,
+            Some("same-origin"),
+            Some("same-site"),
+            Some("cross-site"),
+            Some("none"),
+        ];
+        let asks = [Ask::Read, Ask::Stream, Ask::Change];
+
+        for (origin, trusted) in [
+            ("https://app.example", true),
+            ("https://api.example", true),
+            ("https://evil.example", false),
+            ("https://api.example.evil", false),
+            ("https://api.example:8443", false),
+            ("null", false),
+            ("", false),
+            ("*", false),
+        ] {
+            for (site, ask) in sites.iter().flat_map(|site| asks.map(|ask| (site, ask))) {
+                let admitted = origins().admits(ask, Some(origin), *site, HOST);
+                assert_eq!(admitted, trusted, "{ask:?} from {origin:?}, {site:?}");
+            }
+        }
+        for (site, plain) in [
+            (None, true),
+            (Some("same-origin"), true),
+            (Some("none"), true),
+            (Some("same-site"), false),
+            (Some("cross-site"), false),
+            (Some("Same-Origin"), false),
+            (Some(""), false),
+        ] {
+            assert_eq!(
+                origins().admits(Ask::Read, None, site, HOST),
+                plain,
+                "{site:?}"
+            );
+            assert_eq!(
+                origins().admits(Ask::Stream, None, site, HOST),
+                plain,
+                "{site:?}"
+            );
+            assert!(!origins().admits(Ask::Change, None, site, HOST), "{site:?}");
+        }
+    }
+
+    #[test]
+    fn the_servers_own_origin_needs_no_listing() {
+        let none = Origins::default();
+        for (origin, host, own) in [
+            ("https://api.example", Some("api.example"), true),
+            ("https://api.example", Some("API.example:443"), true),
+            ("http://api.example", Some("api.example:80"), true),
+            ("http://localhost:8080", Some("localhost:8080"), true),
+            ("http://[::1]:8080", Some("[::1]:8080"), true),
+            ("https://api.example", Some("api.example:8443"), false),
+            ("https://api.example:8443", Some("api.example"), false),
+            ("https://evil.example", Some("api.example"), false),
+            (
+                "https://evil.example",
+                Some("evil.example/@api.example"),
+                false,
+            ),
+            (
+                "https://evil.example",
+                Some("api.example@evil.example"),
+                false,
+            ),
+            ("https://api.example", Some(""), false),
+            ("https://api.example", None, false),
+            ("null", Some("null"), false),
+        ] {
+            assert_eq!(
+                none.admits(Ask::Change, Some(origin), None, host),
+                own,
+                "{origin} {host:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! What a token says, what it must say to be accepted, and how development tokens are made.
+//!
+//! The claims are those of RFC 7519, section 4.1. They are checked here and not by the JWT library,
+//! whose checks let through tokens without `iss` or `aud`, round fractional times, and read the clock.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{Credential, InvalidKey, Rejection, Viewer, keys::check_secret};
+use crate::version::UserId;
+
+/// What a token must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// When set, `iss` must be this.
+    pub issuer: Option<String>,
+    /// When set, `aud` must be or contain this. When not, `aud` is not looked at.
+    pub audience: Option<String>,
+    /// How far the clocks of server and issuer may be apart: `exp` counts this much later, `nbf` this
+    /// much earlier. 5 seconds unless set.
+    pub leeway: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            audience: None,
+            leeway: Duration::from_secs(5),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Claims {
+    sub: Option<String>,
+    /// Seconds since the Unix epoch, perhaps with a fraction; so is `nbf`.
+    exp: Option<f64>,
+    nbf: Option<f64>,
+    iss: Option<String>,
+    aud: Option<Audience>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Audience {
+    fn names(&self, wanted: &str) -> bool {
+        match self {
+            Self::One(audience) => audience == wanted,
+            Self::Many(audiences) => audiences.iter().any(|audience| audience == wanted),
+        }
+    }
+}
+
+impl Rules {
+    /// Judges the claims of a token whose signature is good.
+    pub(super) fn judge(
+        &self,
+        claims: &Claims,
+        credential: Credential,
+        now: OffsetDateTime,
+    ) -> Result<Viewer, Rejection> {
+        let expires_at = instant(claims.exp.ok_or(Rejection::MissingClaim("exp"))?)
+            .saturating_add(signed(self.leeway));
+        if now >= expires_at {
+            return Err(Rejection::Expired);
+        }
+        if claims
+            .nbf
+            .is_some_and(|nbf| instant(nbf) > now.saturating_add(signed(self.leeway)))
+        {
+            return Err(Rejection::NotYetValid);
+        }
+        if self.issuer.is_some() && self.issuer != claims.iss {
+            return Err(Rejection::WrongIssuer);
+        }
+        if let Some(wanted) = &self.audience
+            && !claims.aud.as_ref().is_some_and(|aud| aud.names(wanted))
+        {
+            return Err(Rejection::WrongAudience);
+        }
+        let subject = claims
+            .sub
+            .as_deref()
+            .ok_or(Rejection::MissingClaim("sub"))?;
+        Ok(Viewer {
+            user: UserId::new(subject).map_err(|_| Rejection::InvalidSubject)?,
+            expires_at,
+            credential,
+        })
+    }
+}
+
+/// A `NumericDate` as a time. One past the years that can be written stands for the last of them.
+fn instant(seconds: f64) -> OffsetDateTime {
+    let last = time::Date::MAX.midnight().assume_utc();
+    let since_epoch = time::Duration::checked_seconds_f64(seconds);
+    match since_epoch.and_then(|since| OffsetDateTime::UNIX_EPOCH.checked_add(since)) {
+        Some(instant) => instant.min(last),
+        None if seconds < 0.0 => OffsetDateTime::UNIX_EPOCH,
+        None => last,
+    }
+}
+
+fn signed(duration: Duration) -> time::Duration {
+    time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)
+}
+
+/// Signs a development token with HS256: one that a verifier with this secret and these rules accepts
+/// until `ttl` from now.
+///
+/// # Errors
+/// When the secret is none that [`Keys::secret`](super::Keys::secret) takes.
+pub fn mint(
+    secret: &[u8],
+    rules: &Rules,
+    user: &UserId,
+    ttl: Duration,
+) -> Result<String, InvalidKey> {
+    check_secret(secret)?;
+    let iat = OffsetDateTime::now_utc().unix_timestamp();
+    let claims = NewClaims {
+        sub: user.as_str(),
+        iat,
+        exp: iat.saturating_add_unsigned(ttl.as_secs()),
+        iss: rules.issuer.as_deref(),
+        aud: rules.audience.as_deref(),
+    };
+    Ok(sign(secret, &claims))
+}
+
+#[derive(Serialize)]
+struct NewClaims<'a> {
+    sub: &'a str,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "text and integers are JSON, and any bytes make an HMAC key"
+)]
+fn sign(secret: &[u8], claims: &NewClaims<'_>) -> String {
+    let header = Header::new(Algorithm::HS256);
+    jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).expect("signs")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn judge(rules: &Rules, claims: Value) -> Result<Viewer, Rejection> {
+        let claims = serde_json::from_value(claims).unwrap();
+        let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
+        rules.judge(&claims, Credential::Bearer, now)
+    }
+
+    fn exact() -> Rules {
+        Rules {
+            leeway: Duration::ZERO,
+            ..Rules::default()
+        }
+    }
+
+    #[test]
+    fn a_viewer_is_who_the_subject_names_until_the_token_expires() {
+        let viewer = judge(&exact(), json!({"sub": "ada", "exp": NOW + 60})).unwrap();
+        assert_eq!(viewer.user.as_str(), "ada");
+        assert_eq!(viewer.expires_at.unix_timestamp(), NOW + 60);
+        assert_eq!(viewer.credential, Credential::Bearer);
+    }
+
+    #[test]
+    fn exp_and_sub_are_required() {
+        assert_eq!(
+            judge(&exact(), json!({"sub": "ada"})),
+            Err(Rejection::MissingClaim("exp"))
+        );
+        assert_eq!(
+            judge(&exact(), json!({"exp": NOW + 1})),
+            Err(Rejection::MissingClaim("sub"))
+        );
+        assert_eq!(
+            judge(&exact(), json!({"sub": null, "exp": NOW + 1})),
+            Err(Rejection::MissingClaim("sub"))
+        );
+    }
+
+    #[test]
+    fn a_subject_that_is_no_user_is_refused() {
+        for subject in ["", "a\u{0}b", &"x".repeat(256)] {
+            let verdict = judge(&exact(), json!({"sub": subject, "exp": NOW + 1}));
+            assert_eq!(verdict, Err(Rejection::InvalidSubject), "{subject:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_ends_at_exp_to_the_fraction() {
+        let exp = |exp: Value| judge(&exact(), json!({"sub": "ada", "exp": exp}));
+        for over in [
+            json!(NOW),
+            json!(NOW - 1),
+            json!(1_799_999_999.9),
+            json!(0),
+            json!(-1e300),
+        ] {
+            assert_eq!(exp(over.clone()), Err(Rejection::Expired), "{over}");
+        }
+        assert!(exp(json!(NOW + 1)).is_ok());
+        let fraction = exp(json!(1_800_000_000.25)).unwrap();
+        assert_eq!(
+            fraction.expires_at.unix_timestamp_nanos() % 1_000_000_000,
+            250_000_000
+        );
+        let never = exp(json!(1e300)).unwrap();
+        assert_eq!(never.expires_at.year(), 9999);
+    }
+
+    #[test]
+    fn a_token_begins_at_nbf_to_the_fraction() {
+        let nbf = |nbf: Value| judge(&exact(), json!({"sub": "ada", "exp": NOW + 9, "nbf": nbf}));
+        for early in [json!(NOW + 1), json!(1_800_000_000.5), json!(1e300)] {
+            assert_eq!(nbf(early.clone()), Err(Rejection::NotYetValid), "{early}");
+        }
+        for begun in [
+            json!(NOW),
+            json!(1_799_999_999.5),
+            json!(-1e300),
+            json!(null),
+        ] {
+            assert!(nbf(begun.clone()).is_ok(), "{begun}");
+        }
+    }
+
+    #[test]
+    fn the_leeway_moves_both_ends() {
+        let rules = Rules::default();
+        let late = |by: i64| judge(&rules, json!({"sub": "ada", "exp": NOW - by}));
+        assert_eq!(late(4).unwrap().expires_at.unix_timestamp(), NOW + 1);
+        assert_eq!(late(5), Err(Rejection::Expired));
+        let early = |by: i64| {
+            judge(
+                &rules,
+                json!({"sub": "ada", "exp": NOW + 60, "nbf": NOW + by}),
+            )
+        };
+        assert!(early(5).is_ok());
+        assert_eq!(early(6), Err(Rejection::NotYetValid));
+    }
+
+    #[test]
+    fn the_issuer_must_be_the_one_asked_for() {
+        let rules = Rules {
+            issuer: Some("https://id.example".into()),
+            ..exact()
+        };
+        let iss = |iss: Value| judge(&rules, json!({"sub": "ada", "exp": NOW + 1, "iss": iss}));
+        assert!(iss(json!("https://id.example")).is_ok());
+        for wrong in [
+            json!(null),
+            json!(""),
+            json!("https://id.example/"),
+            json!("evil"),
+        ] {
+            assert_eq!(iss(wrong.clone()), Err(Rejection::WrongIssuer), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_audience_must_be_named_when_asked_for() {
+        let rules = Rules {
+            audience: Some("library".into()),
+            ..exact()
+        };
+        let aud = |aud: Value| judge(&rules, json!({"sub": "ada", "exp": NOW + 1, "aud": aud}));
+        for right in [
+            json!("library"),
+            json!(["library"]),
+            json!(["other", "library"]),
+        ] {
+            assert!(aud(right.clone()).is_ok(), "{right}");
+        }
+        for wrong in [
+            json!(null),
+            json!(""),
+            json!("other"),
+            json!([]),
+            json!(["other"]),
+        ] {
+            assert_eq!(aud(wrong.clone()), Err(Rejection::WrongAudience), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn issuer_and_audience_are_not_looked_at_unless_asked_for() {
+        let claims = json!({"sub": "ada", "exp": NOW + 1, "iss": "any", "aud": ["any"]});
+        assert!(judge(&exact(), claims).is_ok());
+    }
+
+    #[test]
+    fn no_token_is_minted_with_a_short_secret() {
+        let ada = UserId::new("ada").unwrap();
+        let minted = mint(b"short", &Rules::default(), &ada, Duration::from_secs(1));
+        assert_eq!(minted, Err(InvalidKey::ShortSecret(5)));
+    }
+}

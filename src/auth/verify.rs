@@ -1,0 +1,308 @@
+//! From a token to a [`Viewer`]: find the key, check the signature, judge the claims.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::{Credential, Keys, Rejection, Rules, Viewer, token::Claims};
+
+/// Checks tokens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    keys: Keys,
+    rules: Arc<Rules>,
+}
+
+impl Verifier {
+    /// The longest token looked at, in bytes: what most servers grant a whole header.
+    pub const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+    /// Accepts tokens signed with one of the keys, whose claims keep to the rules.
+    pub fn new(keys: Keys, rules: Rules) -> Self {
+        Self {
+            keys,
+            rules: Arc::new(rules),
+        }
+    }
+
+    /// Tells whether tokens can be checked: false until a key server has answered once.
+    pub fn is_ready(&self) -> bool {
+        self.keys.are_known()
+    }
+
+    /// Finds out who a token speaks for. Waits only when a key server must be asked for its key.
+    pub async fn verify(&self, token: &str, credential: Credential) -> Result<Viewer, Rejection> {
+        if token.len() > Self::MAX_TOKEN_BYTES {
+            return Err(Rejection::TooLong);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Rejection::Malformed)?;
+        // `crit` lists extensions that must be understood (RFC 7515, section 4.1.11); this knows none.
+        if header.crit.is_some() {
+            return Err(Rejection::Untrusted);
+        }
+        let key = self.keys.find(header.kid.as_deref()).await?;
+        let claims: Claims = key.open(token)?;
+        self.rules
+            .judge(&claims, credential, OffsetDateTime::now_utc())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        auth::{
+            mint,
+            testing::{SECRET, Signer, claims, ed25519, hs256, new_p256, p256, rsa},
+        },
+        version::UserId,
+    };
+
+    fn trusting(keys: Keys) -> Verifier {
+        Verifier::new(keys, Rules::default())
+    }
+
+    fn trusting_secret() -> Verifier {
+        trusting(Keys::secret(SECRET).unwrap())
+    }
+
+    fn trusting_public(signer: &Signer) -> Verifier {
+        trusting(Keys::pem(signer.public_pem.as_bytes()).unwrap())
+    }
+
+    async fn verdict(verifier: &Verifier, token: &str) -> Result<Viewer, Rejection> {
+        verifier.verify(token, Credential::Bearer).await
+    }
+
+    /// A token of any header and claims, with what `sign` makes of them for a signature.
+    fn raw(header: &Value, claims: &Value, sign: impl FnOnce(&str) -> String) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = sign(&message);
+        format!("{message}.{signature}")
+    }
+
+    fn hmac(secret: &[u8]) -> impl Fn(&str) -> String {
+        let key = EncodingKey::from_secret(secret);
+        move |message| {
+            jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_minted_token_is_accepted_by_the_same_rules() {
+        let rules = Rules {
+            issuer: Some("https://id.example".into()),
+            audience: Some("library".into()),
+            ..Rules::default()
+        };
+        let ada = UserId::new("ada").unwrap();
+        let token = mint(SECRET, &rules, &ada, Duration::from_mins(1)).unwrap();
+        let verifier = Verifier::new(Keys::secret(SECRET).unwrap(), rules);
+        assert!(verifier.is_ready());
+        for credential in [Credential::Bearer, Credential::Cookie] {
+            let viewer = verifier.verify(&token, credential).await.unwrap();
+            assert_eq!((viewer.user, viewer.credential), (ada.clone(), credential));
+        }
+    }
+
+    #[tokio::test]
+    async fn each_kind_of_public_key_verifies_its_tokens() {
+        for signer in [rsa(), p256(), ed25519()] {
+            let viewer = verdict(&trusting_public(signer), &signer.sign(&claims())).await;
+            assert_eq!(
+                viewer.map(|v| v.user.to_string()),
+                Ok("ada".into()),
+                "{}",
+                signer.kind
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_forged_token_is_refused() {
+        let foreign = new_p256().sign(&claims());
+        assert_eq!(
+            verdict(&trusting_public(p256()), &foreign).await,
+            Err(Rejection::Untrusted)
+        );
+        let guessed = raw(&json!({"alg": "HS256"}), &claims(), hmac(&[b'x'; 32]));
+        assert_eq!(
+            verdict(&trusting_secret(), &guessed).await,
+            Err(Rejection::Untrusted)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_with_one_part_of_another_is_refused() {
+        let token = hs256().sign(&claims());
+        let other = hs256().sign(&json!({"sub": "eve", "exp": 9_999_999_999_u64}));
+        let [a, b]: [Vec<&str>; 2] = [&token, &other].map(|token| token.split('.').collect());
+        for mixed in [[b[0], b[1], a[2]], [a[0], b[1], a[2]], [a[0], a[1], b[2]]] {
+            let verdict = verdict(&trusting_secret(), &mixed.join(".")).await;
+            assert_eq!(verdict, Err(Rejection::Untrusted));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_key_cannot_be_passed_off_as_a_secret() {
+        for signer in [rsa(), p256(), ed25519()] {
+            let forged = raw(
+                &json!({"alg": "HS256"}),
+                &claims(),
+                hmac(signer.public_pem.as_bytes()),
+            );
+            let verdict = verdict(&trusting_public(signer), &forged).await;
+            assert_eq!(verdict, Err(Rejection::Untrusted), "{}", signer.kind);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_header_cannot_choose_another_algorithm() {
+        for alg in ["RS256", "ES256", "EdDSA", "HS384", "HS512"] {
+            let relabelled = raw(&json!({"alg": alg}), &claims(), hmac(SECRET));
+            assert_eq!(
+                verdict(&trusting_secret(), &relabelled).await,
+                Err(Rejection::Untrusted),
+                "{alg}"
+            );
+        }
+        let pss = rsa().sign_with(&Header::new(Algorithm::PS256), &claims());
+        assert_eq!(
+            verdict(&trusting_public(rsa()), &pss).await,
+            Err(Rejection::Untrusted)
+        );
+        let rsa_for_hmac = rsa().sign(&claims());
+        assert_eq!(
+            verdict(&trusting_secret(), &rsa_for_hmac).await,
+            Err(Rejection::Untrusted)
+        );
+    }
+
+    #[tokio::test]
+    async fn none_is_no_algorithm() {
+        for alg in ["none", "None", "NONE", "", "hs256"] {
+            for signature in ["", "AAAA"] {
+                let token = raw(&json!({"alg": alg}), &claims(), |_| signature.into());
+                assert!(
+                    verdict(&trusting_secret(), &token).await.is_err(),
+                    "{alg:?}"
+                );
+                assert!(
+                    verdict(&trusting_public(rsa()), &token).await.is_err(),
+                    "{alg:?}"
+                );
+            }
+        }
+        let stripped = raw(&json!({"alg": "HS256"}), &claims(), |_| String::new());
+        assert_eq!(
+            verdict(&trusting_secret(), &stripped).await,
+            Err(Rejection::Untrusted)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_key_that_the_header_brings_along_is_not_used() {
+        let header =
+            json!({"alg": "ES256", "jwk": new_p256().jwk("a"), "jku": "https://evil.example"});
+        let token = raw(&header, &claims(), |message| hmac(&[b'x'; 32])(message));
+        assert_eq!(
+            verdict(&trusting_public(p256()), &token).await,
+            Err(Rejection::Untrusted)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_critical_extension_is_refused() {
+        let header = Header {
+            crit: Some(vec!["b64".into()]),
+            ..Header::new(Algorithm::HS256)
+        };
+        let token = hs256().sign_with(&header, &claims());
+        assert_eq!(
+            verdict(&trusting_secret(), &token).await,
+            Err(Rejection::Untrusted)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_is_malformed() {
+        let good = hs256().sign(&claims());
+        for token in [
+            "",
+            ".",
+            "..",
+            "a.b",
+            "a.b.c",
+            "a.b.c.d",
+            "é.é.é",
+            &format!("{good}.x"),
+        ] {
+            assert_eq!(
+                verdict(&trusting_secret(), token).await,
+                Err(Rejection::Malformed),
+                "{token:?}"
+            );
+        }
+        for wrong in [
+            json!([]),
+            json!({"exp": "soon"}),
+            json!({"sub": 5, "exp": 9_999_999_999_u64}),
+        ] {
+            let token = hs256().sign(&wrong);
+            assert_eq!(
+                verdict(&trusting_secret(), &token).await,
+                Err(Rejection::Malformed),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_over_the_limit_is_not_looked_at() {
+        let with_padding = |bytes: usize| {
+            let mut claims = claims();
+            claims["pad"] = json!("x".repeat(bytes));
+            hs256().sign(&claims)
+        };
+        assert!(
+            verdict(&trusting_secret(), &with_padding(5000))
+                .await
+                .is_ok()
+        );
+        assert_eq!(
+            verdict(&trusting_secret(), &with_padding(7000)).await,
+            Err(Rejection::TooLong)
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_told_about_the_claims_of_a_forged_token() {
+        let expired = json!({"sub": "ada", "exp": 1});
+        let forged = raw(&json!({"alg": "HS256"}), &expired, hmac(&[b'x'; 32]));
+        assert_eq!(
+            verdict(&trusting_secret(), &forged).await,
+            Err(Rejection::Untrusted)
+        );
+        let garbled = raw(
+            &json!({"alg": "HS256"}),
+            &json!("no claims"),
+            hmac(&[b'x'; 32]),
+        );
+        assert_eq!(
+            verdict(&trusting_secret(), &garbled).await,
+            Err(Rejection::Untrusted)
+        );
+        let genuine = hs256().sign(&expired);
+        assert_eq!(
+            verdict(&trusting_secret(), &genuine).await,
+            Err(Rejection::Expired)
+        );
+    }
+}

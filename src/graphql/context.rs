@@ -1,0 +1,158 @@
+//! What a resolver can reach: the caller's own library and nothing else.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use async_graphql::{
+    Context,
+    dataloader::{DataLoader, Loader},
+    runtime::{TokioSpawner, TokioTimer},
+};
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::Limits;
+use crate::{
+    auth::Viewer,
+    feed::Feed,
+    library::{Error, Label, LabelKind, Library, LibraryWriter, Progress, Story, StoryId, Written},
+    version::Head,
+};
+
+/// The viewer of one operation, and their library as of its start.
+pub(super) struct Caller {
+    pub viewer: Viewer,
+    /// The head before any resolver ran: a lower bound on what the answer shows.
+    pub head: Head,
+    pub library: Library,
+    pub feed: Feed,
+    pub limits: Arc<Limits>,
+    /// The head of the newest write of this operation.
+    wrote: Mutex<Option<Head>>,
+    pub rows: DataLoader<Rows>,
+}
+
+impl Caller {
+    pub fn new(
+        viewer: Viewer,
+        head: Head,
+        library: Library,
+        feed: Feed,
+        limits: Arc<Limits>,
+    ) -> Self {
+        let rows = Rows {
+            library: library.clone(),
+            viewer: viewer.clone(),
+        };
+        // One loader an operation: a longer-lived one would go on answering with rows that have changed since.
+        let rows = DataLoader::new(rows, TokioSpawner::current(), TokioTimer::default());
+        Self {
+            viewer,
+            head,
+            library,
+            feed,
+            limits,
+            wrote: Mutex::new(None),
+            rows,
+        }
+    }
+
+    /// Changes the caller's library.
+    pub async fn write<T, F>(&self, change: F) -> Result<Written<T>, Error>
+    where
+        T: Send + 'static,
+        F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let written = self.library.write(&self.viewer.user, change).await?;
+        let mut wrote = self.wrote.lock();
+        *wrote = (*wrote).max(Some(written.head));
+        Ok(written)
+    }
+
+    /// The version that the answer is at least as new as.
+    pub fn answered(&self) -> Head {
+        self.wrote.lock().unwrap_or(self.head)
+    }
+}
+
+/// Reaches the [`Caller`] from a resolver.
+pub(super) trait CallerExt {
+    fn caller(&self) -> &Caller;
+}
+
+impl CallerExt for Context<'_> {
+    fn caller(&self) -> &Caller {
+        let caller: &Arc<Caller> = self.data_unchecked();
+        caller
+    }
+}
+
+/// Loads the rows that a list's elements refer to, all elements at once.
+pub(super) struct Rows {
+    library: Library,
+    viewer: Viewer,
+}
+
+impl Loader<StoryId> for Rows {
+    type Value = Story;
+    type Error = Error;
+
+    async fn load(&self, ids: &[StoryId]) -> Result<HashMap<StoryId, Story>, Error> {
+        self.library
+            .stories(&self.viewer.user, ids.iter().copied())
+            .await
+    }
+}
+
+/// Asks for the progress of a story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ProgressOf(pub StoryId);
+
+impl Loader<ProgressOf> for Rows {
+    type Value = Progress;
+    type Error = Error;
+
+    async fn load(&self, keys: &[ProgressOf]) -> Result<HashMap<ProgressOf, Progress>, Error> {
+        let found = self
+            .library
+            .progresses_of(&self.viewer.user, keys.iter().map(|key| key.0))
+            .await?;
+        Ok(found
+            .into_iter()
+            .map(|(story, progress)| (ProgressOf(story), progress))
+            .collect())
+    }
+}
+
+/// Asks for the labels of one kind on a story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct LabelsOf(pub LabelKind, pub StoryId);
+
+impl Loader<LabelsOf> for Rows {
+    type Value = Vec<Label>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[LabelsOf]) -> Result<HashMap<LabelsOf, Vec<Label>>, Error> {
+        let mut by_kind = HashMap::<LabelKind, BTreeSet<StoryId>>::new();
+        for LabelsOf(kind, story) in keys {
+            by_kind.entry(*kind).or_default().insert(*story);
+        }
+        let mut found = HashMap::new();
+        for (kind, stories) in by_kind {
+            let labels = self
+                .library
+                .labels_of(&self.viewer.user, kind, &stories)
+                .await?;
+            found.extend(
+                labels
+                    .into_iter()
+                    .map(|(story, labels)| (LabelsOf(kind, story), labels)),
+            );
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,98 @@
+//! The query root.
+
+use async_graphql::{Context, ID, Object, connection::Connection};
+
+use super::{
+    context::CallerExt as _,
+    types::{
+        Fandom, Page, Progress, ProgressCursor, ProgressList, Story, Tag, Viewer, progress_id,
+        story_id,
+    },
+};
+use crate::library::{Error, LabelKind};
+
+/// What the signed-in user keeps in their library.
+pub(super) struct Query;
+
+#[Object]
+impl Query {
+    /// The version of your library: 1 for one never changed, and 1 more with each change.
+    /// A device whose cached copy is of a lower version is behind.
+    async fn library_version(&self, ctx: &Context<'_>) -> i32 {
+        ctx.caller().head.version.number()
+    }
+
+    /// You.
+    async fn viewer(&self) -> Viewer {
+        Viewer
+    }
+
+    /// One entry of your library, or null when it has none of this id.
+    async fn progress(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Progress, Error>> {
+        let caller = ctx.caller();
+        let found = async {
+            caller
+                .library
+                .find_progress(&caller.viewer.user, progress_id("id", &id)?)
+                .await
+        };
+        found
+            .await
+            .transpose()
+            .map(|progress| progress.map(Progress::from))
+    }
+
+    /// One story of your library, or null when it has none of this id.
+    async fn story(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Story, Error>> {
+        let caller = ctx.caller();
+        let found = async {
+            let id = story_id("id", &id)?;
+            Ok(caller
+                .library
+                .stories(&caller.viewer.user, [id])
+                .await?
+                .remove(&id))
+        };
+        found.await.transpose().map(|story| story.map(Story::from))
+    }
+
+    /// The entries of your library, newest change first.
+    async fn progresses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            default = 20,
+            desc = "How many, at the most. The server has a limit of its own, 100 unless configured."
+        )]
+        first: i32,
+        #[graphql(desc = "Continue after this edge's cursor.")] after: Option<String>,
+    ) -> Result<Connection<ProgressCursor, Progress, ProgressList>, Error> {
+        let caller = ctx.caller();
+        let page = Page::new(first, after.as_deref(), caller.limits.page)?;
+        let found = caller
+            .library
+            .progresses(&caller.viewer.user, page.and_one_more())
+            .await?;
+        Ok(page.connection(found))
+    }
+
+    /// Your tags, by name.
+    async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
+        let caller = ctx.caller();
+        let labels = caller
+            .library
+            .labels(&caller.viewer.user, LabelKind::Tag)
+            .await?;
+        Ok(labels.into_iter().map(Tag).collect())
+    }
+
+    /// Your fandoms, by name.
+    async fn fandoms(&self, ctx: &Context<'_>) -> Result<Vec<Fandom>, Error> {
+        let caller = ctx.caller();
+        let labels = caller
+            .library
+            .labels(&caller.viewer.user, LabelKind::Fandom)
+            .await?;
+        Ok(labels.into_iter().map(Fandom).collect())
+    }
+}

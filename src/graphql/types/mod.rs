@@ -1,0 +1,54 @@
+//! The API's types: thin wrappers over `library`'s, one noun a file.
+//!
+//! A row is never shown as it is stored: what the API says is written here, and a new column is not a new field.
+
+mod input;
+mod label;
+mod page;
+mod payload;
+mod progress;
+mod story;
+mod viewer;
+
+use async_graphql::ID;
+use uuid::Uuid;
+
+pub(super) use self::{
+    input::{
+        CreateLabelInput, CreateStoryWithProgressInput, DeleteProgressInput, UpdateProgressInput,
+        UpdateStoryWithRelationsInput,
+    },
+    label::{Fandom, Tag},
+    page::{Page, ProgressCursor, ProgressList},
+    payload::{
+        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload,
+        DeleteProgressPayload, UpdateProgressPayload, UpdateStoryWithRelationsPayload,
+    },
+    progress::Progress,
+    story::Story,
+    viewer::Viewer,
+};
+use crate::library::{Error, LabelId, ProgressId, StoryId};
+
+/// Reads an id of the API: a UUID in its usual form, and not the nil one.
+fn uuid(field: &'static str, id: &ID) -> Result<Uuid, Error> {
+    match Uuid::try_parse(id) {
+        Ok(uuid) if !uuid.is_nil() => Ok(uuid),
+        _ => Err(Error::Invalid {
+            field,
+            message: "must be a UUID".to_owned(),
+        }),
+    }
+}
+
+pub(super) fn story_id(field: &'static str, id: &ID) -> Result<StoryId, Error> {
+    uuid(field, id).map(StoryId)
+}
+
+pub(super) fn progress_id(field: &'static str, id: &ID) -> Result<ProgressId, Error> {
+    uuid(field, id).map(ProgressId)
+}
+
+fn label_id(field: &'static str, id: &ID) -> Result<LabelId, Error> {
+    uuid(field, id).map(LabelId)
+}

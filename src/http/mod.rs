@@ -1,0 +1,64 @@
+//! The way in: bytes of a request to a viewer and an operation, and heads to the bytes of a stream.
+//!
+//! In the flow: a route finds the [`Viewer`](crate::auth::Viewer), then hands on to `graphql` or follows the feed.
+//! Nothing here reads or writes a library row.
+
+mod error;
+mod viewer;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+
+pub use self::{error::HttpError, viewer::Gate};
+use crate::{feed::Feed, graphql::Api, library::Library};
+
+/// What the routes of one node share. Cheap to clone.
+#[derive(Clone)]
+pub struct Node(Arc<Parts>);
+
+/// The parts of a [`Node`].
+pub struct Parts {
+    /// Runs GraphQL operations.
+    pub api: Api,
+    /// Follows heads.
+    pub feed: Feed,
+    /// Answers version checks.
+    pub library: Library,
+    /// Decides who is calling.
+    pub gate: Gate,
+    /// The limits and periods of requests and streams.
+    pub settings: Settings,
+    /// Cancelled when the node is to stop: streams end, new ones are refused.
+    pub drain: CancellationToken,
+}
+
+impl Node {
+    /// Wraps the parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for Node {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The limits and periods of requests and streams.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The period of heartbeats on streams, and of rechecks.
+    pub heartbeat: Duration,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+}
+
+/// Every route.
+pub fn router(node: Node) -> Router {
+    Router::new().with_state(node)
+}

@@ -1,0 +1,58 @@
+//! Who is calling: the token of a request, verified.
+//!
+//! **Invariant:** a request is served for exactly one viewer or refused. A token that is present but not accepted is
+//! never passed over in favour of another.
+
+use axum::http::{HeaderMap, header, request::Parts};
+
+use super::HttpError;
+use crate::auth::{Ask, Credential, Origins, Tickets, Verifier, Viewer, bearer, cookie};
+
+/// Decides who is calling.
+pub struct Gate {
+    /// Checks tokens.
+    pub verifier: Verifier,
+    /// The origins whose pages may use the session cookie.
+    pub origins: Origins,
+    /// The name of the cookie that holds a token; none when cookies are not used.
+    pub session_cookie: Option<String>,
+    /// The credentials of streams opened from another origin.
+    pub tickets: Tickets,
+}
+
+impl Gate {
+    /// The viewer of a request that asks for `ask`.
+    ///
+    /// # Errors
+    /// When there is no token, it is not accepted, or a cookie comes from a page that may not use it.
+    pub async fn viewer(&self, request: &Parts, ask: Ask) -> Result<Viewer, HttpError> {
+        if let Some(authorization) = request.headers.get(header::AUTHORIZATION) {
+            let token = authorization
+                .to_str()
+                .ok()
+                .and_then(bearer)
+                .ok_or(HttpError::NoToken)?;
+            return Ok(self.verifier.verify(token, Credential::Bearer).await?);
+        }
+        let token = self.cookie(&request.headers).ok_or(HttpError::NoToken)?;
+        if !self.admits(&request.headers, ask) {
+            return Err(HttpError::ForbiddenOrigin);
+        }
+        Ok(self.verifier.verify(token, Credential::Cookie).await?)
+    }
+
+    fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let name = self.session_cookie.as_deref()?;
+        let values = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        cookie::find(values, name)
+    }
+
+    fn admits(&self, headers: &HeaderMap, ask: Ask) -> bool {
+        let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        self.origins
+            .admits(ask, value("origin"), value("sec-fetch-site"), value("host"))
+    }
+}
