@@ -1,4 +1,14 @@
 //! library-sync keeps a reader's library the same on all of their devices.
+//!
+//! Each user has one integer, the library version, which grows by 1 in the same transaction as each change of that
+//! user's library. Everything else follows from it. A change travels through these modules, in this order:
+//!
+//! ```text
+//! request ─ http ─ auth ─ graphql ─ library.write ─┬─ commit ─ broker ─(other nodes)
+//!                                                  └───────────── hub ─ feed ─┬─ GraphQL over WebSocket
+//!                                                                             ├─ GraphQL over SSE, multipart
+//!                                                                             └─ /api/library-version-events
+//! ```
 #![cfg_attr(
     test,
     allow(
@@ -8,11 +18,29 @@
     )
 )]
 
-pub mod auth;
-pub mod broker;
-pub mod feed;
-pub mod graphql;
-pub mod http;
-pub mod hub;
-pub mod library;
 pub mod version;
+
+// The way in.
+pub mod http;
+
+pub mod auth;
+
+pub mod graphql;
+
+// The library and its version.
+pub mod library;
+
+// The way out.
+pub mod broker;
+
+pub mod hub;
+
+pub mod feed;
+
+// Putting it together.
+pub mod app;
+pub mod config;
+pub mod dev;
+pub mod metrics;
+pub mod migrate;
+pub mod telemetry;

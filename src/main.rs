@@ -1,2 +1,112 @@
-//! Empty.
-fn main() {}
+//! The commands.
+
+use std::{
+    io::{Write as _, stderr, stdout},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use library_sync::{
+    app::{self, App},
+    auth::{self, Rules},
+    config::{self, Cli, Command, Direction},
+    dev, graphql,
+    library::Database,
+    migrate, telemetry,
+    version::UserId,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes on one line, and no backtrace: what fails here is a setting or the surroundings.
+            let _ = writeln!(stderr(), "library-sync: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    telemetry::init(&cli.log)?;
+    match cli.command {
+        Command::Dev(dev) => dev::run(&dev, drain_on_signal()?).await,
+        Command::Serve(serve) => {
+            let app = App::build(&serve, drain_on_signal()?).await?;
+            let listener = app::listen(serve.http.listen)?;
+            tracing::info!(server.address = %listener.local_addr()?, "serving");
+            app.run(listener).await
+        }
+        Command::Migrate(migrate) => migrate_database(migrate.direction).await,
+        Command::Schema => Ok(stdout().write_all(graphql::sdl().as_bytes())?),
+        Command::Token(token) => print_token(token),
+    }
+}
+
+/// A token that is cancelled when the process is told to stop. A second signal stops it at once.
+fn drain_on_signal() -> anyhow::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let drain = CancellationToken::new();
+    tokio::spawn({
+        let drain = drain.clone();
+        async move {
+            let mut stop =
+                async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+            stop().await;
+            tracing::info!("stopping: finishing what is under way");
+            drain.cancel();
+            stop().await;
+            tracing::warn!("stopping at once");
+            std::process::exit(1);
+        }
+    });
+    Ok(drain)
+}
+
+async fn migrate_database(direction: Direction) -> anyhow::Result<()> {
+    let (Direction::Up(database) | Direction::Down { database, .. } | Direction::Status(database)) =
+        &direction;
+    let options = database.options()?;
+    let db = Database::connect(&options)
+        .await
+        .context("the database cannot be opened")?;
+    match direction {
+        Direction::Up(_) => migrate::up(&db, &options).await?,
+        Direction::Down { steps, .. } => migrate::down(&db, &options, steps).await?,
+        Direction::Status(_) => {}
+    }
+    for (change, applied) in migrate::status(&db).await? {
+        writeln!(
+            stdout(),
+            "{:8} {change}",
+            if applied { "applied" } else { "pending" }
+        )?;
+    }
+    Ok(())
+}
+
+fn print_token(token: config::Token) -> anyhow::Result<()> {
+    let secret = token
+        .jwt_secret
+        .context("no secret to sign with: give --jwt-secret or set LIBRARY_SYNC_JWT_SECRET")?;
+    let user = UserId::new(&token.sub).context("--sub")?;
+    let rules = Rules {
+        issuer: token.jwt_issuer,
+        audience: token.jwt_audience,
+        ..Rules::default()
+    };
+    let token =
+        auth::mint(secret.0.as_bytes(), &rules, &user, token.ttl).context("--jwt-secret")?;
+    writeln!(stdout(), "{token}")?;
+    Ok(())
+}

@@ -4,11 +4,14 @@
 //! Nothing here reads or writes a library row.
 
 mod error;
+mod graphql;
+mod ops;
 mod viewer;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{error::HttpError, viewer::Gate};
@@ -30,6 +33,8 @@ pub struct Parts {
     pub gate: Gate,
     /// The limits and periods of requests and streams.
     pub settings: Settings,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
     /// Cancelled when the node is to stop: streams end, new ones are refused.
     pub drain: CancellationToken,
 }
@@ -56,9 +61,16 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// Whether the playground is served.
+    pub playground: bool,
 }
 
 /// Every route.
 pub fn router(node: Node) -> Router {
-    Router::new().with_state(node)
+    Router::new()
+        .route("/graphql", axum::routing::post(graphql::post))
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .with_state(node)
 }

@@ -1,0 +1,353 @@
+//! Everything that can be set, read once from flags and the environment.
+//!
+//! A flag and its variable are one setting: `--max-body` is `LIBRARY_SYNC_MAX_BODY`, and the flag wins. Only `main`
+//! and `app` read these structs; every other module takes plain values.
+//!
+//! **Invariant:** a secret never shows: not in `--help`, not in `Debug`, not in an error.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::auth::Origins;
+
+/// Keeps a reader's library the same on all of their devices.
+#[derive(Debug, Parser)]
+#[command(
+    name = "library-sync",
+    version,
+    about,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Try it out: serve a sample library from SQLite, with a key and a user made for you.
+    Dev(Dev),
+    /// Serve libraries from your database.
+    Serve(Box<Serve>),
+    /// Change the database's tables, or tell which changes they have had.
+    Migrate(Migrate),
+    /// Print the GraphQL schema.
+    Schema,
+    /// Print a token for a user, signed with the secret.
+    Token(Token),
+}
+
+/// What to log, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct Log {
+    /// What to log: a level, or levels by module such as `info,library_sync::http=debug`.
+    #[arg(
+        long = "log",
+        env = "LIBRARY_SYNC_LOG",
+        global = true,
+        default_value = "info,sea_orm_migration=warn",
+        value_name = "FILTER"
+    )]
+    pub filter: String,
+    /// How to write a line.
+    #[arg(
+        long = "log-format",
+        env = "LIBRARY_SYNC_LOG_FORMAT",
+        global = true,
+        default_value = "auto"
+    )]
+    pub format: LogFormat,
+}
+
+/// How to write a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// A line for people.
+    Text,
+    /// A line for programs.
+    Json,
+}
+
+/// `library-sync dev`.
+#[derive(Debug, Clone, Args)]
+pub struct Dev {
+    /// Where to listen.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_LISTEN",
+        default_value = "127.0.0.1:4000",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub listen: SocketAddr,
+    /// The folder for the database and the key. Delete it to start afresh.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_DATA_DIR",
+        default_value = ".library-sync-dev",
+        value_name = "FOLDER"
+    )]
+    pub data_dir: PathBuf,
+}
+
+/// `library-sync serve`.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// The database.
+    #[command(flatten)]
+    pub database: Database,
+    /// The keys.
+    #[command(flatten)]
+    pub keys: Keys,
+    /// The way in.
+    #[command(flatten)]
+    pub http: Http,
+    /// The streams.
+    #[command(flatten)]
+    pub streams: Streams,
+}
+
+/// Which database, and how much of it to use.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct Database {
+    /// Where libraries are kept: `postgres://user:password@host/name` or `sqlite://file.db?mode=rwc`. `DATABASE_URL` is
+    /// read when neither the flag nor its variable is given.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub database_url: Option<Secret>,
+    /// How many connections to open at the most.
+    #[arg(long, env = "LIBRARY_SYNC_DATABASE_CONNECTIONS", default_value_t = 10, value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_connections: u32,
+    /// How long a request waits for a connection before it is answered UNAVAILABLE.
+    #[arg(long, env = "LIBRARY_SYNC_DATABASE_WAIT", default_value = "5s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub database_wait: Duration,
+    /// How long one SQL statement may run. On SQLite, how long it waits for another process's lock.
+    #[arg(long, env = "LIBRARY_SYNC_STATEMENT_TIMEOUT", default_value = "15s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub statement_timeout: Duration,
+}
+
+/// What tokens are checked with. Exactly one of the first three is needed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
+pub struct Keys {
+    /// The secret that HS256 tokens are signed with, at least 32 bytes.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_JWT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub jwt_secret: Option<Secret>,
+    /// The public key of RS256, ES256 or EdDSA tokens: PEM, or the path of a PEM file.
+    #[arg(long, env = "LIBRARY_SYNC_JWT_PUBLIC_KEY", value_name = "PEM|FILE")]
+    pub jwt_public_key: Option<String>,
+    /// The address of a key server's JWKS, https unless on this machine. Its keys may rotate.
+    #[arg(long, env = "LIBRARY_SYNC_JWKS_URL", value_name = "URL")]
+    pub jwks_url: Option<String>,
+    /// The `iss` that tokens must have.
+    #[arg(long, env = "LIBRARY_SYNC_JWT_ISSUER", value_name = "ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// The `aud` that tokens must have.
+    #[arg(long, env = "LIBRARY_SYNC_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    pub jwt_audience: Option<String>,
+    /// By how much the clocks of the issuer and this server may differ.
+    #[arg(long, env = "LIBRARY_SYNC_JWT_LEEWAY", default_value = "5s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub jwt_leeway: Duration,
+    /// The cookie that may hold the token. Off when not given.
+    #[arg(long, env = "LIBRARY_SYNC_SESSION_COOKIE", value_name = "NAME")]
+    pub session_cookie: Option<String>,
+    /// The origins whose pages may use the cookie and read answers, separated by commas, such as
+    /// `https://app.example`. The server's own origin is always allowed.
+    #[arg(long, env = "LIBRARY_SYNC_ALLOWED_ORIGINS", default_value = "", hide_default_value = true,
+        value_name = "ORIGINS", value_parser = parse_origins)]
+    pub allowed_origins: Origins,
+}
+
+/// Where and how to serve.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Serving")]
+pub struct Http {
+    /// Where to listen.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_LISTEN",
+        default_value = "127.0.0.1:4000",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub listen: SocketAddr,
+    /// Do not migrate the database at start.
+    #[arg(long, env = "LIBRARY_SYNC_NO_MIGRATE")]
+    pub no_migrate: bool,
+    /// Serve the playground at /playground.
+    #[arg(long, env = "LIBRARY_SYNC_PLAYGROUND")]
+    pub playground: bool,
+    /// The largest request body, in bytes.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 1 << 20, value_name = "BYTES")]
+    pub max_body: usize,
+    /// How long a client may take to send a request's header.
+    #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub header_timeout: Duration,
+    /// How long requests under way may take to finish once the server is told to stop.
+    #[arg(long, env = "LIBRARY_SYNC_SHUTDOWN_GRACE", default_value = "15s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub shutdown_grace: Duration,
+}
+
+/// How versions are pushed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Streams")]
+pub struct Streams {
+    /// What carries notices between nodes. `memory:` is for a server that is alone.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_BROKER_URL",
+        default_value = "memory:",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub broker_url: Secret,
+    /// The period of heartbeats on streams, and of re-reading watched versions.
+    #[arg(long, env = "LIBRARY_SYNC_HEARTBEAT", default_value = "30s", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub heartbeat: Duration,
+}
+
+/// `library-sync migrate`.
+#[derive(Debug, Clone, Args)]
+pub struct Migrate {
+    /// Which way.
+    #[command(subcommand)]
+    pub direction: Direction,
+}
+
+/// Which way to migrate.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Direction {
+    /// Apply every change that the database has not had.
+    Up(Database),
+    /// Undo the newest changes. What only they hold is lost.
+    Down {
+        /// How many.
+        #[arg(long, default_value_t = 1, value_name = "COUNT")]
+        steps: u32,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
+    /// List the changes and which of them the database has had.
+    Status(Database),
+}
+
+/// `library-sync token`.
+#[derive(Debug, Clone, Args)]
+pub struct Token {
+    /// Whom the token names.
+    #[arg(long, value_name = "NAME")]
+    pub sub: String,
+    /// How long it is accepted.
+    #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub ttl: Duration,
+    /// The secret to sign with, at least 32 bytes.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_JWT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub jwt_secret: Option<Secret>,
+    /// The `iss` to put in.
+    #[arg(long, env = "LIBRARY_SYNC_JWT_ISSUER", value_name = "ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// The `aud` to put in.
+    #[arg(long, env = "LIBRARY_SYNC_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    pub jwt_audience: Option<String>,
+}
+
+impl Database {
+    /// How to open it.
+    ///
+    /// # Errors
+    /// When no address is given anywhere.
+    pub fn options(&self) -> anyhow::Result<crate::library::DatabaseOptions> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this module is where the environment is read"
+        )]
+        let fallback = || std::env::var("DATABASE_URL").ok();
+        let given = self
+            .database_url
+            .as_ref()
+            .map(|url| url.0.clone())
+            .or_else(fallback);
+        let url = given.filter(|url| !url.is_empty()).context(
+            "no database is named: give --database-url, or set LIBRARY_SYNC_DATABASE_URL or DATABASE_URL",
+        )?;
+        Ok(crate::library::DatabaseOptions {
+            url,
+            max_connections: self.database_connections,
+            acquire_timeout: self.database_wait,
+            statement_timeout: self.statement_timeout,
+        })
+    }
+}
+
+/// A value that must not be shown.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Secret {
+    /// As `--help` shows a default, which is no secret; a value that was given is never displayed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn parse_period(text: &str) -> Result<Duration, String> {
+    let period = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if period < Duration::from_millis(100) {
+        return Err("must be at least 100ms".to_owned());
+    }
+    Ok(period)
+}
+
+fn parse_origins(text: &str) -> Result<Origins, String> {
+    let origins = text
+        .split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty());
+    Origins::parse(origins).map_err(|error| error.to_string())
+}

@@ -1,0 +1,24 @@
+//! The metrics, in one table, and how they are collected.
+//!
+//! | name | kind | unit | labels |
+//! |---|---|---|---|
+//! | `library_sync_db_statements_total` | counter | statements | `outcome`: ok, error |
+//! | `library_sync_db_statement_seconds` | histogram | seconds | |
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+/// Collects metrics from now on, and returns what renders them. The same handle at every call in a process.
+pub fn collect() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another metrics recorder is installed; /metrics stays empty");
+        }
+        handle
+    };
+    HANDLE.get_or_init(install).clone()
+}

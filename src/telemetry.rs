@@ -1,0 +1,38 @@
+//! Logs, on standard error: readable on a terminal, JSON otherwise.
+
+use std::io::{IsTerminal as _, stderr};
+
+use anyhow::Context as _;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging. Once a process.
+///
+/// # Errors
+/// When the filter is none.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().parse(&log.filter).context(
+        "--log (LIBRARY_SYNC_LOG) is no filter; try `info` or `info,library_sync=debug`",
+    )?;
+    let json = match log.format {
+        LogFormat::Auto => !stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    if json {
+        registry
+            .with(fmt::layer().json().flatten_event(true).with_writer(stderr))
+            .init();
+    } else {
+        registry
+            .with(
+                fmt::layer()
+                    .with_ansi(stderr().is_terminal())
+                    .with_writer(stderr),
+            )
+            .init();
+    }
+    Ok(())
+}
