@@ -102,8 +102,11 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, ()> {
         // Url forgives much that is no origin: paths, user names, spaces, `\` for `/`.
         let (_, authority) = text.split_once("://").ok_or(())?;
-        let is_plain = |c: char| c.is_ascii_graphic() && !"/\\?#@*".contains(c);
-        if authority.is_empty() || !authority.chars().all(is_plain) {
+        let is_blank = |c: char| c.is_whitespace() || c.is_control();
+        if authority.is_empty()
+            || authority.contains(['/', '\\', '?', '#', '@', '*'])
+            || text.contains(is_blank)
+        {
             return Err(());
         }
         let url = Url::parse(text).map_err(|_| ())?;
@@ -156,8 +159,10 @@ mod tests {
         ] {
             assert!(origins().allows(origin), "{origin}");
         }
-        let spelled = Origins::parse(["HTTPS://App.Example:443"]).unwrap();
+        let spelled =
+            Origins::parse(["HTTPS://App.Example:443", "https://bücher.example"]).unwrap();
         assert!(spelled.allows("https://app.example"));
+        assert!(spelled.allows("https://xn--bcher-kva.example"));
     }
 
     #[test]
@@ -197,6 +202,7 @@ mod tests {
             "https://app.example https://evil.example",
             " https://app.example",
             "https://app.example\n",
+            "https://app\t.example",
             "ftp://app.example",
             "file://",
             "app://app.example",

@@ -83,6 +83,11 @@ impl Tickets {
         }
     }
 
+    /// How long a ticket can be redeemed, and when it makes sense to try again after a refusal.
+    pub fn life(&self) -> std::time::Duration {
+        self.limits.life
+    }
+
     /// Makes a ticket that opens one stream for the viewer, until their own credential expires.
     ///
     /// # Errors
