@@ -118,7 +118,10 @@ mod tests {
     async fn every_file_that_the_page_names_is_served() {
         let (response, html) = request("GET", "/playground").await;
         assert_eq!(response.status(), StatusCode::OK);
-        let files: Vec<_> = references(&html).into_iter().filter(|r| *r != "data:,").collect();
+        let files: Vec<_> = references(&html)
+            .into_iter()
+            .filter(|r| *r != "data:,")
+            .collect();
         assert_eq!(files.len(), 7);
         for file in files {
             // Relative to the page: no host, and no path of the host's root.
@@ -137,7 +140,10 @@ mod tests {
         };
         assert_eq!(cache("/playground").await, REVALIDATE);
         assert_eq!(cache("/playground/assets/app.js").await, REVALIDATE);
-        assert_eq!(cache("/playground/assets/react-18.3.1.min.js").await, FOR_EVER);
+        assert_eq!(
+            cache("/playground/assets/react-18.3.1.min.js").await,
+            FOR_EVER
+        );
     }
 
     #[tokio::test]
