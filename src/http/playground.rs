@@ -61,7 +61,7 @@ const ASSETS: &[Asset] = &[
 ];
 
 /// Serves the page at `/playground` and its files at `/playground/assets/<name>`.
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/playground", get(page))
         .route("/playground/assets/{name}", get(file))
