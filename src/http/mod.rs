@@ -6,6 +6,7 @@
 mod error;
 mod graphql;
 mod ops;
+mod playground;
 mod viewer;
 
 use std::{sync::Arc, time::Duration};
@@ -67,7 +68,13 @@ pub struct Settings {
 
 /// Every route.
 pub fn router(node: Node) -> Router {
+    let playground = if node.settings.playground {
+        playground::routes()
+    } else {
+        Router::new()
+    };
     Router::new()
+        .merge(playground)
         .route("/graphql", axum::routing::post(graphql::post))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
