@@ -4,8 +4,13 @@
 //! Nothing here reads or writes a library row.
 
 mod error;
+mod events;
 mod graphql;
 mod ops;
+mod relay;
+mod streams;
+mod ticket;
+mod trpc;
 mod viewer;
 
 use std::{sync::Arc, time::Duration};
@@ -14,7 +19,11 @@ use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{error::HttpError, viewer::Gate};
+pub use self::{
+    error::HttpError,
+    streams::{NoPlace, StreamLimits, Streams},
+    viewer::Gate,
+};
 use crate::{feed::Feed, graphql::Api, library::Library};
 
 /// What the routes of one node share. Cheap to clone.
@@ -31,6 +40,8 @@ pub struct Parts {
     pub library: Library,
     /// Decides who is calling.
     pub gate: Gate,
+    /// Has places for streams.
+    pub streams: Streams,
     /// The limits and periods of requests and streams.
     pub settings: Settings,
     /// Renders the metrics.
@@ -69,6 +80,8 @@ pub struct Settings {
 pub fn router(node: Node) -> Router {
     Router::new()
         .route("/graphql", axum::routing::post(graphql::post))
+        .route("/api/library-version-events", get(events::events))
+        .route("/api/trpc/view.getVersion", get(trpc::version))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
