@@ -64,16 +64,25 @@ impl HttpError {
             Self::Library(error) => error.code(),
         }
     }
+
+    /// Logs what whoever runs the server should know of; nothing of what a client did.
+    pub(super) fn log(&self) {
+        if let Self::Library(error) = self
+            && let Some(causes) = error.causes()
+        {
+            tracing::error!(
+                error.causes = causes,
+                error.code = self.code(),
+                "a request failed"
+            );
+        }
+    }
 }
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let (status, code) = (self.status(), self.code());
-        if let Self::Library(error) = &self
-            && let Some(causes) = error.causes()
-        {
-            tracing::error!(error.causes = causes, error.code = code, "a request failed");
-        }
+        self.log();
         let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
         let mut response = (status, Json(body)).into_response();
         if let Self::NoPlace(refused) = self {

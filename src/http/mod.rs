@@ -6,12 +6,14 @@
 mod error;
 mod events;
 mod graphql;
+mod operation;
 mod ops;
 mod relay;
 mod streams;
 mod ticket;
 mod trpc;
 mod viewer;
+mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
@@ -79,7 +81,10 @@ pub struct Settings {
 /// Every route.
 pub fn router(node: Node) -> Router {
     Router::new()
-        .route("/graphql", axum::routing::post(graphql::post))
+        .route(
+            "/graphql",
+            axum::routing::post(graphql::post).get(graphql::get),
+        )
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
         .route("/healthz", get(ops::healthz))

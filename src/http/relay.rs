@@ -107,13 +107,13 @@ impl<T, F: Framing<T>> Relay<T, F> {
             // The end comes first, or a stream that is always busy would never end.
             biased;
             reason = &mut self.end => {
-                self.place.ended(reason);
+                self.place.note(reason.into());
                 (self.framing.end(reason), None)
             }
             item = self.items.next() => if let Some(item) = item {
                 (self.framing.item(item), Some(self))
             } else {
-                self.place.completed();
+                self.place.note("completed");
                 (self.framing.complete(), None)
             },
             _ = self.ticks.tick() => (self.framing.heartbeat(), Some(self)),

@@ -245,7 +245,7 @@ pub struct Place {
     transport: Transport,
     number: u64,
     since: Instant,
-    /// Why the stream ended, once something but the client's leaving has ended it.
+    /// Why it ended, as far as is known.
     outcome: &'static str,
 }
 
@@ -274,14 +274,9 @@ impl Place {
         fraction(self.number)
     }
 
-    /// Notes that the server ended the stream.
-    pub fn ended(&mut self, reason: EndReason) {
-        self.outcome = reason.into();
-    }
-
-    /// Notes that the stream came to its own end.
-    pub fn completed(&mut self) {
-        self.outcome = "completed";
+    /// Notes why the stream ends, for metrics. Unless noted, its client has gone.
+    pub fn note(&mut self, outcome: &'static str) {
+        self.outcome = outcome;
     }
 }
 
