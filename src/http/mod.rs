@@ -4,10 +4,17 @@
 //! Nothing here reads or writes a library row.
 
 mod error;
+mod events;
 mod graphql;
+mod operation;
 mod ops;
 mod playground;
+mod relay;
+mod streams;
+mod ticket;
+mod trpc;
 mod viewer;
+mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +22,11 @@ use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{error::HttpError, viewer::Gate};
+pub use self::{
+    error::HttpError,
+    streams::{NoPlace, StreamLimits, Streams},
+    viewer::Gate,
+};
 use crate::{feed::Feed, graphql::Api, library::Library};
 
 /// What the routes of one node share. Cheap to clone.
@@ -32,6 +43,8 @@ pub struct Parts {
     pub library: Library,
     /// Decides who is calling.
     pub gate: Gate,
+    /// Has places for streams.
+    pub streams: Streams,
     /// The limits and periods of requests and streams.
     pub settings: Settings,
     /// Renders the metrics.
@@ -75,7 +88,12 @@ pub fn router(node: Node) -> Router {
     };
     Router::new()
         .merge(playground)
-        .route("/graphql", axum::routing::post(graphql::post))
+        .route(
+            "/graphql",
+            axum::routing::post(graphql::post).get(graphql::get),
+        )
+        .route("/api/library-version-events", get(events::events))
+        .route("/api/trpc/view.getVersion", get(trpc::version))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
