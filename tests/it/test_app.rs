@@ -372,7 +372,7 @@ impl TestUser<'_> {
     pub async fn create_tag(&self, name: &str) -> Value {
         self.mutate(
             "createTag",
-            "CreateTagInput",
+            "CreateLabelInput",
             json!({"name": name}),
             "tag { id name }",
         )
