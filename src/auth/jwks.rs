@@ -19,6 +19,7 @@ use futures_util::{
 };
 use parking_lot::Mutex;
 use reqwest::{StatusCode, redirect};
+use tokio::task::AbortHandle;
 use url::{Host, Url};
 
 use super::{InvalidKey, Rejection, jwk::KeySet, keys::Key};
@@ -63,6 +64,7 @@ pub(super) struct Jwks {
 #[derive(Debug)]
 struct Flight {
     begun: Instant,
+    task: AbortHandle,
     landed: Shared<BoxFuture<'static, bool>>,
 }
 
@@ -87,9 +89,7 @@ impl Jwks {
         };
         Ok(Self {
             url,
-            client: client
-                .build()
-                .map_err(|error| InvalidKey::Client(error.to_string()))?,
+            client: client.build().map_err(|error| InvalidKey::client(&error))?,
             timing,
             keys: ArcSwap::default(),
             flight: Mutex::default(),
@@ -125,17 +125,22 @@ impl Jwks {
     /// The fetch that runs or was begun of late, or else a new one.
     fn flight(self: &Arc<Self>, now: Instant) -> Shared<BoxFuture<'static, bool>> {
         let mut flight = self.flight.lock();
-        if let Some(Flight { begun, landed }) = &*flight
-            && (landed.peek().is_none()
-                || now.saturating_duration_since(*begun) < self.timing.refetch)
+        if let Some(Flight {
+            begun,
+            task,
+            landed,
+        }) = &*flight
+            && (!task.is_finished() || now.saturating_duration_since(*begun) < self.timing.refetch)
         {
             return landed.clone();
         }
         // In a task of its own: a client that hangs up must not end a fetch that others wait for.
         let fetch = tokio::spawn(Arc::clone(self).refresh());
+        let task = fetch.abort_handle();
         let landed = fetch.map(|ended| ended.unwrap_or(false)).boxed().shared();
         *flight = Some(Flight {
             begun: now,
+            task,
             landed: landed.clone(),
         });
         landed

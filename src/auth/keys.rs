@@ -3,7 +3,7 @@
 //! **Invariant:** a [`Key`] holds its algorithm, and opens only tokens signed with that one. A public key
 //! can thus not be passed off as an HMAC secret, and `none` is no algorithm at all.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use aws_lc_rs::{
     rsa,
@@ -221,6 +221,17 @@ pub enum InvalidKey {
     /// No connection can be prepared, for example because the system has no root certificates.
     #[error("the key server cannot be asked: {0}")]
     Client(String),
+}
+
+impl InvalidKey {
+    pub(super) fn client(error: &reqwest::Error) -> Self {
+        // The error's own text is only "builder error".
+        Self::Client(
+            error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -88,6 +88,18 @@ fn after(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
 }
 
+/// Lets the other tasks run until the condition holds.
+async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .unwrap();
+}
+
 async fn opens(
     jwks: &Arc<Jwks>,
     signer: &Signer,
@@ -189,6 +201,17 @@ async fn a_client_that_hangs_up_does_not_end_the_fetch_of_others() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_nobody_waited_for_holds_up_no_later_one() {
+    let (old, new) = (new_p256(), new_p256());
+    let server = KeyServer::start(&[old.jwk("old")]).await;
+    let jwks = server.cache();
+    drop(jwks.flight(after(0)));
+    until(|| jwks.has_keys()).await;
+    server.publish(&[new.jwk("new")]);
+    assert_eq!(opens(&jwks, &new, "new", after(40)).await, Ok(()));
+}
+
+#[tokio::test]
 async fn a_slow_fetch_is_not_begun_again() {
     let server = KeyServer::start(&[p256().jwk("a")]).await;
     let jwks = server.cache();
@@ -269,11 +292,8 @@ async fn answers_that_are_no_keys_count_as_failures() {
         server.fail(status);
         assert_eq!(outcome().await, "status", "{status}");
     }
-    for body in [
-        "<html>".to_owned(),
-        document(&[]),
-        "x".repeat(MAX_DOCUMENT_BYTES + 1),
-    ] {
+    let too_long = document(&[p256().jwk("a")]) + &" ".repeat(MAX_DOCUMENT_BYTES);
+    for body in ["<html>".to_owned(), document(&[]), too_long] {
         *server.answer.lock() = (http::StatusCode::OK, body);
         assert_eq!(outcome().await, "invalid");
     }
@@ -313,14 +333,7 @@ async fn keys_are_kept_fresh_without_requests_until_nobody_uses_them() {
 
     let watch = Arc::downgrade(&jwks);
     drop(jwks);
-    let ended = async {
-        while watch.strong_count() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), ended)
-        .await
-        .unwrap();
+    until(|| watch.strong_count() == 0).await;
 }
 
 #[test]
