@@ -10,6 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
+use super::streams::NoPlace;
 use crate::{auth::Rejection, library};
 
 /// Why a request is not served.
@@ -26,6 +27,12 @@ pub enum HttpError {
     /// A cookie sent by a page of an origin that is not allowed.
     #[error("this origin may not use the session cookie")]
     ForbiddenOrigin,
+    /// A ticket that does not open a stream.
+    #[error("the ticket has been used, has lapsed, or never was")]
+    BadTicket,
+    /// No place for one more stream.
+    #[error("{0}")]
+    NoPlace(#[from] NoPlace),
     /// The library could not answer.
     #[error("{0}")]
     Library(#[from] library::Error),
@@ -36,8 +43,10 @@ impl HttpError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Rejected(Rejection::Unavailable)
+            | Self::NoPlace(NoPlace::Node | NoPlace::Draining)
             | Self::Library(library::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoToken | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
+            Self::NoPlace(NoPlace::User(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoToken | Self::BadTicket | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
             Self::ForbiddenOrigin | Self::Library(library::Error::UnknownUser) => {
                 StatusCode::FORBIDDEN
             }
@@ -48,10 +57,24 @@ impl HttpError {
     /// The stable code that clients branch on.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoToken => "UNAUTHENTICATED",
+            Self::NoToken | Self::BadTicket => "UNAUTHENTICATED",
+            Self::NoPlace(refused) => refused.code(),
             Self::Rejected(rejection) => rejection.code(),
             Self::ForbiddenOrigin => "FORBIDDEN",
             Self::Library(error) => error.code(),
+        }
+    }
+
+    /// Logs what whoever runs the server should know of; nothing of what a client did.
+    pub(super) fn log(&self) {
+        if let Self::Library(error) = self
+            && let Some(causes) = error.causes()
+        {
+            tracing::error!(
+                error.causes = causes,
+                error.code = self.code(),
+                "a request failed"
+            );
         }
     }
 }
@@ -59,13 +82,13 @@ impl HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let (status, code) = (self.status(), self.code());
-        if let Self::Library(error) = &self
-            && let Some(causes) = error.causes()
-        {
-            tracing::error!(error.causes = causes, error.code = code, "a request failed");
-        }
+        self.log();
         let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
         let mut response = (status, Json(body)).into_response();
+        if let Self::NoPlace(refused) = self {
+            let seconds = HeaderValue::from(refused.retry_after());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2: a 401 names how to sign in.
             response

@@ -19,3 +19,15 @@ pub(super) async fn post(
     let request: Request = serde_json::from_slice(&body).unwrap_or_else(|_| Request::new(""));
     Ok(Json(node.api.execute(&viewer, request, "").await))
 }
+
+/// `GET /graphql`.
+pub(super) async fn get(
+    State(node): State<Node>,
+    request: axum::http::Request<Body>,
+) -> axum::response::Response {
+    let (parts, _) = request.into_parts();
+    if super::websocket::is_wanted(&parts) {
+        return super::websocket::upgrade(&node, parts).await;
+    }
+    axum::http::StatusCode::METHOD_NOT_ALLOWED.into_response()
+}

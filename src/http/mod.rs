@@ -4,9 +4,17 @@
 //! Nothing here reads or writes a library row.
 
 mod error;
+mod events;
 mod graphql;
+mod operation;
 mod ops;
+mod playground;
+mod relay;
+mod streams;
+mod ticket;
+mod trpc;
 mod viewer;
+mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +22,11 @@ use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{error::HttpError, viewer::Gate};
+pub use self::{
+    error::HttpError,
+    streams::{NoPlace, StreamLimits, Streams},
+    viewer::Gate,
+};
 use crate::{feed::Feed, graphql::Api, library::Library};
 
 /// What the routes of one node share. Cheap to clone.
@@ -31,6 +43,8 @@ pub struct Parts {
     pub library: Library,
     /// Decides who is calling.
     pub gate: Gate,
+    /// Has places for streams.
+    pub streams: Streams,
     /// The limits and periods of requests and streams.
     pub settings: Settings,
     /// Renders the metrics.
@@ -67,8 +81,19 @@ pub struct Settings {
 
 /// Every route.
 pub fn router(node: Node) -> Router {
+    let playground = if node.settings.playground {
+        playground::routes()
+    } else {
+        Router::new()
+    };
     Router::new()
-        .route("/graphql", axum::routing::post(graphql::post))
+        .merge(playground)
+        .route(
+            "/graphql",
+            axum::routing::post(graphql::post).get(graphql::get),
+        )
+        .route("/api/library-version-events", get(events::events))
+        .route("/api/trpc/view.getVersion", get(trpc::version))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))

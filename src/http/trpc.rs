@@ -1,0 +1,61 @@
+//! `GET /api/trpc/view.getVersion`: the current version, in the form of the older app's tRPC call.
+//!
+//! Its service worker reads `result.data.version`; its page, through superjson, `result.data.json.version`. With
+//! `?batch=1`, as tRPC's clients send it, the answer is a list of that one result.
+
+use axum::{
+    Json,
+    extract::{RawQuery, Request, State},
+    http::header,
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{HttpError, Node};
+use crate::{auth::Ask, version::Version};
+
+/// `GET /api/trpc/view.getVersion`.
+pub(super) async fn version(
+    State(node): State<Node>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<impl IntoResponse, HttpError> {
+    let (parts, _) = request.into_parts();
+    let viewer = node.gate.viewer(&parts, Ask::Read).await?;
+    let head = node.library.head(&viewer.user).await?;
+    let result = result(head.version, is_batch(&query.unwrap_or_default()));
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(result)))
+}
+
+fn result(version: Version, batch: bool) -> Value {
+    let result = json!({"result": {"data": {"version": version, "json": {"version": version}}}});
+    if batch { json!([result]) } else { result }
+}
+
+fn is_batch(query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "batch" && value == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_has_the_version_where_worker_and_page_look_for_it() {
+        let result = result(Version::new(7), false);
+        assert_eq!(result["result"]["data"]["version"], 7);
+        assert_eq!(result["result"]["data"]["json"]["version"], 7);
+    }
+
+    #[test]
+    fn a_batch_is_a_list_of_one() {
+        assert!(is_batch("batch=1&input=%7B%7D"));
+        assert!(!is_batch("batch=0"));
+        assert!(!is_batch(""));
+        assert_eq!(
+            result(Version::new(7), true)[0]["result"]["data"]["version"],
+            7
+        );
+    }
+}

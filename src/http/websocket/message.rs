@@ -1,0 +1,300 @@
+//! The messages of `graphql-transport-ws`, as its PROTOCOL.md defines them.
+//!
+//! **Invariant:** what does not have the form of a client's message is refused here, whatever its bytes are.
+
+use async_graphql::{Request, ServerError, Variables};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::http::operation::Outcome;
+
+/// The longest id of an operation, in bytes. It is sent back with every result, so it is not to be long.
+pub(super) const MAX_ID_BYTES: usize = 256;
+
+type Payload = Option<Map<String, Value>>;
+
+/// What a client may say.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ClientMessage {
+    /// Who is calling.
+    ConnectionInit { payload: Payload },
+    /// A probe, to be answered with a pong of the same payload.
+    Ping { payload: Payload },
+    /// The answer to a ping, or just a sign of life.
+    Pong { payload: Payload },
+    /// Begin an operation.
+    Subscribe { id: Id, payload: SubscribePayload },
+    /// End an operation.
+    Complete { id: Id },
+}
+
+impl ClientMessage {
+    /// Reads the text of a frame.
+    ///
+    /// # Errors
+    /// When it is no message of the protocol, or one that only a server may send.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+/// The name that a client gives an operation, unique among those it runs on one socket.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Id(String);
+
+impl Id {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        match id.len() {
+            0 => Err("the id is empty"),
+            1..=MAX_ID_BYTES => Ok(Self(id)),
+            _ => Err("the id is longer than 256 bytes"),
+        }
+    }
+}
+
+/// An operation, as the payload of `subscribe` gives it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SubscribePayload {
+    query: String,
+    operation_name: Option<String>,
+    variables: Payload,
+    extensions: Payload,
+}
+
+impl From<SubscribePayload> for Request {
+    fn from(operation: SubscribePayload) -> Self {
+        let mut request = Self::new(operation.query);
+        request.operation_name = operation.operation_name;
+        if let Some(variables) = operation.variables {
+            request.variables = Variables::from_json(Value::Object(variables));
+        }
+        for (name, value) in operation.extensions.into_iter().flatten() {
+            // Every JSON value is a GraphQL one.
+            if let Ok(value) = async_graphql::Value::from_json(value) {
+                request.extensions.insert(name, value);
+            }
+        }
+        request
+    }
+}
+
+/// What the server says.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ServerMessage<'a> {
+    /// Operations may begin.
+    ConnectionAck,
+    /// A probe that tells the newest version by the way.
+    Ping {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<Heartbeat>,
+    },
+    /// The answer to a ping.
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Payload,
+    },
+    /// A result of an operation.
+    Next { id: &'a str, payload: &'a Outcome },
+    /// That an operation is not run, and why. Nothing more follows of it.
+    Error {
+        id: &'a str,
+        payload: &'a [ServerError],
+    },
+    /// That there are no more results of an operation.
+    Complete { id: &'a str },
+}
+
+/// The payload of the server's pings.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Heartbeat {
+    pub library_version: crate::version::Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::version::Version;
+
+    fn parse(message: &Value) -> Result<ClientMessage, serde_json::Error> {
+        ClientMessage::parse(&message.to_string())
+    }
+
+    fn written(message: &ServerMessage<'_>) -> String {
+        serde_json::to_string(message).unwrap()
+    }
+
+    #[test]
+    fn every_message_of_a_client_is_understood() {
+        let id = Id("1".into());
+        let payload = json!({"a": 1}).as_object().cloned();
+        for (message, understood) in [
+            (
+                json!({"type": "connection_init"}),
+                ClientMessage::ConnectionInit { payload: None },
+            ),
+            (
+                json!({"type": "connection_init", "payload": null}),
+                ClientMessage::ConnectionInit { payload: None },
+            ),
+            (
+                json!({"type": "connection_init", "payload": {"a": 1}, "more": true}),
+                ClientMessage::ConnectionInit {
+                    payload: payload.clone(),
+                },
+            ),
+            (
+                json!({"type": "ping", "payload": {"a": 1}}),
+                ClientMessage::Ping {
+                    payload: payload.clone(),
+                },
+            ),
+            (
+                json!({"type": "pong"}),
+                ClientMessage::Pong { payload: None },
+            ),
+            (
+                json!({"id": "1", "type": "complete"}),
+                ClientMessage::Complete { id: id.clone() },
+            ),
+            (
+                json!({"id": "1", "type": "subscribe", "payload": {"query": "{a}", "operationName": null}}),
+                ClientMessage::Subscribe {
+                    id,
+                    payload: SubscribePayload {
+                        query: "{a}".into(),
+                        operation_name: None,
+                        variables: None,
+                        extensions: None,
+                    },
+                },
+            ),
+        ] {
+            assert_eq!(parse(&message).unwrap(), understood, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_of_a_client_is_refused() {
+        for message in [
+            json!(null),
+            json!([]),
+            json!("connection_init"),
+            json!({}),
+            json!({"type": 1}),
+            json!({"type": ""}),
+            json!({"type": "start"}),
+            json!({"type": "CONNECTION_INIT"}),
+            json!({"type": "connection_init", "payload": "token"}),
+            json!({"type": "connection_init", "payload": []}),
+            json!({"type": "ping", "payload": 1}),
+            json!({"type": "subscribe"}),
+            json!({"type": "subscribe", "id": "1"}),
+            json!({"type": "subscribe", "payload": {"query": "{a}"}}),
+            json!({"type": "subscribe", "id": 1, "payload": {"query": "{a}"}}),
+            json!({"type": "subscribe", "id": "", "payload": {"query": "{a}"}}),
+            json!({"type": "subscribe", "id": "x".repeat(MAX_ID_BYTES + 1), "payload": {"query": "{a}"}}),
+            json!({"type": "subscribe", "id": "1", "payload": "{a}"}),
+            json!({"type": "subscribe", "id": "1", "payload": {}}),
+            json!({"type": "subscribe", "id": "1", "payload": {"query": null}}),
+            json!({"type": "subscribe", "id": "1", "payload": {"query": "{a}", "variables": []}}),
+            json!({"type": "subscribe", "id": "1", "payload": {"query": "{a}", "operationName": 1}}),
+            json!({"type": "subscribe", "id": "1", "payload": {"query": "{a}", "extensions": "x"}}),
+            json!({"type": "complete"}),
+            json!({"type": "complete", "id": ""}),
+            json!({"type": "connection_ack"}),
+            json!({"type": "next", "id": "1", "payload": {"data": {}}}),
+            json!({"type": "error", "id": "1", "payload": []}),
+        ] {
+            assert!(parse(&message).is_err(), "{message}");
+        }
+        for text in ["", " ", "{", "{}{}", "\u{0}", &"[".repeat(100_000)] {
+            assert!(ClientMessage::parse(text).is_err());
+        }
+    }
+
+    #[test]
+    fn an_operation_becomes_the_request_it_describes() {
+        let operation: SubscribePayload = serde_json::from_value(json!({
+            "query": "query A($n: Int) {a}", "operationName": "A",
+            "variables": {"n": 5}, "extensions": {"persistedQuery": {"version": 1}},
+        }))
+        .unwrap();
+        let request = Request::from(operation);
+        assert_eq!(request.query, "query A($n: Int) {a}");
+        assert_eq!(request.operation_name.as_deref(), Some("A"));
+        assert_eq!(
+            serde_json::to_value(&request.variables).unwrap(),
+            json!({"n": 5})
+        );
+        assert_eq!(
+            serde_json::to_value(&request.extensions).unwrap(),
+            json!({"persistedQuery": {"version": 1}})
+        );
+    }
+
+    #[test]
+    fn the_servers_messages_have_the_form_of_the_protocol() {
+        let library_version = Version::new(7);
+        let outcome = Outcome::error("FORBIDDEN", "no");
+        for (message, text) in [
+            (ServerMessage::ConnectionAck, r#"{"type":"connection_ack"}"#),
+            (
+                ServerMessage::Ping {
+                    payload: Some(Heartbeat { library_version }),
+                },
+                r#"{"type":"ping","payload":{"libraryVersion":7}}"#,
+            ),
+            (ServerMessage::Pong { payload: None }, r#"{"type":"pong"}"#),
+            (
+                ServerMessage::Complete { id: "1" },
+                r#"{"type":"complete","id":"1"}"#,
+            ),
+            (
+                ServerMessage::Error {
+                    id: "1",
+                    payload: outcome.request_errors().unwrap(),
+                },
+                r#"{"type":"error","id":"1","payload":[{"message":"no","extensions":{"code":"FORBIDDEN"}}]}"#,
+            ),
+        ] {
+            assert_eq!(written(&message), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_brings_the_parser_down(text in ".{0,200}") {
+            let _ = ClientMessage::parse(&text);
+        }
+
+        #[test]
+        fn no_json_brings_the_parser_down(
+            kind in "connection_init|ping|pong|subscribe|complete|next|.{0,8}",
+            id in ".{0,300}",
+            payload in r#"(\{|\}|\[|\]|"|:|,|query|variables|extensions|[0-9]|null|-|e|\\u0000){0,40}"#,
+        ) {
+            let (kind, id) = (json!(kind), json!(id));
+            let text = format!(r#"{{"type":{kind},"id":{id},"payload":{payload}}}"#);
+            if let Ok(ClientMessage::Subscribe { id, payload }) = ClientMessage::parse(&text) {
+                prop_assert!((1..=MAX_ID_BYTES).contains(&id.as_str().len()));
+                let _ = Request::from(payload);
+            }
+        }
+    }
+}

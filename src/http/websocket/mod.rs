@@ -1,0 +1,89 @@
+//! GraphQL over WebSocket: the `graphql-transport-ws` protocol, over a feed and the schema.
+//!
+//! ```text
+//! upgrade ─ who is calling? ─ connection_init ─ a place ─ connection_ack ─┬─ messages in:  message, operations
+//!                                                                         └─ messages out: one at a time, session
+//! ```
+//!
+//! Queries and mutations pass the guards they pass over HTTP: a cookie counts only from an allowed origin, checked when
+//! the socket opens, and a ticket opens subscriptions alone.
+//!
+//! **Invariant:** nothing of a library is told before `connection_ack`.
+
+mod close;
+mod message;
+mod operations;
+mod session;
+
+use axum::{
+    extract::{FromRequestParts as _, WebSocketUpgrade},
+    http::{header, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+use tracing::Instrument as _;
+
+use super::{
+    HttpError, Node,
+    streams::{NoPlace, Place, Transport},
+};
+use crate::auth::{Ask, Viewer};
+
+const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// What a socket's reader holds ready, in bytes; the default would cost 128 kB a socket.
+const READ_BUFFER: usize = 4 << 10;
+
+/// Tells whether a request wants to become a WebSocket.
+pub(super) fn is_wanted(request: &Parts) -> bool {
+    let upgrade = request.headers.get(header::UPGRADE);
+    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Answers a request that wants to become a WebSocket.
+pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut request, node).await {
+        Ok(upgrade) => upgrade
+            .read_buffer_size(READ_BUFFER)
+            .max_frame_size(node.settings.max_body)
+            .max_message_size(node.settings.max_body)
+            .protocols([SUBPROTOCOL]),
+        Err(rejection) => return rejection.into_response(),
+    };
+    // The refusal is a close code, since that is all that browsers show.
+    if upgrade.selected_protocol().is_none() {
+        return upgrade.on_upgrade(session::refuse_subprotocol);
+    }
+    match caller(node, &request).await {
+        Ok(caller) => {
+            let node = node.clone();
+            upgrade.on_upgrade(move |socket| session::serve(node, socket, caller).in_current_span())
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Who is calling, as far as the upgrade tells.
+enum Caller {
+    Known(Viewer, Place),
+    /// Why not. A token in `connection_init` can make up for it.
+    Unknown(HttpError),
+}
+
+async fn caller(node: &Node, request: &Parts) -> Result<Caller, HttpError> {
+    if node.drain.is_cancelled() {
+        return Err(NoPlace::Draining.into());
+    }
+    match node.gate.stream_viewer(request, Ask::Change).await {
+        Ok(viewer) => {
+            let place = node.streams.open(&viewer, Transport::Websocket)?;
+            Ok(Caller::Known(viewer, place))
+        }
+        // The header's token is the program's own, as one in `connection_init` would be; a cookie is not.
+        Err(error @ (HttpError::NoToken | HttpError::Rejected(_)))
+            if !request.headers.contains_key(header::AUTHORIZATION) =>
+        {
+            Ok(Caller::Unknown(error))
+        }
+        Err(error) => Err(error),
+    }
+}
