@@ -17,27 +17,30 @@ enum Outcome {
     /// A request error: nothing was run.
     Refused(Vec<ServerError>),
     /// The operation was run, though some of its fields may have failed.
-    Ran(Response),
+    Ran(Box<Response>),
 }
 
 impl Answer {
-    /// An answer that says why a request is not run. `code` is stable; `message` may be shown to anybody.
-    pub fn refused(code: &str, message: impl Into<String>) -> Self {
+    /// A request error. `code` is stable; `message` may be shown to anybody.
+    pub fn error(code: &str, message: impl Into<String>) -> Self {
         error::refusal(code, message, None).into()
     }
 
-    pub(super) fn refused_for(errors: Vec<ServerError>) -> Self {
+    pub(super) fn refused(errors: Vec<ServerError>) -> Self {
         debug_assert!(!errors.is_empty(), "a refusal has a reason");
         Self(Outcome::Refused(errors))
     }
 
     pub(super) fn ran(response: Response) -> Self {
-        Self(Outcome::Ran(response))
+        Self(Outcome::Ran(response.into()))
     }
 
-    /// Whether this is a request error of the specification: the operation was not run, and there is no `data`.
-    pub fn is_request_error(&self) -> bool {
-        matches!(self.0, Outcome::Refused(_))
+    /// The request errors of the specification: for them the operation was not run, and there is no `data`.
+    pub fn request_errors(&self) -> Option<&[ServerError]> {
+        match &self.0 {
+            Outcome::Refused(errors) => Some(errors),
+            Outcome::Ran(_) => None,
+        }
     }
 
     /// What went wrong; empty if nothing did.
@@ -67,7 +70,7 @@ impl Answer {
 
 impl From<ServerError> for Answer {
     fn from(error: ServerError) -> Self {
-        Self::refused_for(vec![error])
+        Self::refused(vec![error])
     }
 }
 

@@ -95,7 +95,7 @@ impl Api {
     pub async fn run(&self, viewer: &Viewer, operation: Operation, request_id: &str) -> Answer {
         if operation.kind() == OperationType::Subscription {
             let message = "a subscription needs a WebSocket or an event stream";
-            return Answer::refused(code::NO_SUBSCRIPTION, message);
+            return Answer::error(code::NO_SUBSCRIPTION, message);
         }
         let caller = match self.caller(viewer, request_id).await {
             Ok(caller) => caller,
@@ -161,7 +161,7 @@ impl Api {
                 let mut errors = [error.into_server_error(async_graphql::Pos::default())];
                 errors[0].locations.clear();
                 error::present(&mut errors, request_id);
-                Err(Answer::refused_for(errors.into()))
+                Err(Answer::refused(errors.into()))
             }
         }
     }

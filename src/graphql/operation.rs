@@ -119,7 +119,7 @@ impl Reader {
         variables: &Variables,
     ) -> Result<(), Answer> {
         measure::check(document, variables, &self.shapes, &self.limits)?;
-        refuse_if_any(rules::check(document, &self.shapes))?;
+        refuse_if_any(rules::check(document, &self.shapes, &self.limits))?;
         refuse_if_any(self.broken_rules(document, name, variables).await)
     }
 
@@ -173,14 +173,7 @@ impl Reader {
         request.operation_name = name;
         request.set_parsed_query(document.clone());
         let errors = self.rules.execute(request).await.errors;
-        errors
-            .into_iter()
-            .filter(|error| !rules::is_superseded(error))
-            .map(|error| {
-                let at = error.locations.first().copied();
-                error::refusal(code::VALIDATION_FAILED, error.message, at)
-            })
-            .collect()
+        errors.into_iter().filter_map(rules::engine_error).collect()
     }
 }
 
@@ -216,7 +209,7 @@ fn refuse_if_any(mut errors: Vec<ServerError>) -> Result<(), Answer> {
     if errors.is_empty() {
         Ok(())
     } else {
-        Err(Answer::refused_for(errors))
+        Err(Answer::refused(errors))
     }
 }
 
@@ -240,3 +233,6 @@ impl Extension for OnlyRules {
         Response::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! | 5.6.1 values of correct type | takes strings for enum values, does not say which field is wrong |
 //! | 5.8.2 variables are input types | panics on a default of a list of an unknown type |
 //! | 5.8.5 variable usages are allowed | forgets that a slot's default allows a nullable variable |
+//! | (ours) no introspection where it is switched off | answers null |
 //!
 //! In the flow: after the document is measured, before the engine validates it.
 
@@ -20,17 +21,23 @@ use async_graphql::{
 use async_graphql_value::Value;
 
 use super::{
+    Limits,
     error::{self, code},
     shape::{Fields, Misfit, Shapes, Slot, Written},
 };
 
 /// Finds what breaks the rules above.
-pub(super) fn check(document: &ExecutableDocument, shapes: &Shapes) -> Vec<ServerError> {
+pub(super) fn check(
+    document: &ExecutableDocument,
+    shapes: &Shapes,
+    limits: &Limits,
+) -> Vec<ServerError> {
     let mut errors = Vec::new();
     for (_, operation) in document.operations.iter() {
         let mut check = Check {
             document,
             shapes,
+            limits,
             definitions: HashMap::new(),
             entered: HashSet::new(),
             condition: Slot {
@@ -48,14 +55,27 @@ pub(super) fn check(document: &ExecutableDocument, shapes: &Shapes) -> Vec<Serve
     errors
 }
 
-/// Whether the engine's complaint is of the rule that it breaks and [`check`] keeps.
-pub(super) fn is_superseded(error: &ServerError) -> bool {
-    error.message.starts_with("Variable \"") && error.message.contains("used in position expecting")
+/// Gives an error of the engine's own rules its code; none for the rule that it breaks and [`check`] keeps.
+pub(super) fn engine_error(error: ServerError) -> Option<ServerError> {
+    let ServerError {
+        message, locations, ..
+    } = error;
+    if message.starts_with("Variable \"") && message.contains("used in position expecting") {
+        return None;
+    }
+    let is_value = message.starts_with("Invalid value for argument");
+    let code = if is_value {
+        code::BAD_INPUT
+    } else {
+        code::VALIDATION_FAILED
+    };
+    Some(error::refusal(code, message, locations.first().copied()))
 }
 
 struct Check<'d> {
     document: &'d ExecutableDocument,
     shapes: &'d Shapes,
+    limits: &'d Limits,
     definitions: HashMap<&'d str, &'d VariableDefinition>,
     entered: HashSet<&'d str>,
     /// The argument of `@skip` and `@include`.
@@ -118,7 +138,12 @@ impl<'d> Check<'d> {
     }
 
     fn field(&mut self, field: &'d Positioned<Field>, parent: Option<&'d Fields>) {
-        let shape = parent.and_then(|fields| fields.get(&field.node.name.node));
+        let name = &field.node.name.node;
+        if !self.limits.introspection && matches!(name.as_str(), "__schema" | "__type") {
+            let message = "introspection is switched off".to_owned();
+            self.invalid(message, field.pos);
+        }
+        let shape = parent.and_then(|fields| fields.get(name));
         for (name, value) in &field.node.arguments {
             if let Some(slot) = shape.and_then(|shape| shape.arguments.get(&name.node)) {
                 self.value(&name.node, value, slot);

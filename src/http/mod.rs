@@ -3,12 +3,14 @@
 //! In the flow: a route finds the [`Viewer`](crate::auth::Viewer), then hands on to `graphql` or follows the feed.
 //! Nothing here reads or writes a library row.
 
+mod accept;
 mod error;
 mod events;
 mod graphql;
 mod operation;
 mod ops;
 mod playground;
+mod read;
 mod relay;
 mod streams;
 mod ticket;
@@ -75,6 +77,10 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Duration,
+    /// How many operations one request may hold; 0 takes no batches.
+    pub max_batch: usize,
     /// Whether the playground is served.
     pub playground: bool,
 }
@@ -88,10 +94,7 @@ pub fn router(node: Node) -> Router {
     };
     Router::new()
         .merge(playground)
-        .route(
-            "/graphql",
-            axum::routing::post(graphql::post).get(graphql::get),
-        )
+        .route("/graphql", graphql::route())
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
         .route("/healthz", get(ops::healthz))
