@@ -12,12 +12,19 @@ pub(super) async fn post(
     request: axum::http::Request<Body>,
 ) -> Result<impl IntoResponse, HttpError> {
     let (parts, body) = request.into_parts();
-    let viewer = node.gate.viewer(&parts, Ask::Change).await?;
+    let wanted = super::stream::wanted(&parts.headers);
+    let viewer = match wanted {
+        Some(_) => node.gate.stream_viewer(&parts, Ask::Change).await?,
+        None => node.gate.viewer(&parts, Ask::Change).await?,
+    };
     let body = axum::body::to_bytes(body, node.settings.max_body)
         .await
         .unwrap_or_default();
     let request: Request = serde_json::from_slice(&body).unwrap_or_else(|_| Request::new(""));
-    Ok(Json(node.api.execute(&viewer, request, "").await))
+    Ok(match wanted {
+        Some(kind) => super::stream::respond(&node, &viewer, request, kind),
+        None => Json(node.api.execute(&viewer, request, "").await).into_response(),
+    })
 }
 
 /// `GET /graphql`.

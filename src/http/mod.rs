@@ -3,17 +3,20 @@
 //! In the flow: a route finds the [`Viewer`](crate::auth::Viewer), then hands on to `graphql` or follows the feed.
 //! Nothing here reads or writes a library row.
 
+mod cors;
 mod error;
 mod events;
 mod graphql;
 mod operation;
 mod ops;
 mod relay;
+mod stream;
 mod streams;
 mod ticket;
 mod trpc;
 mod viewer;
 mod websocket;
+mod write_deadline;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,6 +28,7 @@ pub use self::{
     error::HttpError,
     streams::{NoPlace, StreamLimits, Streams},
     viewer::Gate,
+    write_deadline::WriteDeadline,
 };
 use crate::{feed::Feed, graphql::Api, library::Library};
 
@@ -80,13 +84,16 @@ pub struct Settings {
 
 /// Every route.
 pub fn router(node: Node) -> Router {
-    Router::new()
+    let api = Router::new()
         .route(
             "/graphql",
             axum::routing::post(graphql::post).get(graphql::get),
         )
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
+        .layer(cors::layer(node.clone()));
+    Router::new()
+        .merge(api)
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
