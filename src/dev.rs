@@ -59,16 +59,19 @@ fn serve(dev: &Dev, secret: &str) -> anyhow::Result<Serve> {
         dev.data_dir.join("library.db").display()
     );
     let listen = dev.listen.to_string();
+    // `=`, because a secret may begin with a dash.
+    let secret = format!("--jwt-secret={secret}");
     let args = [
         "library-sync",
         "serve",
         "--playground",
         "--database-url",
         &database,
-        "--jwt-secret",
-        secret,
+        &secret,
+        "--listen",
+        &listen,
     ];
-    match Cli::try_parse_from(args.into_iter().chain(["--listen", &listen]))?.command {
+    match Cli::try_parse_from(args)?.command {
         Command::Serve(serve) => Ok(*serve),
         _ => unreachable!("`serve` is what was parsed"),
     }

@@ -43,6 +43,7 @@ pub async fn status(db: &Database) -> Result<Vec<(String, bool)>, DbErr> {
         .collect())
 }
 
+#[expect(clippy::disallowed_methods, reason = "takes a lock and touches no row")]
 /// Waits for the lock; it is held until the connection closes, even if this process dies.
 async fn lock(options: &DatabaseOptions) -> Result<Option<DatabaseConnection>, DbErr> {
     let mut connect = ConnectOptions::new(&options.url);

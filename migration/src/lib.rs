@@ -6,7 +6,6 @@
 //!
 //! **Invariant:** a change that has been released is never edited; a new file corrects it.
 //! **Invariant:** every key of a library row begins with `user_id`, so that one user's ids cannot meet another's.
-
 use sea_orm_migration::prelude::*;
 
 /// The body of a change whose SQL is the same text on both databases.

@@ -9,6 +9,7 @@ mod events;
 mod graphql;
 mod operation;
 mod ops;
+mod playground;
 mod relay;
 mod stream;
 mod streams;
@@ -84,6 +85,11 @@ pub struct Settings {
 
 /// Every route.
 pub fn router(node: Node) -> Router {
+    let playground = if node.settings.playground {
+        playground::routes()
+    } else {
+        Router::new()
+    };
     let api = Router::new()
         .route(
             "/graphql",
@@ -93,6 +99,7 @@ pub fn router(node: Node) -> Router {
         .route("/api/trpc/view.getVersion", get(trpc::version))
         .layer(cors::layer(node.clone()));
     Router::new()
+        .merge(playground)
         .merge(api)
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))

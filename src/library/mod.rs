@@ -29,6 +29,10 @@ mod progress;
 mod read;
 mod story;
 mod text;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the writer is where rows are changed"
+)]
 mod writer;
 
 use std::sync::Arc;

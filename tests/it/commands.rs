@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::Stdio,
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::json;
@@ -156,56 +156,71 @@ on_each_database! {
     }
 }
 
+/// A process that is killed when this is dropped, so that a failed test leaves none behind.
+struct Background(Child);
+
+impl Background {
+    fn spawn(command: &mut Command) -> Self {
+        Self(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    fn lines(&mut self) -> impl Iterator<Item = String> + use<> {
+        BufReader::new(self.0.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn the_two_lines_that_dev_prints_show_a_version_move() {
     let folder = tempfile::TempDir::new().unwrap();
     let data = folder.path().join("data");
-    let mut dev = program()
-        .args([
-            "dev",
-            "--listen",
-            "127.0.0.1:0",
-            "--data-dir",
-            data.to_str().unwrap(),
-        ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines: Vec<_> = BufReader::new(dev.stdout.take().unwrap())
+    let mut dev = Background::spawn(program().args([
+        "dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data.to_str().unwrap(),
+    ]));
+    let lines: Vec<_> = dev
         .lines()
-        .map(Result::unwrap)
         .take_while(|line| !line.contains("Ctrl-C"))
         .collect();
     let mut pasted = lines.iter().filter(|line| line.starts_with("curl"));
     let (watch, change) = (pasted.next().unwrap(), pasted.next().unwrap());
+    // -m: a deadline for what is pasted.
+    let sh = |line: &str| {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &format!("exec {line} -s -m 20")]);
+        sh
+    };
 
-    let mut watching = std::process::Command::new("sh")
-        .args(["-c", &format!("exec {watch} -s")])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut events = BufReader::new(watching.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap)
-        .filter(|line| line.starts_with("data:"));
-    let connected = events.next().unwrap();
+    let mut watching = Background::spawn(&mut sh(watch));
+    let mut events = watching.lines().filter(|line| line.starts_with("data:"));
+    let connected = events.next().expect("an event");
     assert!(
         connected.contains("\"version\":2"),
         "the sample library is one change: {connected}"
     );
-    let changed = std::process::Command::new("sh")
-        .args(["-c", &format!("{change} -s")])
-        .output()
-        .unwrap();
+    let changed = sh(change).output().unwrap();
     let changed = String::from_utf8(changed.stdout).unwrap();
     assert!(changed.contains("\"libraryVersion\":3"), "{changed}");
-    let update = events.next().unwrap();
+    let update = events.next().expect("an event");
     assert!(
         update.contains("library_version_update") && update.contains("\"version\":3"),
         "{update}"
     );
-    watching.kill().unwrap();
-    watching.wait().unwrap();
-    dev.kill().unwrap();
-    dev.wait().unwrap();
 }

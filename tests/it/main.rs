@@ -6,6 +6,15 @@
     clippy::expect_used,
     reason = "a test that panics has failed, which is what it is for"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look behind the server, and read their own settings"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::assigning_clones,
+    reason = "tests are written for reading"
+)]
 
 mod test_app;
 

@@ -65,10 +65,8 @@ pub(crate) use on_each_database;
 
 /// Waits for `future`, but not for ever.
 pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
-    }
+    let output = tokio::time::timeout(DEADLINE, future).await;
+    output.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
 
 /// An empty database, which goes when this is dropped (a PostgreSQL one with its server).
@@ -374,7 +372,7 @@ impl TestUser<'_> {
     pub async fn create_tag(&self, name: &str) -> Value {
         self.mutate(
             "createTag",
-            "CreateTagInput",
+            "CreateLabelInput",
             json!({"name": name}),
             "tag { id name }",
         )
