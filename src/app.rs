@@ -19,7 +19,7 @@ use crate::{
     config::{self, Serve},
     feed::Feed,
     graphql::{self, Api, Documents, KeepLimits},
-    http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams},
+    http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams, WriteDeadline},
     hub::Hub,
     library::{Database, Library},
     metrics, migrate,
@@ -29,6 +29,7 @@ use crate::{
 pub struct App {
     node: Node,
     header_timeout: Duration,
+    write_timeout: Duration,
     shutdown_grace: Duration,
 }
 
@@ -85,12 +86,13 @@ impl App {
                 feed,
                 library,
                 gate,
-                streams: Streams::new(StreamLimits::default(), drain.clone()),
+                streams: Streams::new(stream_limits(&config.streams), drain.clone()),
                 settings,
                 metrics,
                 drain,
             }),
             header_timeout: config.http.header_timeout,
+            write_timeout: config.streams.write_timeout,
             shutdown_grace: config.http.shutdown_grace,
         })
     }
@@ -105,6 +107,7 @@ impl App {
         let Self {
             node,
             header_timeout,
+            write_timeout,
             shutdown_grace,
         } = self;
         let drain = node.drain.clone();
@@ -115,7 +118,9 @@ impl App {
 
         let handle = Handle::new();
         listener.set_nonblocking(true)?;
-        let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+        let mut server = axum_server::from_tcp(listener)?
+            .acceptor(WriteDeadline::new(write_timeout))
+            .handle(handle.clone());
         // HTTP/1 alone, because the builder that tells versions apart waits for a first byte without a limit.
         let http = server.http_builder();
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
@@ -126,6 +131,8 @@ impl App {
         let stop = async {
             drain.cancelled().await;
             handle.graceful_shutdown(Some(shutdown_grace));
+            // The server does not count what was upgraded; those that do not end in time are dropped with the process.
+            let _ = tokio::time::timeout(shutdown_grace, node.streams.all_ended()).await;
         };
         let (outcome, ()) = tokio::join!(serving, stop);
         outcome.context("serving failed")?;
@@ -137,6 +144,17 @@ impl App {
             .close()
             .await
             .context("the database could not be closed")
+    }
+}
+
+fn stream_limits(config: &config::Streams) -> StreamLimits {
+    StreamLimits {
+        per_user: config.max_streams_per_user,
+        total: config.max_streams,
+        max_life: config.max_stream_life,
+        drain_spread: config.drain_spread,
+        operations_per_socket: config.max_operations_per_socket,
+        init_timeout: config.init_timeout,
     }
 }
 

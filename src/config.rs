@@ -261,6 +261,46 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_HEARTBEAT", default_value = "30s", value_name = "DURATION",
         value_parser = parse_period)]
     pub heartbeat: Duration,
+    /// How many streams of one user may be open, over all transports.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_STREAMS_PER_USER",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
+    pub max_streams_per_user: usize,
+    /// How many streams may be open in all.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_STREAMS",
+        default_value_t = 100_000,
+        value_name = "COUNT"
+    )]
+    pub max_streams: usize,
+    /// How long a stream may last, give or take a tenth. 0s: as long as its token.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_STREAM_LIFE", default_value = "1h", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub max_stream_life: Duration,
+    /// How many operations may run at once on one WebSocket.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_OPERATIONS_PER_SOCKET",
+        default_value_t = 50,
+        value_name = "COUNT"
+    )]
+    pub max_operations_per_socket: usize,
+    /// How long a WebSocket may take to send connection_init.
+    #[arg(long, env = "LIBRARY_SYNC_INIT_TIMEOUT", default_value = "3s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub init_timeout: Duration,
+    /// How long a client may leave what it was sent unread before its connection is dropped.
+    #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub write_timeout: Duration,
+    /// Over how long the ends of streams are spread when the server stops.
+    #[arg(long, env = "LIBRARY_SYNC_DRAIN_SPREAD", default_value = "5s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub drain_spread: Duration,
 }
 
 /// `library-sync migrate`.

@@ -235,3 +235,198 @@ fn parse_hash(text: &str) -> Option<Hash> {
     }
     Some(hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::Value;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn request(query: &str, extensions: Json) -> Request {
+        let mut request = Request::new(query);
+        let Json::Object(extensions) = extensions else {
+            panic!("extensions are an object");
+        };
+        for (name, json) in extensions {
+            let value = Value::from_json(json).unwrap();
+            request.extensions.0.insert(name, value);
+        }
+        request
+    }
+
+    fn persisted(query: &str, hash: &str) -> Request {
+        let extension = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+        request(query, extension)
+    }
+
+    fn hex(text: &str) -> String {
+        let digits = |hex: String, byte: &u8| format!("{hex}{byte:02x}");
+        hash(text).iter().fold(String::new(), digits)
+    }
+
+    fn code(result: Result<Option<ToKeep>, ServerError>) -> String {
+        let extensions = result.expect_err("it is refused").extensions.unwrap();
+        match extensions.get("code") {
+            Some(Value::String(code)) => code.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn trusting(only: bool) -> Documents {
+        let manifest = [("one".to_owned(), "{ one }".to_owned())].into();
+        Documents::new(KeepLimits::default()).trust(manifest, only)
+    }
+
+    #[test]
+    fn a_hash_is_read_as_others_write_it() {
+        // FIPS 180-4's example, in upper and lower case.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(parse_hash(abc), Some(hash("abc")));
+        assert_eq!(parse_hash(&abc.to_uppercase()), Some(hash("abc")));
+        for text in [
+            "",
+            "ba",
+            &abc[1..],
+            &format!("{abc}00"),
+            &abc.replace('b', "g"),
+            &"é".repeat(32),
+        ] {
+            assert_eq!(parse_hash(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_by_its_hash_once_it_is_kept() {
+        let documents = Documents::new(KeepLimits::default());
+        let hash = hex("{ a }");
+        assert_eq!(
+            code(documents.resolve(&mut persisted("", &hash))),
+            "PERSISTED_QUERY_NOT_FOUND"
+        );
+        let to_keep = documents.resolve(&mut persisted("{ a }", &hash)).unwrap();
+        // Not before it has proved valid.
+        assert_eq!(
+            code(documents.resolve(&mut persisted("", &hash))),
+            "PERSISTED_QUERY_NOT_FOUND"
+        );
+        documents.keep(to_keep.unwrap(), "{ a }");
+        let mut named = persisted("", &hash.to_uppercase());
+        assert_eq!(documents.resolve(&mut named).unwrap(), None);
+        assert_eq!(named.query, "{ a }");
+    }
+
+    #[test]
+    fn a_text_under_another_hash_is_refused() {
+        let documents = Documents::new(KeepLimits::default());
+        for hash in [hex("{ b }"), String::new(), "é".repeat(32)] {
+            let refused = documents.resolve(&mut persisted("{ a }", &hash));
+            assert_eq!(code(refused), "PERSISTED_QUERY_HASH_MISMATCH", "{hash}");
+        }
+    }
+
+    #[test]
+    fn an_extension_of_another_form_is_refused() {
+        let documents = Documents::new(KeepLimits::default());
+        for persisted in [
+            json!({}),
+            json!({"version": 2, "sha256Hash": "a"}),
+            json!({"version": 1}),
+            json!({"version": 1, "sha256Hash": 1}),
+            json!({"version": "1", "sha256Hash": "a"}),
+        ] {
+            let mut request = request("{ a }", json!({"persistedQuery": persisted}));
+            assert_eq!(
+                code(documents.resolve(&mut request)),
+                "BAD_USER_INPUT",
+                "{persisted}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_keeps_nothing_says_so() {
+        let documents = Documents::default();
+        let refused = documents.resolve(&mut persisted("{ a }", &hex("{ a }")));
+        assert_eq!(code(refused), "PERSISTED_QUERY_NOT_SUPPORTED");
+        assert_eq!(documents.resolve(&mut Request::new("{ a }")).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_number_and_bytes() {
+        let limits = KeepLimits {
+            entries: 3,
+            bytes: 10,
+        };
+        let documents = Documents::new(limits);
+        let keep = |text: &str| documents.keep(ToKeep(hash(text)), text);
+        let is_kept = |text: &str| documents.resolve(&mut persisted("", &hex(text))).is_ok();
+        let bytes = || documents.kept.as_ref().unwrap().lock().bytes;
+        for text in ["aa", "bb", "cc", "aa", "dd"] {
+            keep(text);
+        }
+        assert_eq!(
+            ["aa", "bb", "cc", "dd"].map(is_kept),
+            [true, false, true, true]
+        );
+        keep("eeeeee");
+        assert_eq!(
+            ["aa", "cc", "dd", "eeeeee"].map(is_kept),
+            [false, true, true, true]
+        );
+        assert_eq!(bytes(), 10);
+        keep("fffffffffff");
+        keep("gggggggggg");
+        assert!(is_kept("gggggggggg") && !is_kept("eeeeee") && !is_kept("fffffffffff"));
+        assert_eq!(bytes(), 10);
+    }
+
+    #[test]
+    fn a_trusted_document_is_found_by_its_id_in_either_form() {
+        for only in [false, true] {
+            let documents = trusting(only);
+            for mut named in [
+                request("", json!({"documentId": "one"})),
+                persisted("", "one"),
+            ] {
+                assert_eq!(documents.resolve(&mut named).unwrap(), None);
+                assert_eq!(named.query, "{ one }");
+                // Naming it and sending it is the same.
+                assert!(documents.resolve(&mut named).is_ok());
+                named.query = "{ two }".to_owned();
+                assert_eq!(
+                    code(documents.resolve(&mut named)),
+                    "PERSISTED_QUERY_HASH_MISMATCH"
+                );
+            }
+            let mut unknown = request("", json!({"documentId": "two"}));
+            assert_eq!(
+                code(documents.resolve(&mut unknown)),
+                "PERSISTED_QUERY_NOT_FOUND"
+            );
+        }
+    }
+
+    #[test]
+    fn where_only_trusted_documents_are_run_no_other_is() {
+        let documents = trusting(true);
+        assert!(documents.resolve(&mut Request::new("{ one }")).is_ok());
+        for mut other in [
+            Request::new("{ two }"),
+            Request::new("{ one } "),
+            Request::new(""),
+            persisted("{ two }", &hex("{ two }")),
+        ] {
+            assert_eq!(
+                code(documents.resolve(&mut other)),
+                "DOCUMENT_NOT_TRUSTED",
+                "{other:?}"
+            );
+        }
+        assert!(
+            trusting(false)
+                .resolve(&mut Request::new("{ two }"))
+                .is_ok()
+        );
+    }
+}

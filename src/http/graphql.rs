@@ -1,6 +1,7 @@
-//! GraphQL over HTTP: one operation, one answer (the draft of the GraphQL over HTTP specification of August 2026).
+//! GraphQL over HTTP (the draft of its specification of August 2026).
 //!
 //! In the flow: headers to a form of answer and a viewer, the body or the address to a request, which `graphql` runs.
+//! What has one answer is answered here; [`stream`] takes what has more, and clients that take nothing but streams.
 //!
 //! | status | when |
 //! |---|---|
@@ -30,6 +31,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get},
 };
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use tower_http::request_id::RequestId;
 use uuid::Uuid;
@@ -37,12 +39,13 @@ use uuid::Uuid;
 use super::{
     HttpError, Node,
     accept::{Offer, preferred},
+    operation,
     read::{Asked, asked},
-    websocket,
+    stream, websocket,
 };
 use crate::{
     auth::{Ask, Credential, Viewer},
-    graphql::Answer,
+    graphql::{Answer, Operation},
 };
 
 /// The form of an answer.
@@ -79,33 +82,56 @@ async fn serve(State(node): State<Node>, request: Request<Body>) -> Response {
     if websocket::is_wanted(&parts) {
         return websocket::upgrade(&node, parts).await;
     }
-    let Some(form) = preferred(&parts.headers, FORMS) else {
-        return HttpError::NotAcceptable.into_response();
+    let accepted = Accepted {
+        form: preferred(&parts.headers, FORMS),
+        stream: stream::wanted(&parts.headers),
     };
-    match answer(&node, &parts, body, form).await {
-        Ok(response) => response,
-        Err(error) => form.dress(error.into_response()),
+    if accepted.form.is_none() && accepted.stream.is_none() {
+        return HttpError::NotAcceptable.into_response();
+    }
+    let response = answer(&node, &parts, body, accepted).await;
+    response.unwrap_or_else(|error| accepted.form().dress(error.into_response()))
+}
+
+/// What the client takes; at least one of the two.
+#[derive(Debug, Clone, Copy)]
+struct Accepted {
+    form: Option<Form>,
+    stream: Option<stream::Kind>,
+}
+
+impl Accepted {
+    fn form(self) -> Form {
+        self.form.unwrap_or(Form::Json)
+    }
+
+    /// How to stream, unless one answer will do.
+    fn stream_of(self, kind: Option<OperationType>) -> Option<stream::Kind> {
+        let is_needed = kind == Some(OperationType::Subscription) || self.form.is_none();
+        self.stream.filter(|_| is_needed)
     }
 }
 
-async fn answer(node: &Node, parts: &Parts, body: Body, form: Form) -> Result<Response, HttpError> {
-    let is_post = parts.method == Method::POST;
-    let ask = if is_post { Ask::Change } else { Ask::Read };
-    let viewer = node.gate.viewer(parts, ask).await?;
-    if viewer.credential == Credential::Cookie && !is_post && !is_preflighted(&parts.headers) {
-        return Err(HttpError::NotPreflighted);
-    }
-    let request_id = request_id(parts);
-    let run = async |request| run(node, &viewer, request, is_post, &request_id).await;
+async fn answer(
+    node: &Node,
+    parts: &Parts,
+    body: Body,
+    accepted: Accepted,
+) -> Result<Response, HttpError> {
+    let caller = Caller {
+        viewer: viewer(node, parts, accepted).await?,
+        may_change: parts.method == Method::POST,
+        request_id: request_id(parts),
+    };
     match asked(parts, body, &node.settings).await? {
-        Asked::One(request) => {
-            let answer = run(*request).await?;
-            Ok(form.response(status(&answer, form), &answer))
-        }
+        Asked::One(request) => caller.run(node, *request, accepted).await,
         Asked::Batch(requests) => {
             let mut answers = Vec::with_capacity(requests.len());
             for request in requests {
-                answers.push(run(request).await?);
+                answers.push(match caller.read(node, request).await? {
+                    Ok(operation) => caller.run_once(node, operation).await,
+                    Err(refused) => refused,
+                });
             }
             // No specification has batches; what clients of them read is this.
             Ok(Form::Json.response(StatusCode::OK, &answers))
@@ -113,19 +139,70 @@ async fn answer(node: &Node, parts: &Parts, body: Body, form: Form) -> Result<Re
     }
 }
 
-async fn run(
-    node: &Node,
-    viewer: &Viewer,
-    request: async_graphql::Request,
+async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer, HttpError> {
+    let is_post = parts.method == Method::POST;
+    let viewer = match accepted.stream {
+        Some(_) if is_post => node.gate.stream_viewer(parts, Ask::Change).await?,
+        Some(_) => node.gate.stream_viewer(parts, Ask::Stream).await?,
+        None if is_post => node.gate.viewer(parts, Ask::Change).await?,
+        None => node.gate.viewer(parts, Ask::Read).await?,
+    };
+    if viewer.credential == Credential::Cookie && !is_post && !is_preflighted(&parts.headers) {
+        return Err(HttpError::NotPreflighted);
+    }
+    Ok(viewer)
+}
+
+/// Who asks, and what for they may.
+struct Caller {
+    viewer: Viewer,
     may_change: bool,
-    request_id: &str,
-) -> Result<Answer, HttpError> {
-    match node.api.operation(request, request_id).await {
-        Ok(operation) if operation.kind() == OperationType::Mutation && !may_change => {
-            Err(HttpError::Method("POST"))
+    request_id: String,
+}
+
+impl Caller {
+    async fn run(
+        &self,
+        node: &Node,
+        request: async_graphql::Request,
+        accepted: Accepted,
+    ) -> Result<Response, HttpError> {
+        let read = self.read(node, request).await?;
+        let kind = read.as_ref().ok().map(Operation::kind);
+        if let Some(kind) = accepted.stream_of(kind) {
+            let answers = match read {
+                Ok(operation) => node.api.stream(&self.viewer, operation, &self.request_id),
+                Err(refused) => futures_util::stream::iter([refused]).boxed(),
+            };
+            return stream::respond(node, &self.viewer, answers, kind);
         }
-        Ok(operation) => Ok(node.api.run(viewer, operation, request_id).await),
-        Err(refused) => Ok(refused),
+        let answer = match read {
+            Ok(operation) => self.run_once(node, operation).await,
+            Err(refused) => refused,
+        };
+        let form = accepted.form();
+        Ok(form.response(status(&answer, form), &answer))
+    }
+
+    /// The operation of a request, unless this caller may not run it.
+    async fn read(
+        &self,
+        node: &Node,
+        request: async_graphql::Request,
+    ) -> Result<Result<Operation, Answer>, HttpError> {
+        let read = node.api.operation(request, &self.request_id).await;
+        match read {
+            Ok(operation) if operation.kind() == OperationType::Mutation && !self.may_change => {
+                Err(HttpError::Method("POST"))
+            }
+            Ok(operation) => Ok(operation::allow(&self.viewer, operation)),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    async fn run_once(&self, node: &Node, operation: Operation) -> Answer {
+        let (viewer, request_id) = (&self.viewer, &self.request_id);
+        node.api.run(viewer, operation, request_id).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here reads or writes a library row.
 
 mod accept;
+mod cors;
 mod error;
 mod events;
 mod graphql;
@@ -12,11 +13,13 @@ mod ops;
 mod playground;
 mod read;
 mod relay;
+mod stream;
 mod streams;
 mod ticket;
 mod trpc;
 mod viewer;
 mod websocket;
+mod write_deadline;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +31,7 @@ pub use self::{
     error::HttpError,
     streams::{NoPlace, StreamLimits, Streams},
     viewer::Gate,
+    write_deadline::WriteDeadline,
 };
 use crate::{feed::Feed, graphql::Api, library::Library};
 
@@ -92,11 +96,14 @@ pub fn router(node: Node) -> Router {
     } else {
         Router::new()
     };
-    Router::new()
-        .merge(playground)
+    let api = Router::new()
         .route("/graphql", graphql::route())
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
+        .layer(cors::layer(node.clone()));
+    Router::new()
+        .merge(playground)
+        .merge(api)
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))

@@ -21,24 +21,20 @@ pub(super) fn run(node: &Node, viewer: &Viewer, request: Request) -> BoxStream<'
     let (node, viewer) = (node.clone(), viewer.clone());
     let request_id = Uuid::now_v7().to_string();
     let outcomes = async move {
-        match node.api.operation(request, &request_id).await {
-            Ok(operation) => run_valid(&node, &viewer, operation, &request_id),
+        let read = node.api.operation(request, &request_id).await;
+        match read.and_then(|operation| allow(&viewer, operation)) {
+            Ok(operation) => node.api.stream(&viewer, operation, &request_id),
             Err(refused) => stream::iter([refused]).boxed(),
         }
     };
     outcomes.flatten_stream().boxed()
 }
 
-/// Runs an operation that was found valid.
-pub(super) fn run_valid(
-    node: &Node,
-    viewer: &Viewer,
-    operation: Operation,
-    request_id: &str,
-) -> BoxStream<'static, Outcome> {
+/// Lets an operation pass that the viewer's credential is good for.
+pub(super) fn allow(viewer: &Viewer, operation: Operation) -> Result<Operation, Outcome> {
     if viewer.credential == Credential::Ticket && operation.kind() != OperationType::Subscription {
-        let refused = Outcome::error("FORBIDDEN", "a ticket opens subscriptions and nothing else");
-        return stream::iter([refused]).boxed();
+        let message = "a ticket opens subscriptions and nothing else";
+        return Err(Outcome::error("FORBIDDEN", message));
     }
-    node.api.stream(viewer, operation, request_id)
+    Ok(operation)
 }
