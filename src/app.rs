@@ -18,8 +18,8 @@ use crate::{
     broker::{Broker, Memory},
     config::{self, Serve},
     feed::Feed,
-    graphql::{self, Api},
-    http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams},
+    graphql::{self, Api, Documents, KeepLimits},
+    http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams, WriteDeadline},
     hub::Hub,
     library::{Database, Library},
     metrics, migrate,
@@ -29,6 +29,7 @@ use crate::{
 pub struct App {
     node: Node,
     header_timeout: Duration,
+    write_timeout: Duration,
     shutdown_grace: Duration,
 }
 
@@ -59,10 +60,24 @@ impl App {
         });
         let library = Library::new(db, broker);
         let feed = Feed::new(library.clone(), hub);
-        let api = Api::new(library.clone(), feed.clone(), graphql::Limits::default());
+        let api = Api::with_documents(
+            library.clone(),
+            feed.clone(),
+            graphql::Limits::default(),
+            documents(&config.http)?,
+        );
+        if let Some((id, refused)) = api.invalid_documents().await.first() {
+            let reason = refused.errors().first().map(ToString::to_string);
+            anyhow::bail!(
+                "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS): document `{id}`: {}",
+                reason.unwrap_or_default()
+            );
+        }
         let settings = Settings {
             heartbeat: config.streams.heartbeat,
             max_body: config.http.max_body,
+            body_timeout: config.http.body_timeout,
+            max_batch: config.http.max_batch,
             playground: config.http.playground,
         };
         Ok(Self {
@@ -71,12 +86,13 @@ impl App {
                 feed,
                 library,
                 gate,
-                streams: Streams::new(StreamLimits::default(), drain.clone()),
+                streams: Streams::new(stream_limits(&config.streams), drain.clone()),
                 settings,
                 metrics,
                 drain,
             }),
             header_timeout: config.http.header_timeout,
+            write_timeout: config.streams.write_timeout,
             shutdown_grace: config.http.shutdown_grace,
         })
     }
@@ -91,6 +107,7 @@ impl App {
         let Self {
             node,
             header_timeout,
+            write_timeout,
             shutdown_grace,
         } = self;
         let drain = node.drain.clone();
@@ -101,7 +118,9 @@ impl App {
 
         let handle = Handle::new();
         listener.set_nonblocking(true)?;
-        let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+        let mut server = axum_server::from_tcp(listener)?
+            .acceptor(WriteDeadline::new(write_timeout))
+            .handle(handle.clone());
         // HTTP/1 alone, because the builder that tells versions apart waits for a first byte without a limit.
         let http = server.http_builder();
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
@@ -112,6 +131,8 @@ impl App {
         let stop = async {
             drain.cancelled().await;
             handle.graceful_shutdown(Some(shutdown_grace));
+            // The server does not count what was upgraded; those that do not end in time are dropped with the process.
+            let _ = tokio::time::timeout(shutdown_grace, node.streams.all_ended()).await;
         };
         let (outcome, ()) = tokio::join!(serving, stop);
         outcome.context("serving failed")?;
@@ -126,6 +147,17 @@ impl App {
     }
 }
 
+fn stream_limits(config: &config::Streams) -> StreamLimits {
+    StreamLimits {
+        per_user: config.max_streams_per_user,
+        total: config.max_streams,
+        max_life: config.max_stream_life,
+        drain_spread: config.drain_spread,
+        operations_per_socket: config.max_operations_per_socket,
+        init_timeout: config.init_timeout,
+    }
+}
+
 /// Listens on `address`; port 0 stands for any that is free.
 ///
 /// # Errors
@@ -134,6 +166,23 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address}; choose another with --listen (LIBRARY_SYNC_LISTEN)")
     })
+}
+
+/// The documents that clients may name instead of sending.
+fn documents(config: &config::Http) -> anyhow::Result<Documents> {
+    let documents = Documents::new(KeepLimits {
+        entries: config.persisted_documents,
+        ..KeepLimits::default()
+    });
+    let Some(path) = &config.trusted_documents else {
+        return Ok(documents);
+    };
+    let setting = "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS)";
+    let manifest = std::fs::read(path)
+        .with_context(|| format!("{setting}: {} cannot be read", path.display()))?;
+    let manifest = serde_json::from_slice(&manifest)
+        .with_context(|| format!("{setting}: {} is no manifest", path.display()))?;
+    Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
 fn gate(config: &config::Keys) -> anyhow::Result<Gate> {

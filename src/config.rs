@@ -203,6 +203,37 @@ pub struct Http {
     /// The largest request body, in bytes.
     #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 1 << 20, value_name = "BYTES")]
     pub max_body: usize,
+    /// How long a client may take to send a request's body.
+    #[arg(long, env = "LIBRARY_SYNC_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub body_timeout: Duration,
+    /// How many GraphQL operations one HTTP request may hold; 0 takes no batches.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_BATCH",
+        default_value_t = 0,
+        value_name = "COUNT"
+    )]
+    pub max_batch: usize,
+    /// How many GraphQL documents to keep so that clients can send their hashes instead (Apollo's "automatic persisted
+    /// queries"); 0 keeps none.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_PERSISTED_DOCUMENTS",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub persisted_documents: usize,
+    /// A JSON file of GraphQL documents by id, `{"id": "query ..."}`, which clients can send the ids of.
+    #[arg(long, env = "LIBRARY_SYNC_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    pub trusted_documents: Option<PathBuf>,
+    /// Run no other GraphQL documents than those.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_ONLY_TRUSTED_DOCUMENTS",
+        requires = "trusted_documents"
+    )]
+    pub only_trusted_documents: bool,
     /// How long a client may take to send a request's header.
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
@@ -230,6 +261,46 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_HEARTBEAT", default_value = "30s", value_name = "DURATION",
         value_parser = parse_period)]
     pub heartbeat: Duration,
+    /// How many streams of one user may be open, over all transports.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_STREAMS_PER_USER",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
+    pub max_streams_per_user: usize,
+    /// How many streams may be open in all.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_STREAMS",
+        default_value_t = 100_000,
+        value_name = "COUNT"
+    )]
+    pub max_streams: usize,
+    /// How long a stream may last, give or take a tenth. 0s: as long as its token.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_STREAM_LIFE", default_value = "1h", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub max_stream_life: Duration,
+    /// How many operations may run at once on one WebSocket.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_OPERATIONS_PER_SOCKET",
+        default_value_t = 50,
+        value_name = "COUNT"
+    )]
+    pub max_operations_per_socket: usize,
+    /// How long a WebSocket may take to send connection_init.
+    #[arg(long, env = "LIBRARY_SYNC_INIT_TIMEOUT", default_value = "3s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub init_timeout: Duration,
+    /// How long a client may leave what it was sent unread before its connection is dropped.
+    #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub write_timeout: Duration,
+    /// Over how long the ends of streams are spread when the server stops.
+    #[arg(long, env = "LIBRARY_SYNC_DRAIN_SPREAD", default_value = "5s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub drain_spread: Duration,
 }
 
 /// `library-sync migrate`.
