@@ -21,5 +21,6 @@ mod test_app;
 mod commands;
 mod input;
 mod isolation;
+mod model;
 mod queries;
 mod write_path;
