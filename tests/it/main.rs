@@ -19,8 +19,11 @@
 mod test_app;
 
 mod commands;
+mod conflicts;
+mod deltas;
 mod input;
 mod isolation;
 mod model;
 mod queries;
+mod replay;
 mod write_path;
