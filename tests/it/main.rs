@@ -19,6 +19,7 @@
 mod test_app;
 
 mod commands;
+mod graphql_http;
 mod input;
 mod isolation;
 mod queries;
