@@ -16,10 +16,17 @@
     reason = "tests are written for reading"
 )]
 
+mod socket;
 mod test_app;
+mod transport;
 
 mod commands;
+mod conformance;
+mod events;
+mod graphql_stream;
 mod input;
 mod isolation;
 mod queries;
+mod trpc;
+mod websocket;
 mod write_path;
