@@ -16,11 +16,19 @@
     reason = "tests are written for reading"
 )]
 
+mod socket;
 mod test_app;
+mod transport;
 
 mod commands;
+mod conformance;
+mod events;
+mod every_transport;
 mod graphql_http;
+mod graphql_stream;
 mod input;
 mod isolation;
 mod queries;
+mod trpc;
+mod websocket;
 mod write_path;
