@@ -28,6 +28,7 @@ mod graphql_http;
 mod graphql_stream;
 mod input;
 mod isolation;
+mod model;
 mod queries;
 mod trpc;
 mod websocket;
