@@ -338,7 +338,7 @@ async fn what_would_exhaust_the_server_is_refused_at_every_entrance() {
             "many pages",
             format!(
                 "{{ {} }}",
-                "progresses(first: 100) { edges { node { id status notes rating } } } ".repeat(60)
+                "progresses(first: 100) { edges { node { id status notes rating } } } ".repeat(150)
             ),
         ),
         (

@@ -366,6 +366,7 @@ fn fields_of_one_name_are_run_once() {
 fn a_document_past_a_limit_is_too_complex() {
     let limits = || Limits {
         page: 10,
+        changes: 10,
         complexity: 60,
         depth: 6,
         aliases: 3,
