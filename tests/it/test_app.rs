@@ -170,7 +170,8 @@ impl TestApp {
         Self::start_at(listener, db, flags).await
     }
 
-    async fn start_at(listener: TcpListener, db: TestDatabase, flags: &[&str]) -> Self {
+    /// A server that listens here.
+    pub async fn start_at(listener: TcpListener, db: TestDatabase, flags: &[&str]) -> Self {
         install_crypto();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let config = serve_config(&db.url, flags);
