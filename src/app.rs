@@ -18,7 +18,7 @@ use crate::{
     broker::{Broker, Memory},
     config::{self, Serve},
     feed::Feed,
-    graphql::{self, Api},
+    graphql::{self, Api, Documents, KeepLimits},
     http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams, WriteDeadline},
     hub::Hub,
     library::{Database, Library},
@@ -60,10 +60,24 @@ impl App {
         });
         let library = Library::new(db, broker);
         let feed = Feed::new(library.clone(), hub);
-        let api = Api::new(library.clone(), feed.clone(), graphql::Limits::default());
+        let api = Api::with_documents(
+            library.clone(),
+            feed.clone(),
+            graphql::Limits::default(),
+            documents(&config.http)?,
+        );
+        if let Some((id, refused)) = api.invalid_documents().await.first() {
+            let reason = refused.errors().first().map(ToString::to_string);
+            anyhow::bail!(
+                "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS): document `{id}`: {}",
+                reason.unwrap_or_default()
+            );
+        }
         let settings = Settings {
             heartbeat: config.streams.heartbeat,
             max_body: config.http.max_body,
+            body_timeout: config.http.body_timeout,
+            max_batch: config.http.max_batch,
             playground: config.http.playground,
         };
         Ok(Self {
@@ -152,6 +166,23 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address}; choose another with --listen (LIBRARY_SYNC_LISTEN)")
     })
+}
+
+/// The documents that clients may name instead of sending.
+fn documents(config: &config::Http) -> anyhow::Result<Documents> {
+    let documents = Documents::new(KeepLimits {
+        entries: config.persisted_documents,
+        ..KeepLimits::default()
+    });
+    let Some(path) = &config.trusted_documents else {
+        return Ok(documents);
+    };
+    let setting = "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS)";
+    let manifest = std::fs::read(path)
+        .with_context(|| format!("{setting}: {} cannot be read", path.display()))?;
+    let manifest = serde_json::from_slice(&manifest)
+        .with_context(|| format!("{setting}: {} is no manifest", path.display()))?;
+    Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
 fn gate(config: &config::Keys) -> anyhow::Result<Gate> {

@@ -203,6 +203,37 @@ pub struct Http {
     /// The largest request body, in bytes.
     #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 1 << 20, value_name = "BYTES")]
     pub max_body: usize,
+    /// How long a client may take to send a request's body.
+    #[arg(long, env = "LIBRARY_SYNC_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub body_timeout: Duration,
+    /// How many GraphQL operations one HTTP request may hold; 0 takes no batches.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_BATCH",
+        default_value_t = 0,
+        value_name = "COUNT"
+    )]
+    pub max_batch: usize,
+    /// How many GraphQL documents to keep so that clients can send their hashes instead (Apollo's "automatic persisted
+    /// queries"); 0 keeps none.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_PERSISTED_DOCUMENTS",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub persisted_documents: usize,
+    /// A JSON file of GraphQL documents by id, `{"id": "query ..."}`, which clients can send the ids of.
+    #[arg(long, env = "LIBRARY_SYNC_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    pub trusted_documents: Option<PathBuf>,
+    /// Run no other GraphQL documents than those.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_ONLY_TRUSTED_DOCUMENTS",
+        requires = "trusted_documents"
+    )]
+    pub only_trusted_documents: bool,
     /// How long a client may take to send a request's header.
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]

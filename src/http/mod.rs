@@ -3,6 +3,7 @@
 //! In the flow: a route finds the [`Viewer`](crate::auth::Viewer), then hands on to `graphql` or follows the feed.
 //! Nothing here reads or writes a library row.
 
+mod accept;
 mod cors;
 mod error;
 mod events;
@@ -10,6 +11,7 @@ mod graphql;
 mod operation;
 mod ops;
 mod playground;
+mod read;
 mod relay;
 mod stream;
 mod streams;
@@ -79,6 +81,10 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Duration,
+    /// How many operations one request may hold; 0 takes no batches.
+    pub max_batch: usize,
     /// Whether the playground is served.
     pub playground: bool,
 }
@@ -91,10 +97,7 @@ pub fn router(node: Node) -> Router {
         Router::new()
     };
     let api = Router::new()
-        .route(
-            "/graphql",
-            axum::routing::post(graphql::post).get(graphql::get),
-        )
+        .route("/graphql", graphql::route())
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
         .layer(cors::layer(node.clone()));

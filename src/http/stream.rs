@@ -27,17 +27,18 @@
 //!
 //! **Invariant:** a stream that the server ends is never told to be complete, so clients open it again.
 
-use async_graphql::{Request, ServerError};
+use async_graphql::ServerError;
 use axum::{
     http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use serde::Serialize;
 
 use super::{
-    Node,
-    operation::{self, Outcome},
+    HttpError, Node,
+    operation::Outcome,
     relay::{self, Framing},
     streams::{EndReason, Transport},
 };
@@ -107,22 +108,26 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Runs an operation and streams its results, after what was to be negotiated has been.
-pub(super) fn respond(node: &Node, viewer: &Viewer, request: Request, kind: Kind) -> Response {
+/// Streams the results of an operation.
+///
+/// # Errors
+/// When there is no place for one more stream.
+pub(super) fn respond(
+    node: &Node,
+    viewer: &Viewer,
+    outcomes: BoxStream<'static, Outcome>,
+    kind: Kind,
+) -> Result<Response, HttpError> {
     let transport = match kind {
         Kind::Sse => Transport::Sse,
         Kind::Multipart => Transport::Multipart,
     };
-    let place = match node.streams.open(viewer, transport) {
-        Ok(place) => place,
-        Err(refused) => return super::HttpError::from(refused).into_response(),
-    };
-    let outcomes = operation::run(node, viewer, request);
+    let place = node.streams.open(viewer, transport)?;
     let heartbeat = node.settings.heartbeat;
-    match kind {
+    Ok(match kind {
         Kind::Sse => relay::response(place, outcomes, Sse, heartbeat),
         Kind::Multipart => relay::response(place, outcomes, Multipart, heartbeat),
-    }
+    })
 }
 
 #[expect(clippy::expect_used, reason = "outcomes hold only what JSON can say")]
@@ -197,7 +202,7 @@ impl Framing<Outcome> for Multipart {
         let outcome = Outcome::error(reason.code(), reason.message());
         let errors = Part {
             payload: None,
-            errors: outcome.request_errors(),
+            errors: Some(outcome.errors()),
         };
         part(&json(&errors), "--\r\n")
     }
