@@ -267,9 +267,10 @@ async fn open_streams_and_their_ends_are_counted() {
     let request = reqwest::Client::new().get(url).bearer_auth(token("ann"));
     let mut stream = soon("the stream opens", request.send()).await.unwrap();
     soon("an event", stream.chunk()).await.unwrap();
-    assert_eq!(server.counter("library_sync_streams").await.round(), 1.0);
+    let open = server.counter("library_sync_streams").await;
+    assert!((0.5..1.5).contains(&open), "{open}");
     drop(stream);
     let ended = async { while server.counter("library_sync_stream_ends_total").await < 1.0 {} };
     soon("the end is counted", ended).await;
-    assert_eq!(server.counter("library_sync_streams").await.round(), 0.0);
+    assert!(server.counter("library_sync_streams").await < 0.5);
 }

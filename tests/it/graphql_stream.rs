@@ -140,6 +140,19 @@ async fn request_errors_are_reported_through_the_stream() {
 }
 
 #[tokio::test]
+async fn a_document_nested_beyond_reason_is_refused() {
+    let app = TestApp::start(Db::Sqlite).await;
+    for (open, close) in [("[", "]"), ("{a:", "}"), ("{a", "}")] {
+        let nested = format!("{}1{}", open.repeat(2000), close.repeat(2000));
+        let query = format!("subscription {{ libraryVersion(x: {nested}) }}");
+        for accept in [SSE, MULTIPART] {
+            let answer = text(post(&app, accept, &query, &token("ann")).await).await;
+            assert!(answer.contains("QUERY_TOO_COMPLEX"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_caller_who_is_not_known_is_refused_by_status() {
     let app = TestApp::start(Db::Sqlite).await;
     for accept in [SSE, MULTIPART] {

@@ -566,6 +566,35 @@ async fn a_message_over_the_limit_is_closed_with_1009() {
     assert_eq!(socket.closed().await.0, 1009);
 }
 
+#[tokio::test]
+async fn a_message_far_over_the_limit_is_not_read_to_its_end() {
+    let app = app(&[]).await;
+    let mut socket = Socket::of(&app, &token("ann")).await;
+    let huge = "x".repeat(50 << 20);
+    socket.send_raw(Message::text(huge)).await;
+    let (code, _) = socket.closed().await;
+    // The connection may break before the code is read, since the client is still sending.
+    assert!([1009, 1006].contains(&code), "{code}");
+    Socket::of(&app, &token("ann")).await.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_document_nested_beyond_reason_is_refused() {
+    let app = app(&[]).await;
+    let mut socket = Socket::of(&app, &token("ann")).await;
+    for (open, close) in [("[", "]"), ("{a:", "}"), ("{a", "}")] {
+        let nested = format!("{}1{}", open.repeat(2000), close.repeat(2000));
+        for operation in ["query", "subscription"] {
+            let query = format!("{operation} {{ libraryVersion(x: {nested}) }}");
+            socket.subscribe("deep", &query).await;
+            let error = socket.next().await;
+            assert_eq!(error["type"], "error");
+            let code = &error["payload"][0]["extensions"]["code"];
+            assert_eq!(code, "QUERY_TOO_COMPLEX", "{error}");
+        }
+    }
+}
+
 // ── limits and ends ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
