@@ -25,6 +25,8 @@ mod shape;
 mod subscription;
 mod types;
 
+use std::time::Duration;
+
 use async_graphql::{SDLExportOptions, SchemaBuilder};
 
 pub use self::{
@@ -58,8 +60,12 @@ pub struct Limits {
     pub directives: usize,
     /// How many elements a page of a list may hold.
     pub page: u32,
+    /// How many changes a page of `libraryChanges` may hold.
+    pub changes: u32,
     /// Whether the schema may be asked for its types.
     pub introspection: bool,
+    /// The period of heartbeats in `libraryEvents`.
+    pub heartbeat: Duration,
 }
 
 impl Default for Limits {
@@ -69,11 +75,13 @@ impl Default for Limits {
             tokens: 4_000,
             nesting: 64,
             depth: 16,
-            complexity: 20_000,
+            complexity: 50_000,
             aliases: 50,
             directives: 16,
             page: 100,
+            changes: 1_000,
             introspection: true,
+            heartbeat: Duration::from_secs(30),
         }
     }
 }

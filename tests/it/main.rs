@@ -26,6 +26,7 @@ mod events;
 mod graphql_stream;
 mod input;
 mod isolation;
+mod model;
 mod queries;
 mod trpc;
 mod websocket;
