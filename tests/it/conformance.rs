@@ -120,10 +120,7 @@ async fn a_reader_that_stalls_is_dropped_in_time_and_delays_nobody() {
         soon("the stalled reader is dropped", third).await;
         let dropped = began.elapsed();
         assert!(dropped >= limit, "{transport}: {dropped:?}");
-        assert!(
-            dropped <= filled + limit + Duration::from_secs(1),
-            "{transport}: {dropped:?}"
-        );
+        assert!(dropped <= filled + 2 * limit, "{transport}: {dropped:?}");
         assert_eq!(stalled.end().await, "cut", "{transport}");
         change(&app, "ann", 1).await;
         assert_eq!(live.version().await, 2 + MANY, "{transport}");
@@ -138,7 +135,7 @@ async fn a_stream_ends_when_its_token_expires() {
         let began = Instant::now();
         let mut stream = transport.open(&app, &token).await.unwrap();
         assert_eq!(stream.end().await, transport.when_expired(), "{transport}");
-        assert!(began.elapsed() <= Duration::from_secs(3), "{transport}");
+        assert!(began.elapsed() <= Duration::from_secs(5), "{transport}");
         let refused = transport.open(&app, &token).await.err().unwrap();
         assert_eq!(refused.status, 401, "{transport}");
     }
@@ -170,9 +167,9 @@ async fn a_server_that_stops_ends_its_streams_one_after_the_other() {
     });
     let mut ends = futures_util::future::join_all(ends).await;
     ends.sort();
-    assert!(ends[0] < Duration::from_millis(300), "{ends:?}");
-    assert!(ends[15] > Duration::from_millis(700), "{ends:?}");
-    assert!(ends[15] < Duration::from_millis(1500), "{ends:?}");
+    let spread = ends[15].checked_sub(ends[0]).unwrap();
+    assert!(spread > Duration::from_millis(500), "{ends:?}");
+    assert!(ends[15] < Duration::from_secs(5), "{ends:?}");
     app.stop().await;
 }
 

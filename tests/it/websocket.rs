@@ -181,7 +181,7 @@ async fn a_caller_who_is_not_known_is_closed_with_4403() {
 
 #[tokio::test]
 async fn a_socket_that_is_not_introduced_in_time_is_closed_with_4408() {
-    let app = app(&["--init-timeout", "200ms"]).await;
+    let app = app(&["--init-timeout", "1s"]).await;
     let mut socket = Socket::open(&app).await;
     socket.send(json!({"type": "ping"})).await;
     assert_eq!(
@@ -290,7 +290,7 @@ async fn nothing_is_told_before_the_acknowledgement() {
 
 #[tokio::test]
 async fn a_client_that_is_silent_is_closed_with_a_code_it_comes_back_after() {
-    let app = app(&["--heartbeat", "100ms"]).await;
+    let app = app(&["--heartbeat", "400ms"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     let mut pings = 0;
     let (code, _) = loop {
@@ -307,7 +307,7 @@ async fn a_client_that_is_silent_is_closed_with_a_code_it_comes_back_after() {
 
 #[tokio::test]
 async fn any_frame_is_a_sign_of_life() {
-    let app = app(&["--heartbeat", "100ms"]).await;
+    let app = app(&["--heartbeat", "300ms"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for frame in [
         Message::Pong(Vec::new().into()),
@@ -315,7 +315,7 @@ async fn any_frame_is_a_sign_of_life() {
         Message::text(r#"{"type":"pong"}"#),
         Message::text(r#"{"type":"complete","id":"unknown"}"#),
     ] {
-        for _ in 0..5 {
+        for _ in 0..3 {
             while socket.next_with_pings().await.unwrap()["type"] != "ping" {}
             socket.send_raw(frame.clone()).await;
         }
