@@ -44,6 +44,7 @@ impl Caller {
     where
         T: Serialize + DeserializeOwned + Send + 'static,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Clone
             + Send
             + 'static,
     {
