@@ -18,6 +18,7 @@
 
 mod test_app;
 
+mod adoption;
 mod commands;
 mod input;
 mod isolation;
