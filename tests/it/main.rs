@@ -19,7 +19,9 @@
 mod test_app;
 
 mod adoption;
+mod clients;
 mod commands;
+mod converging;
 mod input;
 mod isolation;
 mod queries;
