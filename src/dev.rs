@@ -23,7 +23,8 @@ use crate::{
     auth::{self, Rules},
     config::{Cli, Command, Dev, Serve},
     library::{
-        Library, NewEntry, ProgressState, Source, StoryContent, StoryState, StoryStatus, parse_url,
+        Error, Intent, Library, NewEntry, ProgressState, Source, StoryContent, StoryState,
+        StoryStatus, parse_url,
     },
     version::{UserId, Version},
 };
@@ -121,12 +122,12 @@ async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
         .into_iter()
         .map(entry)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let fill = library.write(user, |library| {
+    let fill = library.write(user, Intent::default(), |library| {
         Box::pin(async move {
             for entry in entries {
                 library.create_story_with_progress(entry).await?;
             }
-            Ok(())
+            Ok::<_, Error>(())
         })
     });
     match fill.await?.outcome {

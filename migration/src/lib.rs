@@ -42,6 +42,8 @@ mod m20261122_000003_progress;
 mod m20261122_000004_label;
 mod m20261122_000005_tombstone;
 mod m20261122_000006_receipt;
+mod m20261122_000007_write;
+mod m20261122_000008_field_change;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_label::Migration),
             Box::new(m20261122_000005_tombstone::Migration),
             Box::new(m20261122_000006_receipt::Migration),
+            Box::new(m20261122_000007_write::Migration),
+            Box::new(m20261122_000008_field_change::Migration),
         ]
     }
 }

@@ -1,4 +1,7 @@
 //! `topaz_story`: the works a user follows. A url appears once in a library.
+//!
+//! A `…_key` is text folded to lower case by the server, because the two databases fold differently: lists are
+//! ordered by `title_key` and `author_key`, and searched in `search_key` (title, author and description).
 
 super::plain_sql! {
     up: r"
@@ -16,6 +19,9 @@ CREATE TABLE topaz_story (
   chapter_count integer CHECK (chapter_count >= 0),
   word_count integer CHECK (word_count >= 0),
   is_nsfw boolean NOT NULL DEFAULT false,
+  title_key text NOT NULL,
+  author_key text NOT NULL,
+  search_key text NOT NULL,
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
   PRIMARY KEY (user_id, id),

@@ -12,12 +12,15 @@ use async_graphql::{
 };
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Limits;
 use crate::{
     auth::Viewer,
     feed::Feed,
-    library::{Error, Label, LabelKind, Library, LibraryWriter, Progress, Story, StoryId, Written},
+    library::{
+        Error, Intent, Label, LabelKind, Library, LibraryWriter, Progress, Story, StoryId, Written,
+    },
     version::Head,
 };
 
@@ -60,14 +63,17 @@ impl Caller {
     }
 
     /// Changes the caller's library.
-    pub async fn write<T, F>(&self, change: F) -> Result<Written<T>, Error>
+    pub async fn write<T, F>(&self, intent: Intent, change: F) -> Result<Written<T>, Error>
     where
-        T: Send + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
             + Send
             + 'static,
     {
-        let written = self.library.write(&self.viewer.user, change).await?;
+        let written = self
+            .library
+            .write(&self.viewer.user, intent, change)
+            .await?;
         let mut wrote = self.wrote.lock();
         *wrote = (*wrote).max(Some(written.head));
         Ok(written)

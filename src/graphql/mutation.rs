@@ -24,11 +24,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: CreateStoryWithProgressInput,
     ) -> Result<CreateStoryWithProgressPayload, Error> {
-        let new = input.into_new_entry()?;
-        let write = ctx
+        let (new, intent) = input.into_new_entry()?;
+        let written = ctx
             .caller()
-            .write(|library| Box::pin(library.create_story_with_progress(new)));
-        Ok(write.await?.into())
+            .write(intent, |library| {
+                Box::pin(library.create_story_with_progress(new))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Changes a story: fields that are absent are left alone, and null clears where it may.
@@ -37,11 +40,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: UpdateStoryWithRelationsInput,
     ) -> Result<UpdateStoryWithRelationsPayload, Error> {
-        let (id, patch) = input.into_patch()?;
-        let write = ctx
+        let (id, patch, against, intent) = input.into_change()?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(async move { library.update_story(id, &patch).await }));
-        Ok(write.await?.into())
+            .write(intent, move |library| {
+                Box::pin(library.update_story(id, patch, against))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Changes how far you have read: fields that are absent are left alone, and null clears where it may.
@@ -50,11 +56,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: UpdateProgressInput,
     ) -> Result<UpdateProgressPayload, Error> {
-        let (id, patch) = input.into_patch()?;
-        let write = ctx.caller().write(move |library| {
-            Box::pin(async move { library.update_progress(id, &patch).await })
-        });
-        Ok(write.await?.into())
+        let (id, patch, against, intent) = input.into_change()?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.update_progress(id, patch, against))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Removes an entry from your library: the progress and its story.
@@ -63,12 +72,12 @@ impl Mutation {
         ctx: &Context<'_>,
         input: DeleteProgressInput,
     ) -> Result<DeleteProgressPayload, Error> {
-        let id = input.progress_id()?;
-        Ok(ctx
+        let (id, intent) = input.into_id()?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(library.delete_progress(id)))
-            .await?
-            .into())
+            .write(intent, move |library| Box::pin(library.delete_progress(id)))
+            .await?;
+        Ok(written.into())
     }
 
     /// Makes a tag.
@@ -77,11 +86,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: CreateLabelInput,
     ) -> Result<CreateTagPayload, Error> {
-        let (id, name) = input.into_label()?;
-        let write = ctx
+        let (id, name, intent) = input.into_label("createTag")?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(library.create_label(LabelKind::Tag, id, name)));
-        Ok(write.await?.into())
+            .write(intent, move |library| {
+                Box::pin(library.create_label(LabelKind::Tag, id, name))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Makes a fandom.
@@ -90,10 +102,13 @@ impl Mutation {
         ctx: &Context<'_>,
         input: CreateLabelInput,
     ) -> Result<CreateFandomPayload, Error> {
-        let (id, name) = input.into_label()?;
-        let write = ctx
+        let (id, name, intent) = input.into_label("createFandom")?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(library.create_label(LabelKind::Fandom, id, name)));
-        Ok(write.await?.into())
+            .write(intent, move |library| {
+                Box::pin(library.create_label(LabelKind::Fandom, id, name))
+            })
+            .await?;
+        Ok(written.into())
     }
 }

@@ -17,7 +17,10 @@ use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use crate::{auth::Viewer, version::UserId};
 
@@ -142,6 +145,8 @@ struct Registry {
     limits: StreamLimits,
     drain: CancellationToken,
     open: Mutex<Open>,
+    /// Counts the places too, to tell a stopping server when the last is given back.
+    tracker: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -160,12 +165,19 @@ impl Streams {
             limits,
             drain,
             open: Mutex::default(),
+            tracker: TaskTracker::new(),
         }))
     }
 
     /// The limits that hold here.
     pub fn limits(&self) -> &StreamLimits {
         &self.0.limits
+    }
+
+    /// Waits until no stream is open.
+    pub async fn all_ended(&self) {
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
     }
 
     /// Cancelled when the node is to stop.
@@ -198,6 +210,7 @@ impl Streams {
             number,
             since: Instant::now(),
             outcome: "gone",
+            _counted: self.0.tracker.token(),
         })
     }
 
@@ -206,6 +219,7 @@ impl Streams {
             limits,
             drain,
             open,
+            ..
         } = &*self.0;
         if drain.is_cancelled() {
             return Err(NoPlace::Draining);
@@ -247,6 +261,7 @@ pub struct Place {
     since: Instant,
     /// Why it ended, as far as is known.
     outcome: &'static str,
+    _counted: TaskTrackerToken,
 }
 
 impl Place {
@@ -324,6 +339,7 @@ fn fraction(number: u64) -> f64 {
 mod tests {
     use futures_util::{FutureExt as _, future::join_all};
     use proptest::prelude::*;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::auth::Credential;
@@ -422,8 +438,11 @@ mod tests {
         let mut ends = join_all(places.iter().map(Place::end));
         assert!((&mut ends).now_or_never().is_none());
         streams.drain().cancel();
-        let ends = tokio::time::timeout(HOUR, ends).await.unwrap();
-        assert_eq!(ends, [EndReason::Drained; 20]);
+        assert_eq!(timeout(HOUR, ends).await.unwrap(), [EndReason::Drained; 20]);
+
+        assert!(streams.all_ended().now_or_never().is_none());
+        drop(places);
+        timeout(HOUR, streams.all_ended()).await.unwrap();
     }
 
     #[test]

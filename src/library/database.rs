@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use metrics::{counter, histogram};
 use sea_orm::{
-    ConnectOptions, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
+    AccessMode, ConnectOptions, DatabaseConnection, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -87,6 +88,16 @@ impl Database {
 pub(super) fn write_transaction() -> TransactionOptions {
     TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    }
+}
+
+/// What a snapshot begins with. (SQLite's transactions are snapshots by nature.)
+pub(super) fn read_transaction(db: &DatabaseConnection) -> TransactionOptions {
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    TransactionOptions {
+        isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+        access_mode: is_postgres.then_some(AccessMode::ReadOnly),
         ..TransactionOptions::default()
     }
 }

@@ -14,6 +14,8 @@ use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::conflict::Clash;
+
 /// What lies behind a failure. Shared, because one failed read can fail several fields.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
@@ -88,7 +90,7 @@ impl Error {
 }
 
 /// Why a sound change was not made: an expected outcome, stored with a receipt and shown as data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The stable reason.
     pub code: RefusalCode,
@@ -98,6 +100,8 @@ pub struct Refusal {
     pub field: String,
     /// The row of the user's own that stands in the way.
     pub existing_id: Option<Uuid>,
+    /// What a conflict is about; empty when it is none.
+    pub clashes: Vec<Clash>,
 }
 
 impl Refusal {
@@ -108,6 +112,7 @@ impl Refusal {
             message: format!("{field} {id} is not in this library"),
             field: field.to_owned(),
             existing_id: None,
+            clashes: Vec::new(),
         })
     }
 
@@ -118,6 +123,19 @@ impl Refusal {
             message: format!("this {field} is already in the library"),
             field: field.to_owned(),
             existing_id: Some(existing),
+            clashes: Vec::new(),
+        })
+    }
+
+    /// The row has moved on since the change's base, in fields that the change sets.
+    pub(crate) fn conflict(clashes: Vec<Clash>) -> Error {
+        let fields: Vec<_> = clashes.iter().map(|clash| clash.field.as_str()).collect();
+        Error::Refused(Self {
+            code: RefusalCode::Conflict,
+            message: format!("changed since the base: {}", fields.join(", ")),
+            field: "base".to_owned(),
+            existing_id: None,
+            clashes,
         })
     }
 }
@@ -129,6 +147,10 @@ pub enum RefusalCode {
     NotFound,
     /// A row with this id, url or name is there already.
     AlreadyExists,
+    /// The row has changed since the base in fields that the change sets.
+    Conflict,
+    /// The idempotency key belongs to another change.
+    IdempotencyKeyReused,
 }
 
 impl From<DbErr> for Error {

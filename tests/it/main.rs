@@ -24,5 +24,6 @@ mod commands;
 mod converging;
 mod input;
 mod isolation;
+mod model;
 mod queries;
 mod write_path;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use async_graphql::{ID, InputObject, MaybeUndefined};
+use async_graphql::{Enum, ID, InputObject, MaybeUndefined};
+use serde::Serialize;
 
 use super::{
     label_id,
@@ -11,10 +12,79 @@ use super::{
     story::{StorySource, StoryStatus},
     story_id,
 };
-use crate::library::{
-    self, Error, LabelId, LabelName, NewEntry, ProgressId, ProgressPatch, ProgressState, Rating,
-    StoryContent, StoryId, StoryPatch, StoryState, parse_url,
+use crate::{
+    library::{
+        self, Against, Device, Error, IdempotencyKey, Intent, LabelId, LabelName, NewEntry, Once,
+        ProgressId, ProgressPatch, ProgressState, Rating, StoryContent, StoryId, StoryPatch,
+        StoryState, parse_url,
+    },
+    version::Version,
 };
+
+/// What every mutation takes beside what it is about.
+#[derive(InputObject)]
+pub(in crate::graphql) struct IntentInput {
+    /// 1 to 64 visible characters of your making, such as a UUID, that name this mutation. Sent again under the same
+    /// key, it is not made again but answered as before.
+    idempotency_key: Option<String>,
+    /// The device that you are on, told to your other devices with the change.
+    device: Option<DeviceInput>,
+}
+
+/// A device of yours.
+#[derive(InputObject)]
+struct DeviceInput {
+    /// 1 to 100 characters that tell it from your other devices.
+    id: String,
+    /// What you call it, 1 to 100 characters.
+    name: Option<String>,
+}
+
+impl IntentInput {
+    /// The intent of `mutation` with `input`.
+    pub fn of(self, mutation: &str, input: &impl Serialize) -> Result<Intent, Error> {
+        let device = self
+            .device
+            .map(|device| Device::new(device.id, device.name))
+            .transpose()?;
+        let key = self.idempotency_key.map(IdempotencyKey::new).transpose()?;
+        let once = key.map(|key| Once::new(key, mutation, input)).transpose()?;
+        Ok(Intent { device, once })
+    }
+}
+
+/// What an update takes to notice that the row has moved on.
+#[derive(InputObject)]
+struct AgainstInput {
+    /// The version that your copy of the row reflects. A field that was changed after it by somebody else, and that you
+    /// set to another value, clashes.
+    base: Option<i32>,
+    /// What to do about clashes. REJECT when there is a base, OVERWRITE otherwise.
+    on_conflict: Option<OnConflict>,
+}
+
+impl AgainstInput {
+    fn against(self, rewind: bool) -> Result<Against, Error> {
+        Against::new(
+            self.base.map(Version::new),
+            self.on_conflict.map(Into::into),
+            rewind,
+        )
+    }
+}
+
+/// What to do about clashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "library::OnConflict")]
+enum OnConflict {
+    /// Change nothing, and list them.
+    Reject,
+    /// Change what does not clash; join sets of labels as additions and removals; keep the furthest chapter; and list
+    /// what was left.
+    Merge,
+    /// Change it all.
+    Overwrite,
+}
 
 /// A story to add, and how far you have read it.
 #[derive(InputObject)]
@@ -55,12 +125,14 @@ pub(in crate::graphql) struct CreateStoryWithProgressInput {
     story_id: Option<ID>,
     /// A UUID of your making for the progress, best of version 7.
     progress_id: Option<ID>,
+    #[graphql(flatten)]
+    intent: IntentInput,
 }
 
 impl CreateStoryWithProgressInput {
-    pub fn into_new_entry(self) -> Result<NewEntry, Error> {
+    pub fn into_new_entry(self) -> Result<(NewEntry, Intent), Error> {
         let (url, parsed) = parse_url(&self.url)?;
-        Ok(NewEntry {
+        let new = NewEntry {
             story_id: self
                 .story_id
                 .map(|id| story_id("storyId", &id))
@@ -93,7 +165,9 @@ impl CreateStoryWithProgressInput {
                 rating: self.rating.map(Rating::from_stars).transpose()?,
                 notes: self.notes,
             },
-        })
+        };
+        let intent = self.intent.of("createStoryWithProgress", &new)?;
+        Ok((new, intent))
     }
 }
 
@@ -126,10 +200,14 @@ pub(in crate::graphql) struct UpdateStoryWithRelationsInput {
     tag_ids: MaybeUndefined<Vec<ID>>,
     /// The fandoms it is to have, at most 100; null for none.
     fandom_ids: MaybeUndefined<Vec<ID>>,
+    #[graphql(flatten)]
+    against: AgainstInput,
+    #[graphql(flatten)]
+    intent: IntentInput,
 }
 
 impl UpdateStoryWithRelationsInput {
-    pub fn into_patch(self) -> Result<(StoryId, StoryPatch), Error> {
+    pub fn into_change(self) -> Result<(StoryId, StoryPatch, Against, Intent), Error> {
         let patch = StoryPatch {
             title: set("title", self.title)?,
             author: clear(self.author).map(Option::unwrap_or_default),
@@ -144,7 +222,12 @@ impl UpdateStoryWithRelationsInput {
             tag_ids: label_set("tagIds", self.tag_ids)?,
             fandom_ids: label_set("fandomIds", self.fandom_ids)?,
         };
-        Ok((story_id("storyId", &self.story_id)?, patch))
+        let id = story_id("storyId", &self.story_id)?;
+        let against = self.against.against(false)?;
+        let intent = self
+            .intent
+            .of("updateStoryWithRelations", &(id, &patch, against))?;
+        Ok((id, patch, against, intent))
     }
 }
 
@@ -161,10 +244,16 @@ pub(in crate::graphql) struct UpdateProgressInput {
     rating: MaybeUndefined<f64>,
     /// At most 10,000 characters; null clears.
     notes: MaybeUndefined<String>,
+    /// Whether a chapter behind the furthest is meant when clashes are merged; false when absent.
+    rewind: Option<bool>,
+    #[graphql(flatten)]
+    against: AgainstInput,
+    #[graphql(flatten)]
+    intent: IntentInput,
 }
 
 impl UpdateProgressInput {
-    pub fn into_patch(self) -> Result<(ProgressId, ProgressPatch), Error> {
+    pub fn into_change(self) -> Result<(ProgressId, ProgressPatch, Against, Intent), Error> {
         let patch = ProgressPatch {
             status: set("status", self.status)?.map(Into::into),
             current_chapter: set("currentChapter", self.current_chapter)?,
@@ -175,7 +264,10 @@ impl UpdateProgressInput {
             },
             notes: clear(self.notes),
         };
-        Ok((progress_id("id", &self.id)?, patch))
+        let id = progress_id("id", &self.id)?;
+        let against = self.against.against(self.rewind.unwrap_or_default())?;
+        let intent = self.intent.of("updateProgress", &(id, &patch, against))?;
+        Ok((id, patch, against, intent))
     }
 }
 
@@ -184,11 +276,14 @@ impl UpdateProgressInput {
 pub(in crate::graphql) struct DeleteProgressInput {
     /// Its progress.
     id: ID,
+    #[graphql(flatten)]
+    intent: IntentInput,
 }
 
 impl DeleteProgressInput {
-    pub fn progress_id(&self) -> Result<ProgressId, Error> {
-        progress_id("id", &self.id)
+    pub fn into_id(self) -> Result<(ProgressId, Intent), Error> {
+        let id = progress_id("id", &self.id)?;
+        Ok((id, self.intent.of("deleteProgress", &id)?))
     }
 }
 
@@ -199,12 +294,16 @@ pub(in crate::graphql) struct CreateLabelInput {
     name: String,
     /// A UUID of your making, best of version 7.
     id: Option<ID>,
+    #[graphql(flatten)]
+    intent: IntentInput,
 }
 
 impl CreateLabelInput {
-    pub fn into_label(self) -> Result<(Option<LabelId>, LabelName), Error> {
+    pub fn into_label(self, mutation: &str) -> Result<(Option<LabelId>, LabelName, Intent), Error> {
         let id = self.id.map(|id| label_id("id", &id)).transpose()?;
-        Ok((id, LabelName::new(self.name)?))
+        let name = LabelName::new(self.name)?;
+        let intent = self.intent.of(mutation, &(id, &name))?;
+        Ok((id, name, intent))
     }
 }
 

@@ -35,22 +35,22 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve(node: Node, mut socket: WebSocket, caller: Caller) {
-    let close = match greet(&node, &mut socket, caller).await {
-        Ok((viewer, place, heads)) => {
-            let session = Session {
-                heard: Instant::now(),
-                next_ping: Instant::now() + node.settings.heartbeat,
-                newest: None,
-                operations: Operations::default(),
-                node: &node,
-                socket: &mut socket,
-                viewer,
-                heads,
-            };
-            session.last(place).await
-        }
-        Err(close) => close,
+    let (viewer, mut place, heads) = match greet(&node, &mut socket, caller).await {
+        Ok(greeted) => greeted,
+        Err(close) => return say_goodbye(&mut socket, &close).await,
     };
+    let mut session = Session {
+        node: &node,
+        socket: &mut socket,
+        viewer,
+        heads,
+        newest: None,
+        operations: Operations::default(),
+        heard: Instant::now(),
+        next_ping: Instant::now() + node.settings.heartbeat,
+    };
+    let Err(close) = session.converse(&place).await;
+    place.note(close.outcome());
     say_goodbye(&mut socket, &close).await;
 }
 
@@ -138,12 +138,6 @@ struct Session<'s> {
 
 impl Session<'_> {
     /// Lasts until there is a reason to close.
-    async fn last(mut self, mut place: Place) -> Close {
-        let Err(close) = self.converse(&place).await;
-        place.note(close.outcome());
-        close
-    }
-
     async fn converse(&mut self, place: &Place) -> Result<Infallible, Close> {
         let mut end = pin!(place.end());
         loop {

@@ -40,7 +40,7 @@ impl LibraryWriter {
         let id = id.unwrap_or_else(LabelId::fresh);
         let label = Label {
             id,
-            stamp: self.stamp(),
+            stamp: self.stamp(kind.into()),
             created_at: self.now,
             updated_at: self.now,
             name,
