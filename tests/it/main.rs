@@ -19,6 +19,7 @@
 mod test_app;
 
 mod adoption;
+mod architecture;
 mod clients;
 mod commands;
 mod converging;
