@@ -13,7 +13,12 @@ use tokio::sync::mpsc;
 use crate::test_app::{Db, TestApp, on_each_database, soon, token};
 
 /// The clients of `tests/clients/watch.mjs`. Each must reconnect by itself.
-const CLIENTS: [&str; 2] = ["graphql-ws", "eventsource"];
+const CLIENTS: [&str; 4] = [
+    "graphql-ws",
+    "graphql-sse",
+    "apollo-multipart",
+    "eventsource",
+];
 
 /// The folder `tests/clients`, with its packages installed.
 fn clients() -> PathBuf {
