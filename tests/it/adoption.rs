@@ -1,10 +1,12 @@
 //! A PostgreSQL database whose `topaz_user` an older app made is taken over without harm, and given back so.
 
-use futures_util::future::join_all;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 
-use crate::test_app::{Db, TestApp, TestDatabase, TestProcess, program};
+use crate::{
+    schema_upgrade::migrate,
+    test_app::{Db, TestApp, TestDatabase},
+};
 
 /// What the migrations add to the older app's table.
 const OURS: &str = "ARRAY['subject', 'library_version', 'library_epoch', 'library_floor']";
@@ -112,21 +114,6 @@ async fn version_column(database: &TestDatabase) -> String {
     let sql = "SELECT concat_ws(' ', data_type, is_nullable, column_default) FROM information_schema.columns
         WHERE table_name = 'topaz_user' AND column_name = 'library_version'";
     database.scalar(sql).await
-}
-
-/// Runs `library-sync migrate`.
-fn migrate(database: &TestDatabase, arguments: &[&str]) {
-    let mut migrate = program();
-    migrate
-        .arg("migrate")
-        .args(arguments)
-        .args(["--database-url", &database.url]);
-    let output = migrate.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 #[tokio::test]
@@ -260,24 +247,5 @@ async fn versions_that_the_older_app_counted_are_kept() {
         migrate(&app.db, &["down", "--steps", "1000"]);
         let kept = "SELECT library_version::text FROM topaz_user WHERE id = 'ann'";
         assert_eq!(app.db.scalar::<String>(kept).await, "42", "{column}");
-    }
-}
-
-#[tokio::test]
-async fn servers_that_start_at_once_on_an_empty_database_all_come_up() {
-    for _ in 0..3 {
-        let database = TestDatabase::new(Db::Postgres).await;
-        let servers = join_all((0..4).map(|_| TestProcess::serve(&database.url, &[]))).await;
-        for (n, server) in servers.iter().enumerate() {
-            let name = json!({"name": format!("tag {n}")});
-            let change =
-                "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
-            let answer = server.send("ann", change, name).await.unwrap();
-            assert_eq!(
-                answer["data"]["createTag"]["libraryVersion"],
-                n + 2,
-                "{answer}"
-            );
-        }
     }
 }

@@ -66,14 +66,14 @@ const LONGER: [(&str, &str); 1] = [(
 )];
 
 /// A source file without its tests.
-struct Source {
+pub struct Source {
     /// From the repository's folder.
-    path: PathBuf,
-    text: String,
+    pub path: PathBuf,
+    pub text: String,
 }
 
 /// Every source file of `folder`, but those that hold tests alone.
-fn sources(folder: &str) -> Vec<Source> {
+pub fn sources(folder: &str) -> Vec<Source> {
     let (mut found, mut folders) = (Vec::new(), vec![repository().join(folder)]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -81,7 +81,9 @@ fn sources(folder: &str) -> Vec<Source> {
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".rs") && !["tests.rs", "testing.rs"].contains(&name) {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !["tests.rs", "testing.rs"].contains(&name)
+            {
                 let text = fs::read_to_string(&path).unwrap();
                 let text = match text.find("#[cfg(test)]\nmod tests") {
                     Some(tests) => text[..tests].to_owned(),

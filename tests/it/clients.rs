@@ -21,27 +21,34 @@ const CLIENTS: [&str; 4] = [
 ];
 
 /// The folder `tests/clients`, with its packages installed.
-fn clients() -> PathBuf {
+fn folder() -> PathBuf {
     std::env::var_os("LIBRARY_SYNC_TEST_CLIENTS")
         .expect("LIBRARY_SYNC_TEST_CLIENTS: run the tests by scripts/test, which installs the clients they need")
         .into()
 }
 
 /// A client that follows the library version, as a process that ends when this is dropped.
-struct Client {
+pub struct Client {
     name: &'static str,
     process: Child,
+    /// Closing it would end the client.
     _stdin: ChildStdin,
     told: mpsc::UnboundedReceiver<Value>,
     /// Every version that it told, in order.
-    versions: Vec<i64>,
+    pub versions: Vec<i64>,
 }
 
 impl Client {
-    fn start(name: &'static str, base: &str, token: &str) -> Self {
+    /// Runs `tests/clients/watch.mjs`.
+    fn watch(name: &'static str, base: &str, token: &str) -> Self {
+        Self::run(name, &["watch.mjs", name, base, token])
+    }
+
+    /// Runs a program that says what happens as `watch.mjs` does.
+    pub fn run(name: &'static str, arguments: &[&str]) -> Self {
         let mut process = Command::new("node")
-            .arg(clients().join("watch.mjs"))
-            .args([name, base, token])
+            .args(arguments)
+            .current_dir(folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -63,7 +70,7 @@ impl Client {
     }
 
     /// Waits until the client tells `version`, and returns the first version it told on the way.
-    async fn until(&mut self, version: i64) -> i64 {
+    pub async fn until(&mut self, version: i64) -> i64 {
         let from = self.versions.len();
         while self.versions[from..].last() != Some(&version) {
             let told = soon(self.name, self.told.recv()).await;
@@ -89,7 +96,7 @@ impl Drop for Client {
 on_each_database! {
     async fn a_client_gets_every_final_version_also_after_a_restart_of_the_server(db: Db) {
         let mut app = TestApp::start(db).await;
-        let mut clients = CLIENTS.map(|name| Client::start(name, &app.base, &token("ann")));
+        let mut clients = CLIENTS.map(|name| Client::watch(name, &app.base, &token("ann")));
         let all = async |clients: &mut [Client], version| {
             join_all(clients.iter_mut().map(|client| client.until(version))).await
         };
@@ -121,8 +128,8 @@ async fn every_audit_of_graphql_over_http_passes() {
     let app = TestApp::start(Db::Sqlite).await;
     let mut audits = Command::new("node");
     audits
-        .arg(clients().join("audits.mjs"))
-        .args([&app.base, &token("ann")])
+        .args(["audits.mjs", &app.base, &token("ann")])
+        .current_dir(folder())
         .stderr(Stdio::inherit());
     let run = tokio::task::spawn_blocking(move || audits.output());
     let output = soon("the audits", run).await.unwrap().expect("node runs");

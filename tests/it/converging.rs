@@ -3,7 +3,7 @@
 //! Two servers on one database, each with the broker of a server that is alone, so every notice between them is lost.
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::test_app::{TestApp, TestUser, on_each_database, soon};
 
@@ -57,11 +57,11 @@ on_each_database! {
 
     async fn a_client_that_comes_back_gets_the_current_version_first(db: Db) {
         let [here, there] = two_nodes(db).await;
-        let (ann_here, ann_there) = (here.user("ann"), there.user("ann"));
+        let reader = there.user("ann");
         for version in 2..=4 {
-            drop(ann_there.watch().await);
-            ann_here.add("A").await;
-            let first = ann_there.watch().await.next().await.unwrap();
+            drop(reader.watch().await);
+            here.user("ann").add("A").await;
+            let first = reader.watch().await.next().await.unwrap();
             assert_eq!((&first["type"], &first["version"]), (&json!("connected"), &json!(version)));
         }
         let there = there.restart(&FLAGS).await;

@@ -27,4 +27,6 @@ mod input;
 mod isolation;
 mod model;
 mod queries;
+mod readme;
+mod schema_upgrade;
 mod write_path;
