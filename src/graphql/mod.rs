@@ -1,10 +1,10 @@
 //! The GraphQL API: what each field means, and how an operation of one viewer is run.
 //!
-//! In the flow: `http` turns bytes into an [`async_graphql::Request`] and a [`Viewer`]; [`Api`] runs it; resolvers
+//! In the flow: `http` turns bytes into an [`async_graphql::Request`] and a [`Viewer`](crate::auth::Viewer); [`Api`] runs it; resolvers
 //! read the library, write it once a mutation, or follow the feed.
 //!
 //! **Invariant:** every operation has a viewer. There is no anonymous GraphQL.
-//! **Invariant:** every operation was checked by [`operation`], whatever transport it came by.
+//! **Invariant:** every operation was checked as an [`Operation`], whatever transport it came by.
 //! **Invariant:** every answer of a query or a mutation says `extensions.libraryVersion`, a version its data is at
 //! least as new as.
 
@@ -14,6 +14,7 @@ mod correct;
 mod documents;
 mod error;
 mod execute;
+mod fit;
 mod measure;
 mod mutation;
 mod operation;

@@ -156,6 +156,8 @@ fn sqlite(options: &DatabaseOptions, access: Access) -> ConnectOptions {
 
 fn observed(mut pool: DatabaseConnection) -> DatabaseConnection {
     pool.set_metric_callback(|statement| {
+        // The text alone: values are the users'.
+        tracing::trace!(db.statement = statement.statement.sql, "a statement ran");
         let outcome = if statement.failed { "error" } else { "ok" };
         counter!("library_sync_db_statements_total", "outcome" => outcome).increment(1);
         histogram!("library_sync_db_statement_seconds").record(statement.elapsed.as_secs_f64());

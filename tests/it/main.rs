@@ -16,17 +16,29 @@
     reason = "tests are written for reading"
 )]
 
+mod socket;
 mod test_app;
+mod transport;
 
 mod adoption;
 mod architecture;
 mod clients;
 mod commands;
+mod conflicts;
+mod conformance;
 mod converging;
+mod deltas;
+mod events;
+mod every_transport;
+mod graphql_http;
+mod graphql_stream;
 mod input;
 mod isolation;
 mod model;
 mod queries;
 mod readme;
+mod replay;
 mod schema_upgrade;
+mod trpc;
+mod websocket;
 mod write_path;
