@@ -1,13 +1,13 @@
 //! The mutation root. Each mutation is one `library.write`: one transaction, at most one step of the version.
 
-use async_graphql::{Context, Object};
+use async_graphql::{Context, ErrorExtensions as _, Object};
 
 use super::{
     context::CallerExt as _,
     types::{
         CreateFandomPayload, CreateLabelInput, CreateStoryWithProgressInput,
-        CreateStoryWithProgressPayload, CreateTagPayload, DeleteProgressInput,
-        DeleteProgressPayload, UpdateProgressInput, UpdateProgressPayload,
+        CreateStoryWithProgressPayload, CreateStreamTicketPayload, CreateTagPayload,
+        DeleteProgressInput, DeleteProgressPayload, UpdateProgressInput, UpdateProgressPayload,
         UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
 };
@@ -110,5 +110,23 @@ impl Mutation {
             })
             .await?;
         Ok(written.into())
+    }
+
+    /// Makes a ticket that opens one stream, for a page on another origin, whose `EventSource` can send no header.
+    async fn create_stream_ticket(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<CreateStreamTicketPayload> {
+        let caller = ctx.caller();
+        let ticket = caller.tickets.mint(&caller.viewer).await;
+        let ticket = ticket.map_err(|refused| {
+            async_graphql::Error::new(refused.to_string())
+                .extend_with(|_, extensions| extensions.set("code", refused.code()))
+        })?;
+        Ok(CreateStreamTicketPayload {
+            library_version: caller.head.version.number(),
+            ticket,
+            expires_in: i32::try_from(caller.tickets.life().as_secs()).unwrap_or(i32::MAX),
+        })
     }
 }

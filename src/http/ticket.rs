@@ -35,6 +35,8 @@ mod tests {
     use axum::http::Request;
     use time::{Duration, OffsetDateTime};
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         auth::{Credential, Keys, Origins, Rules, TicketLimits, Tickets, Verifier},
@@ -46,7 +48,7 @@ mod tests {
             verifier: Verifier::new(Keys::secret(&[7; 32]).unwrap(), Rules::default()),
             origins: Origins::default(),
             session_cookie: Some("session".into()),
-            tickets: Tickets::new(TicketLimits::default()),
+            tickets: Arc::new(Tickets::new(TicketLimits::default())),
         }
     }
 

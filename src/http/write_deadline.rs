@@ -11,14 +11,17 @@ use std::{
     future::{Future as _, Ready, ready},
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use axum_server::accept::Accept;
+use metrics::counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep},
 };
 
@@ -27,15 +30,29 @@ use tokio::{
 const UNACKNOWLEDGED: u32 = 3;
 
 /// Accepts connections whose writes have a deadline.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WriteDeadline {
     limit: Duration,
+    /// One for each connection that there may be.
+    places: Arc<Semaphore>,
 }
 
 impl WriteDeadline {
     /// Gives up peers that read nothing for `limit` while there is something to read.
     pub fn new(limit: Duration) -> Self {
-        Self { limit }
+        Self {
+            limit,
+            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// Hangs up on whoever connects while there are `count` connections.
+    #[must_use]
+    pub fn at_most(self, count: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
+            ..self
+        }
     }
 }
 
@@ -46,10 +63,15 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let limit = self.limit;
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            counter!("library_sync_connections_refused_total").increment(1);
+            return ready(Err(io::Error::other("too many connections")));
+        };
         let tuned = tune(&stream, limit).map(|()| Deadlined {
             stream,
             limit,
             deadline: None,
+            _place: Some(place),
         });
         ready(tuned.map(|stream| (stream, service)))
     }
@@ -72,6 +94,8 @@ pub struct Deadlined<S> {
     limit: Duration,
     /// Until when a write that waits may go on waiting. Made anew by every wait, and none while nothing waits.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Its place among the connections that there may be.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<S: Unpin> Deadlined<S> {
@@ -151,6 +175,7 @@ mod tests {
             stream,
             limit: LIMIT,
             deadline: None,
+            _place: None,
         };
         (deadlined, peer)
     }

@@ -10,6 +10,7 @@ mod page;
 mod payload;
 mod progress;
 mod story;
+mod ticket;
 mod viewer;
 
 use async_graphql::ID;
@@ -30,6 +31,7 @@ pub(super) use self::{
     },
     progress::Progress,
     story::Story,
+    ticket::CreateStreamTicketPayload,
     viewer::Viewer,
 };
 use crate::library::{Error, LabelId, ProgressId, StoryId};
