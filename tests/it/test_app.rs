@@ -103,6 +103,14 @@ impl TestDatabase {
         }
     }
 
+    /// The same database for another server. It goes with the first.
+    pub fn shared(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            _folder: None,
+        }
+    }
+
     /// A connection around the server, to look at what it stored.
     pub async fn connect(&self) -> sea_orm::DatabaseConnection {
         let mut options = sea_orm::ConnectOptions::new(&self.url);
