@@ -58,6 +58,8 @@ pub struct Limits {
     pub directives: usize,
     /// How many elements a page of a list may hold.
     pub page: u32,
+    /// How many entries one `importLibrary` may hold.
+    pub import: usize,
     /// Whether the schema may be asked for its types.
     pub introspection: bool,
 }
@@ -73,6 +75,7 @@ impl Default for Limits {
             aliases: 50,
             directives: 16,
             page: 100,
+            import: 5_000,
             introspection: true,
         }
     }

@@ -25,8 +25,10 @@ mod device;
 mod entity;
 mod error;
 mod id;
+mod import;
 mod kind;
 mod label;
+mod list;
 mod patch;
 mod progress;
 mod read;
@@ -35,6 +37,8 @@ mod read;
     reason = "a receipt is no library row: it is kept even when nothing changes"
 )]
 mod receipt;
+mod search;
+mod stats;
 mod story;
 mod text;
 #[expect(
@@ -56,11 +60,16 @@ pub use self::{
     device::Device,
     error::{Error, Refusal, RefusalCode},
     id::{LabelId, ProgressId, StoryId},
+    import::{EntryLine, ImportOutcome},
     kind::Kind,
     label::{Label, LabelKind, LabelName},
+    list::{
+        Direction, LabelFilter, OrderField, Page, ProgressCursor, ProgressFilter, ProgressOrder,
+    },
     progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
-    read::{Page, ProgressCursor},
     receipt::{IdempotencyKey, Once},
+    search::Search,
+    stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };

@@ -2,8 +2,11 @@
 //!
 //! A row is never shown as it is stored: what the API says is written here, and a new column is not a new field.
 
+mod filter;
+mod import;
 mod input;
 mod label;
+mod library;
 mod page;
 mod payload;
 mod progress;
@@ -14,15 +17,19 @@ use async_graphql::ID;
 use uuid::Uuid;
 
 pub(super) use self::{
+    filter::{ProgressFilter, ProgressOrder},
+    import::ImportLibraryPayload,
     input::{
-        CreateLabelInput, CreateStoryWithProgressInput, DeleteProgressInput, UpdateProgressInput,
-        UpdateStoryWithRelationsInput,
+        CreateLabelInput, CreateStoryWithProgressInput, DeleteLabelInput, DeleteProgressInput,
+        ImportLibraryInput, RenameLabelInput, UpdateProgressInput, UpdateStoryWithRelationsInput,
     },
     label::{Fandom, Tag},
+    library::Library,
     page::{Page, ProgressCursor, ProgressList},
     payload::{
-        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload,
-        DeleteProgressPayload, UpdateProgressPayload, UpdateStoryWithRelationsPayload,
+        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload, DeleteFandomPayload,
+        DeleteProgressPayload, DeleteTagPayload, RenameFandomPayload, RenameTagPayload,
+        UpdateProgressPayload, UpdateStoryWithRelationsPayload,
     },
     progress::Progress,
     story::Story,

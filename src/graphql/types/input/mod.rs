@@ -1,10 +1,17 @@
 //! What mutations take: one input object each.
 
+mod import;
+mod label;
+
 use std::collections::BTreeSet;
 
 use async_graphql::{Enum, ID, InputObject, MaybeUndefined};
 use serde::Serialize;
 
+pub(in crate::graphql) use self::{
+    import::ImportLibraryInput,
+    label::{CreateLabelInput, DeleteLabelInput, RenameLabelInput},
+};
 use super::{
     label_id,
     progress::ProgressStatus,
@@ -14,9 +21,9 @@ use super::{
 };
 use crate::{
     library::{
-        self, Against, Device, Error, IdempotencyKey, Intent, LabelId, LabelName, NewEntry, Once,
-        ProgressId, ProgressPatch, ProgressState, Rating, StoryContent, StoryId, StoryPatch,
-        StoryState, parse_url,
+        self, Against, Device, Error, IdempotencyKey, Intent, LabelId, NewEntry, Once, ProgressId,
+        ProgressPatch, ProgressState, Rating, StoryContent, StoryId, StoryPatch, StoryState,
+        parse_url,
     },
     version::Version,
 };
@@ -284,26 +291,6 @@ impl DeleteProgressInput {
     pub fn into_id(self) -> Result<(ProgressId, Intent), Error> {
         let id = progress_id("id", &self.id)?;
         Ok((id, self.intent.of("deleteProgress", &id)?))
-    }
-}
-
-/// A tag or a fandom to make.
-#[derive(InputObject)]
-pub(in crate::graphql) struct CreateLabelInput {
-    /// 1 to 100 characters. No other of yours may have it, in whatever case.
-    name: String,
-    /// A UUID of your making, best of version 7.
-    id: Option<ID>,
-    #[graphql(flatten)]
-    intent: IntentInput,
-}
-
-impl CreateLabelInput {
-    pub fn into_label(self, mutation: &str) -> Result<(Option<LabelId>, LabelName, Intent), Error> {
-        let id = self.id.map(|id| label_id("id", &id)).transpose()?;
-        let name = LabelName::new(self.name)?;
-        let intent = self.intent.of(mutation, &(id, &name))?;
-        Ok((id, name, intent))
     }
 }
 
