@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use axum_server::Handle;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{JwksTiming, Keys, Rules, TicketLimits, Tickets, Verifier},
@@ -21,7 +21,7 @@ use crate::{
     graphql::{self, Api, Documents, KeepLimits},
     http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams, WriteDeadline},
     hub::Hub,
-    library::{Database, Library},
+    library::{Database, Library, Retention},
     metrics, migrate,
 };
 
@@ -31,6 +31,7 @@ pub struct App {
     header_timeout: Duration,
     write_timeout: Duration,
     shutdown_grace: Duration,
+    retention: config::Retention,
 }
 
 impl App {
@@ -63,7 +64,7 @@ impl App {
         let api = Api::with_documents(
             library.clone(),
             feed.clone(),
-            graphql::Limits::default(),
+            limits(config),
             documents(&config.http)?,
         );
         if let Some((id, refused)) = api.invalid_documents().await.first() {
@@ -94,6 +95,7 @@ impl App {
             header_timeout: config.http.header_timeout,
             write_timeout: config.streams.write_timeout,
             shutdown_grace: config.http.shutdown_grace,
+            retention: config.retention.clone(),
         })
     }
 
@@ -109,12 +111,23 @@ impl App {
             header_timeout,
             write_timeout,
             shutdown_grace,
+            retention,
         } = self;
         let drain = node.drain.clone();
-        let fresh = {
+        let background = TaskTracker::new();
+        background.spawn({
             let (feed, period, stop) = (node.feed.clone(), node.settings.heartbeat, drain.clone());
-            tokio::spawn(async move { feed.keep_fresh(period, stop).await })
-        };
+            async move { feed.keep_fresh(period, stop).await }
+        });
+        background.spawn({
+            let (library, stop) = (node.library.clone(), drain.clone());
+            async move {
+                library
+                    .keep_purging(kept(&retention), retention.purge_every, stop)
+                    .await
+            }
+        });
+        background.close();
 
         let handle = Handle::new();
         listener.set_nonblocking(true)?;
@@ -136,7 +149,7 @@ impl App {
         };
         let (outcome, ()) = tokio::join!(serving, stop);
         outcome.context("serving failed")?;
-        fresh.await?;
+        background.wait().await;
         node.library.finish_writes().await;
         node.library
             .database()
@@ -144,6 +157,29 @@ impl App {
             .close()
             .await
             .context("the database could not be closed")
+    }
+}
+
+fn limits(config: &Serve) -> graphql::Limits {
+    let graphql = &config.graphql;
+    graphql::Limits {
+        document_bytes: graphql.max_document,
+        tokens: graphql.max_tokens,
+        depth: graphql.max_depth,
+        complexity: graphql.max_complexity,
+        aliases: graphql.max_aliases,
+        page: graphql.max_page,
+        changes: graphql.max_changes,
+        introspection: !graphql.no_introspection,
+        heartbeat: config.streams.heartbeat,
+        ..graphql::Limits::default()
+    }
+}
+
+fn kept(config: &config::Retention) -> Retention {
+    Retention {
+        history: config.keep_history,
+        receipts: config.keep_receipts,
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Change the database's tables, or tell which changes they have had.
     Migrate(Migrate),
+    /// Begin a new epoch, after a restore from a backup: clients drop their copies and start afresh.
+    Epoch(Epoch),
     /// Print the GraphQL schema.
     Schema,
     /// Print a token for a user, signed with the secret.
@@ -112,9 +114,15 @@ pub struct Serve {
     /// The way in.
     #[command(flatten)]
     pub http: Http,
+    /// The operations.
+    #[command(flatten)]
+    pub graphql: Graphql,
     /// The streams.
     #[command(flatten)]
     pub streams: Streams,
+    /// What is kept for clients that come back.
+    #[command(flatten)]
+    pub retention: Retention,
 }
 
 /// Which database, and how much of it to use.
@@ -244,6 +252,66 @@ pub struct Http {
     pub shutdown_grace: Duration,
 }
 
+/// What one GraphQL operation may ask for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "GraphQL")]
+pub struct Graphql {
+    /// The longest document, in bytes.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_DOCUMENT", default_value_t = 64 << 10, value_name = "BYTES")]
+    pub max_document: usize,
+    /// The most tokens in a document.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_TOKENS",
+        default_value_t = 4_000,
+        value_name = "COUNT"
+    )]
+    pub max_tokens: usize,
+    /// The deepest selection. The introspection query of common tools is 13 deep.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_DEPTH",
+        default_value_t = 16,
+        value_name = "COUNT"
+    )]
+    pub max_depth: usize,
+    /// The most fields that may be selected, those of a list counted for each element asked for.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_COMPLEXITY",
+        default_value_t = 50_000,
+        value_name = "COUNT"
+    )]
+    pub max_complexity: usize,
+    /// The most aliases in an operation.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_ALIASES",
+        default_value_t = 50,
+        value_name = "COUNT"
+    )]
+    pub max_aliases: usize,
+    /// The most elements in a page of a list.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_PAGE",
+        default_value_t = 100,
+        value_name = "COUNT"
+    )]
+    pub max_page: u32,
+    /// The most changes in a page of `libraryChanges`.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_CHANGES",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub max_changes: u32,
+    /// Do not tell the schema to clients.
+    #[arg(long, env = "LIBRARY_SYNC_NO_INTROSPECTION")]
+    pub no_introspection: bool,
+}
+
 /// How versions are pushed.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Streams")]
@@ -301,6 +369,46 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_DRAIN_SPREAD", default_value = "5s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub drain_spread: Duration,
+}
+
+/// What is kept for clients that come back.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Retention")]
+pub struct Retention {
+    /// How long a device may be away and still be told what changed, rather than start afresh.
+    #[arg(long, env = "LIBRARY_SYNC_KEEP_HISTORY", default_value = "90d", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub keep_history: Duration,
+    /// How long a mutation may wait to be sent again under its idempotency key.
+    #[arg(long, env = "LIBRARY_SYNC_KEEP_RECEIPTS", default_value = "30d", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub keep_receipts: Duration,
+    /// How often to purge what is older.
+    #[arg(long, env = "LIBRARY_SYNC_PURGE_EVERY", default_value = "1h", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub purge_every: Duration,
+}
+
+/// `library-sync epoch`.
+#[derive(Debug, Clone, Args)]
+pub struct Epoch {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: EpochAction,
+}
+
+/// What to do with epochs.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EpochAction {
+    /// Begin one.
+    New {
+        /// For this user alone; for everybody when not given.
+        #[arg(long, value_name = "SUBJECT")]
+        user: Option<String>,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 /// `library-sync migrate`.

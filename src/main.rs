@@ -3,6 +3,7 @@
 use std::{
     io::{Write as _, stderr, stdout},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -10,9 +11,10 @@ use clap::Parser as _;
 use library_sync::{
     app::{self, App},
     auth::{self, Rules},
-    config::{self, Cli, Command, Direction},
+    broker::Memory,
+    config::{self, Cli, Command, Direction, EpochAction},
     dev, graphql,
-    library::Database,
+    library::{Database, Library},
     migrate, telemetry,
     version::UserId,
 };
@@ -45,6 +47,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             app.run(listener).await
         }
         Command::Migrate(migrate) => migrate_database(migrate.direction).await,
+        Command::Epoch(epoch) => begin_epoch(epoch.action).await,
         Command::Schema => Ok(stdout().write_all(graphql::sdl().as_bytes())?),
         Command::Token(token) => print_token(token),
     }
@@ -92,6 +95,21 @@ async fn migrate_database(direction: Direction) -> anyhow::Result<()> {
             if applied { "applied" } else { "pending" }
         )?;
     }
+    Ok(())
+}
+
+async fn begin_epoch(EpochAction::New { user, database }: EpochAction) -> anyhow::Result<()> {
+    let user = user
+        .map(|user| UserId::new(&user))
+        .transpose()
+        .context("--user")?;
+    let db = Database::connect(&database.options()?)
+        .await
+        .context("the database cannot be opened")?;
+    let library = Library::new(db, Arc::new(Memory::default()));
+    let users = library.begin_epoch(user.as_ref()).await?;
+    anyhow::ensure!(users > 0 || user.is_none(), "there is no such user");
+    writeln!(stdout(), "{users} users begin a new epoch")?;
     Ok(())
 }
 

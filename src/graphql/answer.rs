@@ -51,14 +51,6 @@ impl Answer {
         }
     }
 
-    /// The result; none if the operation was not run.
-    pub fn data(&self) -> Option<&Value> {
-        match &self.0 {
-            Outcome::Refused(_) => None,
-            Outcome::Ran(response) => Some(&response.data),
-        }
-    }
-
     /// The stable code of the first error.
     pub fn code(&self) -> Option<&str> {
         match self.errors().first()?.extensions.as_ref()?.get("code")? {

@@ -20,7 +20,7 @@
 
 use async_graphql::{ErrorExtensionValues, Pos, ServerError, parser};
 
-use super::{scan::Unfit, shape::Misfit};
+use super::{fit::Misfit, scan::Unfit};
 use crate::library::Error;
 
 /// The codes that this module and its neighbours give; `library` names its own.

@@ -128,9 +128,13 @@ impl Api {
                 Ok(caller) => caller,
                 Err(refused) => return stream::iter([refused]).boxed(),
             };
-            api.schema
-                .execute_stream(operation.request.data(caller))
-                .map(move |response| Answer::ran(present(response, &request_id)))
+            let responses = api.schema.execute_stream(operation.request.data(caller));
+            AssertUnwindSafe(responses)
+                .catch_unwind()
+                .map(move |response| match response {
+                    Ok(response) => Answer::ran(present(response, &request_id)),
+                    Err(_) => error::fault(&request_id).into(),
+                })
                 .boxed()
         };
         answers.flatten_stream().boxed()

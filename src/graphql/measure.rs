@@ -187,11 +187,11 @@ impl<'d> Measure<'d> {
             Some(Value::Variable(name)) => self.variables.get(name).and_then(number),
             _ => None,
         };
-        let most = u64::from(self.limits.page);
+        let most = u64::from(self.limits.page.max(self.limits.changes));
         let first = given
             .or_else(|| slot.default.as_ref().and_then(number))
             .unwrap_or(most);
-        // The field refuses more than a page, so more is not what it would cost.
+        // No field gives more than its page, so more is not what it would cost.
         usize::try_from(first.clamp(1, most.max(1))).unwrap_or(usize::MAX)
     }
 

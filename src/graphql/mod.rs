@@ -1,10 +1,10 @@
 //! The GraphQL API: what each field means, and how an operation of one viewer is run.
 //!
-//! In the flow: `http` turns bytes into an [`async_graphql::Request`] and a [`Viewer`]; [`Api`] runs it; resolvers
+//! In the flow: `http` turns bytes into an [`async_graphql::Request`] and a [`Viewer`](crate::auth::Viewer); [`Api`] runs it; resolvers
 //! read the library, write it once a mutation, or follow the feed.
 //!
 //! **Invariant:** every operation has a viewer. There is no anonymous GraphQL.
-//! **Invariant:** every operation was checked by [`operation`], whatever transport it came by.
+//! **Invariant:** every operation was checked as an [`Operation`], whatever transport it came by.
 //! **Invariant:** every answer of a query or a mutation says `extensions.libraryVersion`, a version its data is at
 //! least as new as.
 
@@ -14,6 +14,7 @@ mod correct;
 mod documents;
 mod error;
 mod execute;
+mod fit;
 mod measure;
 mod mutation;
 mod operation;
@@ -24,6 +25,8 @@ mod scan;
 mod shape;
 mod subscription;
 mod types;
+
+use std::time::Duration;
 
 use async_graphql::{SDLExportOptions, SchemaBuilder};
 
@@ -60,8 +63,12 @@ pub struct Limits {
     pub page: u32,
     /// How many entries one `importLibrary` may hold.
     pub import: usize,
+    /// How many changes a page of `libraryChanges` may hold.
+    pub changes: u32,
     /// Whether the schema may be asked for its types.
     pub introspection: bool,
+    /// The period of heartbeats in `libraryEvents`.
+    pub heartbeat: Duration,
 }
 
 impl Default for Limits {
@@ -71,12 +78,14 @@ impl Default for Limits {
             tokens: 4_000,
             nesting: 64,
             depth: 16,
-            complexity: 20_000,
+            complexity: 50_000,
             aliases: 50,
             directives: 16,
             page: 100,
             import: 5_000,
+            changes: 1_000,
             introspection: true,
+            heartbeat: Duration::from_secs(30),
         }
     }
 }

@@ -25,9 +25,10 @@ use super::{
     Answer, Documents, Limits, Schema, builder,
     correct::correct,
     error::{self, code},
+    fit::{Misfit, Written},
     measure, rules,
     scan::scan,
-    shape::{Misfit, Shapes, Written},
+    shape::Shapes,
 };
 
 /// How many errors of one document are reported.

@@ -5,11 +5,14 @@ use async_graphql::{Context, ID, Object, connection::Connection};
 use super::{
     context::CallerExt as _,
     types::{
-        Fandom, Library, Page, Progress, ProgressCursor, ProgressFilter, ProgressList,
-        ProgressOrder, Story, Tag, Viewer, progress_id, story_id,
+        Fandom, Library, LibraryChanges, Page, Progress, ProgressCursor, ProgressFilter,
+        ProgressList, ProgressOrder, Story, Tag, Viewer, delta_cursor, progress_id, story_id,
     },
 };
-use crate::library::{Error, Label, LabelKind, Search};
+use crate::{
+    library::{Error, Label, LabelKind, Search, Since},
+    version::Version,
+};
 
 /// What the signed-in user keeps in their library.
 pub(super) struct Query;
@@ -110,6 +113,47 @@ impl Query {
         let caller = ctx.caller();
         let (head, floor) = caller.library.head_and_floor(&caller.viewer.user).await?;
         Ok(Library { head, floor })
+    }
+
+    /// What changed in your library since a version: rows as they are now, and tombstones of what was removed.
+    async fn library_changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The version that your copy reflects; 0 if you have none.")] since: i32,
+        #[graphql(desc = "The epoch that came with that version.")] epoch: Option<ID>,
+        #[graphql(
+            default = 500,
+            desc = "How many changes, at the most. The server has a limit of its own, 1,000 unless configured."
+        )]
+        first: i32,
+        #[graphql(desc = "Continue a walk: the `endCursor` of its last page.")] after: Option<
+            String,
+        >,
+    ) -> Result<LibraryChanges, Error> {
+        let caller = ctx.caller();
+        let invalid = |field, message: &str| Error::Invalid {
+            field,
+            message: message.to_owned(),
+        };
+        if since < 0 {
+            return Err(invalid("since", "must not be negative"));
+        }
+        let most = caller.limits.changes;
+        let first = u32::try_from(first)
+            .ok()
+            .filter(|first| (1..=most).contains(first));
+        let first = first.ok_or_else(|| invalid("first", &format!("must be from 1 to {most}")))?;
+        let epoch = epoch.map(|epoch| epoch.parse()).transpose();
+        let since = Since {
+            version: Version::new(since),
+            epoch: epoch.map_err(|_| invalid("epoch", "is no epoch of this server"))?,
+        };
+        let after = after.as_deref().map(delta_cursor).transpose()?;
+        Ok(caller
+            .library
+            .changes(&caller.viewer.user, since, after, first)
+            .await?
+            .into())
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 5.6.1 values of correct type | takes strings for enum values, does not say which field is wrong |
 //! | 5.8.2 variables are input types | panics on a default of a list of an unknown type |
+//! | 5.8.3, 5.8.4 variables are defined, and used | does not look at `__typename`, so not at its directives either |
 //! | 5.8.5 variable usages are allowed | forgets that a slot's default allows a nullable variable |
 //! | (ours) no introspection where it is switched off | answers null |
 //!
@@ -12,7 +13,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Pos, Positioned, ServerError, Value as ConstValue,
+    Name, Pos, Positioned, ServerError,
     parser::types::{
         BaseType, Directive, ExecutableDocument, Field, OperationDefinition, Selection,
         SelectionSet, Type, VariableDefinition,
@@ -23,7 +24,8 @@ use async_graphql_value::Value;
 use super::{
     Limits,
     error::{self, code},
-    shape::{Fields, Misfit, Shapes, Slot, Written},
+    fit::{Misfit, Written, is_allowed},
+    shape::{Fields, Shapes, Slot},
 };
 
 /// Finds what breaks the rules above.
@@ -39,13 +41,11 @@ pub(super) fn check(
             shapes,
             limits,
             definitions: HashMap::new(),
+            mentioned: HashSet::new(),
             entered: HashSet::new(),
-            condition: Slot {
-                ty: Type {
-                    base: BaseType::Named(Name::new("Boolean")),
-                    nullable: false,
-                },
-                default: None,
+            condition: Type {
+                base: BaseType::Named(Name::new("Boolean")),
+                nullable: false,
             },
             errors: Vec::new(),
         };
@@ -55,12 +55,13 @@ pub(super) fn check(
     errors
 }
 
-/// Gives an error of the engine's own rules its code; none for the rule that it breaks and [`check`] keeps.
+/// Gives an error of the engine's own rules its code; none for the rules that it breaks and [`check`] keeps.
 pub(super) fn engine_error(error: ServerError) -> Option<ServerError> {
     let ServerError {
         message, locations, ..
     } = error;
-    if message.starts_with("Variable \"") && message.contains("used in position expecting") {
+    let is_of_position = message.contains("used in position expecting");
+    if message.starts_with("Variable \"") && (is_of_position || message.contains(" is not used")) {
         return None;
     }
     let is_value = message.starts_with("Invalid value for argument");
@@ -77,9 +78,12 @@ struct Check<'d> {
     shapes: &'d Shapes,
     limits: &'d Limits,
     definitions: HashMap<&'d str, &'d VariableDefinition>,
+    /// The variables that stand somewhere.
+    mentioned: HashSet<&'d str>,
+    /// The fragments that were walked through.
     entered: HashSet<&'d str>,
-    /// The argument of `@skip` and `@include`.
-    condition: Slot,
+    /// The type of the argument of `@skip` and `@include`.
+    condition: Type,
     errors: Vec<ServerError>,
 }
 
@@ -91,7 +95,15 @@ impl<'d> Check<'d> {
         // Values are only compared with types that are known to be types of values.
         if self.errors.is_empty() {
             let root = self.shapes.root(operation.ty);
+            self.directives(&operation.directives);
             self.selections(&operation.selection_set.node, root);
+            for definition in &operation.variable_definitions {
+                let name = &definition.node.name.node;
+                if !self.mentioned.contains(name.as_str()) {
+                    let message = format!("variable `${name}` is not used");
+                    self.invalid(message, definition.pos);
+                }
+            }
         }
     }
 
@@ -143,8 +155,12 @@ impl<'d> Check<'d> {
             let message = "introspection is switched off".to_owned();
             self.invalid(message, field.pos);
         }
+        if name == "__typename" {
+            self.typename(field);
+        }
         let shape = parent.and_then(|fields| fields.get(name));
         for (name, value) in &field.node.arguments {
+            self.mentions(&value.node, value.pos);
             if let Some(slot) = shape.and_then(|shape| shape.arguments.get(&name.node)) {
                 self.value(&name.node, value, slot);
             }
@@ -153,20 +169,58 @@ impl<'d> Check<'d> {
         self.selections(&field.node.selection_set.node, fields);
     }
 
-    fn directives(&mut self, directives: &'d [Positioned<Directive>]) {
-        let conditions = directives
-            .iter()
-            .filter(|directive| matches!(directive.node.name.node.as_str(), "skip" | "include"))
-            .filter_map(|directive| directive.node.get_argument("if"));
-        for value in conditions {
-            let misfit = self
-                .shapes
-                .misfit(&value.node, &self.condition.ty, Written::InDocument);
-            if let Some(misfit) = misfit {
-                self.misfit(&misfit.under("if"), value.pos);
+    /// What the engine checks on every field but this one.
+    fn typename(&mut self, field: &Positioned<Field>) {
+        let Field {
+            arguments,
+            directives,
+            selection_set,
+            ..
+        } = &field.node;
+        if !arguments.is_empty() || !selection_set.node.items.is_empty() {
+            let message = "`__typename` has neither arguments nor fields".to_owned();
+            self.invalid(message, field.pos);
+        }
+        for directive in directives {
+            let name = &directive.node.name.node;
+            if !is_condition(&directive.node) {
+                let message = format!("`@{name}` is unknown here");
+                self.invalid(message, directive.pos);
+            } else if directive.node.get_argument("if").is_none() {
+                let message = format!("`@{name}` needs the argument `if`");
+                self.invalid(message, directive.pos);
             }
-            let (ty, has_default) = (self.condition.ty.clone(), false);
-            self.usages(&value.node, &ty, has_default, value.pos);
+        }
+    }
+
+    fn directives(&mut self, directives: &'d [Positioned<Directive>]) {
+        for directive in directives {
+            for (name, value) in &directive.node.arguments {
+                self.mentions(&value.node, value.pos);
+                if is_condition(&directive.node) && name.node == "if" {
+                    let (shapes, ty) = (self.shapes, self.condition.clone());
+                    let misfit = shapes.misfit(&value.node, &ty, Written::InDocument);
+                    if let Some(misfit) = misfit {
+                        self.misfit(&misfit.under("if"), value.pos);
+                    }
+                    self.usages(&value.node, &ty, false, value.pos);
+                }
+            }
+        }
+    }
+
+    /// Notes the variables inside a value, which must be defined.
+    fn mentions(&mut self, value: &'d Value, at: Pos) {
+        match value {
+            Value::Variable(name) => {
+                let is_new = self.mentioned.insert(name);
+                if is_new && !self.definitions.contains_key(name.as_str()) {
+                    self.invalid(format!("variable `${name}` is not defined"), at);
+                }
+            }
+            Value::List(values) => values.iter().for_each(|value| self.mentions(value, at)),
+            Value::Object(fields) => fields.values().for_each(|value| self.mentions(value, at)),
+            _ => {}
         }
     }
 
@@ -184,7 +238,6 @@ impl<'d> Check<'d> {
     fn usages(&mut self, value: &Value, ty: &Type, has_default: bool, at: Pos) {
         match (value, &ty.base) {
             (Value::Variable(name), _) => {
-                // One that is not defined is the engine's to report.
                 if let Some(&definition) = self.definitions.get(name.as_str())
                     && !is_allowed(definition, ty, has_default)
                 {
@@ -223,27 +276,6 @@ impl<'d> Check<'d> {
     }
 }
 
-/// `IsVariableUsageAllowed` of the specification.
-fn is_allowed(definition: &VariableDefinition, ty: &Type, has_default: bool) -> bool {
-    let of = &definition.var_type.node;
-    if ty.nullable || !of.nullable {
-        return is_compatible(of, ty);
-    }
-    let own = definition.default_value.as_ref().map(|value| &value.node);
-    let never_null = own.is_some_and(|value| *value != ConstValue::Null);
-    let nullable = Type {
-        nullable: true,
-        ..ty.clone()
-    };
-    (never_null || has_default) && is_compatible(of, &nullable)
-}
-
-/// `AreTypesCompatible` of the specification.
-fn is_compatible(of: &Type, ty: &Type) -> bool {
-    let bases = match (&of.base, &ty.base) {
-        (BaseType::Named(of), BaseType::Named(ty)) => of == ty,
-        (BaseType::List(of), BaseType::List(ty)) => is_compatible(of, ty),
-        _ => false,
-    };
-    bases && (ty.nullable || !of.nullable)
+fn is_condition(directive: &Directive) -> bool {
+    matches!(directive.name.node.as_str(), "skip" | "include")
 }

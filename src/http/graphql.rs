@@ -257,15 +257,16 @@ impl Form {
             Self::Json => "application/json; charset=utf-8",
             Self::Graphql => "application/graphql-response+json; charset=utf-8",
         };
-        response.headers_mut().extend(
-            [
-                (header::CONTENT_TYPE, form),
-                // A library is private and may change at any time.
-                (header::CACHE_CONTROL, "no-store"),
-                (header::VARY, "accept"),
-            ]
-            .map(|(name, value)| (name, HeaderValue::from_static(value))),
-        );
+        let said = [
+            (header::CONTENT_TYPE, form),
+            // A library is private and may change at any time.
+            (header::CACHE_CONTROL, "no-store"),
+            (header::VARY, "accept"),
+        ];
+        for (name, value) in said {
+            let headers = response.headers_mut();
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         response
     }
 }

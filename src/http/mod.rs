@@ -17,6 +17,7 @@ mod stream;
 mod streams;
 mod ticket;
 mod trpc;
+mod version;
 mod viewer;
 mod websocket;
 mod write_deadline;
@@ -98,6 +99,7 @@ pub fn router(node: Node) -> Router {
     };
     let api = Router::new()
         .route("/graphql", graphql::route())
+        .route("/api/library-version", get(version::version))
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
         .layer(cors::layer(node.clone()));

@@ -27,6 +27,7 @@
 //!
 //! **Invariant:** a stream that the server ends is never told to be complete, so clients open it again.
 
+use async_graphql::ServerError;
 use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
@@ -165,8 +166,8 @@ struct Multipart;
 #[derive(Serialize)]
 struct Part<'a> {
     payload: Option<&'a Outcome>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [ServerError]>,
 }
 
 fn part(json: &str, boundary: &str) -> Bytes {
@@ -201,7 +202,7 @@ impl Framing<Outcome> for Multipart {
         let outcome = Outcome::error(reason.code(), reason.message());
         let errors = Part {
             payload: None,
-            errors: Some(&outcome),
+            errors: outcome.request_errors(),
         };
         part(&json(&errors), "--\r\n")
     }

@@ -202,13 +202,15 @@ impl Streams {
             stream.number = number,
             "a stream opens"
         );
+        let (life, reason) = life(viewer.expires_at, self.0.limits.max_life, fraction(number));
+        let since = Instant::now();
         Ok(Place {
             streams: self.clone(),
             user: viewer.user.clone(),
-            expires_at: viewer.expires_at,
             transport,
             number,
-            since: Instant::now(),
+            since,
+            deadline: (since + life, reason),
             outcome: "gone",
             _counted: self.0.tracker.token(),
         })
@@ -255,10 +257,11 @@ impl Streams {
 pub struct Place {
     streams: Streams,
     user: UserId,
-    expires_at: OffsetDateTime,
     transport: Transport,
     number: u64,
     since: Instant,
+    /// When the stream ends at the latest, and why.
+    deadline: (Instant, EndReason),
     /// Why it ended, as far as is known.
     outcome: &'static str,
     _counted: TaskTrackerToken,
@@ -267,10 +270,8 @@ pub struct Place {
 impl Place {
     /// Waits until the server has a reason to end the stream.
     pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
-        let limits = self.streams.limits();
-        let (life, reason) = life(self.expires_at, limits.max_life, self.fraction());
-        let deadline = self.since + life;
-        let lag = limits.drain_spread.mul_f64(self.fraction());
+        let (deadline, reason) = self.deadline;
+        let lag = self.streams.limits().drain_spread.mul_f64(self.fraction());
         let drain = self.streams.drain().clone();
         async move {
             let drained = async {

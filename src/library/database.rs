@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use metrics::{counter, histogram};
 use sea_orm::{
-    ConnectOptions, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
+    AccessMode, ConnectOptions, DatabaseConnection, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -91,6 +92,16 @@ pub(super) fn write_transaction() -> TransactionOptions {
     }
 }
 
+/// What a snapshot begins with. (SQLite's transactions are snapshots by nature.)
+pub(super) fn read_transaction(db: &DatabaseConnection) -> TransactionOptions {
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    TransactionOptions {
+        isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+        access_mode: is_postgres.then_some(AccessMode::ReadOnly),
+        ..TransactionOptions::default()
+    }
+}
+
 fn base(options: &DatabaseOptions) -> ConnectOptions {
     let mut connect = ConnectOptions::new(options.url.clone());
     connect
@@ -145,6 +156,8 @@ fn sqlite(options: &DatabaseOptions, access: Access) -> ConnectOptions {
 
 fn observed(mut pool: DatabaseConnection) -> DatabaseConnection {
     pool.set_metric_callback(|statement| {
+        // The text alone: values are the users'.
+        tracing::trace!(db.statement = statement.statement.sql, "a statement ran");
         let outcome = if statement.failed { "error" } else { "ok" };
         counter!("library_sync_db_statements_total", "outcome" => outcome).increment(1);
         histogram!("library_sync_db_statement_seconds").record(statement.elapsed.as_secs_f64());

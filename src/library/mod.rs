@@ -21,6 +21,7 @@
 
 mod conflict;
 mod database;
+mod delta;
 mod device;
 mod entity;
 mod error;
@@ -29,6 +30,7 @@ mod import;
 mod kind;
 mod label;
 mod list;
+mod log;
 mod patch;
 mod progress;
 mod read;
@@ -37,6 +39,11 @@ mod read;
     reason = "a receipt is no library row: it is kept even when nothing changes"
 )]
 mod receipt;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "purging removes what was removed before, and an epoch renumbers"
+)]
+mod retention;
 mod search;
 mod stats;
 mod story;
@@ -50,13 +57,16 @@ mod writer;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use self::database::read_transaction;
 pub use self::{
     conflict::{Against, Clash, OnConflict},
     database::{Database, DatabaseOptions},
+    delta::{Change, Delta, DeltaCursor, Since, Tombstone},
     device::Device,
     error::{Error, Refusal, RefusalCode},
     id::{LabelId, ProgressId, StoryId},
@@ -66,8 +76,10 @@ pub use self::{
     list::{
         Direction, LabelFilter, OrderField, Page, ProgressCursor, ProgressFilter, ProgressOrder,
     },
+    log::Changed,
     progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
     receipt::{IdempotencyKey, Once},
+    retention::Retention,
     search::Search,
     stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
@@ -203,6 +215,28 @@ impl Library {
         }
         let kept = receipt::find(&self.db.write, &user, &once).await?;
         kept.ok_or_else(|| Error::unavailable("the receipt was purged while it was read"))
+    }
+
+    /// Reads several things as of one moment. In a task of its own, so that a caller that goes away leaves no
+    /// transaction open in the pool.
+    async fn snapshot<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let db = self.db.read.clone();
+        let task = async move {
+            #[expect(clippy::disallowed_methods, reason = "this transaction only reads")]
+            let tx = db.begin_with_options(read_transaction(&db)).await?;
+            let found = read(&tx).await;
+            tx.rollback().await?;
+            found
+        };
+        tokio::spawn(task.in_current_span())
+            .await
+            .map_err(Error::fault)?
     }
 
     /// Waits for the writes under way, including those whose callers have gone. Refuses none: stop the callers first.

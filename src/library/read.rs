@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
     Order, QueryFilter as _,
     sea_query::{Expr, Query},
 };
@@ -196,28 +196,38 @@ impl Library {
         kind: LabelKind,
         stories: &BTreeSet<StoryId>,
     ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
-        let names = names(kind);
-        let (label, link) = (names.table, names.link_table);
-        let joined = Expr::col((link.clone(), Column::UserId))
-            .equals((label.clone(), Column::UserId))
-            .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
-        let select = Query::select()
-            .columns(Column::ROW.map(|column| (label.clone(), column)))
-            .column((link.clone(), Column::StoryId))
-            .from(link.clone())
-            .inner_join(label.clone(), joined)
-            .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
-            .and_where(Expr::col((link, Column::StoryId)).is_in(stories.iter().map(|id| id.0)))
-            .order_by((label, Column::NameKey), Order::Asc)
-            .to_owned();
-        let mut labels = HashMap::<StoryId, Vec<Label>>::new();
-        for row in self.db.read.query_all(&select).await? {
-            let story = StoryId(row.try_get("", "story_id")?);
-            labels
-                .entry(story)
-                .or_default()
-                .push(Row::from_query_result(&row, "")?.into());
-        }
-        Ok(labels)
+        labels_of(&self.db.read, user, kind, stories).await
     }
+}
+
+/// The labels of one kind on each of these stories, by name, in one statement.
+pub(super) async fn labels_of(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+    kind: LabelKind,
+    stories: &BTreeSet<StoryId>,
+) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
+    let names = names(kind);
+    let (label, link) = (names.table, names.link_table);
+    let joined = Expr::col((link.clone(), Column::UserId))
+        .equals((label.clone(), Column::UserId))
+        .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
+    let select = Query::select()
+        .columns(Column::ROW.map(|column| (label.clone(), column)))
+        .column((link.clone(), Column::StoryId))
+        .from(link.clone())
+        .inner_join(label.clone(), joined)
+        .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
+        .and_where(Expr::col((link, Column::StoryId)).is_in(stories.iter().map(|id| id.0)))
+        .order_by((label, Column::NameKey), Order::Asc)
+        .to_owned();
+    let mut labels = HashMap::<StoryId, Vec<Label>>::new();
+    for row in db.query_all(&select).await? {
+        let story = StoryId(row.try_get("", "story_id")?);
+        labels
+            .entry(story)
+            .or_default()
+            .push(Row::from_query_result(&row, "")?.into());
+    }
+    Ok(labels)
 }

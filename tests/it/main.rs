@@ -16,10 +16,23 @@
     reason = "tests are written for reading"
 )]
 
+mod socket;
 mod test_app;
+mod transport;
 
 mod commands;
+mod conflicts;
+mod conformance;
+mod deltas;
+mod events;
+mod every_transport;
+mod graphql_http;
+mod graphql_stream;
 mod input;
 mod isolation;
+mod model;
 mod queries;
+mod replay;
+mod trpc;
+mod websocket;
 mod write_path;

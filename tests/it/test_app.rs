@@ -105,7 +105,9 @@ impl TestDatabase {
 
     /// A connection around the server, to look at what it stored.
     pub async fn connect(&self) -> sea_orm::DatabaseConnection {
-        sea_orm::Database::connect(&self.url).await.unwrap()
+        let mut options = sea_orm::ConnectOptions::new(&self.url);
+        options.max_connections(1);
+        sea_orm::Database::connect(options).await.unwrap()
     }
 
     /// The single value that `sql` selects.
@@ -168,7 +170,8 @@ impl TestApp {
         Self::start_at(listener, db, flags).await
     }
 
-    async fn start_at(listener: TcpListener, db: TestDatabase, flags: &[&str]) -> Self {
+    /// A server that listens here.
+    pub async fn start_at(listener: TcpListener, db: TestDatabase, flags: &[&str]) -> Self {
         install_crypto();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let config = serve_config(&db.url, flags);
@@ -447,6 +450,11 @@ pub struct TestProcess {
 impl TestProcess {
     /// Runs `library-sync serve` on the database `url`, and waits until it is ready.
     pub async fn serve(url: &str, flags: &[&str]) -> Self {
+        Self::serve_logging(url, flags, Stdio::inherit()).await
+    }
+
+    /// The same, logging to `log`.
+    pub async fn serve_logging(url: &str, flags: &[&str], log: Stdio) -> Self {
         install_crypto();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -467,6 +475,7 @@ impl TestProcess {
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let process = Self {

@@ -1,5 +1,8 @@
+use std::sync::LazyLock;
+
 use async_graphql::parser::types::{Field, Selection};
 use futures_util::FutureExt as _;
+use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -128,6 +131,14 @@ fn what_is_wrong_with_a_document_has_a_code() {
         ("{ ...Nope }", "GRAPHQL_VALIDATION_FAILED"),
         ("{ tags { id @skip } }", "GRAPHQL_VALIDATION_FAILED"),
         ("{ tags { id @nope } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename @nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename @skip }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename(a: 1) }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename { a } }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "{ __typename @skip(if: $undefined) }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
         (
             "{ a: libraryVersion ...on Query { a: viewer { id } } }",
             "GRAPHQL_VALIDATION_FAILED",
@@ -331,6 +342,16 @@ fn a_variable_may_stand_where_the_specification_lets_it() {
 }
 
 #[test]
+fn a_variable_may_stand_at_the_directive_of_a_type_name_alone() {
+    let query = "query ($a: Boolean!, $b: Boolean = true) { ...F } fragment F on Query { __typename @skip(if: $a) @include(if: $b) }";
+    assert!(root_fields(read(query, json!({"a": true})).unwrap()).is_empty());
+    assert_eq!(
+        root_fields(read(query, json!({"a": false})).unwrap()).len(),
+        1
+    );
+}
+
+#[test]
 fn fields_of_one_name_are_run_once() {
     let query = "mutation M($off: Boolean = false) { createTag(input: {name: \"a\"}) { libraryVersion }
         ... on Mutation @include(if: true) { createTag(input: {name: \"a\"}) { tag { id } } }
@@ -345,6 +366,7 @@ fn fields_of_one_name_are_run_once() {
 fn a_document_past_a_limit_is_too_complex() {
     let limits = || Limits {
         page: 10,
+        changes: 10,
         complexity: 60,
         depth: 6,
         aliases: 3,
@@ -512,4 +534,19 @@ fn the_worst_documents_within_the_limits_take_no_time() {
     }
     let each = started.elapsed() / u32::try_from(worst.len()).unwrap();
     assert!(each.as_millis() < 2_000, "{each:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_document_is_read_without_a_panic(tokens in prop::collection::vec(prop::sample::select(&[
+        "{", "}", "(", ")", "[", "]", "...", "on", "query", "mutation", "subscription", "fragment", "F", "G", "Query",
+        "Mutation", "Nope", "$v", ":", "Int", "[Nope]", "UpdateProgressInput", "=", "1", "null", "\"a\"", "READING", "!",
+        "@skip", "@nope", "(if: $v)", "(if: true)", "{ __typename }", "libraryVersion", "progresses", "(first: $v)",
+        "updateProgress", "(input: {id: $v})", "(input: $v)", "{ ...F }", "fragment F on Query { tags { id } ...G }",
+        "query Q($v: ID = null) { progress(id: $v) { id } ...F }", "mutation ($v: [ID!]) { __typename }",
+    ][..]), 0..16)) {
+        static READER: LazyLock<Reader> = LazyLock::new(|| reader(Limits::default()));
+        let request = Request::new(tokens.join(" ")).variables(Variables::from_json(json!({"v": [{"id": 1}]})));
+        let _ = READER.read(request).now_or_never().expect("nothing here waits");
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! A row is never shown as it is stored: what the API says is written here, and a new column is not a new field.
 
+mod changes;
+mod event;
 mod filter;
 mod import;
 mod input;
@@ -17,6 +19,8 @@ use async_graphql::ID;
 use uuid::Uuid;
 
 pub(super) use self::{
+    changes::{LibraryChanges, decode as delta_cursor},
+    event::{LibraryEvent, LibraryEventKind},
     filter::{ProgressFilter, ProgressOrder},
     import::ImportLibraryPayload,
     input::{

@@ -52,7 +52,8 @@ pub(in crate::graphql) struct Story {
 struct Known {
     tags: Vec<Label>,
     fandoms: Vec<Label>,
-    progress: Option<library::Progress>,
+    /// `None` when it is not known; `Some(None)` when there is none.
+    progress: Option<Option<library::Progress>>,
 }
 
 impl From<library::Story> for Story {
@@ -74,13 +75,29 @@ impl From<Entry> for Story {
             known: Some(Known {
                 tags,
                 fandoms,
-                progress,
+                progress: Some(progress),
             }),
         }
     }
 }
 
 impl Story {
+    /// A story whose labels are known.
+    pub(super) fn with_labels(
+        story: library::Story,
+        tags: Vec<Label>,
+        fandoms: Vec<Label>,
+    ) -> Self {
+        Self {
+            story,
+            known: Some(Known {
+                tags,
+                fandoms,
+                progress: None,
+            }),
+        }
+    }
+
     async fn labels(&self, ctx: &Context<'_>, kind: LabelKind) -> Result<Vec<Label>, Error> {
         match (&self.known, kind) {
             (Some(known), LabelKind::Tag) => Ok(known.tags.clone()),
@@ -174,8 +191,9 @@ impl Story {
 
     /// How far you have read it.
     async fn progress(&self, ctx: &Context<'_>) -> Option<Result<Progress, Error>> {
-        let progress = match &self.known {
-            Some(known) => Ok(known.progress.clone()),
+        let known = self.known.as_ref().and_then(|known| known.progress.clone());
+        let progress = match known {
+            Some(progress) => Ok(progress),
             None => ctx.caller().rows.load_one(ProgressOf(self.story.id)).await,
         };
         progress
