@@ -25,6 +25,7 @@ mod delta;
 mod device;
 mod entity;
 mod error;
+mod export;
 mod id;
 mod import;
 mod kind;

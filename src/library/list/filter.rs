@@ -63,10 +63,13 @@ impl ProgressFilter {
     pub(super) fn condition(&self, user: &UserId) -> Condition {
         use progress::Column::{Rating, SearchKey, Status, StoryId};
         let tenths = |rating: crate::library::Rating| rating.tenths();
-        let notes = self.has_notes.map(|has| match has {
-            true => SearchKey.ne(""),
-            false => SearchKey.eq(""),
-        });
+        let notes = |has| {
+            if has {
+                SearchKey.ne("")
+            } else {
+                SearchKey.eq("")
+            }
+        };
         let texts = [
             story::Column::SearchKey.into_simple_expr(),
             SearchKey.into_simple_expr(),
@@ -87,7 +90,7 @@ impl ProgressFilter {
             .add_option(self.is_nsfw.map(|is| story::Column::IsNsfw.eq(is)))
             .add_option(self.min_rating.map(|least| Rating.gte(tenths(least))))
             .add_option(self.max_rating.map(|most| Rating.lte(tenths(most))))
-            .add_option(notes)
+            .add_option(self.has_notes.map(notes))
             .add(labelled)
             .add(self.search.in_any(&texts))
     }

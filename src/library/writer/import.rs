@@ -94,16 +94,16 @@ impl LibraryWriter {
         Ok(entries)
     }
 
-    async fn insert_lines(&mut self, lines: Vec<NewLine>) -> Result<(), Error> {
+    async fn insert_lines(&mut self, new: Vec<NewLine>) -> Result<(), Error> {
         let mut links = [
             (LabelKind::Tag, Vec::new()),
             (LabelKind::Fandom, Vec::new()),
         ];
         for (kind, links) in &mut links {
-            *links = self.label_lines(*kind, &lines).await?;
+            *links = self.label_links(*kind, &new).await?;
         }
         let (stories, progresses): (Vec<_>, Vec<_>) =
-            lines.into_iter().map(|line| self.rows(line)).unzip();
+            new.into_iter().map(|new| self.rows(new)).unzip();
         for some in stories.chunks(ROWS_A_STATEMENT) {
             story::Entity::insert_many(some.to_vec())
                 .exec_without_returning(&self.tx)
@@ -143,7 +143,7 @@ impl LibraryWriter {
     }
 
     /// The links from the lines' stories to their labels of one kind. Makes the labels that are missing.
-    async fn label_lines(
+    async fn label_links(
         &mut self,
         kind: LabelKind,
         lines: &[NewLine],
