@@ -5,11 +5,14 @@
 //!
 //! **Invariant:** a secret never shows: not in `--help`, not in `Debug`, not in an error.
 
+mod transfer;
+
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::transfer::{Export, FileFormat, Import};
 use crate::auth::Origins;
 
 /// Keeps a reader's library the same on all of their devices.
@@ -40,10 +43,16 @@ pub enum Command {
     /// Change the database's tables, or tell which changes they have had.
     Migrate(Migrate),
     /// Add the entries of a CSV or JSON file to a user's library.
-    #[command(after_long_help = FILE_HELP)]
+    ///
+    /// Entries whose url is in the library already are passed over, and so are those that break a rule, which are told
+    /// on standard error with their line. Each 5,000 entries are one step of the library version. The exit code is 0
+    /// unless the file cannot be read as a whole, or holds nothing but bad entries.
+    #[command(after_long_help = transfer::FILE_HELP)]
     Import(Import),
     /// Write a user's library to a CSV or JSON file.
-    #[command(after_long_help = FILE_HELP)]
+    ///
+    /// All of it is of one moment, whatever is written meanwhile.
+    #[command(after_long_help = transfer::FILE_HELP)]
     Export(Export),
     /// Begin a new epoch, after a restore from a backup: clients drop their copies and start afresh.
     Epoch(Epoch),
@@ -415,65 +424,6 @@ pub enum EpochAction {
         #[command(flatten)]
         database: Database,
     },
-}
-
-/// What `--help` says of files.
-const FILE_HELP: &str = r"The file:
-  CSV   A first row of column names, in any order: title, author, url, source, status, description,
-        summary, chapterCount (or chapters), wordCount, isNsfw, tags, fandoms, progressStatus,
-        currentChapter, rating, notes. Only title and url are needed. Several tags or fandoms in one
-        cell are separated by `;`, and a `;` or `\` in a name has a `\` before it.
-  JSON  An array of objects with the same names, tags and fandoms as arrays of strings: what the
-        mutation importLibrary takes as `entries`.
-
-Both hold what you see of an entry, and no ids, versions or times. What is exported and imported
-elsewhere exports to the same bytes again.";
-
-/// `library-sync import`.
-///
-/// Entries whose url is in the library already are passed over, and so are those that break a rule, which are told on
-/// standard error with their line. Each 5,000 entries are one step of the library version. The exit code is 0 unless
-/// the file cannot be read as a whole, or holds nothing but bad entries.
-#[derive(Debug, Clone, Args)]
-pub struct Import {
-    /// Whose library: the `sub` of their tokens.
-    #[arg(long, value_name = "NAME")]
-    pub sub: String,
-    /// The file; `-` for standard input.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// What the file is; by its ending when not given.
-    #[arg(long)]
-    pub format: Option<FileFormat>,
-    /// The database.
-    #[command(flatten)]
-    pub database: Database,
-}
-
-/// `library-sync export`.
-#[derive(Debug, Clone, Args)]
-pub struct Export {
-    /// Whose library: the `sub` of their tokens.
-    #[arg(long, value_name = "NAME")]
-    pub sub: String,
-    /// The file; standard output when not given.
-    #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// What to write; by the file's ending when not given, and CSV to standard output.
-    #[arg(long)]
-    pub format: Option<FileFormat>,
-    /// The database.
-    #[command(flatten)]
-    pub database: Database,
-}
-
-/// How a library is written in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FileFormat {
-    /// Comma-separated values, as spreadsheets read and write them.
-    Csv,
-    /// A JSON array.
-    Json,
 }
 
 /// `library-sync migrate`.

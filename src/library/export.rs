@@ -1,6 +1,6 @@
 //! A whole library as lines, as of one moment.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use sea_orm::{
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, JoinType, QueryFilter as _,
@@ -14,9 +14,6 @@ use super::{
     read::labels_of,
 };
 use crate::version::UserId;
-
-/// How many stories' labels one statement reads.
-const STORIES_A_STATEMENT: usize = 1_000;
 
 impl Library {
     /// All entries of this user, in the order in which they were added; none when there is no such user.
@@ -41,25 +38,19 @@ async fn entries(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Vec<E
         .order_by_asc(progress::Column::Id)
         .all(tx)
         .await?;
-    let mut entries = Vec::with_capacity(rows.len());
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let some: Vec<(Progress, Story)> = rows
-            .by_ref()
-            .take(STORIES_A_STATEMENT)
-            .filter_map(|(progress, story)| Some((progress, story?)))
-            .map(|(progress, story)| Ok((progress.try_into()?, story.try_into()?)))
-            .collect::<Result<_, Error>>()?;
-        let stories: BTreeSet<_> = some.iter().map(|(_, story)| story.id).collect();
-        let mut tags = labels_of(tx, user, LabelKind::Tag, &stories).await?;
-        let mut fandoms = labels_of(tx, user, LabelKind::Fandom, &stories).await?;
-        entries.extend(some.into_iter().map(|(progress, story)| EntryLine {
-            tags: names(&mut tags, story.id),
-            fandoms: names(&mut fandoms, story.id),
-            ..line(story, progress)
-        }));
-    }
-    Ok(Some(entries))
+    let mut tags = labels_of(tx, user, LabelKind::Tag, None).await?;
+    let mut fandoms = labels_of(tx, user, LabelKind::Fandom, None).await?;
+    let entry = |(progress, story): (Progress, Story)| EntryLine {
+        tags: names(&mut tags, story.id),
+        fandoms: names(&mut fandoms, story.id),
+        ..line(story, progress)
+    };
+    let rows = rows
+        .into_iter()
+        .filter_map(|(progress, story)| Some((progress, story?)))
+        .map(|(progress, story)| Ok((progress.try_into()?, story.try_into()?)));
+    let rows: Vec<_> = rows.collect::<Result<_, Error>>()?;
+    Ok(Some(rows.into_iter().map(entry).collect()))
 }
 
 fn names(labels: &mut HashMap<StoryId, Vec<Label>>, story: StoryId) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
     Order, QueryFilter as _,
-    sea_query::{Expr, Query},
+    sea_query::{Alias, Expr, Query},
 };
 
 use super::{
@@ -167,19 +167,23 @@ impl Library {
         first: u32,
     ) -> Result<Vec<Label>, Error> {
         let names = names(kind);
-        let (label, link) = (names.table, names.link_table);
-        let joined = Expr::col((link.clone(), Column::UserId))
-            .equals((label.clone(), Column::UserId))
-            .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
-        let columns = Column::ROW.map(|column| (label.clone(), column));
+        let (label, carried) = (names.table, Alias::new("carried"));
+        // Counted before they are joined: the index on the links has all that it takes.
+        let counts = Query::select()
+            .column(names.link_column.clone())
+            .expr_as(Expr::cust("count(*)"), "stories")
+            .from(names.link_table)
+            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+            .group_by_col(names.link_column.clone())
+            .to_owned();
+        let joined =
+            Expr::col((carried.clone(), names.link_column)).equals((label.clone(), Column::Id));
         let select = Query::select()
-            .columns(columns.clone())
-            .from(label.clone())
-            .inner_join(link, joined)
+            .columns(Column::ROW.map(|column| (label.clone(), column)))
+            .from_subquery(counts, carried.clone())
+            .inner_join(label.clone(), joined)
             .and_where(Expr::col((label.clone(), Column::UserId)).eq(user.as_str()))
-            .group_by_columns(columns)
-            .group_by_col((label.clone(), Column::NameKey))
-            .order_by_expr(Expr::cust("count(*)"), Order::Desc)
+            .order_by((carried, Alias::new("stories")), Order::Desc)
             .order_by((label, Column::NameKey), Order::Asc)
             .limit(u64::from(first))
             .to_owned();
@@ -196,29 +200,30 @@ impl Library {
         kind: LabelKind,
         stories: &BTreeSet<StoryId>,
     ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
-        labels_of(&self.db.read, user, kind, stories).await
+        labels_of(&self.db.read, user, kind, Some(stories)).await
     }
 }
 
-/// The labels of one kind on each of these stories, by name, in one statement.
+/// The labels of one kind on each of these stories, or of all, by name, in one statement.
 pub(super) async fn labels_of(
     db: &impl ConnectionTrait,
     user: &UserId,
     kind: LabelKind,
-    stories: &BTreeSet<StoryId>,
+    stories: Option<&BTreeSet<StoryId>>,
 ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
     let names = names(kind);
     let (label, link) = (names.table, names.link_table);
     let joined = Expr::col((link.clone(), Column::UserId))
         .equals((label.clone(), Column::UserId))
         .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
+    let ids = stories.map(|stories| stories.iter().map(|id| id.0));
     let select = Query::select()
         .columns(Column::ROW.map(|column| (label.clone(), column)))
         .column((link.clone(), Column::StoryId))
         .from(link.clone())
         .inner_join(label.clone(), joined)
         .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
-        .and_where(Expr::col((link, Column::StoryId)).is_in(stories.iter().map(|id| id.0)))
+        .and_where_option(ids.map(|ids| Expr::col((link, Column::StoryId)).is_in(ids)))
         .order_by((label, Column::NameKey), Order::Asc)
         .to_owned();
     let mut labels = HashMap::<StoryId, Vec<Label>>::new();

@@ -45,27 +45,29 @@ pub struct StatusCounts {
     pub dropped: i64,
 }
 
+/// Every story has its progress, so the two need no join.
 const COUNT: &str = "
-SELECT u.library_version, e.*,
-  (SELECT count(*) FROM topaz_tag AS t WHERE t.user_id = $1) AS tags,
-  (SELECT count(*) FROM topaz_fandom AS f WHERE f.user_id = $1) AS fandoms
+SELECT u.library_version, p.*, s.*,
+  (SELECT count(*) FROM topaz_tag WHERE user_id = $1) AS tags,
+  (SELECT count(*) FROM topaz_fandom WHERE user_id = $1) AS fandoms
 FROM topaz_user AS u, (
   SELECT count(*) AS stories,
-    count(*) FILTER (WHERE p.status = 'NotStarted') AS not_started,
-    count(*) FILTER (WHERE p.status = 'Reading') AS reading,
-    count(*) FILTER (WHERE p.status = 'Paused') AS paused,
-    count(*) FILTER (WHERE p.status = 'Completed') AS completed,
-    count(*) FILTER (WHERE p.status = 'Dropped') AS dropped,
-    count(p.rating) AS rated,
-    coalesce(sum(p.rating), 0) AS tenths,
-    count(*) FILTER (WHERE p.search_key <> '') AS with_notes,
-    count(*) FILTER (WHERE s.is_nsfw) AS nsfw,
-    coalesce(sum(p.current_chapter), 0) AS chapters_read,
-    coalesce(sum(s.chapter_count), 0) AS chapters,
-    coalesce(sum(s.word_count), 0) AS words
-  FROM topaz_progress AS p JOIN topaz_story AS s ON s.user_id = p.user_id AND s.id = p.story_id
-  WHERE p.user_id = $1
-) AS e
+    count(*) FILTER (WHERE status = 'NotStarted') AS not_started,
+    count(*) FILTER (WHERE status = 'Reading') AS reading,
+    count(*) FILTER (WHERE status = 'Paused') AS paused,
+    count(*) FILTER (WHERE status = 'Completed') AS completed,
+    count(*) FILTER (WHERE status = 'Dropped') AS dropped,
+    count(rating) AS rated,
+    coalesce(sum(rating), 0) AS tenths,
+    count(*) FILTER (WHERE search_key <> '') AS with_notes,
+    coalesce(sum(current_chapter), 0) AS chapters_read
+  FROM topaz_progress WHERE user_id = $1
+) AS p, (
+  SELECT count(*) FILTER (WHERE is_nsfw) AS nsfw,
+    coalesce(sum(chapter_count), 0) AS chapters,
+    coalesce(sum(word_count), 0) AS words
+  FROM topaz_story WHERE user_id = $1
+) AS s
 WHERE u.subject = $1";
 
 impl Library {
