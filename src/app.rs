@@ -19,15 +19,21 @@ use crate::{
     config::{self, Serve},
     feed::Feed,
     graphql::{self, Api, Documents, KeepLimits},
-    http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams, WriteDeadline},
+    http::{
+        self, Gate, Node, Pace, PaceLimits, Parts, Settings, StreamLimits, Streams, WriteDeadline,
+    },
     hub::Hub,
     library::{Database, Library, Retention},
     metrics, migrate,
 };
 
+/// How long one who asks no more is remembered.
+const PACE_MEMORY: Duration = Duration::from_mins(1);
+
 /// A node, built and not yet serving.
 pub struct App {
     node: Node,
+    max_connections: usize,
     header_timeout: Duration,
     write_timeout: Duration,
     shutdown_grace: Duration,
@@ -61,9 +67,10 @@ impl App {
         });
         let library = Library::new(db, broker);
         let feed = Feed::new(library.clone(), hub);
-        let api = Api::with_documents(
+        let api = Api::new(
             library.clone(),
             feed.clone(),
+            Arc::clone(&gate.tickets),
             limits(config),
             documents(&config.http)?,
         );
@@ -87,11 +94,13 @@ impl App {
                 feed,
                 library,
                 gate,
+                pace: Pace::new(pace_limits(&config.http)),
                 streams: Streams::new(stream_limits(&config.streams), drain.clone()),
                 settings,
                 metrics,
                 drain,
             }),
+            max_connections: config.http.max_connections,
             header_timeout: config.http.header_timeout,
             write_timeout: config.streams.write_timeout,
             shutdown_grace: config.http.shutdown_grace,
@@ -108,6 +117,7 @@ impl App {
     pub async fn run(self, listener: TcpListener) -> anyhow::Result<()> {
         let Self {
             node,
+            max_connections,
             header_timeout,
             write_timeout,
             shutdown_grace,
@@ -124,7 +134,18 @@ impl App {
             async move {
                 library
                     .keep_purging(kept(&retention), retention.purge_every, stop)
+                    .await;
+            }
+        });
+        background.spawn({
+            let (node, stop) = (node.clone(), drain.clone());
+            async move {
+                while tokio::time::timeout(PACE_MEMORY, stop.cancelled())
                     .await
+                    .is_err()
+                {
+                    node.pace.forget_the_idle();
+                }
             }
         });
         background.close();
@@ -132,7 +153,7 @@ impl App {
         let handle = Handle::new();
         listener.set_nonblocking(true)?;
         let mut server = axum_server::from_tcp(listener)?
-            .acceptor(WriteDeadline::new(write_timeout))
+            .acceptor(WriteDeadline::new(write_timeout).at_most(max_connections))
             .handle(handle.clone());
         // HTTP/1 alone, because the builder that tells versions apart waits for a first byte without a limit.
         let http = server.http_builder();
@@ -140,7 +161,8 @@ impl App {
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout);
-        let serving = server.serve(http::router(node.clone()).into_make_service());
+        let serving = server
+            .serve(http::router(node.clone()).into_make_service_with_connect_info::<SocketAddr>());
         let stop = async {
             drain.cancelled().await;
             handle.graceful_shutdown(Some(shutdown_grace));
@@ -157,6 +179,14 @@ impl App {
             .close()
             .await
             .context("the database could not be closed")
+    }
+}
+
+fn pace_limits(config: &config::Http) -> PaceLimits {
+    PaceLimits {
+        per_user: config.max_user_rate,
+        per_address: config.max_address_rate,
+        address_header: config.client_address_header.clone(),
     }
 }
 
@@ -264,7 +294,7 @@ fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
         verifier: Verifier::new(keys, rules),
         origins: config.allowed_origins.clone(),
         session_cookie: config.session_cookie.clone(),
-        tickets: Tickets::new(TicketLimits::default()),
+        tickets: Arc::new(Tickets::new(TicketLimits::default())),
     })
 }
 

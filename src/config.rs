@@ -10,7 +10,8 @@ mod transfer;
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use axum::http::HeaderName;
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 
 pub use self::transfer::{Export, FileFormat, Import};
 use crate::auth::Origins;
@@ -257,6 +258,34 @@ pub struct Http {
         requires = "trusted_documents"
     )]
     pub only_trusted_documents: bool,
+    /// The most requests a second of one user, ten seconds' worth at once. 0 for no limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_USER_RATE",
+        default_value_t = 100,
+        value_name = "COUNT"
+    )]
+    pub max_user_rate: u32,
+    /// The most requests a second from one address, ten seconds' worth at once. 0 for no limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_ADDRESS_RATE",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub max_address_rate: u32,
+    /// The header in which your proxy tells its client's address, such as `x-forwarded-for`; its last entry counts.
+    /// Without it the address is the peer's, which behind a proxy is the proxy's for everybody.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_CLIENT_ADDRESS_HEADER",
+        value_name = "HEADER"
+    )]
+    pub client_address_header: Option<HeaderName>,
+    /// The most connections at once. The limit of open files is raised as far as the system lets it.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_CONNECTIONS", default_value_t = 100_000, value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000).map(|count| count as usize))]
+    pub max_connections: usize,
     /// How long a client may take to send a request's header.
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]

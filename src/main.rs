@@ -41,6 +41,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(dev) => dev::run(&dev, drain_on_signal()?).await,
         Command::Serve(serve) => {
+            // Each connection is an open file; the system's default allows about a thousand.
+            if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+                tracing::warn!(%error, "the limit of open files could not be raised");
+            }
             let app = App::build(&serve, drain_on_signal()?).await?;
             let listener = app::listen(serve.http.listen)?;
             tracing::info!(server.address = %listener.local_addr()?, "serving");

@@ -8,13 +8,19 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 
+use parking_lot::Mutex;
+
 use super::{
     Answer, Documents, Limits, Operation, Schema, builder,
-    context::Caller,
+    context::{Caller, Rows},
     error::{self, code},
     operation::Reader,
 };
-use crate::{auth::Viewer, feed::Feed, library::Library};
+use crate::{
+    auth::{Tickets, Viewer},
+    feed::Feed,
+    library::Library,
+};
 
 /// The GraphQL API over one library. Cheap to clone.
 #[derive(Clone)]
@@ -24,19 +30,17 @@ pub struct Api {
     schema: Schema,
     library: Library,
     feed: Feed,
+    tickets: Arc<Tickets>,
     limits: Arc<Limits>,
 }
 
 impl Api {
-    /// The API over `library`, with subscriptions from `feed`, for clients that send their documents.
-    pub fn new(library: Library, feed: Feed, limits: Limits) -> Self {
-        Self::with_documents(library, feed, limits, Documents::default())
-    }
-
-    /// The same for clients that may name the documents that are trusted or kept.
-    pub fn with_documents(
+    /// The API over `library`, with subscriptions from `feed` and tickets from `tickets`, for clients that send their
+    /// documents or name those that are trusted or kept.
+    pub fn new(
         library: Library,
         feed: Feed,
+        tickets: Arc<Tickets>,
         limits: Limits,
         documents: Documents,
     ) -> Self {
@@ -50,6 +54,7 @@ impl Api {
             schema: schema.finish(),
             library,
             feed,
+            tickets,
             limits,
         }
     }
@@ -153,13 +158,19 @@ impl Api {
 
     async fn caller(&self, viewer: &Viewer, request_id: &str) -> Result<Arc<Caller>, Answer> {
         match self.library.head(&viewer.user).await {
-            Ok(head) => Ok(Arc::new(Caller::new(
-                viewer.clone(),
-                head,
-                self.library.clone(),
-                self.feed.clone(),
-                Arc::clone(&self.limits),
-            ))),
+            Ok(head) => {
+                let rows = Rows::loader(self.library.clone(), viewer.user.clone());
+                Ok(Arc::new(Caller {
+                    viewer: viewer.clone(),
+                    head,
+                    library: self.library.clone(),
+                    feed: self.feed.clone(),
+                    tickets: Arc::clone(&self.tickets),
+                    limits: Arc::clone(&self.limits),
+                    wrote: Mutex::default(),
+                    rows,
+                }))
+            }
             Err(error) => {
                 let error = async_graphql::Error::from(error);
                 let mut errors = [error.into_server_error(async_graphql::Pos::default())];

@@ -1,16 +1,16 @@
 //! The mutation root. Each mutation is one `library.write`: one transaction, at most one step of the version.
 
-use async_graphql::{Context, Object};
+use async_graphql::{Context, ErrorExtensions as _, Object};
 
 use super::{
     context::CallerExt as _,
     types::{
         CreateFandomPayload, CreateLabelInput, CreateStoryWithProgressInput,
-        CreateStoryWithProgressPayload, CreateTagPayload, DeleteFandomPayload, DeleteLabelInput,
-        DeleteProgressInput, DeleteProgressPayload, DeleteTagPayload, ImportLibraryInput,
-        ImportLibraryPayload, RenameFandomPayload, RenameLabelInput, RenameTagPayload,
-        UpdateProgressInput, UpdateProgressPayload, UpdateStoryWithRelationsInput,
-        UpdateStoryWithRelationsPayload,
+        CreateStoryWithProgressPayload, CreateStreamTicketPayload, CreateTagPayload,
+        DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput, DeleteProgressPayload,
+        DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload, RenameFandomPayload,
+        RenameLabelInput, RenameTagPayload, UpdateProgressInput, UpdateProgressPayload,
+        UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
 };
 use crate::library::{Error, LabelKind};
@@ -190,5 +190,23 @@ impl Mutation {
             .write(intent, move |library| Box::pin(library.import(lines)))
             .await?;
         Ok(written.into())
+    }
+
+    /// Makes a ticket that opens one stream, for a page on another origin, whose `EventSource` can send no header.
+    async fn create_stream_ticket(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<CreateStreamTicketPayload> {
+        let caller = ctx.caller();
+        let ticket = caller.tickets.mint(&caller.viewer).await;
+        let ticket = ticket.map_err(|refused| {
+            async_graphql::Error::new(refused.to_string())
+                .extend_with(|_, extensions| extensions.set("code", refused.code()))
+        })?;
+        Ok(CreateStreamTicketPayload {
+            library_version: caller.head.version.number(),
+            ticket,
+            expires_in: i32::try_from(caller.tickets.life().as_secs()).unwrap_or(i32::MAX),
+        })
     }
 }

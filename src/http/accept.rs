@@ -9,13 +9,10 @@ pub(super) type Offer<'o, T> = &'o [(T, &'o str)];
 ///
 /// Of equal weights, a type named in full goes before a range such as `*/*`, and then what is listed first.
 pub(super) fn preferred<T: Copy>(headers: &HeaderMap, offer: Offer<'_, T>) -> Option<T> {
-    let values = headers.get_all(header::ACCEPT).iter();
-    let lines: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
-    let listed = lines.join(",");
-    let ranges: Vec<_> = listed.split(',').filter_map(Range::parse).collect();
-    if listed.trim().is_empty() && !headers.contains_key(header::ACCEPT) {
+    if !headers.contains_key(header::ACCEPT) {
         return offer.first().map(|(form, _)| *form);
     }
+    let ranges: Vec<_> = ranges(headers).collect();
     let rank = |media_type: &str| {
         // The most specific range that fits decides.
         let fitting = ranges.iter().enumerate();
@@ -30,12 +27,34 @@ pub(super) fn preferred<T: Copy>(headers: &HeaderMap, offer: Offer<'_, T>) -> Op
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, form)| form)
 }
 
+/// The well-formed elements of the `Accept` headers, in their order.
+pub(super) fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range<'_>> {
+    let values = headers.get_all(header::ACCEPT).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| split(value, ','))
+        .filter_map(Range::parse)
+}
+
+/// The parts of a value between separators, where those in quotes are none (RFC 9110, section 5.6.4).
+fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    value.split(move |c| {
+        let is_literal = is_escaped;
+        is_escaped = is_quoted && c == '\\' && !is_literal;
+        is_quoted ^= c == '"' && !is_literal;
+        c == separator && !is_quoted
+    })
+}
+
 /// One element of an `Accept` header.
-struct Range<'h> {
+pub(super) struct Range<'h> {
     kind: &'h str,
     subtype: &'h str,
+    /// What follows the type: `;name=value;…`.
+    parameters: &'h str,
     /// In thousandths.
-    weight: u16,
+    pub weight: u16,
 }
 
 /// How closely a range names a type.
@@ -48,19 +67,31 @@ enum Fit {
 
 impl<'h> Range<'h> {
     fn parse(element: &'h str) -> Option<Self> {
-        let mut parts = element.split(';').map(str::trim);
-        let (kind, subtype) = parts.next()?.split_once('/')?;
-        let weight = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("q")
-                .then_some(value.trim())
-        });
-        Some(Self {
+        let (media_type, parameters) = element.split_at(element.find(';').unwrap_or(element.len()));
+        let (kind, subtype) = media_type.split_once('/')?;
+        let mut range = Self {
             kind: kind.trim(),
             subtype: subtype.trim(),
-            weight: weight.map_or(Some(1000), thousandths)?,
-        })
+            parameters,
+            weight: 1000,
+        };
+        if let Some(weight) = range.parameter("q") {
+            range.weight = thousandths(weight)?;
+        }
+        Some(range)
+    }
+
+    /// Whether it is this type, and no wildcard.
+    pub fn is(&self, media_type: &str) -> bool {
+        self.fit(media_type) == Some(Fit::Exact)
+    }
+
+    /// The value of a parameter, without its quotes.
+    pub fn parameter(&self, wanted: &str) -> Option<&'h str> {
+        let mut parameters =
+            split(self.parameters, ';').filter_map(|parameter| parameter.split_once('='));
+        let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
+        Some(value.trim().trim_matches('"'))
     }
 
     fn fit(&self, media_type: &str) -> Option<Fit> {

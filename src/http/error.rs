@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::streams::NoPlace;
+use super::{pace::TooFast, streams::NoPlace};
 use crate::{auth::Rejection, graphql::Malformed, library};
 
 /// Why a request is not served.
@@ -33,6 +33,9 @@ pub enum HttpError {
     /// No place for one more stream.
     #[error("{0}")]
     NoPlace(#[from] NoPlace),
+    /// More requests than are allowed in so short a time.
+    #[error("{0}")]
+    TooFast(#[from] TooFast),
     /// A cookie on a request that a browser sends for any page without asking first.
     #[error(
         "with a cookie, a GET needs a header such as `GraphQL-Require-Preflight: 1`, or the page's own origin"
@@ -71,7 +74,7 @@ impl HttpError {
             Self::Rejected(Rejection::Unavailable)
             | Self::NoPlace(NoPlace::Node | NoPlace::Draining)
             | Self::Library(library::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoPlace(NoPlace::User(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoPlace(NoPlace::User(_)) | Self::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoToken | Self::BadTicket | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
             Self::ForbiddenOrigin
             | Self::NotPreflighted
@@ -91,6 +94,7 @@ impl HttpError {
         match self {
             Self::NoToken | Self::BadTicket => "UNAUTHENTICATED",
             Self::NoPlace(refused) => refused.code(),
+            Self::TooFast(_) => "TOO_MANY_REQUESTS",
             Self::Rejected(rejection) => rejection.code(),
             Self::ForbiddenOrigin | Self::NotPreflighted => "FORBIDDEN",
             Self::BadRequest(_) => "BAD_REQUEST",
@@ -129,6 +133,9 @@ impl IntoResponse for HttpError {
             Self::NoPlace(refused) => {
                 headers.insert(header::RETRY_AFTER, refused.retry_after().into());
             }
+            Self::TooFast(TooFast(wait)) => {
+                headers.insert(header::RETRY_AFTER, wait.as_secs().into());
+            }
             // RFC 9110, section 15.5.6: a 405 names what is allowed.
             Self::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -147,4 +154,9 @@ impl From<Malformed> for HttpError {
     fn from(malformed: Malformed) -> Self {
         Self::BadRequest(malformed.to_string())
     }
+}
+
+/// What is answered when a handler panicked, which was reported where it arose.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    HttpError::Library(library::Error::fault("a handler panicked")).into_response()
 }

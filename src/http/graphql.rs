@@ -150,6 +150,7 @@ async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer
     if viewer.credential == Credential::Cookie && !is_post && !is_preflighted(&parts.headers) {
         return Err(HttpError::NotPreflighted);
     }
+    node.pace.user(&viewer.user)?;
     Ok(viewer)
 }
 

@@ -8,8 +8,10 @@ mod cors;
 mod error;
 mod events;
 mod graphql;
+mod observe;
 mod operation;
 mod ops;
+mod pace;
 mod playground;
 mod read;
 mod relay;
@@ -24,12 +26,18 @@ mod write_deadline;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::{
     error::HttpError,
+    pace::{Pace, PaceLimits, TooFast},
     streams::{NoPlace, StreamLimits, Streams},
     viewer::Gate,
     write_deadline::WriteDeadline,
@@ -50,6 +58,8 @@ pub struct Parts {
     pub library: Library,
     /// Decides who is calling.
     pub gate: Gate,
+    /// Counts who has asked lately.
+    pub pace: Pace,
     /// Has places for streams.
     pub streams: Streams,
     /// The limits and periods of requests and streams.
@@ -102,6 +112,7 @@ pub fn router(node: Node) -> Router {
         .route("/api/library-version", get(version::version))
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
+        .layer(from_fn_with_state(node.clone(), pace::by_address))
         .layer(cors::layer(node.clone()));
     Router::new()
         .merge(playground)
@@ -109,5 +120,7 @@ pub fn router(node: Node) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(observe::observe))
         .with_state(node)
 }

@@ -21,6 +21,10 @@ pub(super) fn run(node: &Node, viewer: &Viewer, request: Request) -> BoxStream<'
     let (node, viewer) = (node.clone(), viewer.clone());
     let request_id = Uuid::now_v7().to_string();
     let outcomes = async move {
+        if let Err(too_fast) = node.pace.user(&viewer.user) {
+            let refused = Outcome::error("TOO_MANY_REQUESTS", too_fast.to_string());
+            return stream::iter([refused]).boxed();
+        }
         let read = node.api.operation(request, &request_id).await;
         match read.and_then(|operation| allow(&viewer, operation)) {
             Ok(operation) => node.api.stream(&viewer, operation, &request_id),

@@ -29,7 +29,7 @@
 
 use async_graphql::ServerError;
 use axum::{
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue},
     response::Response,
 };
 use bytes::Bytes;
@@ -37,7 +37,7 @@ use futures_util::stream::BoxStream;
 use serde::Serialize;
 
 use super::{
-    HttpError, Node,
+    HttpError, Node, accept,
     operation::Outcome,
     relay::{self, Framing},
     streams::{EndReason, Transport},
@@ -58,54 +58,21 @@ pub(super) enum Kind {
 /// Only what is named counts, no wildcard; and of `multipart/mixed` only Apollo's, since another `multipart/mixed` is
 /// another protocol.
 pub(super) fn wanted(headers: &HeaderMap) -> Option<Kind> {
-    let accept = headers.get_all(header::ACCEPT).iter();
-    let mut best = None;
-    for range in accept
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| split(value, ','))
-    {
-        let Some((kind, quality)) = read_range(range) else {
+    let mut best: Option<(Kind, u16)> = None;
+    for range in accept::ranges(headers) {
+        let kind = if range.is("text/event-stream") {
+            Kind::Sse
+        } else if range.is("multipart/mixed") && range.parameter("subscriptionSpec") == Some("1.0")
+        {
+            Kind::Multipart
+        } else {
             continue;
         };
-        if quality > 0.0 && best.is_none_or(|(_, so_far)| quality > so_far) {
-            best = Some((kind, quality));
+        if range.weight > best.map_or(0, |(_, weight)| weight) {
+            best = Some((kind, range.weight));
         }
     }
     best.map(|(kind, _)| kind)
-}
-
-/// The kind and quality of one media range, if it is one of ours.
-fn read_range(range: &str) -> Option<(Kind, f32)> {
-    let mut parts = split(range, ';').map(str::trim);
-    let media = parts.next()?;
-    let mut quality = 1.0;
-    let mut is_subscription = false;
-    for parameter in parts {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let (name, value) = (name.trim(), value.trim().trim_matches('"'));
-        if name.eq_ignore_ascii_case("q") {
-            quality = value.parse().ok()?;
-        }
-        is_subscription |= name.eq_ignore_ascii_case("subscriptionSpec") && value == "1.0";
-    }
-    if media.eq_ignore_ascii_case("text/event-stream") {
-        Some((Kind::Sse, quality))
-    } else if media.eq_ignore_ascii_case("multipart/mixed") && is_subscription {
-        Some((Kind::Multipart, quality))
-    } else {
-        None
-    }
-}
-
-/// The parts of a header's value between separators, where those in quotes are none (RFC 9110, section 5.6.4).
-fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    value.split(move |c| {
-        let is_literal = escaped;
-        escaped = quoted && c == '\\' && !is_literal;
-        quoted ^= c == '"' && !is_literal;
-        c == separator && !quoted
-    })
 }
 
 /// Streams the results of an operation.
@@ -202,7 +169,7 @@ impl Framing<Outcome> for Multipart {
         let outcome = Outcome::error(reason.code(), reason.message());
         let errors = Part {
             payload: None,
-            errors: outcome.request_errors(),
+            errors: Some(outcome.errors()),
         };
         part(&json(&errors), "--\r\n")
     }
@@ -210,6 +177,8 @@ impl Framing<Outcome> for Multipart {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn asked(accept: &[&str]) -> Option<Kind> {

@@ -19,7 +19,7 @@ pub(super) async fn version(
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
     let (parts, _) = request.into_parts();
-    let viewer = node.gate.viewer(&parts, Ask::Read).await?;
+    let viewer = node.viewer(&parts, Ask::Read).await?;
     let head = node.library.head(&viewer.user).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/json"),

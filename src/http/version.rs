@@ -19,7 +19,7 @@ pub(super) async fn version(
     request: Request,
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
-    let viewer = node.gate.viewer(&parts, Ask::Read).await?;
+    let viewer = node.viewer(&parts, Ask::Read).await?;
     let head = node.library.head(&viewer.user).await?;
     let etag = format!("\"{head}\"");
     // `no-cache`: may be kept, but is asked for again at each use.

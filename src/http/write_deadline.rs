@@ -5,32 +5,54 @@
 //!
 //! **Invariant:** a write, flush or shutdown that makes no progress for the limit fails, and with it the connection.
 //! A peer that reads slowly but reads is not given up.
+//! **Invariant:** a peer that vanished without a word is given up soon after something was sent to it.
 
 use std::{
     future::{Future as _, Ready, ready},
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use axum_server::accept::Accept;
+use metrics::counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep},
 };
 
+/// How many limits long a peer may leave what it was sent unacknowledged.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: u32 = 3;
+
 /// Accepts connections whose writes have a deadline.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WriteDeadline {
     limit: Duration,
+    /// One for each connection that there may be.
+    places: Arc<Semaphore>,
 }
 
 impl WriteDeadline {
     /// Gives up peers that read nothing for `limit` while there is something to read.
     pub fn new(limit: Duration) -> Self {
-        Self { limit }
+        Self {
+            limit,
+            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// Hangs up on whoever connects while there are `count` connections.
+    #[must_use]
+    pub fn at_most(self, count: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
+            ..self
+        }
     }
 }
 
@@ -40,14 +62,29 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
     type Future = Ready<io::Result<(Self::Stream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        // What is pushed is small and urgent: it is not to wait until there is more to send.
-        let stream = stream.set_nodelay(true).map(|()| Deadlined {
+        let limit = self.limit;
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            counter!("library_sync_connections_refused_total").increment(1);
+            return ready(Err(io::Error::other("too many connections")));
+        };
+        let tuned = tune(&stream, limit).map(|()| Deadlined {
             stream,
-            limit: self.limit,
+            limit,
             deadline: None,
+            _place: Some(place),
         });
-        ready(stream.map(|stream| (stream, service)))
+        ready(tuned.map(|stream| (stream, service)))
     }
+}
+
+fn tune(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    // What is pushed is small and urgent: it is not to wait until there is more to send.
+    stream.set_nodelay(true)?;
+    // A peer that vanished leaves room to write for long, and is noticed only by what it does not acknowledge. By
+    // default that takes a quarter of an hour; a phone in a tunnel gets a little more than one that does not read.
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED * limit))?;
+    Ok(())
 }
 
 /// A connection whose writes have a deadline.
@@ -57,6 +94,8 @@ pub struct Deadlined<S> {
     limit: Duration,
     /// Until when a write that waits may go on waiting. Made anew by every wait, and none while nothing waits.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Its place among the connections that there may be.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<S: Unpin> Deadlined<S> {
@@ -136,6 +175,7 @@ mod tests {
             stream,
             limit: LIMIT,
             deadline: None,
+            _place: None,
         };
         (deadlined, peer)
     }
@@ -173,5 +213,17 @@ mod tests {
         assert!(waited.is_err(), "reading goes on");
         peer.read_exact(&mut [0; 8]).await.unwrap();
         connection.write_all(&[0; 8]).await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_peer_that_acknowledges_nothing_is_given_up_by_the_system() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (stream, _) = listener.accept().await.unwrap();
+        let (accepted, ()) = WriteDeadline::new(LIMIT).accept(stream, ()).await.unwrap();
+        let socket = socket2::SockRef::from(&accepted.stream);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(3 * LIMIT));
+        assert!(accepted.stream.nodelay().unwrap());
     }
 }

@@ -376,6 +376,10 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands where there may be none"
+    )]
     fn after(began: i32, stamp: i32) -> Option<DeltaCursor> {
         let (epoch, id) = (Epoch::new(7), Uuid::nil());
         Some(DeltaCursor {

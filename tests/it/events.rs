@@ -57,7 +57,7 @@ fn epochless(event: &str) -> String {
 
 on_each_database! {
     async fn the_stream_is_what_the_older_app_reads(db: Db) {
-        let app = TestApp::start_with(db, &["--heartbeat", "400ms"]).await;
+        let app = TestApp::start(db).await;
         let mut stream = send(get(&app)).await;
         assert_eq!(stream.status(), 200);
         for (name, value) in [
@@ -76,11 +76,15 @@ on_each_database! {
             epochless(&timeless(&chunk(&mut stream).await)),
             "id: E.2\ndata: {\"type\":\"library_version_update\",\"timestamp\":T,\"version\":2}\n\n"
         );
-        for _ in 0..2 {
-            assert_eq!(
-                timeless(&chunk(&mut stream).await),
-                "data: {\"type\":\"heartbeat\",\"timestamp\":T,\"version\":2}\n\n"
-            );
+    }
+
+    async fn heartbeats_tell_the_newest_version(db: Db) {
+        let app = TestApp::start_with(db, &["--heartbeat", "200ms"]).await;
+        let mut stream = send(get(&app)).await;
+        for version in [1, 2] {
+            let heartbeat = format!("data: {{\"type\":\"heartbeat\",\"timestamp\":T,\"version\":{version}}}\n\n");
+            while timeless(&chunk(&mut stream).await) != heartbeat {}
+            app.user("ann").add("A").await;
         }
     }
 
@@ -233,10 +237,9 @@ async fn pages_of_allowed_origins_alone_may_read_answers() {
                         "{path}"
                     );
                 }
-                assert!(
-                    header("vary").unwrap().to_lowercase().contains("origin"),
-                    "{path}"
-                );
+                let vary = answer.headers().get_all("vary").iter();
+                let vary = vary.map(|value| value.to_str().unwrap().to_lowercase());
+                assert!(vary.collect::<String>().contains("origin"), "{path}");
             }
         }
     }

@@ -17,7 +17,7 @@ on_each_database! {
             "title": "A", "url": "https://example.org/a", "notes": "n", "idempotencyKey": Uuid::now_v7(),
         }});
         let mut answers = BTreeSet::new();
-        let mut sent = 0;
+        let mut tries = 0;
         for _ in 0..10 {
             let mut server = TestProcess::serve(&database.url, &[]).await;
             let send = || server.send("ann", CREATE, input.clone());
@@ -29,10 +29,10 @@ on_each_database! {
             for answer in others.await.into_iter().flatten() {
                 answers.insert(answer.to_string());
             }
-            sent += 10;
+            tries += 10;
             server.wait().await;
         }
-        assert_eq!((sent, answers.len()), (100, 1), "{answers:?}");
+        assert_eq!((tries, answers.len()), (100, 1), "{answers:?}");
         let version: i32 = database.scalar("SELECT library_version FROM topaz_user").await;
         assert_eq!(version, 2);
     }

@@ -41,7 +41,7 @@ impl Socket {
     /// Opens a socket by just this request.
     pub async fn open_raw(request: ClientRequestBuilder) -> Result<Self, tungstenite::Error> {
         let request = request.into_client_request().unwrap();
-        let (socket, _) = soon("the socket opens", connect_async(request)).await?;
+        let (socket, _) = soon("the socket opens", Box::pin(connect_async(request))).await?;
         Ok(Self(socket))
     }
 

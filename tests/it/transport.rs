@@ -2,7 +2,7 @@
 //!
 //! The clients are raw, on sockets with small buffers: one that does not read is soon noticed by the server.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ impl Transport {
             body.len()
         );
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(request, "{name}: {value}\r\n");
         }
         if !body.is_empty() {
             request.push_str("Content-Type: application/json\r\n");

@@ -13,6 +13,7 @@ mod page;
 mod payload;
 mod progress;
 mod story;
+mod ticket;
 mod viewer;
 
 use async_graphql::ID;
@@ -37,6 +38,7 @@ pub(super) use self::{
     },
     progress::Progress,
     story::Story,
+    ticket::CreateStreamTicketPayload,
     viewer::Viewer,
 };
 use crate::library::{Error, LabelId, ProgressId, StoryId};

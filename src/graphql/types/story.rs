@@ -49,11 +49,16 @@ pub(in crate::graphql) struct Story {
     known: Option<Known>,
 }
 
+/// What is known of a story's progress: nothing yet, or what it is.
+enum KnownProgress {
+    No,
+    Is(Option<library::Progress>),
+}
+
 struct Known {
     tags: Vec<Label>,
     fandoms: Vec<Label>,
-    /// `None` when it is not known; `Some(None)` when there is none.
-    progress: Option<Option<library::Progress>>,
+    progress: KnownProgress,
 }
 
 impl From<library::Story> for Story {
@@ -75,7 +80,7 @@ impl From<Entry> for Story {
             known: Some(Known {
                 tags,
                 fandoms,
-                progress: Some(progress),
+                progress: KnownProgress::Is(progress),
             }),
         }
     }
@@ -93,7 +98,7 @@ impl Story {
             known: Some(Known {
                 tags,
                 fandoms,
-                progress: None,
+                progress: KnownProgress::No,
             }),
         }
     }
@@ -191,10 +196,12 @@ impl Story {
 
     /// How far you have read it.
     async fn progress(&self, ctx: &Context<'_>) -> Option<Result<Progress, Error>> {
-        let known = self.known.as_ref().and_then(|known| known.progress.clone());
-        let progress = match known {
-            Some(progress) => Ok(progress),
-            None => ctx.caller().rows.load_one(ProgressOf(self.story.id)).await,
+        let progress = match &self.known {
+            Some(Known {
+                progress: KnownProgress::Is(progress),
+                ..
+            }) => Ok(progress.clone()),
+            _ => ctx.caller().rows.load_one(ProgressOf(self.story.id)).await,
         };
         progress
             .transpose()

@@ -7,7 +7,6 @@
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
-use async_graphql::Request;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{StreamExt as _, stream::BoxStream};
 use serde_json::{Map, Value};
@@ -17,7 +16,7 @@ use tokio_tungstenite::tungstenite;
 use super::{
     Caller,
     close::Close,
-    message::{ClientMessage, Heartbeat, Id, ServerMessage, SubscribePayload},
+    message::{ClientMessage, Heartbeat, Id, Operation, ServerMessage},
     operations::Operations,
 };
 use crate::{
@@ -173,7 +172,7 @@ impl Session<'_> {
         }
     }
 
-    async fn begin(&mut self, id: Id, operation: SubscribePayload) -> Result<(), Close> {
+    async fn begin(&mut self, id: Id, Operation(request): Operation) -> Result<(), Close> {
         if self.operations.contains(&id) {
             return Err(Close::Duplicate(id));
         }
@@ -183,7 +182,7 @@ impl Session<'_> {
             let refused = Outcome::error("TOO_MANY_OPERATIONS", &message);
             return self.tell(&id, Some(refused)).await;
         }
-        let outcomes = operation::run(self.node, &self.viewer, Request::from(operation));
+        let outcomes = operation::run(self.node, &self.viewer, *request);
         self.operations.begin(id, outcomes);
         Ok(())
     }
