@@ -25,9 +25,12 @@ mod delta;
 mod device;
 mod entity;
 mod error;
+mod export;
 mod id;
+mod import;
 mod kind;
 mod label;
+mod list;
 mod log;
 mod patch;
 mod progress;
@@ -42,6 +45,8 @@ mod receipt;
     reason = "purging removes what was removed before, and an epoch renumbers"
 )]
 mod retention;
+mod search;
+mod stats;
 mod story;
 mod text;
 #[expect(
@@ -67,13 +72,18 @@ pub use self::{
     device::Device,
     error::{Error, Refusal, RefusalCode},
     id::{LabelId, ProgressId, StoryId},
+    import::{EntryLine, ImportOutcome},
     kind::Kind,
     label::{Label, LabelKind, LabelName},
+    list::{
+        Direction, LabelFilter, OrderField, Page, ProgressCursor, ProgressFilter, ProgressOrder,
+    },
     log::Changed,
     progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
-    read::{Page, ProgressCursor},
     receipt::{IdempotencyKey, Once},
     retention::Retention,
+    search::Search,
+    stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
