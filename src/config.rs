@@ -154,6 +154,15 @@ pub struct Database {
         value_name = "URL"
     )]
     pub database_url: Option<Secret>,
+    /// A replica of the database that queries may read. It may lag: what a client has seen, by its
+    /// `X-Min-Library-Version`, it is not shown older. Versions and writes never use it.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_READ_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub read_database_url: Option<Secret>,
     /// How many connections to open at the most.
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_CONNECTIONS", default_value_t = 10, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -527,6 +536,7 @@ impl Database {
         )?;
         Ok(crate::library::DatabaseOptions {
             url,
+            replica_url: self.read_database_url.as_ref().map(|url| url.0.clone()),
             max_connections: self.database_connections,
             acquire_timeout: self.database_wait,
             statement_timeout: self.statement_timeout,

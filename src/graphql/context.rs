@@ -61,6 +61,14 @@ impl Caller {
         Ok(written)
     }
 
+    /// The head as it is now, never a replica's.
+    pub async fn present(&self) -> Result<Head, Error> {
+        if self.library.has_replica() {
+            return self.library.head(&self.viewer.user).await;
+        }
+        Ok(self.head)
+    }
+
     /// The version that the answer is at least as new as.
     pub fn answered(&self) -> Head {
         self.wrote.lock().unwrap_or(self.head)

@@ -102,7 +102,7 @@ impl Api {
             let message = "a subscription needs a WebSocket or an event stream";
             return Answer::error(code::NO_SUBSCRIPTION, message);
         }
-        let caller = match self.caller(viewer, request_id).await {
+        let caller = match self.caller(viewer, &operation, request_id).await {
             Ok(caller) => caller,
             Err(refused) => return refused,
         };
@@ -129,7 +129,7 @@ impl Api {
                 let answer = api.run(&viewer, operation, &request_id).await;
                 return stream::iter([answer]).boxed();
             }
-            let caller = match api.caller(&viewer, &request_id).await {
+            let caller = match api.caller(&viewer, &operation, &request_id).await {
                 Ok(caller) => caller,
                 Err(refused) => return stream::iter([refused]).boxed(),
             };
@@ -156,14 +156,28 @@ impl Api {
         invalid
     }
 
-    async fn caller(&self, viewer: &Viewer, request_id: &str) -> Result<Arc<Caller>, Answer> {
-        match self.library.head(&viewer.user).await {
-            Ok(head) => {
-                let rows = Rows::loader(self.library.clone(), viewer.user.clone());
+    async fn caller(
+        &self,
+        viewer: &Viewer,
+        operation: &Operation,
+        request_id: &str,
+    ) -> Result<Arc<Caller>, Answer> {
+        let found = if operation.kind() == OperationType::Query {
+            self.library
+                .for_query(&viewer.user, operation.at_least)
+                .await
+        } else {
+            // What a mutation answers is what it wrote, and what a stream tells is what there is.
+            let library = self.library.on_primary();
+            library.head(&viewer.user).await.map(|head| (library, head))
+        };
+        match found {
+            Ok((library, head)) => {
+                let rows = Rows::loader(library.clone(), viewer.user.clone());
                 Ok(Arc::new(Caller {
                     viewer: viewer.clone(),
                     head,
-                    library: self.library.clone(),
+                    library,
                     feed: self.feed.clone(),
                     tickets: Arc::clone(&self.tickets),
                     limits: Arc::clone(&self.limits),

@@ -30,6 +30,7 @@ use super::{
     scan::scan,
     shape::Shapes,
 };
+use crate::version::Version;
 
 /// How many errors of one document are reported.
 const MOST_ERRORS: usize = 20;
@@ -38,6 +39,8 @@ const MOST_ERRORS: usize = 20;
 pub struct Operation {
     pub(super) request: Request,
     kind: OperationType,
+    /// The version that a query's answer must be at least as new as.
+    pub at_least: Option<Version>,
 }
 
 impl Operation {
@@ -99,7 +102,11 @@ impl Reader {
         if let Some(to_keep) = to_keep {
             self.documents.keep(to_keep, &request.query);
         }
-        Ok(Operation { request, kind })
+        Ok(Operation {
+            request,
+            kind,
+            at_least: None,
+        })
     }
 
     /// Checks a document that may be asked for later.

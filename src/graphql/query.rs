@@ -21,8 +21,8 @@ pub(super) struct Query;
 impl Query {
     /// The version of your library: 1 for one never changed, and 1 more with each change.
     /// A device whose cached copy is of a lower version is behind.
-    async fn library_version(&self, ctx: &Context<'_>) -> i32 {
-        ctx.caller().head.version.number()
+    async fn library_version(&self, ctx: &Context<'_>) -> Result<i32, Error> {
+        Ok(ctx.caller().present().await?.version.number())
     }
 
     /// You.

@@ -46,6 +46,7 @@ use super::{
 use crate::{
     auth::{Ask, Credential, Viewer},
     graphql::{Answer, Operation},
+    version::Version,
 };
 
 /// The form of an answer.
@@ -121,6 +122,7 @@ async fn answer(
     let caller = Caller {
         viewer: viewer(node, parts, accepted).await?,
         may_change: parts.method == Method::POST,
+        at_least: at_least(parts)?,
         request_id: request_id(parts),
     };
     match asked(parts, body, &node.settings).await? {
@@ -158,6 +160,7 @@ async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer
 struct Caller {
     viewer: Viewer,
     may_change: bool,
+    at_least: Option<Version>,
     request_id: String,
 }
 
@@ -196,7 +199,10 @@ impl Caller {
             Ok(operation) if operation.kind() == OperationType::Mutation && !self.may_change => {
                 Err(HttpError::Method("POST"))
             }
-            Ok(operation) => Ok(operation::allow(&self.viewer, operation)),
+            Ok(mut operation) => {
+                operation.at_least = self.at_least;
+                Ok(operation::allow(&self.viewer, operation))
+            }
             Err(refused) => Ok(Err(refused)),
         }
     }
@@ -213,6 +219,17 @@ fn is_preflighted(headers: &HeaderMap) -> bool {
     site.is_some_and(|site| site == "same-origin")
         || headers.contains_key(header::ORIGIN)
         || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
+}
+
+/// The version that the client knows of, as `X-Min-Library-Version`: what it reads must not be older.
+fn at_least(parts: &Parts) -> Result<Option<Version>, HttpError> {
+    let Some(header) = parts.headers.get("x-min-library-version") else {
+        return Ok(None);
+    };
+    let version = header.to_str().ok().and_then(|text| text.parse().ok());
+    let version = version
+        .ok_or_else(|| HttpError::BadRequest("X-Min-Library-Version is no version".to_owned()))?;
+    Ok(Some(Version::new(version)))
 }
 
 /// The id that the request was given where it came in, or one of our own.

@@ -33,7 +33,7 @@ impl Library {
             .filter(write::Column::Version.gt(after.number()))
             .filter(write::Column::Version.lte(head.version.number()))
             .order_by_desc(write::Column::Version)
-            .all(&self.db.read)
+            .all(&self.db.fresh)
             .await?;
         let all = i64::from(head.version.number()) - i64::from(after.number());
         let Some(newest) = rows

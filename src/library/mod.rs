@@ -246,7 +246,7 @@ impl Library {
             + Send
             + 'static,
     {
-        let db = self.db.read.clone();
+        let db = self.db.fresh.clone();
         let task = async move {
             #[expect(clippy::disallowed_methods, reason = "this transaction only reads")]
             let tx = db.begin_with_options(read_transaction(&db)).await?;

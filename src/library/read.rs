@@ -1,6 +1,9 @@
 //! Reading a library. Every statement names the user, so another user's rows are not even looked at.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
@@ -17,7 +20,14 @@ use super::{
     error::Error,
     writer::insert_user,
 };
-use crate::version::{Head, UserId};
+use crate::version::{Head, UserId, Version};
+
+/// How long a query waits for a replica that is behind, before each look at it.
+const REPLICA_WAITS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+];
 
 impl Library {
     /// The user's head; makes the user at their first request.
@@ -25,7 +35,7 @@ impl Library {
     /// # Errors
     /// [`Error::UnknownUser`] when another app makes the users and has not made this one.
     pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
-        if let Some(head) = self.find_head(user).await? {
+        if let Some(head) = find_head(&self.db.fresh, user).await? {
             return Ok(head);
         }
         insert_user(&self.db.write, user).await?;
@@ -37,11 +47,42 @@ impl Library {
             .ok_or_else(|| Error::fault("a user just inserted is not there"))
     }
 
-    async fn find_head(&self, user: &UserId) -> Result<Option<Head>, Error> {
-        let row = user::Entity::find_by_id(user.as_str())
-            .one(&self.db.read)
-            .await?;
-        Ok(row.map(|row| row.head()))
+    /// This library as a query is to read it, and the head that it reads at or after: the replica's, if there is one
+    /// and it has come to `at_least`, or does within a moment.
+    pub async fn for_query(
+        &self,
+        user: &UserId,
+        at_least: Option<Version>,
+    ) -> Result<(Self, Head), Error> {
+        if self.db.has_replica() {
+            for wait in REPLICA_WAITS {
+                tokio::time::sleep(wait).await;
+                // A replica that does not answer, or does not know the user, is done without.
+                let Ok(Some(head)) = find_head(&self.db.read, user).await else {
+                    break;
+                };
+                if at_least.is_none_or(|version| head.version >= version) {
+                    return Ok((self.clone(), head));
+                }
+            }
+        }
+        let library = self.on_primary();
+        let head = library.head(user).await?;
+        Ok((library, head))
+    }
+
+    /// This library without its replica.
+    #[must_use]
+    pub fn on_primary(&self) -> Self {
+        Self {
+            db: self.db.clone().without_replica(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether queries may read a replica.
+    pub fn has_replica(&self) -> bool {
+        self.db.has_replica()
     }
 
     /// The heads of those of `users` that exist, in one statement.
@@ -50,7 +91,7 @@ impl Library {
             users.iter().map(|user| (user.as_str(), user)).collect();
         let rows = user::Entity::find()
             .filter(user::Column::Subject.is_in(by_subject.keys().copied()))
-            .all(&self.db.read)
+            .all(&self.db.fresh)
             .await?;
         let named = |row: user::Model| {
             by_subject
@@ -235,4 +276,9 @@ pub(super) async fn labels_of(
             .push(Row::from_query_result(&row, "")?.into());
     }
     Ok(labels)
+}
+
+async fn find_head(db: &impl ConnectionTrait, user: &UserId) -> Result<Option<Head>, Error> {
+    let row = user::Entity::find_by_id(user.as_str()).one(db).await?;
+    Ok(row.map(|row| row.head()))
 }

@@ -95,7 +95,7 @@ impl Library {
             .distinct()
             .limit(BATCH)
             .into_tuple()
-            .all(&self.db.read)
+            .all(&self.db.fresh)
             .await?;
         if users.is_empty() {
             users = field_change::Entity::find()
@@ -105,7 +105,7 @@ impl Library {
                 .distinct()
                 .limit(BATCH)
                 .into_tuple()
-                .all(&self.db.read)
+                .all(&self.db.fresh)
                 .await?;
         }
         users

@@ -109,7 +109,7 @@ impl Library {
     /// The user's head, and the oldest version since which changes can be told.
     pub async fn head_and_floor(&self, user: &UserId) -> Result<(Head, Version), Error> {
         let row = user::Entity::find_by_id(user.as_str())
-            .one(&self.db.read)
+            .one(&self.db.fresh)
             .await?;
         let row = row.ok_or_else(|| Error::fault("a user who asks is not there"))?;
         Ok((row.head(), Version::new(row.library_floor)))

@@ -111,6 +111,36 @@ impl TestDatabase {
         }
     }
 
+    /// A copy of it as it is now, while nothing is connected to it.
+    pub async fn copy(&self, db: Db) -> Self {
+        let copy = Self::new(db).await;
+        match db {
+            Db::Sqlite => {
+                let target = path_of(&copy.url);
+                let connection = self.connect().await;
+                let sql = format!("VACUUM INTO '{}'", target.display());
+                connection.execute_unprepared(&sql).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Db::Postgres => {
+                let name = |url: &str| url.rsplit('/').next().unwrap().to_owned();
+                let admin = sea_orm::Database::connect(postgres_server()).await.unwrap();
+                for sql in [
+                    format!("DROP DATABASE {}", name(&copy.url)),
+                    format!(
+                        "CREATE DATABASE {} TEMPLATE {}",
+                        name(&copy.url),
+                        name(&self.url)
+                    ),
+                ] {
+                    admin.execute_unprepared(&sql).await.unwrap();
+                }
+                admin.close().await.unwrap();
+            }
+        }
+        copy
+    }
+
     /// A connection around the server, to look at what it stored.
     pub async fn connect(&self) -> sea_orm::DatabaseConnection {
         let mut options = sea_orm::ConnectOptions::new(&self.url);
@@ -127,6 +157,14 @@ impl TestDatabase {
         db.close().await.unwrap();
         value
     }
+}
+
+/// The file of a SQLite database.
+fn path_of(url: &str) -> PathBuf {
+    let path = url
+        .strip_prefix("sqlite://")
+        .and_then(|rest| rest.split('?').next());
+    PathBuf::from(path.unwrap_or_else(|| panic!("{url}")))
 }
 
 /// The PostgreSQL that `scripts/test` starts.
