@@ -224,6 +224,21 @@ fn stream_limits(config: &config::Streams) -> StreamLimits {
     }
 }
 
+/// Opens the libraries of a database without serving them, once its tables are up to date.
+///
+/// # Errors
+/// When no database is named, or it cannot be opened or migrated.
+pub(crate) async fn open_library(config: &config::Database) -> anyhow::Result<Library> {
+    let options = config.options()?;
+    let db = Database::connect(&options)
+        .await
+        .context("the database cannot be opened")?;
+    migrate::up(&db, &options)
+        .await
+        .context("the database cannot be migrated")?;
+    Ok(Library::new(db, Arc::new(Memory::default())))
+}
+
 /// Listens on `address`; port 0 stands for any that is free.
 ///
 /// # Errors

@@ -5,12 +5,15 @@
 //!
 //! **Invariant:** a secret never shows: not in `--help`, not in `Debug`, not in an error.
 
+mod transfer;
+
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
 use axum::http::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 
+pub use self::transfer::{Export, FileFormat, Import};
 use crate::auth::Origins;
 
 /// Keeps a reader's library the same on all of their devices.
@@ -40,6 +43,18 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Change the database's tables, or tell which changes they have had.
     Migrate(Migrate),
+    /// Add the entries of a CSV or JSON file to a user's library.
+    ///
+    /// Entries whose url is in the library already are passed over, and so are those that break a rule, which are told
+    /// on standard error with their line. Each 5,000 entries are one step of the library version. The exit code is 0
+    /// unless the file cannot be read as a whole, or holds nothing but bad entries.
+    #[command(after_long_help = transfer::FILE_HELP)]
+    Import(Import),
+    /// Write a user's library to a CSV or JSON file.
+    ///
+    /// All of it is of one moment, whatever is written meanwhile.
+    #[command(after_long_help = transfer::FILE_HELP)]
+    Export(Export),
     /// Begin a new epoch, after a restore from a backup: clients drop their copies and start afresh.
     Epoch(Epoch),
     /// Print the GraphQL schema.

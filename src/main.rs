@@ -15,7 +15,7 @@ use library_sync::{
     config::{self, Cli, Command, Direction, EpochAction},
     dev, graphql,
     library::{Database, Library},
-    migrate, telemetry,
+    migrate, telemetry, transfer,
     version::UserId,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,6 +51,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             app.run(listener).await
         }
         Command::Migrate(migrate) => migrate_database(migrate.direction).await,
+        Command::Import(import) => transfer::import(&import).await,
+        Command::Export(export) => transfer::export(&export).await,
         Command::Epoch(epoch) => begin_epoch(epoch.action).await,
         Command::Schema => Ok(stdout().write_all(graphql::sdl().as_bytes())?),
         Command::Token(token) => print_token(token),

@@ -19,10 +19,14 @@ use crate::{
     auth::{Tickets, Viewer},
     feed::Feed,
     library::{
-        Error, Intent, Label, LabelKind, Library, LibraryWriter, Progress, Story, StoryId, Written,
+        Error, Intent, Label, LabelId, LabelKind, Library, LibraryWriter, Progress, Story, StoryId,
+        Written,
     },
     version::{Head, UserId},
 };
+
+/// How many keys one statement loads at the most. SQLite binds 32,766 values.
+const BATCH: usize = 10_000;
 
 /// The viewer of one operation, and their library as of its start.
 pub(super) struct Caller {
@@ -44,6 +48,7 @@ impl Caller {
     where
         T: Serialize + DeserializeOwned + Send + 'static,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Clone
             + Send
             + 'static,
     {
@@ -88,6 +93,7 @@ impl Rows {
             TokioSpawner::current(),
             TokioTimer::default(),
         )
+        .max_batch_size(BATCH)
     }
 }
 
@@ -141,6 +147,31 @@ impl Loader<LabelsOf> for Rows {
                     .into_iter()
                     .map(|(story, labels)| (LabelsOf(kind, story), labels)),
             );
+        }
+        Ok(found)
+    }
+}
+
+/// Asks how many stories carry a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct StoriesWith(pub LabelKind, pub LabelId);
+
+impl Loader<StoriesWith> for Rows {
+    type Value = i32;
+    type Error = Error;
+
+    async fn load(&self, keys: &[StoriesWith]) -> Result<HashMap<StoriesWith, i32>, Error> {
+        let mut by_kind = HashMap::<LabelKind, Vec<LabelId>>::new();
+        for StoriesWith(kind, label) in keys {
+            by_kind.entry(*kind).or_default().push(*label);
+        }
+        let mut found = HashMap::new();
+        for (kind, labels) in by_kind {
+            let counts = self.library.story_counts(&self.user, kind, &labels).await?;
+            found.extend(counts.into_iter().map(|(label, stories)| {
+                let stories = i32::try_from(stories).unwrap_or(i32::MAX);
+                (StoriesWith(kind, label), stories)
+            }));
         }
         Ok(found)
     }

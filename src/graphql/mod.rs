@@ -61,6 +61,8 @@ pub struct Limits {
     pub directives: usize,
     /// How many elements a page of a list may hold.
     pub page: u32,
+    /// How many entries one `importLibrary` may hold.
+    pub import: usize,
     /// How many changes a page of `libraryChanges` may hold.
     pub changes: u32,
     /// Whether the schema may be asked for its types.
@@ -80,6 +82,7 @@ impl Default for Limits {
             aliases: 50,
             directives: 16,
             page: 100,
+            import: 5_000,
             changes: 1_000,
             introspection: true,
             heartbeat: Duration::from_secs(30),

@@ -7,7 +7,9 @@ use super::{
     types::{
         CreateFandomPayload, CreateLabelInput, CreateStoryWithProgressInput,
         CreateStoryWithProgressPayload, CreateStreamTicketPayload, CreateTagPayload,
-        DeleteProgressInput, DeleteProgressPayload, UpdateProgressInput, UpdateProgressPayload,
+        DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput, DeleteProgressPayload,
+        DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload, RenameFandomPayload,
+        RenameLabelInput, RenameTagPayload, UpdateProgressInput, UpdateProgressPayload,
         UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
 };
@@ -108,6 +110,84 @@ impl Mutation {
             .write(intent, move |library| {
                 Box::pin(library.create_label(LabelKind::Fandom, id, name))
             })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Gives a tag another name. The stories that carry it do not change.
+    async fn rename_tag(
+        &self,
+        ctx: &Context<'_>,
+        input: RenameLabelInput,
+    ) -> Result<RenameTagPayload, Error> {
+        let (id, name, against, intent) = input.into_change("renameTag")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.rename_label(LabelKind::Tag, id, name, against))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Removes a tag, and takes it off the stories that carry it.
+    async fn delete_tag(
+        &self,
+        ctx: &Context<'_>,
+        input: DeleteLabelInput,
+    ) -> Result<DeleteTagPayload, Error> {
+        let (id, intent) = input.into_id("deleteTag")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.delete_label(LabelKind::Tag, id))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Gives a fandom another name. The stories that carry it do not change.
+    async fn rename_fandom(
+        &self,
+        ctx: &Context<'_>,
+        input: RenameLabelInput,
+    ) -> Result<RenameFandomPayload, Error> {
+        let (id, name, against, intent) = input.into_change("renameFandom")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.rename_label(LabelKind::Fandom, id, name, against))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Removes a fandom, and takes it off the stories that carry it.
+    async fn delete_fandom(
+        &self,
+        ctx: &Context<'_>,
+        input: DeleteLabelInput,
+    ) -> Result<DeleteFandomPayload, Error> {
+        let (id, intent) = input.into_id("deleteFandom")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.delete_label(LabelKind::Fandom, id))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Adds many entries at once: those that are sound and whose address is new. What becomes of each is told.
+    async fn import_library(
+        &self,
+        ctx: &Context<'_>,
+        input: ImportLibraryInput,
+    ) -> Result<ImportLibraryPayload, Error> {
+        let (lines, intent) = input.into_lines(ctx.caller().limits.import)?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| Box::pin(library.import(lines)))
             .await?;
         Ok(written.into())
     }

@@ -340,8 +340,9 @@ impl Source<'_> {
         if stories.is_empty() {
             return Ok(());
         }
-        let mut all_tags = labels_of(self.tx, self.user, LabelKind::Tag, &stories).await?;
-        let mut all_fandoms = labels_of(self.tx, self.user, LabelKind::Fandom, &stories).await?;
+        let mut all_tags = labels_of(self.tx, self.user, LabelKind::Tag, Some(&stories)).await?;
+        let mut all_fandoms =
+            labels_of(self.tx, self.user, LabelKind::Fandom, Some(&stories)).await?;
         for change in changes {
             if let Change::Story {
                 story,

@@ -8,7 +8,7 @@
 //! | [`Error::Unavailable`] | nobody: try again | an error that says so |
 //! | [`Error::Fault`] | us | an opaque error; logged once, at the edge |
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,18 @@ impl Error {
             deeper = cause.source();
         }
         Some(text)
+    }
+
+    /// Whether another transaction was in the way, and this one was undone as a whole: made again at once, it may well
+    /// succeed.
+    pub(super) fn is_contention(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        let code = cause.downcast_ref::<DbErr>().and_then(sql_code);
+        // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available; SQLite's BUSY, which a write meets
+        // only when another process holds the lock for longer than the timeout.
+        code.is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "55P03" | "5" | "517"))
     }
 
     /// An [`Error::Invalid`].
@@ -160,6 +172,19 @@ impl From<DbErr> for Error {
         } else {
             Self::Fault(Arc::new(error))
         }
+    }
+}
+
+/// What the database calls the error.
+fn sql_code(error: &DbErr) -> Option<Cow<'_, str>> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) =
+        error
+    else {
+        return None;
+    };
+    match source.as_ref() {
+        SqlxError::Database(error) => error.code(),
+        _ => None,
     }
 }
 

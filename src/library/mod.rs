@@ -25,9 +25,12 @@ mod delta;
 mod device;
 mod entity;
 mod error;
+mod export;
 mod id;
+mod import;
 mod kind;
 mod label;
+mod list;
 mod log;
 mod patch;
 mod progress;
@@ -42,6 +45,8 @@ mod receipt;
     reason = "purging removes what was removed before, and an epoch renumbers"
 )]
 mod retention;
+mod search;
+mod stats;
 mod story;
 mod text;
 #[expect(
@@ -53,6 +58,7 @@ mod writer;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use metrics::counter;
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
@@ -66,13 +72,18 @@ pub use self::{
     device::Device,
     error::{Error, Refusal, RefusalCode},
     id::{LabelId, ProgressId, StoryId},
+    import::{EntryLine, ImportOutcome},
     kind::Kind,
     label::{Label, LabelKind, LabelName},
+    list::{
+        Direction, LabelFilter, OrderField, Page, ProgressCursor, ProgressFilter, ProgressOrder,
+    },
     log::Changed,
     progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
-    read::{Page, ProgressCursor},
     receipt::{IdempotencyKey, Once},
     retention::Retention,
+    search::Search,
+    stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
@@ -80,6 +91,9 @@ use crate::{
     broker::{Broker, Notice},
     version::{Head, UserId},
 };
+
+/// How often a write is begun that others get in the way of.
+const WRITE_TRIES: u32 = 4;
 
 /// Every user's library. Cheap to clone.
 #[derive(Clone)]
@@ -138,19 +152,30 @@ impl Library {
     where
         T: Serialize + DeserializeOwned + Send + 'static,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Clone
             + Send
             + 'static,
     {
         let (library, user) = (self.clone(), user.clone());
-        let write =
-            async move { library.write_to_end(user, intent, change).await }.in_current_span();
+        let write = async move {
+            for _ in 1..WRITE_TRIES {
+                match library.write_to_end(&user, &intent, change.clone()).await {
+                    Err(error) if error.is_contention() => {
+                        counter!("library_sync_write_retries_total").increment(1);
+                    }
+                    done => return done,
+                }
+            }
+            library.write_to_end(&user, &intent, change).await
+        }
+        .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
     }
 
     async fn write_to_end<T, F>(
         &self,
-        user: UserId,
-        intent: Intent,
+        user: &UserId,
+        intent: &Intent,
         change: F,
     ) -> Result<Written<T>, Error>
     where
@@ -168,8 +193,9 @@ impl Library {
             Ok(value) => Ok(value),
             Err(Error::Refused(refusal)) => Err(refusal),
             Err(error) => {
-                // Dropping the transaction would roll back too, but only once the connection is next used.
-                writer.roll_back().await?;
+                // Dropping the transaction would roll back too, but only once the connection is next used. If it cannot,
+                // the connection is gone and the transaction with it.
+                let _ = writer.roll_back().await;
                 return Err(error);
             }
         };
@@ -184,27 +210,30 @@ impl Library {
             .as_ref()
             .map(|_| receipt::answer(&outcome))
             .transpose()?;
-        let head = writer.commit(&intent, answer).await?;
-        self.broker.publish(Notice { user, head });
+        let head = writer.commit(intent, answer).await?;
+        self.broker.publish(Notice {
+            user: user.clone(),
+            head,
+        });
         Ok(Written { head, outcome })
     }
 
     /// Keeps the answer of a change that changed nothing; answers what was kept, if another was kept first.
     async fn keep_unchanged<T: Serialize + DeserializeOwned>(
         &self,
-        user: UserId,
-        intent: Intent,
+        user: &UserId,
+        intent: &Intent,
         written: Written<T>,
     ) -> Result<Written<T>, Error> {
-        let Some(once) = intent.once else {
+        let Some(once) = &intent.once else {
             return Ok(written);
         };
         let (head, answer) = (written.head, receipt::answer(&written.outcome)?);
         let now = entity::now();
-        if receipt::put(&self.db.write, &user, &once, head, answer, now).await? {
+        if receipt::put(&self.db.write, user, once, head, answer, now).await? {
             return Ok(written);
         }
-        let kept = receipt::find(&self.db.write, &user, &once).await?;
+        let kept = receipt::find(&self.db.write, user, once).await?;
         kept.ok_or_else(|| Error::unavailable("the receipt was purged while it was read"))
     }
 

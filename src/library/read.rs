@@ -3,14 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _,
-    FromQueryResult as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-    sea_query::{Expr, Query},
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
+    Order, QueryFilter as _,
+    sea_query::{Alias, Expr, Query},
 };
 
 use super::{
-    Label, LabelKind, Library, Progress, ProgressId, Story, StoryId,
+    Label, LabelId, LabelKind, Library, Progress, ProgressId, Search, Story, StoryId,
     entity::{
         label::{Column, Row, names},
         progress, story, user,
@@ -18,25 +17,7 @@ use super::{
     error::Error,
     writer::insert_user,
 };
-use crate::version::{Head, UserId, Version};
-
-/// A part of a list: the first so many after a place in it.
-#[derive(Debug, Clone, Copy)]
-pub struct Page<C> {
-    /// How many, at the most.
-    pub first: u32,
-    /// After which place; from the start when there is none.
-    pub after: Option<C>,
-}
-
-/// A place in the list of progresses, which is ordered by newest change first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProgressCursor {
-    /// The stamp of the progress there.
-    pub stamp: Version,
-    /// Its id, which orders those of one stamp.
-    pub id: ProgressId,
-}
+use crate::version::{Head, UserId};
 
 impl Library {
     /// The user's head; makes the user at their first request.
@@ -91,39 +72,6 @@ impl Library {
         Ok(row.map(Progress::try_from).transpose()?)
     }
 
-    /// The progresses of this user, newest change first.
-    pub async fn progresses(
-        &self,
-        user: &UserId,
-        page: Page<ProgressCursor>,
-    ) -> Result<Vec<Progress>, Error> {
-        use progress::Column::{Id, Stamp, UserId};
-        let after = page.after.map(|place| {
-            let (stamp, id) = (place.stamp.number(), place.id.0);
-            Condition::any()
-                .add(Stamp.lt(stamp))
-                .add(Condition::all().add(Stamp.eq(stamp)).add(Id.lt(id)))
-        });
-        let rows = progress::Entity::find()
-            .filter(UserId.eq(user.as_str()))
-            .filter(after.unwrap_or_else(Condition::all))
-            .order_by_desc(Stamp)
-            .order_by_desc(Id)
-            .limit(u64::from(page.first))
-            .all(&self.db.read)
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(Progress::try_from)
-            .collect::<Result<_, _>>()?)
-    }
-
-    /// How many progresses this user has.
-    pub async fn count_progresses(&self, user: &UserId) -> Result<u64, Error> {
-        let all = progress::Entity::find().filter(progress::Column::UserId.eq(user.as_str()));
-        Ok(all.count(&self.db.read).await?)
-    }
-
     /// Those of `ids` that are stories of this user, in one statement.
     pub async fn stories(
         &self,
@@ -164,13 +112,80 @@ impl Library {
             .collect()
     }
 
-    /// All labels of one kind of this user, by name.
-    pub async fn labels(&self, user: &UserId, kind: LabelKind) -> Result<Vec<Label>, Error> {
+    /// The labels of one kind of this user in whose names the search finds something, by name.
+    pub async fn labels(
+        &self,
+        user: &UserId,
+        kind: LabelKind,
+        search: &Search,
+    ) -> Result<Vec<Label>, Error> {
         let select = Query::select()
             .columns(Column::ROW)
             .from(names(kind).table)
             .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+            .cond_where(search.in_any(&[Expr::col(Column::NameKey)]))
             .order_by(Column::NameKey, Order::Asc)
+            .to_owned();
+        let rows = self.db.read.query_all(&select).await?;
+        rows.iter()
+            .map(|row| Ok(Row::from_query_result(row, "")?.into()))
+            .collect()
+    }
+
+    /// How many stories of this user carry each of these labels, in one statement. Those that none carries are left out.
+    pub async fn story_counts(
+        &self,
+        user: &UserId,
+        kind: LabelKind,
+        labels: &[LabelId],
+    ) -> Result<HashMap<LabelId, i64>, Error> {
+        /// More are not named one by one: all are counted.
+        const NAMED: usize = 1_000;
+        let names = names(kind);
+        let mut select = Query::select()
+            .expr_as(Expr::col(names.link_column.clone()), "id")
+            .expr_as(Expr::cust("count(*)"), "stories")
+            .from(names.link_table)
+            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+            .group_by_col(names.link_column.clone())
+            .to_owned();
+        if labels.len() <= NAMED {
+            select
+                .and_where(Expr::col(names.link_column).is_in(labels.iter().map(|label| label.0)));
+        }
+        let rows = self.db.read.query_all(&select).await?;
+        rows.iter()
+            .map(|row| Ok((LabelId(row.try_get("", "id")?), row.try_get("", "stories")?)))
+            .collect()
+    }
+
+    /// The labels of one kind that the most stories carry, those first.
+    pub async fn top_labels(
+        &self,
+        user: &UserId,
+        kind: LabelKind,
+        first: u32,
+    ) -> Result<Vec<Label>, Error> {
+        let names = names(kind);
+        let (label, carried) = (names.table, Alias::new("carried"));
+        // Counted before they are joined: the index on the links has all that it takes.
+        let counts = Query::select()
+            .column(names.link_column.clone())
+            .expr_as(Expr::cust("count(*)"), "stories")
+            .from(names.link_table)
+            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+            .group_by_col(names.link_column.clone())
+            .to_owned();
+        let joined =
+            Expr::col((carried.clone(), names.link_column)).equals((label.clone(), Column::Id));
+        let select = Query::select()
+            .columns(Column::ROW.map(|column| (label.clone(), column)))
+            .from_subquery(counts, carried.clone())
+            .inner_join(label.clone(), joined)
+            .and_where(Expr::col((label.clone(), Column::UserId)).eq(user.as_str()))
+            .order_by((carried, Alias::new("stories")), Order::Desc)
+            .order_by((label, Column::NameKey), Order::Asc)
+            .limit(u64::from(first))
             .to_owned();
         let rows = self.db.read.query_all(&select).await?;
         rows.iter()
@@ -185,29 +200,30 @@ impl Library {
         kind: LabelKind,
         stories: &BTreeSet<StoryId>,
     ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
-        labels_of(&self.db.read, user, kind, stories).await
+        labels_of(&self.db.read, user, kind, Some(stories)).await
     }
 }
 
-/// The labels of one kind on each of these stories, by name, in one statement.
+/// The labels of one kind on each of these stories, or of all, by name, in one statement.
 pub(super) async fn labels_of(
     db: &impl ConnectionTrait,
     user: &UserId,
     kind: LabelKind,
-    stories: &BTreeSet<StoryId>,
+    stories: Option<&BTreeSet<StoryId>>,
 ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
     let names = names(kind);
     let (label, link) = (names.table, names.link_table);
     let joined = Expr::col((link.clone(), Column::UserId))
         .equals((label.clone(), Column::UserId))
         .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
+    let ids = stories.map(|stories| stories.iter().map(|id| id.0));
     let select = Query::select()
         .columns(Column::ROW.map(|column| (label.clone(), column)))
         .column((link.clone(), Column::StoryId))
         .from(link.clone())
         .inner_join(label.clone(), joined)
         .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
-        .and_where(Expr::col((link, Column::StoryId)).is_in(stories.iter().map(|id| id.0)))
+        .and_where_option(ids.map(|ids| Expr::col((link, Column::StoryId)).is_in(ids)))
         .order_by((label, Column::NameKey), Order::Asc)
         .to_owned();
     let mut labels = HashMap::<StoryId, Vec<Label>>::new();

@@ -12,7 +12,12 @@ use crate::{
 };
 
 /// Text in capitals that is no code of an error.
-const NO_CODES: [&str; 3] = ["CARGO_PKG_VERSION", "FANFICTION_NET", "POST"];
+const NO_CODES: [&str; 4] = [
+    "CARGO_PKG_VERSION",
+    "FANFICTION_NET",
+    "POST",
+    "SCREAMING_SNAKE_CASE",
+];
 
 fn readme() -> String {
     fs::read_to_string(repository().join("README.md")).unwrap()

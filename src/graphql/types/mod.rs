@@ -4,8 +4,11 @@
 
 mod changes;
 mod event;
+mod filter;
+mod import;
 mod input;
 mod label;
+mod library;
 mod page;
 mod payload;
 mod progress;
@@ -19,15 +22,19 @@ use uuid::Uuid;
 pub(super) use self::{
     changes::{LibraryChanges, decode as delta_cursor},
     event::{LibraryEvent, LibraryEventKind},
+    filter::{ProgressFilter, ProgressOrder},
+    import::ImportLibraryPayload,
     input::{
-        CreateLabelInput, CreateStoryWithProgressInput, DeleteProgressInput, UpdateProgressInput,
-        UpdateStoryWithRelationsInput,
+        CreateLabelInput, CreateStoryWithProgressInput, DeleteLabelInput, DeleteProgressInput,
+        ImportLibraryInput, RenameLabelInput, UpdateProgressInput, UpdateStoryWithRelationsInput,
     },
     label::{Fandom, Tag},
+    library::Library,
     page::{Page, ProgressCursor, ProgressList},
     payload::{
-        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload,
-        DeleteProgressPayload, UpdateProgressPayload, UpdateStoryWithRelationsPayload,
+        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload, DeleteFandomPayload,
+        DeleteProgressPayload, DeleteTagPayload, RenameFandomPayload, RenameTagPayload,
+        UpdateProgressPayload, UpdateStoryWithRelationsPayload,
     },
     progress::Progress,
     story::Story,

@@ -3,7 +3,7 @@
 use async_graphql::{Enum, ID, Json, SimpleObject};
 
 use super::{Fandom, Progress, Story, Tag};
-use crate::library::{self, Clash, Entry, Label, ProgressId, Updated, Written};
+use crate::library::{self, Clash, Entry, Label, LabelId, ProgressId, Updated, Written};
 
 /// The stable reasons of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -151,6 +151,22 @@ payload! {
     }
 }
 
+payload! {
+    /// The answer of `deleteTag`.
+    DeleteTagPayload from LabelId {
+        /// The id of the tag that is gone; null when it was refused.
+        deleted_id: ID = |id: LabelId| Some(id.to_string().into()),
+    }
+}
+
+payload! {
+    /// The answer of `deleteFandom`.
+    DeleteFandomPayload from LabelId {
+        /// The id of the fandom that is gone; null when it was refused.
+        deleted_id: ID = |id: LabelId| Some(id.to_string().into()),
+    }
+}
+
 macro_rules! update_payload {
     ($(#[$doc:meta])* $name:ident from $made:ty { $($(#[$field_doc:meta])* $field:ident: $type:ty = $show:expr),* $(,)? }) => {
         $(#[$doc])*
@@ -200,5 +216,21 @@ update_payload! {
     UpdateProgressPayload from library::Progress {
         /// The progress as it is now; null when the change was refused.
         progress: Progress = |progress: library::Progress| Some(progress.into()),
+    }
+}
+
+update_payload! {
+    /// The answer of `renameTag`.
+    RenameTagPayload from Label {
+        /// The tag as it is now; null when the change was refused.
+        tag: Tag = |label: Label| Some(Tag(label)),
+    }
+}
+
+update_payload! {
+    /// The answer of `renameFandom`.
+    RenameFandomPayload from Label {
+        /// The fandom as it is now; null when the change was refused.
+        fandom: Fandom = |label: Label| Some(Fandom(label)),
     }
 }

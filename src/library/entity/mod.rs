@@ -24,8 +24,15 @@ pub(super) fn now() -> OffsetDateTime {
 }
 
 /// Text as it is ordered, searched and compared ignoring case, on both databases alike.
+///
+/// Letter by letter, so that a part of a text folds to a part of what the text folds to. (`str::to_lowercase` does not:
+/// a sigma at the end of a word becomes another letter.)
 pub(in crate::library) fn fold(text: &str) -> String {
-    text.to_lowercase()
+    let sigma = |letter| if letter == 'ς' { 'σ' } else { letter };
+    text.chars()
+        .flat_map(char::to_lowercase)
+        .map(sigma)
+        .collect()
 }
 
 fn parse_name<T: FromStr>(column: &str, name: &str) -> Result<T, DbErr> {

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{fold, millis, parse_name};
+use super::{fold, millis, parse_name, story};
 use crate::{
     library::{Progress, ProgressId, ProgressState, Rating, StoryId},
     version::{UserId, Version},
@@ -49,6 +49,14 @@ impl TryFrom<Model> for Progress {
             },
         })
     }
+}
+
+/// From a progress to its story.
+pub(in crate::library) fn to_story() -> RelationDef {
+    Entity::belongs_to(story::Entity)
+        .from((Column::UserId, Column::StoryId))
+        .to((story::Column::UserId, story::Column::Id))
+        .into()
 }
 
 /// The row of `user` that holds `progress`, every column set.

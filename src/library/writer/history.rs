@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::LibraryWriter;
+use super::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::{
     library::{
         Against, Clash, Kind, Refusal,
@@ -128,8 +128,8 @@ impl LibraryWriter {
         &self,
         changes: Vec<field_change::ActiveModel>,
     ) -> Result<(), Error> {
-        if !changes.is_empty() {
-            field_change::Entity::insert_many(changes)
+        for some in changes.chunks(ROWS_A_STATEMENT) {
+            field_change::Entity::insert_many(some.to_vec())
                 .exec_without_returning(&self.tx)
                 .await?;
         }

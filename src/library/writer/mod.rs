@@ -7,7 +7,9 @@
 //! under it, and a check followed by a write is free of races.
 
 mod history;
+mod import;
 mod label;
+mod link;
 mod progress;
 mod story;
 
@@ -33,6 +35,9 @@ use super::{
     receipt,
 };
 use crate::version::{Head, UserId, Version};
+
+/// How many rows one statement inserts. SQLite binds 32,766 values at the most, and a story has 18.
+const ROWS_A_STATEMENT: usize = 1_000;
 
 /// One user's library, open for one change.
 pub struct LibraryWriter {

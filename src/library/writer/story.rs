@@ -1,14 +1,12 @@
 //! Writing stories, and the entry that a story and its progress make together.
 
-use std::collections::BTreeSet;
-
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{LibraryWriter, Updated};
 use crate::library::{
-    Against, Kind, Label, LabelId, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story,
+    Against, Kind, Label, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story,
     StoryContent, StoryId, StoryPatch, StoryState,
     entity::{progress, story},
     error::Error,
@@ -188,16 +186,5 @@ impl LibraryWriter {
             return Err(Refusal::already_exists("progressId", id));
         }
         Ok(())
-    }
-
-    async fn relink(
-        &mut self,
-        kind: LabelKind,
-        story: StoryId,
-        before: &BTreeSet<LabelId>,
-        after: &BTreeSet<LabelId>,
-    ) -> Result<(), Error> {
-        self.unlink(kind, story, &(before - after)).await?;
-        self.link(kind, story, &(after - before)).await
     }
 }
