@@ -53,8 +53,8 @@ const DEPARTURES: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// What puts the parts together may import everything, and nothing else imports it.
-const TOP: [&str; 4] = ["main", "lib", "app", "dev"];
+/// What puts the parts together, and the commands, may import everything; nothing else imports them.
+const TOP: [&str; 5] = ["main", "lib", "app", "dev", "transfer"];
 
 /// How many lines a file may have, tests aside.
 const LONGEST: usize = 400;
