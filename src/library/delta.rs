@@ -217,7 +217,9 @@ fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCurso
         (0, Some(cursor)) => cursor.began,
         _ => since.version,
     };
-    floor > known.max(after.map_or(known, |cursor| cursor.stamp))
+    // A page may end among the changes of one version, so of the one it ended in not all may have been told.
+    let told = after.map_or(0, |cursor| cursor.stamp.number() - 1);
+    floor.number() > Ord::max(known.number(), told)
 }
 
 /// Where the changes of one page come from.
@@ -438,11 +440,16 @@ mod tests {
             "it may have been told of a row that was then removed"
         );
         assert!(
-            !resets(41, since(0), after(40, 41)),
+            !resets(41, since(0), after(40, 42)),
             "it was told of the removals up to the floor"
         );
+        assert!(
+            resets(41, since(0), after(40, 41)),
+            "perhaps not of all of the floor's own version"
+        );
         assert!(resets(40, since(30), after(45, 35)));
-        assert!(!resets(40, since(30), after(45, 40)));
+        assert!(!resets(40, since(30), after(45, 41)));
+        assert!(resets(40, since(30), after(45, 40)));
     }
 
     #[test]
