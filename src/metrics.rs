@@ -4,6 +4,12 @@
 //! |---|---|---|---|
 //! | `library_sync_db_statements_total` | counter | statements | `outcome`: ok, error |
 //! | `library_sync_db_statement_seconds` | histogram | seconds | |
+//! | `library_sync_broker_connected` | gauge | links that are up: 1, or one a shard of a Redis Cluster | `broker`: postgres, redis, redis_cluster, nats |
+//! | `library_sync_broker_reconnects_total` | counter | links made again after one was lost | `broker` |
+//! | `library_sync_broker_watched_users` | gauge | users whose notices are wanted here | `broker` |
+//! | `library_sync_broker_notices_published_total` | counter | notices that a server has taken | `broker` |
+//! | `library_sync_broker_notices_received_total` | counter | notices that came from a server, this node's own among them | `broker` |
+//! | `library_sync_broker_notices_dropped_total` | counter | notices | `broker`; `reason`: malformed, too_long, no_room, lost_on_purpose |
 
 use std::sync::OnceLock;
 
