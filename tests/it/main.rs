@@ -16,8 +16,10 @@
     reason = "tests are written for reading"
 )]
 
+mod servers;
 mod test_app;
 
+mod brokers;
 mod commands;
 mod input;
 mod isolation;

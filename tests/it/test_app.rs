@@ -103,6 +103,14 @@ impl TestDatabase {
         }
     }
 
+    /// The same database, for another server; it goes with this one.
+    pub fn again(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            _folder: None,
+        }
+    }
+
     /// A connection around the server, to look at what it stored.
     pub async fn connect(&self) -> sea_orm::DatabaseConnection {
         sea_orm::Database::connect(&self.url).await.unwrap()
