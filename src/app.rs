@@ -1,6 +1,6 @@
 //! The composition root: builds the parts of a node, joins them, and runs them until told to stop.
 //!
-//! **Invariant:** a node that stops finishes what it has begun: streams end, then requests, then writes.
+//! **Invariant:** a node that stops finishes what it has begun: streams end, then requests, then writes, then notices.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{JwksTiming, Keys, Rules, TicketLimits, Tickets, Verifier},
-    broker::{Broker, Memory},
+    broker::{self, Broker, Memory},
     config::{self, Serve},
     feed::Feed,
     graphql::{self, Api, Documents, KeepLimits},
@@ -34,6 +34,7 @@ const PACE_MEMORY: Duration = Duration::from_mins(1);
 pub struct App {
     node: Node,
     max_connections: usize,
+    broker: Arc<dyn Broker>,
     header_timeout: Duration,
     write_timeout: Duration,
     shutdown_grace: Duration,
@@ -47,10 +48,10 @@ impl App {
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
     pub async fn build(config: &Serve, drain: CancellationToken) -> anyhow::Result<Self> {
         let gate = gate(&config.keys)?;
-        let broker = broker(&config.streams.broker_url.0)?;
+        let options = config.database.options()?;
+        let broker = broker(&config.streams.broker_url.0, &options.url)?;
         let metrics = metrics::collect();
 
-        let options = config.database.options()?;
         let db = Database::connect(&options)
             .await
             .context("the database cannot be opened")?;
@@ -60,12 +61,8 @@ impl App {
                 .context("the database cannot be migrated")?;
         }
 
-        let hub = Arc::new(Hub::default());
-        broker.listen({
-            let hub = Arc::clone(&hub);
-            Arc::new(move |signal| hub.deliver(signal))
-        });
-        let library = Library::new(db, broker);
+        let hub = Hub::listening(Arc::clone(&broker));
+        let library = Library::new(db, Arc::clone(&broker));
         let feed = Feed::new(library.clone(), hub);
         let api = Api::new(
             library.clone(),
@@ -101,6 +98,7 @@ impl App {
                 drain,
             }),
             max_connections: config.http.max_connections,
+            broker,
             header_timeout: config.http.header_timeout,
             write_timeout: config.streams.write_timeout,
             shutdown_grace: config.http.shutdown_grace,
@@ -118,6 +116,7 @@ impl App {
         let Self {
             node,
             max_connections,
+            broker,
             header_timeout,
             write_timeout,
             shutdown_grace,
@@ -173,6 +172,7 @@ impl App {
         outcome.context("serving failed")?;
         background.wait().await;
         node.library.finish_writes().await;
+        broker.close().await;
         node.library
             .database()
             .clone()
@@ -308,9 +308,7 @@ fn pem(text_or_path: &str) -> anyhow::Result<Vec<u8>> {
     })
 }
 
-fn broker(url: &str) -> anyhow::Result<Arc<dyn Broker>> {
-    match url.split(':').next() {
-        Some("memory") => Ok(Arc::new(Memory::default())),
-        _ => anyhow::bail!("--broker-url (LIBRARY_SYNC_BROKER_URL): only memory: is known"),
-    }
+fn broker(address: &str, database_url: &str) -> anyhow::Result<Arc<dyn Broker>> {
+    broker::open(address, database_url, broker::Timing::default())
+        .context("--broker-url (LIBRARY_SYNC_BROKER_URL)")
 }

@@ -369,7 +369,11 @@ pub struct Graphql {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Streams")]
 pub struct Streams {
-    /// What carries notices between nodes. `memory:` is for a server that is alone.
+    /// What carries notices between nodes: `memory:` (none; for a server that is alone), `postgres:` (the database
+    /// itself, or another by `postgres://user:password@host/name`), `redis://user:password@host:6379`,
+    /// `redis+sentinel://host:26379,host:26379/master`, `redis+cluster://host:6379,host:6379` (`rediss` in place of
+    /// `redis` for TLS) or `nats://user:password@host:4222,host:4222` (`tls` in place of `nats` for TLS). Installations
+    /// that share a server need a prefix each: `redis://host?prefix=books`.
     #[arg(
         long,
         env = "LIBRARY_SYNC_BROKER_URL",

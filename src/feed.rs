@@ -5,11 +5,12 @@
 //! **Invariant:** watch first, read second: a change between the two is seen twice rather than never.
 //! **Invariant (monotone):** a stream yields its user's present head at once and then only greater ones.
 //! **Invariant (converging):** [`Feed::keep_fresh`] re-reads every watched head once a period, so a stream is at most
-//! that far behind even if every notice is lost.
+//! that far behind even if every notice is lost; and at once where the broker says that one may have been.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -59,15 +60,17 @@ impl Feed {
         ))
     }
 
-    /// Re-reads the heads of all watched users, once a `period` and whenever the broker asks, until `stop`.
+    /// Re-reads the heads of all watched users once a `period`, and of those in doubt at once, until `stop`.
     pub async fn keep_fresh(&self, period: Duration, stop: CancellationToken) {
+        let mut periods = tokio::time::interval_at(Instant::now() + period, period);
+        periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let users = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(period) => {}
-                () = self.hub.recheck_asked() => {}
-            }
-            if let Err(error) = self.recheck().await {
+                _ = periods.tick() => self.hub.watched(),
+                users = self.hub.doubted() => users,
+            };
+            if let Err(error) = self.recheck(&users).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "watched heads could not be re-read"
@@ -76,8 +79,8 @@ impl Feed {
         }
     }
 
-    async fn recheck(&self) -> Result<(), Error> {
-        for users in self.hub.watched().chunks(RECHECK_BATCH) {
+    async fn recheck(&self, users: &[UserId]) -> Result<(), Error> {
+        for users in users.chunks(RECHECK_BATCH) {
             for (user, head) in self.library.heads(users).await? {
                 self.hub.deliver(Signal::Notice(Notice { user, head }));
             }

@@ -1,8 +1,11 @@
 //! The broker of a server that is alone: it tells its own node and nobody else.
 
-use std::sync::OnceLock;
+use std::{future::ready, sync::OnceLock};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::{Broker, Listener, Notice, Signal};
+use crate::version::UserId;
 
 /// Carries notices within this process.
 #[derive(Default)]
@@ -20,5 +23,13 @@ impl Broker for Memory {
     fn listen(&self, listener: Listener) {
         // A second listener would split the node; the first stays.
         let _ = self.listener.set(listener);
+    }
+
+    fn watch(&self, _: &UserId) {}
+
+    fn unwatch(&self, _: &UserId) {}
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
     }
 }

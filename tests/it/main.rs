@@ -16,12 +16,14 @@
     reason = "tests are written for reading"
 )]
 
+mod servers;
 mod socket;
 mod test_app;
 mod transport;
 
 mod adoption;
 mod architecture;
+mod brokers;
 mod clients;
 mod commands;
 mod conflicts;

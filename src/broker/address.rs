@@ -1,0 +1,267 @@
+//! What `--broker-url` may say.
+//!
+//! **Invariant:** an error tells what is wrong with an address and never repeats the address, which may hold a password.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+/// Why an address names no broker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAddress {
+    /// It begins with nothing known.
+    #[error(
+        "it must begin with memory:, postgres:, redis://, rediss://, redis+sentinel://, redis+cluster:// or nats://"
+    )]
+    Scheme,
+    /// Some part of it is no URL.
+    #[error("it is malformed: {0}")]
+    Malformed(#[from] url::ParseError),
+    /// It names no server.
+    #[error("it names no server")]
+    NoServer,
+    /// It names several servers where there can be one.
+    #[error("it names several servers; use redis+cluster:// or redis+sentinel:// for those")]
+    SeveralServers,
+    /// `redis+sentinel:` without the master's name.
+    #[error(
+        "it lacks the name of the master that the sentinels watch: redis+sentinel://host:26379/name"
+    )]
+    NoMaster,
+    /// `postgres:` on another database.
+    #[error("postgres: is the database itself, and --database-url names no PostgreSQL")]
+    NotPostgres,
+    /// An option that is unknown here or has no such value.
+    #[error("its option `{0}` is unknown or malformed")]
+    Option(String),
+    /// What the server's client library says.
+    #[error("it is refused: {0}")]
+    Refused(String),
+}
+
+/// What carries the notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Memory,
+    Postgres,
+    Redis,
+    RedisSentinel,
+    RedisCluster,
+    Nats,
+}
+
+/// An address, taken apart.
+pub(super) struct Address {
+    pub kind: Kind,
+    /// One URL a server, each with the user, password and path of the whole. None for `memory:` and `postgres:`.
+    pub servers: Vec<Url>,
+    pub options: Options,
+}
+
+/// What follows the `?`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    prefix: Option<String>,
+    /// Where NATS credentials are.
+    pub credentials: Option<PathBuf>,
+    pub sentinel_user: Option<String>,
+    pub sentinel_password: Option<String>,
+    /// Of a hundred received notices, how many to drop.
+    pub lose: u8,
+}
+
+impl Options {
+    /// What the names of channels begin with.
+    pub fn prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or("library-sync")
+    }
+
+    /// Takes one option; tells whether it was one.
+    fn take(&mut self, kind: Kind, name: &str, value: &str) -> Result<bool, InvalidAddress> {
+        let malformed = || InvalidAddress::Option(name.to_owned());
+        match (name, kind) {
+            ("prefix", _) => {
+                let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+                // 63 bytes is the longest name of a PostgreSQL channel.
+                if value.is_empty() || value.len() > 63 || !value.chars().all(sound) {
+                    return Err(malformed());
+                }
+                self.prefix = Some(value.to_owned());
+            }
+            ("lose", _) => {
+                let percent = value.parse().ok().filter(|percent| *percent <= 100);
+                self.lose = percent.ok_or_else(malformed)?;
+            }
+            ("credentials", Kind::Nats) => self.credentials = Some(value.into()),
+            ("sentinel_user", Kind::RedisSentinel) => self.sentinel_user = Some(value.to_owned()),
+            ("sentinel_password", Kind::RedisSentinel) => {
+                self.sentinel_password = Some(value.to_owned());
+            }
+            // What is left is for the PostgreSQL client: sslmode and its like.
+            (_, Kind::Postgres) => return Ok(false),
+            _ => return Err(malformed()),
+        }
+        Ok(true)
+    }
+}
+
+impl Address {
+    /// Takes an address apart.
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let (scheme, rest) = text.split_once(':').ok_or(InvalidAddress::Scheme)?;
+        let (kind, scheme) = match scheme {
+            "memory" => (Kind::Memory, "memory"),
+            "postgres" | "postgresql" => (Kind::Postgres, "postgres"),
+            "redis" | "rediss" => (Kind::Redis, scheme),
+            "redis+sentinel" => (Kind::RedisSentinel, "redis"),
+            "rediss+sentinel" => (Kind::RedisSentinel, "rediss"),
+            "redis+cluster" => (Kind::RedisCluster, "redis"),
+            "rediss+cluster" => (Kind::RedisCluster, "rediss"),
+            "nats" | "tls" => (Kind::Nats, scheme),
+            _ => return Err(InvalidAddress::Scheme),
+        };
+        let mut options = Options::default();
+        let mut servers = Vec::new();
+        if let Some(rest) = rest.strip_prefix("//") {
+            for mut url in urls(scheme, rest)? {
+                keep_foreign_options(&mut url, kind, &mut options)?;
+                servers.push(url);
+            }
+        } else if matches!(kind, Kind::Memory | Kind::Postgres) {
+            let mut url = Url::parse(&format!("{scheme}:{rest}"))?;
+            if !url.path().is_empty() {
+                return Err(InvalidAddress::Scheme);
+            }
+            keep_foreign_options(&mut url, kind, &mut options)?;
+        } else {
+            return Err(InvalidAddress::NoServer);
+        }
+        match (kind, servers.len()) {
+            (Kind::Memory, 1..) => Err(InvalidAddress::Scheme),
+            (Kind::Postgres | Kind::Redis, 2..) => Err(InvalidAddress::SeveralServers),
+            _ => Ok(Self {
+                kind,
+                servers,
+                options,
+            }),
+        }
+    }
+}
+
+/// `user:password@host,host/path?query` as one URL a host.
+fn urls(scheme: &str, rest: &str) -> Result<Vec<Url>, InvalidAddress> {
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (user, hosts) = authority
+        .rsplit_once('@')
+        .map_or(("", authority), |(user, hosts)| (user, hosts));
+    let at = if user.is_empty() { "" } else { "@" };
+    hosts
+        .split(',')
+        .map(|host| {
+            let url = Url::parse(&format!("{scheme}://{user}{at}{host}{tail}"))?;
+            // A path stands for a socket's in PostgreSQL addresses, which may lack a host.
+            if url.host_str().is_none_or(str::is_empty) && scheme != "postgres" {
+                return Err(InvalidAddress::NoServer);
+            }
+            Ok(url)
+        })
+        .collect()
+}
+
+/// Takes the options that are ours out of the URL.
+fn keep_foreign_options(
+    url: &mut Url,
+    kind: Kind,
+    options: &mut Options,
+) -> Result<(), InvalidAddress> {
+    let mut foreign = Vec::new();
+    for (name, value) in url.query_pairs().into_owned() {
+        if !options.take(kind, &name, &value)? {
+            foreign.push((name, value));
+        }
+    }
+    url.set_query(None);
+    if !foreign.is_empty() {
+        url.query_pairs_mut().extend_pairs(foreign);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(text: &str) -> Vec<String> {
+        let address = Address::parse(text).unwrap();
+        address.servers.iter().map(Url::to_string).collect()
+    }
+
+    #[test]
+    fn each_server_of_a_list_gets_the_user_and_the_path() {
+        assert_eq!(
+            servers("redis+sentinel://ann:p%40ss@a:1,b:2/main?prefix=x"),
+            ["redis://ann:p%40ss@a:1/main", "redis://ann:p%40ss@b:2/main"]
+        );
+        assert_eq!(
+            servers("rediss+cluster://[::1]:7000,h"),
+            ["rediss://[::1]:7000", "rediss://h"]
+        );
+        assert_eq!(
+            servers("nats://token@a,b:4223"),
+            ["nats://token@a", "nats://token@b:4223"]
+        );
+    }
+
+    #[test]
+    fn the_options_of_a_database_client_are_left_to_it() {
+        let address = Address::parse("postgres://h/db?sslmode=require&prefix=x-1&lose=50").unwrap();
+        assert_eq!(
+            address.servers[0].as_str(),
+            "postgres://h/db?sslmode=require"
+        );
+        assert_eq!(
+            (address.options.prefix(), address.options.lose),
+            ("x-1", 50)
+        );
+        assert_eq!(
+            Address::parse("postgres:").unwrap().options.prefix(),
+            "library-sync"
+        );
+        let address = Address::parse("postgres:?prefix=x").unwrap();
+        assert!(address.servers.is_empty());
+        assert_eq!(address.options.prefix(), "x");
+    }
+
+    #[test]
+    fn an_address_that_names_no_broker_is_refused_without_being_repeated() {
+        use InvalidAddress::{NoServer, Option, Scheme, SeveralServers};
+        let refusal = |text: &str| Address::parse(text).err().expect(text);
+        for (text, expected) in [
+            ("", Scheme),
+            ("secret", Scheme),
+            ("http://secret", Scheme),
+            ("memory://secret", Scheme),
+            ("memory:secret", Scheme),
+            ("redis:secret", NoServer),
+            ("redis://", NoServer),
+            ("redis+cluster://a,,b", NoServer),
+            ("redis://a,b", SeveralServers),
+            ("redis://a?prefix=a.b", Option("prefix".into())),
+            ("redis://a?prefix=", Option("prefix".into())),
+            ("nats://a?lose=101", Option("lose".into())),
+            ("redis://a?credentials=secret", Option("credentials".into())),
+            ("nats://a?nosuch=secret", Option("nosuch".into())),
+        ] {
+            assert_eq!(refusal(text), expected, "{text}");
+        }
+        for text in [
+            "redis://u:secret@h:port",
+            "redis://u:secret@h:99999",
+            "nats://u:secret@a b",
+        ] {
+            let refusal = refusal(text);
+            assert!(matches!(refusal, InvalidAddress::Malformed(_)), "{text}");
+            assert!(!refusal.to_string().contains("secret"), "{refusal}");
+        }
+    }
+}

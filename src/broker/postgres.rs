@@ -1,0 +1,144 @@
+//! Notices by PostgreSQL's LISTEN and NOTIFY: no further server.
+//!
+//! One channel serves all users, so every node receives every notice and its hub drops those that nobody here watches:
+//! a node's load grows with everybody's changes. And every transaction that notifies takes one lock of the whole
+//! database server while it commits, which is why no mutation does: one drainer a node sends what was committed, many
+//! users in a transaction of their own.
+//!
+//! **Invariant:** a listener that lost its connection for a moment has lost notices, so it is never resumed: `Err`,
+//! `Ok(None)` and silence all end the link.
+//! **Invariant:** the connections are the broker's own, so a busy pool of the library delays no notice.
+
+use std::{str::FromStr as _, sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, PgPool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+use tokio::{sync::Mutex, time::timeout};
+
+use super::{
+    InvalidAddress, Notice, Timing,
+    address::Address,
+    inbox::{Inbox, encode},
+    link::{self, Fault},
+};
+use crate::version::UserId;
+
+/// The way to a PostgreSQL.
+pub(super) struct Route {
+    server: PgConnectOptions,
+    channel: String,
+    timing: Timing,
+}
+
+impl Route {
+    /// The way to the address, or to the database where it names none.
+    pub fn new(
+        address: &Address,
+        database_url: &str,
+        timing: &Timing,
+    ) -> Result<Self, InvalidAddress> {
+        let url = match address.servers.first() {
+            Some(url) => url.as_str(),
+            None if database_url.starts_with("postgres") => database_url,
+            None => return Err(InvalidAddress::NotPostgres),
+        };
+        let server = PgConnectOptions::from_str(url)
+            .map_err(|error| InvalidAddress::Refused(error.to_string()))?;
+        Ok(Self {
+            server: server
+                .application_name("library-sync broker")
+                .disable_statement_logging(),
+            channel: address.options.prefix().to_owned(),
+            timing: timing.clone(),
+        })
+    }
+}
+
+impl link::Route for Route {
+    type Link = Link;
+
+    const SELECTIVE: bool = false;
+
+    async fn connect(&self, inbox: &Arc<Inbox>) -> Result<Link, Fault> {
+        let connections = PgPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(self.timing.patience)
+            .test_before_acquire(false)
+            .connect_with(self.server.clone())
+            .await?;
+        let mut listener = PgListener::connect_with(&connections).await?;
+        listener.eager_reconnect(false);
+        listener.listen(&self.channel).await?;
+        Ok(Link {
+            connections,
+            listener: Mutex::new(listener),
+            channel: self.channel.clone(),
+            inbox: Arc::clone(inbox),
+            probe: self.timing.probe,
+            patience: self.timing.patience,
+        })
+    }
+}
+
+/// Two connections: one listens, one notifies.
+pub(super) struct Link {
+    connections: PgPool,
+    listener: Mutex<PgListener>,
+    channel: String,
+    inbox: Arc<Inbox>,
+    probe: Duration,
+    patience: Duration,
+}
+
+impl link::Link for Link {
+    async fn publish(&self, notices: &[Notice]) -> Result<(), Fault> {
+        // One notice a payload, whose limit is 8,000 bytes.
+        let payloads: Vec<_> = notices.iter().map(encode).collect();
+        sqlx::query("SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload")
+            .bind(&self.channel)
+            .bind(payloads)
+            .execute(&self.connections)
+            .await?;
+        Ok(())
+    }
+
+    async fn subscribe(&self, _: &[UserId]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, _: &[UserId]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<(), Fault> {
+        sqlx::query("SELECT 1").execute(&self.connections).await?;
+        Ok(())
+    }
+
+    async fn ended(&self) -> Fault {
+        let mut listener = self.listener.lock().await;
+        loop {
+            match timeout(self.probe, listener.try_recv()).await {
+                Ok(Ok(Some(notice))) => self.inbox.receive(notice.payload().as_bytes()),
+                Ok(Ok(None)) => return "the listener lost its connection".into(),
+                Ok(Err(error)) => return error.into(),
+                // A listener that hears nothing is asked whether it still could.
+                Err(_) => {
+                    let asked = sqlx::query("SELECT 1").execute(&mut *listener);
+                    match timeout(self.patience, asked).await {
+                        Ok(Ok(_)) => {}
+                        Ok(Err(error)) => return error.into(),
+                        Err(_) => return "the listener does not answer".into(),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn close(self) {
+        drop(self.listener);
+        self.connections.close().await;
+    }
+}

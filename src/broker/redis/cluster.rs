@@ -1,0 +1,292 @@
+//! Notices by Redis Cluster: a station a shard.
+//!
+//! A user's channel has a slot, and a slot has a shard. Which shard is asked of the cluster again and again; when slots
+//! or masters move, users and what is unsent of them move to the station of their new shard.
+//!
+//! **Invariant:** a shard that is down delays the notices of its own users alone.
+//! **Invariant:** every user is at exactly one station; one whose slot no shard has waits at a station without a link.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
+use parking_lot::RwLock;
+use redis::{Client, Value, aio::MultiplexedConnection};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{
+    Route, Server, client, patient,
+    slots::{Range, Slots, slot},
+};
+use crate::{
+    broker::{
+        Broker, InvalidAddress, Listener, Notice, Signal, Timing,
+        address::Address,
+        inbox::Inbox,
+        link::{Fault, channel},
+        remote::{Tasks, watched},
+        station::Station,
+    },
+    version::UserId,
+};
+
+/// How often the cluster is asked for its shards while one of them is down.
+const HASTE: Duration = Duration::from_secs(1);
+
+/// A broker over a cluster.
+pub(in crate::broker) struct Cluster {
+    shards: Arc<Shards>,
+    tasks: Tasks,
+}
+
+struct Shards {
+    /// The servers that were named, asked when none that was found answers.
+    seeds: Vec<Url>,
+    prefix: String,
+    inbox: Arc<Inbox>,
+    timing: Timing,
+    table: RwLock<Table>,
+}
+
+/// Who serves what.
+struct Table {
+    slots: Slots,
+    /// By the master's address.
+    shards: HashMap<String, Shard>,
+    /// Where users wait whose slot no shard has.
+    lobby: Arc<Station>,
+}
+
+struct Shard {
+    station: Arc<Station>,
+    url: Url,
+    stop: CancellationToken,
+}
+
+impl Cluster {
+    /// A broker that has not started.
+    pub fn new(address: &Address, timing: Timing) -> Result<Self, InvalidAddress> {
+        for seed in &address.servers {
+            client(seed)?;
+        }
+        let inbox = Arc::new(Inbox::new("redis_cluster", address.options.lose));
+        let lobby = Arc::new(Station::new(Arc::clone(&inbox), timing.clone()));
+        let shards = Shards {
+            seeds: address.servers.clone(),
+            prefix: address.options.prefix().to_owned(),
+            inbox,
+            timing,
+            table: RwLock::new(Table {
+                slots: Slots::default(),
+                shards: HashMap::new(),
+                lobby,
+            }),
+        };
+        Ok(Self {
+            shards: Arc::new(shards),
+            tasks: Tasks::default(),
+        })
+    }
+}
+
+impl Broker for Cluster {
+    fn publish(&self, notice: Notice) {
+        self.shards.inbox.tell(Signal::Notice(notice.clone()));
+        let table = self.shards.table.read();
+        table.station(self.shards.slot(&notice.user)).send(notice);
+    }
+
+    fn listen(&self, listener: Listener) {
+        if self.shards.inbox.listen(listener) {
+            let (shards, tasks) = (Arc::clone(&self.shards), self.tasks.clone());
+            self.tasks.running.spawn(shards.follow(tasks));
+        }
+    }
+
+    fn watch(&self, user: &UserId) {
+        let table = self.shards.table.read();
+        let station = table.station(self.shards.slot(user));
+        if station.interest.watch(user, 1) {
+            watched(&self.shards.inbox).increment(1);
+        }
+    }
+
+    fn unwatch(&self, user: &UserId) {
+        let table = self.shards.table.read();
+        let station = table.station(self.shards.slot(user));
+        if station.interest.unwatch(user) {
+            watched(&self.shards.inbox).decrement(1);
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            let stations: Vec<_> = self.shards.table.read().stations().cloned().collect();
+            join_all(stations.iter().map(|station| station.flush())).await;
+            self.tasks.end().await;
+        }
+        .boxed()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.tasks.stop.cancel();
+    }
+}
+
+impl Table {
+    fn station(&self, slot: u16) -> &Arc<Station> {
+        self.slots
+            .owner(slot)
+            .and_then(|address| self.shards.get(address))
+            .map_or(&self.lobby, |shard| &shard.station)
+    }
+
+    fn stations(&self) -> impl Iterator<Item = &Arc<Station>> {
+        self.shards
+            .values()
+            .map(|shard| &shard.station)
+            .chain([&self.lobby])
+    }
+}
+
+impl Shards {
+    fn slot(&self, user: &UserId) -> u16 {
+        slot(&channel(&self.prefix, ':', user))
+    }
+
+    /// Asks the cluster for its shards, for ever.
+    async fn follow(self: Arc<Self>, tasks: Tasks) {
+        let (mut source, mut turn, mut answered) = (None, 0, true);
+        loop {
+            let asked = timeout(self.timing.patience, self.ask(&mut source, turn));
+            let asked = tokio::select! {
+                () = tasks.stop.cancelled() => return,
+                asked = asked => asked.unwrap_or_else(|_| Err("it does not answer".into())),
+            };
+            match &asked {
+                Ok(ranges) => self.arrange(ranges, &tasks),
+                Err(error) if answered => {
+                    tracing::warn!(error, "the cluster cannot be asked for its shards");
+                }
+                Err(error) => tracing::debug!(error, "the cluster still cannot be asked"),
+            }
+            answered = asked.is_ok();
+            let all_is_well = answered && self.are_up();
+            if !all_is_well {
+                // Another server may know better.
+                source = None;
+                turn += 1;
+            }
+            let pause = if all_is_well {
+                self.timing.probe
+            } else {
+                HASTE.min(self.timing.probe)
+            };
+            tokio::select! {
+                () = tasks.stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    fn are_up(&self) -> bool {
+        let table = self.table.read();
+        table.shards.values().all(|shard| shard.station.is_up())
+    }
+
+    /// The ranges of slots and their masters, as one server sees them.
+    async fn ask(
+        &self,
+        source: &mut Option<(Url, MultiplexedConnection)>,
+        turn: usize,
+    ) -> Result<Vec<Range>, Fault> {
+        let (url, mut connection) = if let Some(source) = source {
+            source.clone()
+        } else {
+            let url = self.server(turn);
+            let client: Client = client(&url)?;
+            let config = patient();
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            let connection = connecting.await?;
+            source.insert((url, connection)).clone()
+        };
+        let slots: Vec<Vec<Value>> = redis::cmd("CLUSTER")
+            .arg("SLOTS")
+            .query_async(&mut connection)
+            .await?;
+        let ranges = slots.iter().map(|range| Range::read(range, &url));
+        ranges
+            .collect::<Option<_>>()
+            .ok_or_else(|| "it tells no shards".into())
+    }
+
+    /// Each server that is known, in turn.
+    fn server(&self, turn: usize) -> Url {
+        let table = self.table.read();
+        let known: Vec<_> = self
+            .seeds
+            .iter()
+            .chain(table.shards.values().map(|shard| &shard.url))
+            .collect();
+        known[turn % known.len()].clone()
+    }
+
+    /// Makes the stations agree with the cluster.
+    fn arrange(&self, ranges: &[Range], tasks: &Tasks) {
+        let slots = Slots::of(ranges);
+        if self.table.read().slots == slots {
+            return;
+        }
+        let mut table = self.table.write();
+        for range in ranges {
+            table
+                .shards
+                .entry(range.address())
+                .or_insert_with(|| self.open(range.master.clone(), tasks));
+        }
+        let gone: Vec<_> = table
+            .shards
+            .extract_if(|address, _| !slots.has(address))
+            .map(|(_, shard)| shard)
+            .collect();
+        for shard in &gone {
+            shard.stop.cancel();
+        }
+        table.slots = slots;
+        tracing::info!(
+            shards = table.shards.len(),
+            "the cluster's shards have changed"
+        );
+        let gone = gone.iter().map(|shard| &shard.station);
+        for station in table.stations().chain(gone) {
+            let leaves = |user: &UserId| !Arc::ptr_eq(table.station(self.slot(user)), station);
+            for (user, watches) in station.interest.remove(leaves) {
+                let to = table.station(self.slot(&user));
+                to.interest.watch(&user, watches);
+            }
+            for notice in station.outbox.remove(leaves) {
+                table.station(self.slot(&notice.user)).send(notice);
+            }
+        }
+    }
+
+    fn open(&self, url: Url, tasks: &Tasks) -> Shard {
+        let station = Arc::new(Station::new(Arc::clone(&self.inbox), self.timing.clone()));
+        let stop = tasks.stop.child_token();
+        if let Ok(client) = client(&url) {
+            let route = Route {
+                server: Server::Fixed(client),
+                prefix: self.prefix.clone(),
+            };
+            let run = Arc::clone(&station).run(route, stop.clone());
+            tasks.running.spawn(run);
+        }
+        Shard { station, url, stop }
+    }
+}

@@ -1,0 +1,99 @@
+//! A broker of one station: PostgreSQL, one Redis, NATS.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use metrics::gauge;
+use parking_lot::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Broker, Listener, Notice, Signal, Timing, address::Address, inbox::Inbox, link::Route,
+    station::Station,
+};
+use crate::version::UserId;
+
+/// A station, and the tasks that run it.
+pub(super) struct Remote<R> {
+    station: Arc<Station>,
+    inbox: Arc<Inbox>,
+    /// Taken when it starts.
+    route: Mutex<Option<R>>,
+    tasks: Tasks,
+}
+
+impl<R: Route> Remote<R> {
+    /// A broker that has not started.
+    pub fn new(name: &'static str, route: R, address: &Address, timing: Timing) -> Self {
+        let inbox = Arc::new(Inbox::new(name, address.options.lose));
+        Self {
+            station: Arc::new(Station::new(Arc::clone(&inbox), timing)),
+            inbox,
+            route: Mutex::new(Some(route)),
+            tasks: Tasks::default(),
+        }
+    }
+}
+
+impl<R: Route> Broker for Remote<R> {
+    fn publish(&self, notice: Notice) {
+        self.inbox.tell(Signal::Notice(notice.clone()));
+        self.station.send(notice);
+    }
+
+    fn listen(&self, listener: Listener) {
+        if self.inbox.listen(listener)
+            && let Some(route) = self.route.lock().take()
+        {
+            let run = Arc::clone(&self.station).run(route, self.tasks.stop.clone());
+            self.tasks.running.spawn(run);
+        }
+    }
+
+    fn watch(&self, user: &UserId) {
+        if self.station.interest.watch(user, 1) {
+            watched(&self.inbox).increment(1);
+        }
+    }
+
+    fn unwatch(&self, user: &UserId) {
+        if self.station.interest.unwatch(user) {
+            watched(&self.inbox).decrement(1);
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.station.flush().await;
+            self.tasks.end().await;
+        }
+        .boxed()
+    }
+}
+
+impl<R> Drop for Remote<R> {
+    fn drop(&mut self) {
+        self.tasks.stop.cancel();
+    }
+}
+
+/// How many users' notices are wanted.
+pub(super) fn watched(inbox: &Inbox) -> metrics::Gauge {
+    gauge!("library_sync_broker_watched_users", "broker" => inbox.broker)
+}
+
+/// The tasks of a broker. It stops them when it is dropped.
+#[derive(Clone, Default)]
+pub(super) struct Tasks {
+    pub running: TaskTracker,
+    pub stop: CancellationToken,
+}
+
+impl Tasks {
+    /// Stops them and waits until they have.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.running.close();
+        self.running.wait().await;
+    }
+}

@@ -1,0 +1,311 @@
+//! Keeps one link to one server up, for ever, and moves notices over it both ways.
+//!
+//! **Invariant:** whatever fails, fails the link: the station makes another, after a pause that grows and varies, so
+//! that the nodes do not come back all at once.
+//! **Invariant:** every call on a link has a deadline, so a server that froze is as dead as one that is gone.
+
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    future::Future,
+    hash::{BuildHasher as _, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use metrics::{counter, gauge};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Notice, Signal, Timing,
+    inbox::Inbox,
+    interest::Interest,
+    link::{Fault, Link, Route, in_full},
+    outbox::Outbox,
+};
+use crate::version::UserId;
+
+/// The notices of how many users may wait for a link.
+pub(super) const CAPACITY: usize = 65_536;
+
+/// How many users are subscribed to at a time.
+const BATCH: usize = 500;
+
+/// How long a closing station waits for what is unsent, and how long for the leave-taking.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// One link's worth of a broker.
+pub(super) struct Station {
+    pub outbox: Outbox,
+    pub interest: Interest,
+    inbox: Arc<Inbox>,
+    timing: Timing,
+    is_up: AtomicBool,
+}
+
+impl Station {
+    /// One without a link.
+    pub fn new(inbox: Arc<Inbox>, timing: Timing) -> Self {
+        Self {
+            outbox: Outbox::new(CAPACITY),
+            interest: Interest::default(),
+            inbox,
+            timing,
+            is_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes a notice for the other nodes.
+    pub fn send(&self, notice: Notice) {
+        if !self.outbox.put(notice) {
+            self.inbox.count_dropped("no_room");
+        }
+    }
+
+    /// Whether there is a link now.
+    pub fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything is sent, if there is a link, and not for long.
+    pub async fn flush(&self) {
+        if self.is_up() {
+            // What is late is lost, and rechecked.
+            let _ = timeout(FAREWELL, self.outbox.emptied()).await;
+        }
+    }
+
+    /// Keeps a link up until `stop`.
+    pub async fn run<R: Route>(self: Arc<Self>, route: R, stop: CancellationToken) {
+        let mut pauses = Pauses::new(&self.timing);
+        let mut links = 0_u64;
+        loop {
+            let began = Instant::now();
+            let before = links;
+            let Some(fault) = self.visit(&route, &stop, &mut links).await else {
+                return;
+            };
+            if links > before && began.elapsed() > self.timing.longest_pause {
+                pauses = Pauses::new(&self.timing);
+            }
+            self.complain(&fault, links > before || pauses.are_new());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pauses.next()) => {}
+            }
+        }
+    }
+
+    /// Makes a link and uses it until it fails, or until `stop`: then there is no fault.
+    async fn visit<R: Route>(
+        &self,
+        route: &R,
+        stop: &CancellationToken,
+        links: &mut u64,
+    ) -> Option<Fault> {
+        let connecting = self.within("connecting", route.connect(&self.inbox));
+        let link = tokio::select! {
+            () = stop.cancelled() => return None,
+            connected = connecting => match connected {
+                Ok(link) => link,
+                Err(fault) => return Some(fault),
+            },
+        };
+        *links += 1;
+        let _up = Up::new(self, *links);
+        let used = async {
+            let Err(fault) = tokio::try_join!(
+                self.send_all(&link),
+                self.follow_interest::<R>(&link),
+                self.probe(&link),
+                async { Err::<Infallible, _>(link.ended().await) },
+            );
+            fault
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            fault = used => return Some(fault),
+        }
+        let _ = timeout(FAREWELL, link.close()).await;
+        None
+    }
+
+    async fn send_all(&self, link: &impl Link) -> Result<Infallible, Fault> {
+        let published =
+            counter!("library_sync_broker_notices_published_total", "broker" => self.inbox.broker);
+        loop {
+            let batch = self.outbox.take().await;
+            self.within("publishing", link.publish(batch.notices()))
+                .await?;
+            published.increment(batch.notices().len() as u64);
+            batch.sent();
+        }
+    }
+
+    async fn follow_interest<R: Route>(&self, link: &R::Link) -> Result<Infallible, Fault> {
+        let (wanted, look) = self.interest.look();
+        let mut subscribed = HashSet::new();
+        if R::SELECTIVE {
+            self.subscribe(link, &wanted, &mut subscribed).await?;
+        }
+        self.inbox.tell(Signal::Recheck);
+        loop {
+            let (wanted, unwanted): (Vec<_>, Vec<_>) = look
+                .changes()
+                .await
+                .into_iter()
+                .filter(|(user, is_wanted)| R::SELECTIVE && *is_wanted != subscribed.contains(user))
+                .partition(|(_, is_wanted)| *is_wanted);
+            let users = |changes: Vec<(UserId, bool)>| -> Vec<_> {
+                changes.into_iter().map(|(user, _)| user).collect()
+            };
+            let (wanted, unwanted) = (users(wanted), users(unwanted));
+            self.subscribe(link, &wanted, &mut subscribed).await?;
+            if !wanted.is_empty() {
+                self.inbox.tell(Signal::RecheckUsers(wanted));
+            }
+            for users in unwanted.chunks(BATCH) {
+                self.within("unsubscribing", link.unsubscribe(users))
+                    .await?;
+            }
+            for user in &unwanted {
+                subscribed.remove(user);
+            }
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        link: &impl Link,
+        users: &[UserId],
+        subscribed: &mut HashSet<UserId>,
+    ) -> Result<(), Fault> {
+        for users in users.chunks(BATCH) {
+            self.within("subscribing", link.subscribe(users)).await?;
+            subscribed.extend(users.iter().cloned());
+        }
+        Ok(())
+    }
+
+    async fn probe(&self, link: &impl Link) -> Result<Infallible, Fault> {
+        loop {
+            sleep(self.timing.probe).await;
+            self.within("asking whether it lives", link.probe()).await?;
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let patience = self.timing.patience;
+        match timeout(patience, call).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("{what} took longer than {patience:?}").into()),
+        }
+    }
+
+    /// Logs an outage once, and what keeps it going only for who wants to know.
+    fn complain(&self, fault: &Fault, is_news: bool) {
+        let (broker, error) = (self.inbox.broker, in_full(fault));
+        if is_news {
+            tracing::warn!(
+                broker,
+                error,
+                "the broker cannot be used; until it can, other nodes learn of changes by rechecks"
+            );
+        } else {
+            tracing::debug!(broker, error, "the broker still cannot be used");
+        }
+    }
+}
+
+/// That there is a link, for metrics and [`Station::is_up`].
+struct Up<'a>(&'a Station);
+
+impl<'a> Up<'a> {
+    fn new(station: &'a Station, link: u64) -> Self {
+        let broker = station.inbox.broker;
+        station.is_up.store(true, Ordering::Relaxed);
+        gauge!("library_sync_broker_connected", "broker" => broker).increment(1);
+        if link > 1 {
+            counter!("library_sync_broker_reconnects_total", "broker" => broker).increment(1);
+        }
+        tracing::info!(broker, "the broker is connected");
+        Self(station)
+    }
+}
+
+impl Drop for Up<'_> {
+    fn drop(&mut self) {
+        self.0.is_up.store(false, Ordering::Relaxed);
+        gauge!("library_sync_broker_connected", "broker" => self.0.inbox.broker).decrement(1);
+    }
+}
+
+/// Pauses between links: each twice as long as the last, times a random half to whole.
+struct Pauses {
+    first: Duration,
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    fn new(timing: &Timing) -> Self {
+        Self {
+            first: timing.first_pause,
+            next: timing.first_pause,
+            longest: timing.longest_pause,
+        }
+    }
+
+    fn are_new(&self) -> bool {
+        self.next == self.first
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.next.min(self.longest);
+        self.next = (pause * 2).min(self.longest);
+        pause.mul_f64(0.5 + fraction() / 2.0)
+    }
+}
+
+/// A random number from 0 to 1, for what need not be secret: each `RandomState` has a key of its own.
+pub(super) fn fraction() -> f64 {
+    let [a, b, c, d, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_vary_and_have_a_limit() {
+        let mut pauses = Pauses::new(&Timing::default());
+        assert!(pauses.are_new());
+        let taken: Vec<_> = (0..20).map(|_| pauses.next().as_millis()).collect();
+        assert!((50..=100).contains(&taken[0]), "{taken:?}");
+        assert!((100..=200).contains(&taken[1]), "{taken:?}");
+        assert!(
+            taken[10..].iter().all(|ms| (2500..=5000).contains(ms)),
+            "{taken:?}"
+        );
+        assert!(taken[10..].iter().any(|ms| *ms != taken[10]), "{taken:?}");
+    }
+
+    #[test]
+    fn a_fraction_takes_all_values() {
+        let mut tenths = [0; 10];
+        for _ in 0..10_000 {
+            let tenth = format!("{:.9}", fraction() * 9.999_999);
+            tenths[tenth[..1].parse::<usize>().unwrap()] += 1;
+        }
+        assert!(tenths.iter().all(|n| (800..1200).contains(n)), "{tenths:?}");
+    }
+}
