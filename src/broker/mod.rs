@@ -8,13 +8,13 @@
 //! watch ──── interest (who is wanted) ───── link
 //! ```
 //!
-//! A broker for several nodes is a [`station`](station::Station), which keeps one link up for ever, and a route to one
+//! A broker for several nodes is a *station*, which keeps one link up for ever, and a route to one
 //! kind of server: PostgreSQL, Redis or NATS. Redis Cluster is several stations, one a shard.
 //!
 //! **Invariant:** a [`Notice`] is a hint, not data. It may be lost, repeated, late or out of order; the hub keeps the
 //! greatest head and the feed re-reads what it doubts. So a broker never fails and never slows a write.
 //! **Invariant:** a head is a level: of several unsent notices of one user only the newest is kept and sent, so what
-//! waits is bounded by the number of users and, beyond [`station::CAPACITY`] of them, dropped and counted.
+//! waits is bounded by the number of users and, beyond a capacity, dropped and counted.
 //! **Invariant:** whenever notices may have been missed the listener is told so: of everybody after a link was made,
 //! made again or has lagged, of one user once their notices arrive from now on.
 //! **Invariant:** no address, which may hold a password, reaches a log or an error.

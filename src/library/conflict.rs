@@ -19,10 +19,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::{error::Error, patch::Fields};
+use super::{
+    error::{Clash, Error},
+    patch::Fields,
+};
 use crate::version::Version;
 
 /// What to do about clashes.
@@ -86,19 +89,6 @@ impl Against {
 
 /// The fields that were changed since the base, with what each held then; `None` where that is forgotten.
 pub(super) type ChangedSince = BTreeMap<String, Option<Value>>;
-
-/// A field on which a change and the library disagree.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Clash {
-    /// The field, as GraphQL spells it.
-    pub field: String,
-    /// What it held at the base; `None` when that is forgotten.
-    pub base: Option<Value>,
-    /// What the change sets.
-    pub yours: Value,
-    /// What the library holds.
-    pub theirs: Value,
-}
 
 /// What becomes of a change.
 #[derive(Debug, Clone, PartialEq)]

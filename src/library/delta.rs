@@ -92,7 +92,7 @@ pub struct DeltaCursor {
     pub began: Version,
     /// The stamp of the change there.
     pub stamp: Version,
-    /// Its [`Change::rank`].
+    /// Its place among the changes of one stamp.
     pub rank: u8,
     /// Its id.
     pub id: Uuid,

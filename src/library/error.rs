@@ -12,9 +12,8 @@ use std::{borrow::Cow, sync::Arc};
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
-
-use super::conflict::Clash;
 
 /// What lies behind a failure. Shared, because one failed read can fail several fields.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -150,6 +149,19 @@ impl Refusal {
             clashes,
         })
     }
+}
+
+/// A field on which a change and the library disagree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clash {
+    /// The field, as GraphQL spells it.
+    pub field: String,
+    /// What it held at the base; `None` when that is forgotten.
+    pub base: Option<Value>,
+    /// What the change sets.
+    pub yours: Value,
+    /// What the library holds.
+    pub theirs: Value,
 }
 
 /// The stable reasons of a [`Refusal`].

@@ -66,11 +66,11 @@ use tracing::Instrument as _;
 
 use self::database::read_transaction;
 pub use self::{
-    conflict::{Against, Clash, OnConflict},
+    conflict::{Against, OnConflict},
     database::{Database, DatabaseOptions},
     delta::{Change, Delta, DeltaCursor, Since, Tombstone},
     device::Device,
-    error::{Error, Refusal, RefusalCode},
+    error::{Clash, Error, Refusal, RefusalCode},
     id::{LabelId, ProgressId, StoryId},
     import::{EntryLine, ImportOutcome},
     kind::Kind,

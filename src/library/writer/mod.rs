@@ -27,8 +27,7 @@ use uuid::Uuid;
 
 pub use self::story::{Entry, NewEntry};
 use super::{
-    Device, Intent, Kind, Once, Written,
-    conflict::Clash,
+    Clash, Device, Intent, Kind, Once, Written,
     database::{Database, write_transaction},
     entity::{millis, now, tombstone, user, write},
     error::Error,
