@@ -11,26 +11,34 @@ use std::{
 use anyhow::Context as _;
 use axum_server::Handle;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{JwksTiming, Keys, Rules, TicketLimits, Tickets, Verifier},
-    broker::{self, Broker},
+    broker::{self, Broker, Memory},
     config::{self, Serve},
     feed::Feed,
-    graphql::{self, Api},
-    http::{self, Gate, Node, Parts, Settings, StreamLimits, Streams},
+    graphql::{self, Api, Documents, KeepLimits},
+    http::{
+        self, Gate, Node, Pace, PaceLimits, Parts, Settings, StreamLimits, Streams, WriteDeadline,
+    },
     hub::Hub,
-    library::{Database, Library},
+    library::{Database, Library, Retention},
     metrics, migrate,
 };
+
+/// How long one who asks no more is remembered.
+const PACE_MEMORY: Duration = Duration::from_mins(1);
 
 /// A node, built and not yet serving.
 pub struct App {
     node: Node,
+    max_connections: usize,
     broker: Arc<dyn Broker>,
     header_timeout: Duration,
+    write_timeout: Duration,
     shutdown_grace: Duration,
+    retention: config::Retention,
 }
 
 impl App {
@@ -56,10 +64,25 @@ impl App {
         let hub = Hub::listening(Arc::clone(&broker));
         let library = Library::new(db, Arc::clone(&broker));
         let feed = Feed::new(library.clone(), hub);
-        let api = Api::new(library.clone(), feed.clone(), graphql::Limits::default());
+        let api = Api::new(
+            library.clone(),
+            feed.clone(),
+            Arc::clone(&gate.tickets),
+            limits(config),
+            documents(&config.http)?,
+        );
+        if let Some((id, refused)) = api.invalid_documents().await.first() {
+            let reason = refused.errors().first().map(ToString::to_string);
+            anyhow::bail!(
+                "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS): document `{id}`: {}",
+                reason.unwrap_or_default()
+            );
+        }
         let settings = Settings {
             heartbeat: config.streams.heartbeat,
             max_body: config.http.max_body,
+            body_timeout: config.http.body_timeout,
+            max_batch: config.http.max_batch,
             playground: config.http.playground,
         };
         Ok(Self {
@@ -68,14 +91,18 @@ impl App {
                 feed,
                 library,
                 gate,
-                streams: Streams::new(StreamLimits::default(), drain.clone()),
+                pace: Pace::new(pace_limits(&config.http)),
+                streams: Streams::new(stream_limits(&config.streams), drain.clone()),
                 settings,
                 metrics,
                 drain,
             }),
+            max_connections: config.http.max_connections,
             broker,
             header_timeout: config.http.header_timeout,
+            write_timeout: config.streams.write_timeout,
             shutdown_grace: config.http.shutdown_grace,
+            retention: config.retention.clone(),
         })
     }
 
@@ -88,33 +115,62 @@ impl App {
     pub async fn run(self, listener: TcpListener) -> anyhow::Result<()> {
         let Self {
             node,
+            max_connections,
             broker,
             header_timeout,
+            write_timeout,
             shutdown_grace,
+            retention,
         } = self;
         let drain = node.drain.clone();
-        let fresh = {
+        let background = TaskTracker::new();
+        background.spawn({
             let (feed, period, stop) = (node.feed.clone(), node.settings.heartbeat, drain.clone());
-            tokio::spawn(async move { feed.keep_fresh(period, stop).await })
-        };
+            async move { feed.keep_fresh(period, stop).await }
+        });
+        background.spawn({
+            let (library, stop) = (node.library.clone(), drain.clone());
+            async move {
+                library
+                    .keep_purging(kept(&retention), retention.purge_every, stop)
+                    .await;
+            }
+        });
+        background.spawn({
+            let (node, stop) = (node.clone(), drain.clone());
+            async move {
+                while tokio::time::timeout(PACE_MEMORY, stop.cancelled())
+                    .await
+                    .is_err()
+                {
+                    node.pace.forget_the_idle();
+                }
+            }
+        });
+        background.close();
 
         let handle = Handle::new();
         listener.set_nonblocking(true)?;
-        let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+        let mut server = axum_server::from_tcp(listener)?
+            .acceptor(WriteDeadline::new(write_timeout).at_most(max_connections))
+            .handle(handle.clone());
         // HTTP/1 alone, because the builder that tells versions apart waits for a first byte without a limit.
         let http = server.http_builder();
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout);
-        let serving = server.serve(http::router(node.clone()).into_make_service());
+        let serving = server
+            .serve(http::router(node.clone()).into_make_service_with_connect_info::<SocketAddr>());
         let stop = async {
             drain.cancelled().await;
             handle.graceful_shutdown(Some(shutdown_grace));
+            // The server does not count what was upgraded; those that do not end in time are dropped with the process.
+            let _ = tokio::time::timeout(shutdown_grace, node.streams.all_ended()).await;
         };
         let (outcome, ()) = tokio::join!(serving, stop);
         outcome.context("serving failed")?;
-        fresh.await?;
+        background.wait().await;
         node.library.finish_writes().await;
         broker.close().await;
         node.library
@@ -126,6 +182,63 @@ impl App {
     }
 }
 
+fn pace_limits(config: &config::Http) -> PaceLimits {
+    PaceLimits {
+        per_user: config.max_user_rate,
+        per_address: config.max_address_rate,
+        address_header: config.client_address_header.clone(),
+    }
+}
+
+fn limits(config: &Serve) -> graphql::Limits {
+    let graphql = &config.graphql;
+    graphql::Limits {
+        document_bytes: graphql.max_document,
+        tokens: graphql.max_tokens,
+        depth: graphql.max_depth,
+        complexity: graphql.max_complexity,
+        aliases: graphql.max_aliases,
+        page: graphql.max_page,
+        changes: graphql.max_changes,
+        introspection: !graphql.no_introspection,
+        heartbeat: config.streams.heartbeat,
+        ..graphql::Limits::default()
+    }
+}
+
+fn kept(config: &config::Retention) -> Retention {
+    Retention {
+        history: config.keep_history,
+        receipts: config.keep_receipts,
+    }
+}
+
+fn stream_limits(config: &config::Streams) -> StreamLimits {
+    StreamLimits {
+        per_user: config.max_streams_per_user,
+        total: config.max_streams,
+        max_life: config.max_stream_life,
+        drain_spread: config.drain_spread,
+        operations_per_socket: config.max_operations_per_socket,
+        init_timeout: config.init_timeout,
+    }
+}
+
+/// Opens the libraries of a database without serving them, once its tables are up to date.
+///
+/// # Errors
+/// When no database is named, or it cannot be opened or migrated.
+pub(crate) async fn open_library(config: &config::Database) -> anyhow::Result<Library> {
+    let options = config.options()?;
+    let db = Database::connect(&options)
+        .await
+        .context("the database cannot be opened")?;
+    migrate::up(&db, &options)
+        .await
+        .context("the database cannot be migrated")?;
+    Ok(Library::new(db, Arc::new(Memory::default())))
+}
+
 /// Listens on `address`; port 0 stands for any that is free.
 ///
 /// # Errors
@@ -134,6 +247,23 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address}; choose another with --listen (LIBRARY_SYNC_LISTEN)")
     })
+}
+
+/// The documents that clients may name instead of sending.
+fn documents(config: &config::Http) -> anyhow::Result<Documents> {
+    let documents = Documents::new(KeepLimits {
+        entries: config.persisted_documents,
+        ..KeepLimits::default()
+    });
+    let Some(path) = &config.trusted_documents else {
+        return Ok(documents);
+    };
+    let setting = "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS)";
+    let manifest = std::fs::read(path)
+        .with_context(|| format!("{setting}: {} cannot be read", path.display()))?;
+    let manifest = serde_json::from_slice(&manifest)
+        .with_context(|| format!("{setting}: {} is no manifest", path.display()))?;
+    Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
 fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
@@ -164,7 +294,7 @@ fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
         verifier: Verifier::new(keys, rules),
         origins: config.allowed_origins.clone(),
         session_cookie: config.session_cookie.clone(),
-        tickets: Tickets::new(TicketLimits::default()),
+        tickets: Arc::new(Tickets::new(TicketLimits::default())),
     })
 }
 

@@ -5,11 +5,15 @@
 //!
 //! **Invariant:** a secret never shows: not in `--help`, not in `Debug`, not in an error.
 
+mod transfer;
+
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use axum::http::HeaderName;
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 
+pub use self::transfer::{Export, FileFormat, Import};
 use crate::auth::Origins;
 
 /// Keeps a reader's library the same on all of their devices.
@@ -39,6 +43,20 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Change the database's tables, or tell which changes they have had.
     Migrate(Migrate),
+    /// Add the entries of a CSV or JSON file to a user's library.
+    ///
+    /// Entries whose url is in the library already are passed over, and so are those that break a rule, which are told
+    /// on standard error with their line. Each 5,000 entries are one step of the library version. The exit code is 0
+    /// unless the file cannot be read as a whole, or holds nothing but bad entries.
+    #[command(after_long_help = transfer::FILE_HELP)]
+    Import(Import),
+    /// Write a user's library to a CSV or JSON file.
+    ///
+    /// All of it is of one moment, whatever is written meanwhile.
+    #[command(after_long_help = transfer::FILE_HELP)]
+    Export(Export),
+    /// Begin a new epoch, after a restore from a backup: clients drop their copies and start afresh.
+    Epoch(Epoch),
     /// Print the GraphQL schema.
     Schema,
     /// Print a token for a user, signed with the secret.
@@ -112,9 +130,15 @@ pub struct Serve {
     /// The way in.
     #[command(flatten)]
     pub http: Http,
+    /// The operations.
+    #[command(flatten)]
+    pub graphql: Graphql,
     /// The streams.
     #[command(flatten)]
     pub streams: Streams,
+    /// What is kept for clients that come back.
+    #[command(flatten)]
+    pub retention: Retention,
 }
 
 /// Which database, and how much of it to use.
@@ -130,6 +154,15 @@ pub struct Database {
         value_name = "URL"
     )]
     pub database_url: Option<Secret>,
+    /// A replica of the database that queries may read. It may lag: what a client has seen, by its
+    /// `X-Min-Library-Version`, it is not shown older. Versions and writes never use it.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_READ_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub read_database_url: Option<Secret>,
     /// How many connections to open at the most.
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_CONNECTIONS", default_value_t = 10, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -203,6 +236,65 @@ pub struct Http {
     /// The largest request body, in bytes.
     #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 1 << 20, value_name = "BYTES")]
     pub max_body: usize,
+    /// How long a client may take to send a request's body.
+    #[arg(long, env = "LIBRARY_SYNC_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub body_timeout: Duration,
+    /// How many GraphQL operations one HTTP request may hold; 0 takes no batches.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_BATCH",
+        default_value_t = 0,
+        value_name = "COUNT"
+    )]
+    pub max_batch: usize,
+    /// How many GraphQL documents to keep so that clients can send their hashes instead (Apollo's "automatic persisted
+    /// queries"); 0 keeps none.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_PERSISTED_DOCUMENTS",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub persisted_documents: usize,
+    /// A JSON file of GraphQL documents by id, `{"id": "query ..."}`, which clients can send the ids of.
+    #[arg(long, env = "LIBRARY_SYNC_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    pub trusted_documents: Option<PathBuf>,
+    /// Run no other GraphQL documents than those.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_ONLY_TRUSTED_DOCUMENTS",
+        requires = "trusted_documents"
+    )]
+    pub only_trusted_documents: bool,
+    /// The most requests a second of one user, ten seconds' worth at once. 0 for no limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_USER_RATE",
+        default_value_t = 100,
+        value_name = "COUNT"
+    )]
+    pub max_user_rate: u32,
+    /// The most requests a second from one address, ten seconds' worth at once. 0 for no limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_ADDRESS_RATE",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub max_address_rate: u32,
+    /// The header in which your proxy tells its client's address, such as `x-forwarded-for`; its last entry counts.
+    /// Without it the address is the peer's, which behind a proxy is the proxy's for everybody.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_CLIENT_ADDRESS_HEADER",
+        value_name = "HEADER"
+    )]
+    pub client_address_header: Option<HeaderName>,
+    /// The most connections at once. The limit of open files is raised as far as the system lets it.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_CONNECTIONS", default_value_t = 100_000, value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000).map(|count| count as usize))]
+    pub max_connections: usize,
     /// How long a client may take to send a request's header.
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
@@ -211,6 +303,66 @@ pub struct Http {
     #[arg(long, env = "LIBRARY_SYNC_SHUTDOWN_GRACE", default_value = "15s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub shutdown_grace: Duration,
+}
+
+/// What one GraphQL operation may ask for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "GraphQL")]
+pub struct Graphql {
+    /// The longest document, in bytes.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_DOCUMENT", default_value_t = 64 << 10, value_name = "BYTES")]
+    pub max_document: usize,
+    /// The most tokens in a document.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_TOKENS",
+        default_value_t = 4_000,
+        value_name = "COUNT"
+    )]
+    pub max_tokens: usize,
+    /// The deepest selection. The introspection query of common tools is 13 deep.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_DEPTH",
+        default_value_t = 16,
+        value_name = "COUNT"
+    )]
+    pub max_depth: usize,
+    /// The most fields that may be selected, those of a list counted for each element asked for.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_COMPLEXITY",
+        default_value_t = 50_000,
+        value_name = "COUNT"
+    )]
+    pub max_complexity: usize,
+    /// The most aliases in an operation.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_ALIASES",
+        default_value_t = 50,
+        value_name = "COUNT"
+    )]
+    pub max_aliases: usize,
+    /// The most elements in a page of a list.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_PAGE",
+        default_value_t = 100,
+        value_name = "COUNT"
+    )]
+    pub max_page: u32,
+    /// The most changes in a page of `libraryChanges`.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_CHANGES",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub max_changes: u32,
+    /// Do not tell the schema to clients.
+    #[arg(long, env = "LIBRARY_SYNC_NO_INTROSPECTION")]
+    pub no_introspection: bool,
 }
 
 /// How versions are pushed.
@@ -234,6 +386,86 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_HEARTBEAT", default_value = "30s", value_name = "DURATION",
         value_parser = parse_period)]
     pub heartbeat: Duration,
+    /// How many streams of one user may be open, over all transports.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_STREAMS_PER_USER",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
+    pub max_streams_per_user: usize,
+    /// How many streams may be open in all.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_STREAMS",
+        default_value_t = 100_000,
+        value_name = "COUNT"
+    )]
+    pub max_streams: usize,
+    /// How long a stream may last, give or take a tenth. 0s: as long as its token.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_STREAM_LIFE", default_value = "1h", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub max_stream_life: Duration,
+    /// How many operations may run at once on one WebSocket.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_OPERATIONS_PER_SOCKET",
+        default_value_t = 50,
+        value_name = "COUNT"
+    )]
+    pub max_operations_per_socket: usize,
+    /// How long a WebSocket may take to send connection_init.
+    #[arg(long, env = "LIBRARY_SYNC_INIT_TIMEOUT", default_value = "3s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub init_timeout: Duration,
+    /// How long a client may leave what it was sent unread before its connection is dropped.
+    #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub write_timeout: Duration,
+    /// Over how long the ends of streams are spread when the server stops.
+    #[arg(long, env = "LIBRARY_SYNC_DRAIN_SPREAD", default_value = "5s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub drain_spread: Duration,
+}
+
+/// What is kept for clients that come back.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Retention")]
+pub struct Retention {
+    /// How long a device may be away and still be told what changed, rather than start afresh.
+    #[arg(long, env = "LIBRARY_SYNC_KEEP_HISTORY", default_value = "90d", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub keep_history: Duration,
+    /// How long a mutation may wait to be sent again under its idempotency key.
+    #[arg(long, env = "LIBRARY_SYNC_KEEP_RECEIPTS", default_value = "30d", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub keep_receipts: Duration,
+    /// How often to purge what is older.
+    #[arg(long, env = "LIBRARY_SYNC_PURGE_EVERY", default_value = "1h", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub purge_every: Duration,
+}
+
+/// `library-sync epoch`.
+#[derive(Debug, Clone, Args)]
+pub struct Epoch {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: EpochAction,
+}
+
+/// What to do with epochs.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EpochAction {
+    /// Begin one.
+    New {
+        /// For this user alone; for everybody when not given.
+        #[arg(long, value_name = "SUBJECT")]
+        user: Option<String>,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 /// `library-sync migrate`.
@@ -308,6 +540,7 @@ impl Database {
         )?;
         Ok(crate::library::DatabaseOptions {
             url,
+            replica_url: self.read_database_url.as_ref().map(|url| url.0.clone()),
             max_connections: self.database_connections,
             acquire_timeout: self.database_wait,
             statement_timeout: self.statement_timeout,

@@ -3,7 +3,6 @@
 //! Its folder holds the database and the key, so that tokens and libraries outlive a restart.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, OpenOptions},
     io::{ErrorKind, Write as _},
     net::TcpListener,
@@ -15,16 +14,14 @@ use std::{
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Parser as _;
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
     auth::{self, Rules},
     config::{Cli, Command, Dev, Serve},
-    library::{
-        Library, NewEntry, ProgressState, Source, StoryContent, StoryState, StoryStatus, parse_url,
-    },
+    library::{EntryLine, Intent, Library, StoryStatus},
+    transfer::read_csv,
     version::{UserId, Version},
 };
 
@@ -100,66 +97,27 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     Ok(secret)
 }
 
-/// One line of the sample.
-#[derive(Deserialize)]
-struct Work {
-    title: String,
-    author: String,
-    url: String,
-    chapters: Option<i32>,
-}
-
 /// Puts the sample into a library that was never changed, as one change.
 async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
     if library.head(user).await?.version != Version::FIRST {
         return Ok(());
     }
-    let works: Vec<Work> = csv::Reader::from_reader(SAMPLE.as_bytes())
-        .into_deserialize()
+    let rows = read_csv(SAMPLE.as_bytes())?.rows.into_iter();
+    let works: Vec<_> = rows
+        .map(|row| row.entry.map_err(anyhow::Error::msg))
         .collect::<Result<_, _>>()?;
-    let entries = works
-        .into_iter()
-        .map(entry)
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let fill = library.write(user, |library| {
-        Box::pin(async move {
-            for entry in entries {
-                library.create_story_with_progress(entry).await?;
-            }
-            Ok(())
-        })
+    let works = works.into_iter().map(|work| EntryLine {
+        status: Some(StoryStatus::Completed),
+        ..work
+    });
+    let works = works.collect();
+    let fill = library.write(user, Intent::default(), |library| {
+        Box::pin(library.import(works))
     });
     match fill.await?.outcome {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(refusal) => anyhow::bail!("the sample library was refused: {}", refusal.message),
     }
-}
-
-fn entry(work: Work) -> anyhow::Result<NewEntry> {
-    let (url, parsed) = parse_url(&work.url)?;
-    let content = StoryContent {
-        title: work.title,
-        author: work.author,
-        url,
-        source: Source::of(&parsed),
-        status: StoryStatus::Completed,
-        description: None,
-        summary: None,
-        chapter_count: work.chapters,
-        word_count: None,
-        is_nsfw: false,
-    };
-    let story = StoryState {
-        content,
-        tag_ids: BTreeSet::new(),
-        fandom_ids: BTreeSet::new(),
-    };
-    Ok(NewEntry {
-        story_id: None,
-        progress_id: None,
-        story,
-        progress: ProgressState::default(),
-    })
 }
 
 /// Tells where to look and what to paste.

@@ -44,3 +44,4 @@ pub mod dev;
 pub mod metrics;
 pub mod migrate;
 pub mod telemetry;
+pub mod transfer;

@@ -3,6 +3,7 @@
 use std::{
     io::{Write as _, stderr, stdout},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -10,10 +11,11 @@ use clap::Parser as _;
 use library_sync::{
     app::{self, App},
     auth::{self, Rules},
-    config::{self, Cli, Command, Direction},
+    broker::Memory,
+    config::{self, Cli, Command, Direction, EpochAction},
     dev, graphql,
-    library::Database,
-    migrate, telemetry,
+    library::{Database, Library},
+    migrate, telemetry, transfer,
     version::UserId,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,12 +41,19 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(dev) => dev::run(&dev, drain_on_signal()?).await,
         Command::Serve(serve) => {
+            // Each connection is an open file; the system's default allows about a thousand.
+            if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+                tracing::warn!(%error, "the limit of open files could not be raised");
+            }
             let app = App::build(&serve, drain_on_signal()?).await?;
             let listener = app::listen(serve.http.listen)?;
             tracing::info!(server.address = %listener.local_addr()?, "serving");
             app.run(listener).await
         }
         Command::Migrate(migrate) => migrate_database(migrate.direction).await,
+        Command::Import(import) => transfer::import(&import).await,
+        Command::Export(export) => transfer::export(&export).await,
+        Command::Epoch(epoch) => begin_epoch(epoch.action).await,
         Command::Schema => Ok(stdout().write_all(graphql::sdl().as_bytes())?),
         Command::Token(token) => print_token(token),
     }
@@ -92,6 +101,21 @@ async fn migrate_database(direction: Direction) -> anyhow::Result<()> {
             if applied { "applied" } else { "pending" }
         )?;
     }
+    Ok(())
+}
+
+async fn begin_epoch(EpochAction::New { user, database }: EpochAction) -> anyhow::Result<()> {
+    let user = user
+        .map(|user| UserId::new(&user))
+        .transpose()
+        .context("--user")?;
+    let db = Database::connect(&database.options()?)
+        .await
+        .context("the database cannot be opened")?;
+    let library = Library::new(db, Arc::new(Memory::default()));
+    let users = library.begin_epoch(user.as_ref()).await?;
+    anyhow::ensure!(users > 0 || user.is_none(), "there is no such user");
+    writeln!(stdout(), "{users} users begin a new epoch")?;
     Ok(())
 }
 

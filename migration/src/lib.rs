@@ -5,6 +5,7 @@
 //! since the Unix epoch, UTC.
 //!
 //! **Invariant:** a change that has been released is never edited; a new file corrects it.
+//! **Invariant:** text that a list is ordered by compares as bytes (`COLLATE BINARY`), so both databases order alike.
 //! **Invariant:** every key of a library row begins with `user_id`, so that one user's ids cannot meet another's.
 use sea_orm_migration::prelude::*;
 
@@ -23,18 +24,26 @@ macro_rules! plain_sql {
             }
 
             async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-                manager.get_connection().execute_unprepared($up).await?;
-                Ok(())
+                super::run(manager, $up).await
             }
 
             async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-                manager.get_connection().execute_unprepared($down).await?;
-                Ok(())
+                super::run(manager, $down).await
             }
         }
     };
 }
 use plain_sql;
+
+/// Runs SQL that is the same text on both databases, but for a name: PostgreSQL calls the order of bytes `"C"`.
+async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    let sql = match manager.get_database_backend() {
+        sea_orm::DbBackend::Postgres => sql.replace("COLLATE BINARY", r#"COLLATE "C""#),
+        _ => sql.to_owned(),
+    };
+    manager.get_connection().execute_unprepared(&sql).await?;
+    Ok(())
+}
 
 mod m20261122_000001_user;
 mod m20261122_000002_story;
@@ -42,6 +51,8 @@ mod m20261122_000003_progress;
 mod m20261122_000004_label;
 mod m20261122_000005_tombstone;
 mod m20261122_000006_receipt;
+mod m20261122_000007_write;
+mod m20261122_000008_field_change;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -57,6 +68,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_label::Migration),
             Box::new(m20261122_000005_tombstone::Migration),
             Box::new(m20261122_000006_receipt::Migration),
+            Box::new(m20261122_000007_write::Migration),
+            Box::new(m20261122_000008_field_change::Migration),
         ]
     }
 }

@@ -1,8 +1,8 @@
 //! `topaz_user`: the counter itself, in a table of our own or in the one an older app already has.
 //!
-//! The older app keyed its users by some `id` of its own type. We never read that column: a user is known by
-//! `subject`, the token's `sub`, which begins as the row's id as text. A trigger keeps it so for rows that the
-//! older app inserts later, since it does not know the column.
+//! The older app keys its users by some `id` of its own type. We never read that column: a user is known by
+//! `subject`, the token's `sub`, which begins as the row's id as text. A trigger keeps it so for rows that are made
+//! later: by the older app, which does not know `subject`, or by us, who know nothing else.
 
 use sea_orm_migration::prelude::*;
 
@@ -10,52 +10,72 @@ use sea_orm_migration::prelude::*;
 pub(crate) struct Migration;
 
 const POSTGRES_UP: &str = r"
-CREATE TABLE IF NOT EXISTS topaz_user (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
+CREATE TABLE IF NOT EXISTS topaz_user (id uuid PRIMARY KEY);
 
 ALTER TABLE topaz_user
-  ADD COLUMN IF NOT EXISTS subject text,
-  ADD COLUMN IF NOT EXISTS library_version integer NOT NULL DEFAULT 1,
-  ADD COLUMN IF NOT EXISTS library_epoch bigint NOT NULL
+  ADD COLUMN subject text,
+  ADD COLUMN IF NOT EXISTS library_version integer,
+  ADD COLUMN library_epoch bigint NOT NULL
     DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-  ADD COLUMN IF NOT EXISTS library_floor integer NOT NULL DEFAULT 0;
+  ADD COLUMN library_floor integer NOT NULL DEFAULT 0;
 
-UPDATE topaz_user SET subject = id::text WHERE subject IS NULL;
-ALTER TABLE topaz_user ALTER COLUMN subject SET NOT NULL;
-ALTER TABLE topaz_user ADD CONSTRAINT topaz_user_subject_key UNIQUE (subject);
+-- Filled by rewriting the table, not by UPDATE, which would fire the older app's triggers.
+ALTER TABLE topaz_user
+  ALTER COLUMN subject TYPE text USING id::text,
+  ALTER COLUMN subject SET NOT NULL,
+  ADD CONSTRAINT topaz_user_subject_key UNIQUE (subject),
+  ALTER COLUMN library_version DROP DEFAULT,
+  ALTER COLUMN library_version TYPE integer USING coalesce(library_version, 1),
+  ALTER COLUMN library_version SET DEFAULT 1,
+  ALTER COLUMN library_version SET NOT NULL;
 
 CREATE FUNCTION topaz_user_subject() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  drawn text := NEW.id;
+  kind regtype := pg_typeof(NEW.id);
 BEGIN
-  NEW.subject := coalesce(NEW.subject, NEW.id::text);
+  IF NEW.subject IS NULL THEN
+    NEW.subject := NEW.id;
+    RETURN NEW;
+  END IF;
+  -- The subject is the row's id as text, wherever some id reads so: the older app would look for it there.
+  BEGIN
+    NEW.id := NEW.subject;
+    IF NEW.id::text = NEW.subject THEN
+      IF drawn IS NOT NULL AND kind IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype) THEN
+        RAISE not_null_violation USING MESSAGE = 'a sequence numbers the users, and has not come to this one';
+      END IF;
+      RETURN NEW;
+    END IF;
+  EXCEPTION WHEN data_exception THEN
+    NULL; -- no id reads so
+  END;
+  NEW.id := coalesce(drawn, CASE WHEN kind = 'uuid'::regtype THEN gen_random_uuid()::text END);
   RETURN NEW;
 END $$;
 CREATE TRIGGER topaz_user_subject BEFORE INSERT ON topaz_user
   FOR EACH ROW EXECUTE FUNCTION topaz_user_subject();
-
--- An app that makes its ids itself has no default; our own inserts name only the subject.
-DO $$
-DECLARE kind text;
-BEGIN
-  SELECT data_type INTO kind FROM information_schema.columns
-    WHERE table_schema = current_schema() AND table_name = 'topaz_user' AND column_name = 'id'
-      AND column_default IS NULL AND is_identity = 'NO';
-  IF kind = 'uuid' THEN
-    ALTER TABLE topaz_user ALTER COLUMN id SET DEFAULT gen_random_uuid();
-  ELSIF kind IN ('text', 'character varying') THEN
-    ALTER TABLE topaz_user ALTER COLUMN id SET DEFAULT gen_random_uuid()::text;
-  END IF;
-END $$;
 ";
+
+/// The marks by which `down` tells what is ours from what the older app had.
+const OUR_TABLE: &str = "COMMENT ON TABLE topaz_user IS 'created by library-sync'";
+const OUR_VERSION: &str = "COMMENT ON COLUMN topaz_user.library_version IS 'added by library-sync'";
 
 const POSTGRES_DOWN: &str = r"
 DROP TRIGGER topaz_user_subject ON topaz_user;
 DROP FUNCTION topaz_user_subject();
 DO $$
+DECLARE
+  version_column smallint := attnum FROM pg_attribute
+    WHERE attrelid = 'topaz_user'::regclass AND attname = 'library_version';
 BEGIN
   IF obj_description('topaz_user'::regclass, 'pg_class') = 'created by library-sync' THEN
     DROP TABLE topaz_user;
-  ELSE
-    ALTER TABLE topaz_user DROP COLUMN subject, DROP COLUMN library_version,
-      DROP COLUMN library_epoch, DROP COLUMN library_floor;
+    RETURN;
+  END IF;
+  ALTER TABLE topaz_user DROP COLUMN subject, DROP COLUMN library_epoch, DROP COLUMN library_floor;
+  IF col_description('topaz_user'::regclass, version_column) = 'added by library-sync' THEN
+    ALTER TABLE topaz_user DROP COLUMN library_version;
   END IF;
 END $$;
 ";
@@ -82,12 +102,13 @@ impl MigrationTrait for Migration {
             db.execute_unprepared(SQLITE_UP).await?;
             return Ok(());
         }
-        let adopted = manager.has_table("topaz_user").await?;
+        let had_table = manager.has_table("topaz_user").await?;
+        let had_version = had_table && manager.has_column("topaz_user", "library_version").await?;
         db.execute_unprepared(POSTGRES_UP).await?;
-        // The mark by which `down` drops a table of ours, but only strips an adopted one.
-        if !adopted {
-            db.execute_unprepared("COMMENT ON TABLE topaz_user IS 'created by library-sync'")
-                .await?;
+        if !had_table {
+            db.execute_unprepared(OUR_TABLE).await?;
+        } else if !had_version {
+            db.execute_unprepared(OUR_VERSION).await?;
         }
         Ok(())
     }

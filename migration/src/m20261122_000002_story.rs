@@ -1,4 +1,10 @@
 //! `topaz_story`: the works a user follows. A url appears once in a library.
+//!
+//! A `…_key` is text folded to lower case by the server, because the two databases fold differently: lists are
+//! ordered by `title_key` and `author_key`, and searched in `search_key` (title, author and description).
+//!
+//! The list of progresses has an index for each order by a column of this table, because without one it would join all
+//! progresses to their stories to find the first few. Orders by the progress itself sort one narrow table.
 
 super::plain_sql! {
     up: r"
@@ -16,12 +22,19 @@ CREATE TABLE topaz_story (
   chapter_count integer CHECK (chapter_count >= 0),
   word_count integer CHECK (word_count >= 0),
   is_nsfw boolean NOT NULL DEFAULT false,
+  title_key text COLLATE BINARY NOT NULL,
+  author_key text COLLATE BINARY NOT NULL,
+  search_key text NOT NULL,
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
   PRIMARY KEY (user_id, id),
   CONSTRAINT topaz_story_url_key UNIQUE (user_id, url)
 );
 CREATE INDEX topaz_story_stamp ON topaz_story (user_id, stamp, id);
+CREATE INDEX topaz_story_title ON topaz_story (user_id, title_key, id);
+CREATE INDEX topaz_story_author ON topaz_story (user_id, author_key, id);
+CREATE INDEX topaz_story_words ON topaz_story (user_id, coalesce(word_count, -1), id);
+CREATE INDEX topaz_story_chapters ON topaz_story (user_id, coalesce(chapter_count, -1), id);
 ",
     down: r"
 DROP TABLE topaz_story;

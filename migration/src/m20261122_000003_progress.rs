@@ -1,4 +1,6 @@
 //! `topaz_progress`: how far a user has read, at most one per story. A rating is kept in tenths.
+//!
+//! `search_key` is the notes folded to lower case by the server.
 
 super::plain_sql! {
     up: r"
@@ -11,6 +13,7 @@ CREATE TABLE topaz_progress (
   current_chapter integer NOT NULL DEFAULT 0 CHECK (current_chapter >= 0),
   rating smallint CHECK (rating BETWEEN 0 AND 50),
   notes text CHECK (length(notes) <= 10000),
+  search_key text NOT NULL,
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
   PRIMARY KEY (user_id, id),

@@ -10,7 +10,7 @@ CREATE TABLE topaz_tag (
   id uuid NOT NULL,
   stamp integer NOT NULL,
   name text NOT NULL CHECK (name <> ''),
-  name_key text NOT NULL,
+  name_key text COLLATE BINARY NOT NULL,
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
   PRIMARY KEY (user_id, id),
@@ -25,14 +25,14 @@ CREATE TABLE topaz_story_tag (
   FOREIGN KEY (user_id, story_id) REFERENCES topaz_story (user_id, id) ON UPDATE CASCADE ON DELETE CASCADE,
   FOREIGN KEY (user_id, tag_id) REFERENCES topaz_tag (user_id, id) ON UPDATE CASCADE ON DELETE CASCADE
 );
-CREATE INDEX topaz_story_tag_tag ON topaz_story_tag (user_id, tag_id);
+CREATE INDEX topaz_story_tag_tag ON topaz_story_tag (user_id, tag_id, story_id);
 
 CREATE TABLE topaz_fandom (
   user_id text NOT NULL REFERENCES topaz_user (subject) ON UPDATE CASCADE ON DELETE CASCADE,
   id uuid NOT NULL,
   stamp integer NOT NULL,
   name text NOT NULL CHECK (name <> ''),
-  name_key text NOT NULL,
+  name_key text COLLATE BINARY NOT NULL,
   created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
   PRIMARY KEY (user_id, id),
@@ -47,7 +47,7 @@ CREATE TABLE topaz_story_fandom (
   FOREIGN KEY (user_id, story_id) REFERENCES topaz_story (user_id, id) ON UPDATE CASCADE ON DELETE CASCADE,
   FOREIGN KEY (user_id, fandom_id) REFERENCES topaz_fandom (user_id, id) ON UPDATE CASCADE ON DELETE CASCADE
 );
-CREATE INDEX topaz_story_fandom_fandom ON topaz_story_fandom (user_id, fandom_id);
+CREATE INDEX topaz_story_fandom_fandom ON topaz_story_fandom (user_id, fandom_id, story_id);
 ",
     down: r"
 DROP TABLE topaz_story_fandom;

@@ -12,14 +12,21 @@ use async_graphql::{
 };
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Limits;
 use crate::{
-    auth::Viewer,
+    auth::{Tickets, Viewer},
     feed::Feed,
-    library::{Error, Label, LabelKind, Library, LibraryWriter, Progress, Story, StoryId, Written},
-    version::Head,
+    library::{
+        Error, Intent, Label, LabelId, LabelKind, Library, LibraryWriter, Progress, Story, StoryId,
+        Written,
+    },
+    version::{Head, UserId},
 };
+
+/// How many keys one statement loads at the most. SQLite binds 32,766 values.
+const BATCH: usize = 10_000;
 
 /// The viewer of one operation, and their library as of its start.
 pub(super) struct Caller {
@@ -28,49 +35,38 @@ pub(super) struct Caller {
     pub head: Head,
     pub library: Library,
     pub feed: Feed,
+    pub tickets: Arc<Tickets>,
     pub limits: Arc<Limits>,
     /// The head of the newest write of this operation.
-    wrote: Mutex<Option<Head>>,
+    pub wrote: Mutex<Option<Head>>,
     pub rows: DataLoader<Rows>,
 }
 
 impl Caller {
-    pub fn new(
-        viewer: Viewer,
-        head: Head,
-        library: Library,
-        feed: Feed,
-        limits: Arc<Limits>,
-    ) -> Self {
-        let rows = Rows {
-            library: library.clone(),
-            viewer: viewer.clone(),
-        };
-        // One loader an operation: a longer-lived one would go on answering with rows that have changed since.
-        let rows = DataLoader::new(rows, TokioSpawner::current(), TokioTimer::default());
-        Self {
-            viewer,
-            head,
-            library,
-            feed,
-            limits,
-            wrote: Mutex::new(None),
-            rows,
-        }
-    }
-
     /// Changes the caller's library.
-    pub async fn write<T, F>(&self, change: F) -> Result<Written<T>, Error>
+    pub async fn write<T, F>(&self, intent: Intent, change: F) -> Result<Written<T>, Error>
     where
-        T: Send + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Clone
             + Send
             + 'static,
     {
-        let written = self.library.write(&self.viewer.user, change).await?;
+        let written = self
+            .library
+            .write(&self.viewer.user, intent, change)
+            .await?;
         let mut wrote = self.wrote.lock();
         *wrote = (*wrote).max(Some(written.head));
         Ok(written)
+    }
+
+    /// The head as it is now, never a replica's.
+    pub async fn present(&self) -> Result<Head, Error> {
+        if self.library.has_replica() {
+            return self.library.head(&self.viewer.user).await;
+        }
+        Ok(self.head)
     }
 
     /// The version that the answer is at least as new as.
@@ -94,7 +90,19 @@ impl CallerExt for Context<'_> {
 /// Loads the rows that a list's elements refer to, all elements at once.
 pub(super) struct Rows {
     library: Library,
-    viewer: Viewer,
+    user: UserId,
+}
+
+impl Rows {
+    /// A loader for one operation: a longer-lived one would go on answering with rows that have changed since.
+    pub fn loader(library: Library, user: UserId) -> DataLoader<Self> {
+        DataLoader::new(
+            Self { library, user },
+            TokioSpawner::current(),
+            TokioTimer::default(),
+        )
+        .max_batch_size(BATCH)
+    }
 }
 
 impl Loader<StoryId> for Rows {
@@ -102,9 +110,7 @@ impl Loader<StoryId> for Rows {
     type Error = Error;
 
     async fn load(&self, ids: &[StoryId]) -> Result<HashMap<StoryId, Story>, Error> {
-        self.library
-            .stories(&self.viewer.user, ids.iter().copied())
-            .await
+        self.library.stories(&self.user, ids.iter().copied()).await
     }
 }
 
@@ -119,7 +125,7 @@ impl Loader<ProgressOf> for Rows {
     async fn load(&self, keys: &[ProgressOf]) -> Result<HashMap<ProgressOf, Progress>, Error> {
         let found = self
             .library
-            .progresses_of(&self.viewer.user, keys.iter().map(|key| key.0))
+            .progresses_of(&self.user, keys.iter().map(|key| key.0))
             .await?;
         Ok(found
             .into_iter()
@@ -143,15 +149,37 @@ impl Loader<LabelsOf> for Rows {
         }
         let mut found = HashMap::new();
         for (kind, stories) in by_kind {
-            let labels = self
-                .library
-                .labels_of(&self.viewer.user, kind, &stories)
-                .await?;
+            let labels = self.library.labels_of(&self.user, kind, &stories).await?;
             found.extend(
                 labels
                     .into_iter()
                     .map(|(story, labels)| (LabelsOf(kind, story), labels)),
             );
+        }
+        Ok(found)
+    }
+}
+
+/// Asks how many stories carry a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct StoriesWith(pub LabelKind, pub LabelId);
+
+impl Loader<StoriesWith> for Rows {
+    type Value = i32;
+    type Error = Error;
+
+    async fn load(&self, keys: &[StoriesWith]) -> Result<HashMap<StoriesWith, i32>, Error> {
+        let mut by_kind = HashMap::<LabelKind, Vec<LabelId>>::new();
+        for StoriesWith(kind, label) in keys {
+            by_kind.entry(*kind).or_default().push(*label);
+        }
+        let mut found = HashMap::new();
+        for (kind, labels) in by_kind {
+            let counts = self.library.story_counts(&self.user, kind, &labels).await?;
+            found.extend(counts.into_iter().map(|(label, stories)| {
+                let stories = i32::try_from(stories).unwrap_or(i32::MAX);
+                (StoriesWith(kind, label), stories)
+            }));
         }
         Ok(found)
     }

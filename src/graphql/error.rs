@@ -4,7 +4,13 @@
 //! |---|---|
 //! | `GRAPHQL_PARSE_FAILED` | the document is not GraphQL |
 //! | `GRAPHQL_VALIDATION_FAILED` | the document does not fit the schema |
-//! | `QUERY_TOO_COMPLEX` | the document passes a limit on depth, fields, aliases, directives, tokens or nesting |
+//! | `OPERATION_RESOLUTION_FAILURE` | `operationName` names no operation of the document, or is missing where there are several |
+//! | `QUERY_TOO_COMPLEX` | the document passes a limit on length, tokens, nesting, depth, fields, aliases or directives |
+//! | `SUBSCRIPTION_NOT_SUPPORTED` | a subscription was sent where there can be only one answer |
+//! | `PERSISTED_QUERY_NOT_FOUND` | no document is known by this hash or id; send the text along |
+//! | `PERSISTED_QUERY_HASH_MISMATCH` | the document is not the one that the hash or id names |
+//! | `PERSISTED_QUERY_NOT_SUPPORTED` | the server keeps no documents of clients |
+//! | `DOCUMENT_NOT_TRUSTED` | the server runs only the documents it was given, and this is none of them |
 //! | `BAD_USER_INPUT` | a value breaks a rule; `extensions.field` names it |
 //! | `FORBIDDEN` | the account does not exist in the app that makes the accounts |
 //! | `UNAVAILABLE` | the database cannot answer now; try again |
@@ -12,11 +18,71 @@
 //!
 //! What a mutation refuses is not an error but data: see `Refusal`.
 
-use async_graphql::{ErrorExtensionValues, ServerError};
+use async_graphql::{ErrorExtensionValues, Pos, ServerError, parser};
 
+use super::{fit::Misfit, scan::Unfit};
 use crate::library::Error;
 
-/// Gives every error of a response its code; hides and logs those that are our fault.
+/// The codes that this module and its neighbours give; `library` names its own.
+pub(super) mod code {
+    pub const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
+    pub const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
+    pub const UNKNOWN_OPERATION: &str = "OPERATION_RESOLUTION_FAILURE";
+    pub const TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
+    pub const NO_SUBSCRIPTION: &str = "SUBSCRIPTION_NOT_SUPPORTED";
+    pub const UNKNOWN_DOCUMENT: &str = "PERSISTED_QUERY_NOT_FOUND";
+    pub const OTHER_DOCUMENT: &str = "PERSISTED_QUERY_HASH_MISMATCH";
+    pub const KEEPS_NO_DOCUMENTS: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
+    pub const UNTRUSTED_DOCUMENT: &str = "DOCUMENT_NOT_TRUSTED";
+    pub const BAD_INPUT: &str = "BAD_USER_INPUT";
+    pub const FAULT: &str = "INTERNAL_SERVER_ERROR";
+}
+
+/// How long a message of the parser may be, in bytes.
+const LONGEST_MESSAGE: usize = 300;
+
+/// An error with a code.
+pub(super) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -> ServerError {
+    let mut error = ServerError::new(message, at);
+    extend(&mut error, "code", code);
+    error
+}
+
+impl From<Unfit> for ServerError {
+    fn from(unfit: Unfit) -> Self {
+        let code = if unfit.is_limit() {
+            code::TOO_COMPLEX
+        } else {
+            code::PARSE_FAILED
+        };
+        refusal(code, unfit.to_string(), unfit.position())
+    }
+}
+
+/// The parser's error, without the drawing of the document that it comes with.
+pub(super) fn unparsable(error: &parser::Error) -> ServerError {
+    let message = error.to_string();
+    let expected = message.rsplit("= ").next().unwrap_or_default().trim();
+    let expected = expected.replace('_', " ");
+    let end = expected.floor_char_boundary(LONGEST_MESSAGE);
+    let at = error.positions().next();
+    refusal(
+        code::PARSE_FAILED,
+        format!("syntax error: {}", &expected[..end]),
+        at,
+    )
+}
+
+/// A value that does not fit.
+pub(super) fn misfit(misfit: &Misfit, at: Option<Pos>) -> ServerError {
+    let mut error = refusal(code::BAD_INPUT, misfit.to_string(), at);
+    if let Some(field) = misfit.field() {
+        extend(&mut error, "field", field);
+    }
+    error
+}
+
+/// Gives every error of an operation that was run its code; hides and logs those that are our fault.
 pub(super) fn present(errors: &mut [ServerError], request_id: &str) {
     for error in errors {
         present_one(error, request_id);
@@ -24,46 +90,52 @@ pub(super) fn present(errors: &mut [ServerError], request_id: &str) {
 }
 
 fn present_one(error: &mut ServerError, request_id: &str) {
-    let fault = error
-        .source::<Error>()
-        .map(|fault| (fault.code(), field(fault), fault.causes()));
-    let (code, field, causes) = fault.unwrap_or_else(|| (code_of_engine(error), None, None));
-    let extensions = error
-        .extensions
-        .get_or_insert_with(ErrorExtensionValues::default);
-    if extensions.get("code").is_some() {
+    let has_code = |values: &ErrorExtensionValues| values.get("code").is_some();
+    if error.extensions.as_ref().is_some_and(has_code) {
         return;
     }
-    extensions.set("code", code);
-    if let Some(field) = field {
-        extensions.set("field", field);
+    let Some(known) = error.source::<Error>().cloned() else {
+        return present_of_engine(error, request_id);
+    };
+    extend(error, "code", known.code());
+    if let Error::Invalid { field, .. } = known {
+        extend(error, "field", field);
     }
-    if let Some(causes) = causes {
-        extensions.set("requestId", request_id);
-        tracing::error!(
-            error.causes = causes,
-            error.code = code,
-            "an operation failed"
-        );
-    }
-}
-
-fn field(error: &Error) -> Option<&'static str> {
-    if let Error::Invalid { field, .. } = error {
-        Some(field)
-    } else {
-        None
+    if let Some(causes) = known.causes() {
+        extend(error, "requestId", request_id);
+        log(known.code(), &causes);
     }
 }
 
-/// The code of an error that the GraphQL engine made itself, which says only where it arose.
-fn code_of_engine(error: &ServerError) -> &'static str {
-    if !error.path.is_empty() {
-        // Only an argument that could not be read fails inside a field without one of our errors as its source.
-        "BAD_USER_INPUT"
-    } else if error.message.contains("too deep") || error.message.contains("too complex") {
-        "QUERY_TOO_COMPLEX"
+/// Of the errors that the engine makes itself, only what it says of an argument's value is for the client.
+fn present_of_engine(error: &mut ServerError, request_id: &str) {
+    if error.message.starts_with("Failed to parse") {
+        extend(error, "code", code::BAD_INPUT);
     } else {
-        "GRAPHQL_VALIDATION_FAILED"
+        log(code::FAULT, &error.message);
+        *error = ServerError {
+            path: std::mem::take(&mut error.path),
+            locations: std::mem::take(&mut error.locations),
+            ..fault(request_id)
+        };
     }
+}
+
+/// An error that says no more than where to look for what went wrong.
+pub(super) fn fault(request_id: &str) -> ServerError {
+    let mut error = refusal(code::FAULT, "the server failed", None);
+    extend(&mut error, "requestId", request_id);
+    error
+}
+
+fn log(code: &str, causes: &str) {
+    tracing::error!(
+        error.causes = causes,
+        error.code = code,
+        "an operation failed"
+    );
+}
+
+fn extend(error: &mut ServerError, name: &str, value: &str) {
+    error.extensions.get_or_insert_default().set(name, value);
 }

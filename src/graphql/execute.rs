@@ -1,89 +1,196 @@
 //! Runs one operation of one viewer, the same way for every transport.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use async_graphql::{Request, Response};
+use async_graphql::{Request, Response, ValidationMode, parser::types::OperationType};
 use futures_util::{
-    StreamExt as _,
+    FutureExt as _, StreamExt as _,
     stream::{self, BoxStream},
 };
 
-use super::{Limits, Schema, builder, context::Caller, error};
-use crate::{auth::Viewer, feed::Feed, library::Library};
+use parking_lot::Mutex;
+
+use super::{
+    Answer, Documents, Limits, Operation, Schema, builder,
+    context::{Caller, Rows},
+    error::{self, code},
+    operation::Reader,
+};
+use crate::{
+    auth::{Tickets, Viewer},
+    feed::Feed,
+    library::Library,
+};
 
 /// The GraphQL API over one library. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
+    reader: Arc<Reader>,
+    /// The schema without its rules, for operations that have passed them.
     schema: Schema,
     library: Library,
     feed: Feed,
+    tickets: Arc<Tickets>,
     limits: Arc<Limits>,
 }
 
 impl Api {
-    /// The API over `library`, with subscriptions from `feed`.
-    pub fn new(library: Library, feed: Feed, limits: Limits) -> Self {
-        let mut builder = builder()
-            .limit_depth(limits.depth)
-            .limit_complexity(limits.complexity)
-            .limit_aliases(limits.aliases)
-            .limit_directives(limits.directives);
+    /// The API over `library`, with subscriptions from `feed` and tickets from `tickets`, for clients that send their
+    /// documents or name those that are trusted or kept.
+    pub fn new(
+        library: Library,
+        feed: Feed,
+        tickets: Arc<Tickets>,
+        limits: Limits,
+        documents: Documents,
+    ) -> Self {
+        let mut schema = builder().validation_mode(ValidationMode::Fast);
         if !limits.introspection {
-            builder = builder.disable_introspection();
+            schema = schema.disable_introspection();
         }
+        let limits = Arc::new(limits);
         Self {
-            schema: builder.finish(),
+            reader: Arc::new(Reader::new(Arc::clone(&limits), documents)),
+            schema: schema.finish(),
             library,
             feed,
-            limits: Arc::new(limits),
+            tickets,
+            limits,
         }
     }
 
-    /// Runs a query or a mutation. `request_id` is what a fault is logged under and shown as.
-    pub async fn execute(&self, viewer: &Viewer, request: Request, request_id: &str) -> Response {
-        let caller = match self.caller(viewer).await {
-            Ok(caller) => caller,
-            Err(response) => return present(response, request_id),
-        };
-        let response = self.schema.execute(request.data(Arc::clone(&caller))).await;
-        let version = caller.answered().version.number();
-        present(response, request_id).extension("libraryVersion", version.into())
+    /// Checks a request, and tells of what kind its operation is.
+    ///
+    /// # Errors
+    /// The request error to answer with.
+    pub async fn operation(&self, request: Request, request_id: &str) -> Result<Operation, Answer> {
+        let read = AssertUnwindSafe(self.reader.read(request)).catch_unwind();
+        // A panic has been reported where it arose.
+        read.await
+            .unwrap_or_else(|_| Err(error::fault(request_id).into()))
     }
 
-    /// Runs a subscription; of a query or a mutation, the stream is its one response.
+    /// Checks and runs a query or a mutation. `request_id` is what a fault is logged under and shown as.
+    pub async fn execute(&self, viewer: &Viewer, request: Request, request_id: &str) -> Answer {
+        match self.operation(request, request_id).await {
+            Ok(operation) => self.run(viewer, operation, request_id).await,
+            Err(refused) => refused,
+        }
+    }
+
+    /// Checks and runs a subscription; of a query or a mutation, the stream is its one answer. A request error is the
+    /// stream's only item.
     pub fn subscribe(
         &self,
         viewer: &Viewer,
         request: Request,
         request_id: &str,
-    ) -> BoxStream<'static, Response> {
+    ) -> BoxStream<'static, Answer> {
         let (api, viewer, request_id) = (self.clone(), viewer.clone(), request_id.to_owned());
-        let responses = async move {
-            match api.caller(&viewer).await {
-                Ok(caller) => api.schema.execute_stream(request.data(caller)),
-                Err(response) => stream::iter([response]).boxed(),
+        let answers = async move {
+            match api.operation(request, &request_id).await {
+                Ok(operation) => api.stream(&viewer, operation, &request_id),
+                Err(refused) => stream::iter([refused]).boxed(),
             }
-            .map(move |response| present(response, &request_id))
         };
-        stream::once(responses).flatten().boxed()
+        answers.flatten_stream().boxed()
     }
 
-    async fn caller(&self, viewer: &Viewer) -> Result<Arc<Caller>, Response> {
-        match self.library.head(&viewer.user).await {
-            Ok(head) => {
-                let limits = Arc::clone(&self.limits);
-                Ok(Arc::new(Caller::new(
-                    viewer.clone(),
+    /// Runs a query or a mutation that was found valid.
+    pub async fn run(&self, viewer: &Viewer, operation: Operation, request_id: &str) -> Answer {
+        if operation.kind() == OperationType::Subscription {
+            let message = "a subscription needs a WebSocket or an event stream";
+            return Answer::error(code::NO_SUBSCRIPTION, message);
+        }
+        let caller = match self.caller(viewer, &operation, request_id).await {
+            Ok(caller) => caller,
+            Err(refused) => return refused,
+        };
+        let request = operation.request.data(Arc::clone(&caller));
+        let response = AssertUnwindSafe(self.schema.execute(request)).catch_unwind();
+        let Ok(response) = response.await else {
+            return error::fault(request_id).into();
+        };
+        let version = caller.answered().version.number();
+        let response = response.extension("libraryVersion", version.into());
+        Answer::ran(present(response, request_id))
+    }
+
+    /// Runs a subscription that was found valid; of a query or a mutation, the stream is its one answer.
+    pub fn stream(
+        &self,
+        viewer: &Viewer,
+        operation: Operation,
+        request_id: &str,
+    ) -> BoxStream<'static, Answer> {
+        let (api, viewer, request_id) = (self.clone(), viewer.clone(), request_id.to_owned());
+        let answers = async move {
+            if operation.kind() != OperationType::Subscription {
+                let answer = api.run(&viewer, operation, &request_id).await;
+                return stream::iter([answer]).boxed();
+            }
+            let caller = match api.caller(&viewer, &operation, &request_id).await {
+                Ok(caller) => caller,
+                Err(refused) => return stream::iter([refused]).boxed(),
+            };
+            let responses = api.schema.execute_stream(operation.request.data(caller));
+            AssertUnwindSafe(responses)
+                .catch_unwind()
+                .map(move |response| match response {
+                    Ok(response) => Answer::ran(present(response, &request_id)),
+                    Err(_) => error::fault(&request_id).into(),
+                })
+                .boxed()
+        };
+        answers.flatten_stream().boxed()
+    }
+
+    /// What is wrong with the trusted documents, by id; to be looked at before serving.
+    pub async fn invalid_documents(&self) -> Vec<(String, Answer)> {
+        let mut invalid = Vec::new();
+        for (id, text) in self.reader.documents().trusted() {
+            if let Err(errors) = self.reader.check(text).await {
+                invalid.push((id.to_owned(), errors));
+            }
+        }
+        invalid
+    }
+
+    async fn caller(
+        &self,
+        viewer: &Viewer,
+        operation: &Operation,
+        request_id: &str,
+    ) -> Result<Arc<Caller>, Answer> {
+        let found = if operation.kind() == OperationType::Query {
+            self.library
+                .for_query(&viewer.user, operation.at_least)
+                .await
+        } else {
+            // What a mutation answers is what it wrote, and what a stream tells is what there is.
+            let library = self.library.on_primary();
+            library.head(&viewer.user).await.map(|head| (library, head))
+        };
+        match found {
+            Ok((library, head)) => {
+                let rows = Rows::loader(library.clone(), viewer.user.clone());
+                Ok(Arc::new(Caller {
+                    viewer: viewer.clone(),
                     head,
-                    self.library.clone(),
-                    self.feed.clone(),
-                    limits,
-                )))
+                    library,
+                    feed: self.feed.clone(),
+                    tickets: Arc::clone(&self.tickets),
+                    limits: Arc::clone(&self.limits),
+                    wrote: Mutex::default(),
+                    rows,
+                }))
             }
             Err(error) => {
-                let error = async_graphql::Error::from(error)
-                    .into_server_error(async_graphql::Pos::default());
-                Err(Response::from_errors(vec![error]))
+                let error = async_graphql::Error::from(error);
+                let mut errors = [error.into_server_error(async_graphql::Pos::default())];
+                errors[0].locations.clear();
+                error::present(&mut errors, request_id);
+                Err(Answer::refused(errors.into()))
             }
         }
     }

@@ -1,22 +1,42 @@
 //! The GraphQL API: what each field means, and how an operation of one viewer is run.
 //!
-//! In the flow: `http` turns bytes into an [`async_graphql::Request`] and a [`Viewer`]; [`Api`] runs it; resolvers
+//! In the flow: `http` turns bytes into an [`async_graphql::Request`] and a [`Viewer`](crate::auth::Viewer); [`Api`] runs it; resolvers
 //! read the library, write it once a mutation, or follow the feed.
 //!
 //! **Invariant:** every operation has a viewer. There is no anonymous GraphQL.
-//! **Invariant:** every response says `extensions.libraryVersion`, a version its data is at least as new as.
+//! **Invariant:** every operation was checked as an [`Operation`], whatever transport it came by.
+//! **Invariant:** every answer of a query or a mutation says `extensions.libraryVersion`, a version its data is at
+//! least as new as.
 
+mod answer;
 mod context;
+mod correct;
+mod documents;
 mod error;
 mod execute;
+mod fit;
+mod measure;
 mod mutation;
+mod operation;
 mod query;
+mod request;
+mod rules;
+mod scan;
+mod shape;
 mod subscription;
 mod types;
 
+use std::time::Duration;
+
 use async_graphql::{SDLExportOptions, SchemaBuilder};
 
-pub use self::execute::Api;
+pub use self::{
+    answer::Answer,
+    documents::{Documents, KeepLimits},
+    execute::Api,
+    operation::Operation,
+    request::{Malformed, request},
+};
 use self::{mutation::Mutation, query::Query, subscription::Subscription};
 
 type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
@@ -24,29 +44,48 @@ type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 /// What one operation may ask for. Past any of them it is answered with a stable code and not run.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// How long a document may be, in bytes.
+    pub document_bytes: usize,
+    /// How many tokens a document may have.
+    pub tokens: usize,
+    /// How many brackets of any kind may be open at once, and how many selections, fragments counted.
+    pub nesting: usize,
     /// How deep selections may nest. The introspection query of common tools is 13 deep.
     pub depth: usize,
-    /// How many fields may be selected, a list's fields counted once for each element asked for.
+    /// How many fields and fragments may be selected, those below a field that takes `first` counted once for each
+    /// element asked for.
     pub complexity: usize,
-    /// How many aliases a document may hold.
+    /// How many aliases may be selected.
     pub aliases: usize,
-    /// How many directives one field may carry.
+    /// How many directives one field or fragment may carry.
     pub directives: usize,
     /// How many elements a page of a list may hold.
     pub page: u32,
+    /// How many entries one `importLibrary` may hold.
+    pub import: usize,
+    /// How many changes a page of `libraryChanges` may hold.
+    pub changes: u32,
     /// Whether the schema may be asked for its types.
     pub introspection: bool,
+    /// The period of heartbeats in `libraryEvents`.
+    pub heartbeat: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            document_bytes: 64 << 10,
+            tokens: 4_000,
+            nesting: 64,
             depth: 16,
-            complexity: 20_000,
+            complexity: 50_000,
             aliases: 50,
             directives: 16,
             page: 100,
+            import: 5_000,
+            changes: 1_000,
             introspection: true,
+            heartbeat: Duration::from_secs(30),
         }
     }
 }

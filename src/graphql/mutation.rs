@@ -1,13 +1,15 @@
 //! The mutation root. Each mutation is one `library.write`: one transaction, at most one step of the version.
 
-use async_graphql::{Context, Object};
+use async_graphql::{Context, ErrorExtensions as _, Object};
 
 use super::{
     context::CallerExt as _,
     types::{
         CreateFandomPayload, CreateLabelInput, CreateStoryWithProgressInput,
-        CreateStoryWithProgressPayload, CreateTagPayload, DeleteProgressInput,
-        DeleteProgressPayload, UpdateProgressInput, UpdateProgressPayload,
+        CreateStoryWithProgressPayload, CreateStreamTicketPayload, CreateTagPayload,
+        DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput, DeleteProgressPayload,
+        DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload, RenameFandomPayload,
+        RenameLabelInput, RenameTagPayload, UpdateProgressInput, UpdateProgressPayload,
         UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
 };
@@ -24,11 +26,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: CreateStoryWithProgressInput,
     ) -> Result<CreateStoryWithProgressPayload, Error> {
-        let new = input.into_new_entry()?;
-        let write = ctx
+        let (new, intent) = input.into_new_entry()?;
+        let written = ctx
             .caller()
-            .write(|library| Box::pin(library.create_story_with_progress(new)));
-        Ok(write.await?.into())
+            .write(intent, |library| {
+                Box::pin(library.create_story_with_progress(new))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Changes a story: fields that are absent are left alone, and null clears where it may.
@@ -37,11 +42,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: UpdateStoryWithRelationsInput,
     ) -> Result<UpdateStoryWithRelationsPayload, Error> {
-        let (id, patch) = input.into_patch()?;
-        let write = ctx
+        let (id, patch, against, intent) = input.into_change()?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(async move { library.update_story(id, &patch).await }));
-        Ok(write.await?.into())
+            .write(intent, move |library| {
+                Box::pin(library.update_story(id, patch, against))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Changes how far you have read: fields that are absent are left alone, and null clears where it may.
@@ -50,11 +58,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: UpdateProgressInput,
     ) -> Result<UpdateProgressPayload, Error> {
-        let (id, patch) = input.into_patch()?;
-        let write = ctx.caller().write(move |library| {
-            Box::pin(async move { library.update_progress(id, &patch).await })
-        });
-        Ok(write.await?.into())
+        let (id, patch, against, intent) = input.into_change()?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.update_progress(id, patch, against))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Removes an entry from your library: the progress and its story.
@@ -63,12 +74,12 @@ impl Mutation {
         ctx: &Context<'_>,
         input: DeleteProgressInput,
     ) -> Result<DeleteProgressPayload, Error> {
-        let id = input.progress_id()?;
-        Ok(ctx
+        let (id, intent) = input.into_id()?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(library.delete_progress(id)))
-            .await?
-            .into())
+            .write(intent, move |library| Box::pin(library.delete_progress(id)))
+            .await?;
+        Ok(written.into())
     }
 
     /// Makes a tag.
@@ -77,11 +88,14 @@ impl Mutation {
         ctx: &Context<'_>,
         input: CreateLabelInput,
     ) -> Result<CreateTagPayload, Error> {
-        let (id, name) = input.into_label()?;
-        let write = ctx
+        let (id, name, intent) = input.into_label("createTag")?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(library.create_label(LabelKind::Tag, id, name)));
-        Ok(write.await?.into())
+            .write(intent, move |library| {
+                Box::pin(library.create_label(LabelKind::Tag, id, name))
+            })
+            .await?;
+        Ok(written.into())
     }
 
     /// Makes a fandom.
@@ -90,10 +104,109 @@ impl Mutation {
         ctx: &Context<'_>,
         input: CreateLabelInput,
     ) -> Result<CreateFandomPayload, Error> {
-        let (id, name) = input.into_label()?;
-        let write = ctx
+        let (id, name, intent) = input.into_label("createFandom")?;
+        let written = ctx
             .caller()
-            .write(move |library| Box::pin(library.create_label(LabelKind::Fandom, id, name)));
-        Ok(write.await?.into())
+            .write(intent, move |library| {
+                Box::pin(library.create_label(LabelKind::Fandom, id, name))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Gives a tag another name. The stories that carry it do not change.
+    async fn rename_tag(
+        &self,
+        ctx: &Context<'_>,
+        input: RenameLabelInput,
+    ) -> Result<RenameTagPayload, Error> {
+        let (id, name, against, intent) = input.into_change("renameTag")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.rename_label(LabelKind::Tag, id, name, against))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Removes a tag, and takes it off the stories that carry it.
+    async fn delete_tag(
+        &self,
+        ctx: &Context<'_>,
+        input: DeleteLabelInput,
+    ) -> Result<DeleteTagPayload, Error> {
+        let (id, intent) = input.into_id("deleteTag")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.delete_label(LabelKind::Tag, id))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Gives a fandom another name. The stories that carry it do not change.
+    async fn rename_fandom(
+        &self,
+        ctx: &Context<'_>,
+        input: RenameLabelInput,
+    ) -> Result<RenameFandomPayload, Error> {
+        let (id, name, against, intent) = input.into_change("renameFandom")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.rename_label(LabelKind::Fandom, id, name, against))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Removes a fandom, and takes it off the stories that carry it.
+    async fn delete_fandom(
+        &self,
+        ctx: &Context<'_>,
+        input: DeleteLabelInput,
+    ) -> Result<DeleteFandomPayload, Error> {
+        let (id, intent) = input.into_id("deleteFandom")?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| {
+                Box::pin(library.delete_label(LabelKind::Fandom, id))
+            })
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Adds many entries at once: those that are sound and whose address is new. What becomes of each is told.
+    async fn import_library(
+        &self,
+        ctx: &Context<'_>,
+        input: ImportLibraryInput,
+    ) -> Result<ImportLibraryPayload, Error> {
+        let (lines, intent) = input.into_lines(ctx.caller().limits.import)?;
+        let written = ctx
+            .caller()
+            .write(intent, move |library| Box::pin(library.import(lines)))
+            .await?;
+        Ok(written.into())
+    }
+
+    /// Makes a ticket that opens one stream, for a page on another origin, whose `EventSource` can send no header.
+    async fn create_stream_ticket(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<CreateStreamTicketPayload> {
+        let caller = ctx.caller();
+        let ticket = caller.tickets.mint(&caller.viewer).await;
+        let ticket = ticket.map_err(|refused| {
+            async_graphql::Error::new(refused.to_string())
+                .extend_with(|_, extensions| extensions.set("code", refused.code()))
+        })?;
+        Ok(CreateStreamTicketPayload {
+            library_version: caller.head.version.number(),
+            ticket,
+            expires_in: i32::try_from(caller.tickets.life().as_secs()).unwrap_or(i32::MAX),
+        })
     }
 }

@@ -5,11 +5,14 @@ use async_graphql::{Context, ID, Object, connection::Connection};
 use super::{
     context::CallerExt as _,
     types::{
-        Fandom, Page, Progress, ProgressCursor, ProgressList, Story, Tag, Viewer, progress_id,
-        story_id,
+        Fandom, Library, LibraryChanges, Page, Progress, ProgressCursor, ProgressFilter,
+        ProgressList, ProgressOrder, Story, Tag, Viewer, delta_cursor, progress_id, story_id,
     },
 };
-use crate::library::{Error, LabelKind};
+use crate::{
+    library::{Error, Label, LabelKind, Search, Since},
+    version::Version,
+};
 
 /// What the signed-in user keeps in their library.
 pub(super) struct Query;
@@ -18,8 +21,8 @@ pub(super) struct Query;
 impl Query {
     /// The version of your library: 1 for one never changed, and 1 more with each change.
     /// A device whose cached copy is of a lower version is behind.
-    async fn library_version(&self, ctx: &Context<'_>) -> i32 {
-        ctx.caller().head.version.number()
+    async fn library_version(&self, ctx: &Context<'_>) -> Result<i32, Error> {
+        Ok(ctx.caller().present().await?.version.number())
     }
 
     /// You.
@@ -56,7 +59,8 @@ impl Query {
         found.await.transpose().map(|story| story.map(Story::from))
     }
 
-    /// The entries of your library, newest change first.
+    /// The entries of your library, a page at a time. An entry that is added, changed or removed meanwhile moves no other
+    /// from one page to the next.
     async fn progresses(
         &self,
         ctx: &Context<'_>,
@@ -65,34 +69,103 @@ impl Query {
             desc = "How many, at the most. The server has a limit of its own, 100 unless configured."
         )]
         first: i32,
-        #[graphql(desc = "Continue after this edge's cursor.")] after: Option<String>,
+        #[graphql(desc = "Continue after this edge's cursor, in the same order.")] after: Option<
+            String,
+        >,
+        #[graphql(desc = "Which entries; all when absent.")] filter: Option<ProgressFilter>,
+        #[graphql(desc = "In which order; newest change first when absent.")] order_by: Option<
+            ProgressOrder,
+        >,
     ) -> Result<Connection<ProgressCursor, Progress, ProgressList>, Error> {
         let caller = ctx.caller();
         let page = Page::new(first, after.as_deref(), caller.limits.page)?;
+        let filter = filter.unwrap_or_default().parse()?;
+        let order = order_by.map(Into::into).unwrap_or_default();
         let found = caller
             .library
-            .progresses(&caller.viewer.user, page.and_one_more())
+            .progresses(&caller.viewer.user, &filter, order, page.and_one_more())
             .await?;
-        Ok(page.connection(found))
+        Ok(page.connection(found, filter))
     }
 
     /// Your tags, by name.
-    async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
-        let caller = ctx.caller();
-        let labels = caller
-            .library
-            .labels(&caller.viewer.user, LabelKind::Tag)
-            .await?;
+    async fn tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What occurs in their names, in whatever case; all when absent.")] search: Option<String>,
+    ) -> Result<Vec<Tag>, Error> {
+        let labels = labels(ctx, LabelKind::Tag, search).await?;
         Ok(labels.into_iter().map(Tag).collect())
     }
 
     /// Your fandoms, by name.
-    async fn fandoms(&self, ctx: &Context<'_>) -> Result<Vec<Fandom>, Error> {
-        let caller = ctx.caller();
-        let labels = caller
-            .library
-            .labels(&caller.viewer.user, LabelKind::Fandom)
-            .await?;
+    async fn fandoms(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What occurs in their names, in whatever case; all when absent.")] search: Option<String>,
+    ) -> Result<Vec<Fandom>, Error> {
+        let labels = labels(ctx, LabelKind::Fandom, search).await?;
         Ok(labels.into_iter().map(Fandom).collect())
     }
+
+    /// Your library as a whole.
+    async fn library(&self, ctx: &Context<'_>) -> Result<Library, Error> {
+        let caller = ctx.caller();
+        let (head, floor) = caller.library.head_and_floor(&caller.viewer.user).await?;
+        Ok(Library { head, floor })
+    }
+
+    /// What changed in your library since a version: rows as they are now, and tombstones of what was removed.
+    async fn library_changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The version that your copy reflects; 0 if you have none.")] since: i32,
+        #[graphql(desc = "The epoch that came with that version.")] epoch: Option<ID>,
+        #[graphql(
+            default = 500,
+            desc = "How many changes, at the most. The server has a limit of its own, 1,000 unless configured."
+        )]
+        first: i32,
+        #[graphql(desc = "Continue a walk: the `endCursor` of its last page.")] after: Option<
+            String,
+        >,
+    ) -> Result<LibraryChanges, Error> {
+        let caller = ctx.caller();
+        let invalid = |field, message: &str| Error::Invalid {
+            field,
+            message: message.to_owned(),
+        };
+        if since < 0 {
+            return Err(invalid("since", "must not be negative"));
+        }
+        let most = caller.limits.changes;
+        let first = u32::try_from(first)
+            .ok()
+            .filter(|first| (1..=most).contains(first));
+        let first = first.ok_or_else(|| invalid("first", &format!("must be from 1 to {most}")))?;
+        let epoch = epoch.map(|epoch| epoch.parse()).transpose();
+        let since = Since {
+            version: Version::new(since),
+            epoch: epoch.map_err(|_| invalid("epoch", "is no epoch of this server"))?,
+        };
+        let after = after.as_deref().map(delta_cursor).transpose()?;
+        Ok(caller
+            .library
+            .changes(&caller.viewer.user, since, after, first)
+            .await?
+            .into())
+    }
+}
+
+async fn labels(
+    ctx: &Context<'_>,
+    kind: LabelKind,
+    search: Option<String>,
+) -> Result<Vec<Label>, Error> {
+    let caller = ctx.caller();
+    let search = Search::phrase(&search.unwrap_or_default())?;
+    caller
+        .library
+        .labels(&caller.viewer.user, kind, &search)
+        .await
 }

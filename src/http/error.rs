@@ -10,8 +10,8 @@ use axum::{
 };
 use serde_json::json;
 
-use super::streams::NoPlace;
-use crate::{auth::Rejection, library};
+use super::{pace::TooFast, streams::NoPlace};
+use crate::{auth::Rejection, graphql::Malformed, library};
 
 /// Why a request is not served.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,35 @@ pub enum HttpError {
     /// No place for one more stream.
     #[error("{0}")]
     NoPlace(#[from] NoPlace),
+    /// More requests than are allowed in so short a time.
+    #[error("{0}")]
+    TooFast(#[from] TooFast),
+    /// A cookie on a request that a browser sends for any page without asking first.
+    #[error(
+        "with a cookie, a GET needs a header such as `GraphQL-Require-Preflight: 1`, or the page's own origin"
+    )]
+    NotPreflighted,
+    /// A request that is not well-formed.
+    #[error("{0}")]
+    BadRequest(String),
+    /// As many operations at once as are not allowed.
+    #[error("this server takes batches of at most {0} operations")]
+    Batch(usize),
+    /// None of the forms that the client takes.
+    #[error("the answer is `application/graphql-response+json` or `application/json`")]
+    NotAcceptable,
+    /// A method that the route has not, or not for this operation. Holds those it has.
+    #[error("this needs another method: {0}")]
+    Method(&'static str),
+    /// A body that is not JSON.
+    #[error("the body must be `application/json` in UTF-8, without a content coding")]
+    UnsupportedMediaType,
+    /// A body of more bytes than this.
+    #[error("the body is longer than {0} bytes")]
+    TooLarge(usize),
+    /// A body that does not come.
+    #[error("the body did not arrive in time")]
+    TooSlow,
     /// The library could not answer.
     #[error("{0}")]
     Library(#[from] library::Error),
@@ -45,11 +74,17 @@ impl HttpError {
             Self::Rejected(Rejection::Unavailable)
             | Self::NoPlace(NoPlace::Node | NoPlace::Draining)
             | Self::Library(library::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoPlace(NoPlace::User(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoPlace(NoPlace::User(_)) | Self::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoToken | Self::BadTicket | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
-            Self::ForbiddenOrigin | Self::Library(library::Error::UnknownUser) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::ForbiddenOrigin
+            | Self::NotPreflighted
+            | Self::Library(library::Error::UnknownUser) => StatusCode::FORBIDDEN,
+            Self::BadRequest(_) | Self::Batch(_) => StatusCode::BAD_REQUEST,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Library(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -59,8 +94,16 @@ impl HttpError {
         match self {
             Self::NoToken | Self::BadTicket => "UNAUTHENTICATED",
             Self::NoPlace(refused) => refused.code(),
+            Self::TooFast(_) => "TOO_MANY_REQUESTS",
             Self::Rejected(rejection) => rejection.code(),
-            Self::ForbiddenOrigin => "FORBIDDEN",
+            Self::ForbiddenOrigin | Self::NotPreflighted => "FORBIDDEN",
+            Self::BadRequest(_) => "BAD_REQUEST",
+            Self::Batch(_) => "BATCH_TOO_LARGE",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
+            Self::Method(_) => "METHOD_NOT_ALLOWED",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::TooLarge(_) => "PAYLOAD_TOO_LARGE",
+            Self::TooSlow => "REQUEST_TIMEOUT",
             Self::Library(error) => error.code(),
         }
     }
@@ -85,16 +128,35 @@ impl IntoResponse for HttpError {
         self.log();
         let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
         let mut response = (status, Json(body)).into_response();
-        if let Self::NoPlace(refused) = self {
-            let seconds = HeaderValue::from(refused.retry_after());
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        let headers = response.headers_mut();
+        match self {
+            Self::NoPlace(refused) => {
+                headers.insert(header::RETRY_AFTER, refused.retry_after().into());
+            }
+            Self::TooFast(TooFast(wait)) => {
+                headers.insert(header::RETRY_AFTER, wait.as_secs().into());
+            }
+            // RFC 9110, section 15.5.6: a 405 names what is allowed.
+            Self::Method(allowed) => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            _ => {}
         }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2: a 401 names how to sign in.
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
+}
+
+impl From<Malformed> for HttpError {
+    fn from(malformed: Malformed) -> Self {
+        Self::BadRequest(malformed.to_string())
+    }
+}
+
+/// What is answered when a handler panicked, which was reported where it arose.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    HttpError::Library(library::Error::fault("a handler panicked")).into_response()
 }

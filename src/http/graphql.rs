@@ -1,33 +1,290 @@
-//! GraphQL over HTTP.
+//! GraphQL over HTTP (the draft of its specification of August 2026).
+//!
+//! In the flow: headers to a form of answer and a viewer, the body or the address to a request, which `graphql` runs.
+//! What has one answer is answered here; [`stream`] takes what has more, and clients that take nothing but streams.
+//!
+//! | status | when |
+//! |---|---|
+//! | 200 | the operation was run; or, where the answer is `application/json`, a request error that the document has |
+//! | 294 | it was run and a field failed: partial success |
+//! | 400 | no JSON, no well-formed request, a document that cannot be parsed, a variable that does not fit |
+//! | 401, 403 | no viewer; a viewer, but not from there |
+//! | 405 | a method other than GET, HEAD and POST, or a mutation by GET |
+//! | 406 | the client takes neither form |
+//! | 408, 413 | a body that takes too long, or is too long |
+//! | 415 | a body that is not JSON in UTF-8 without a coding |
+//! | 422 | the document is not valid, past a limit, or does not tell its operation |
+//! | 500, 503 | our fault; the database is away |
+//!
+//! 294 and 422, and 400 for what is in the document, are said where the answer is `application/graphql-response+json`.
+//! The draft would have 422 also for malformed requests and variables; the audits of graphql-http ask for 400.
+//!
+//! **Invariant:** nothing changes by GET.
+//! **Invariant:** a request that a browser would send for a foreign page without asking first (a form, text, an image)
+//! is not run for a cookie.
 
-use async_graphql::Request;
-use axum::{Json, body::Body, extract::State, response::IntoResponse};
+use async_graphql::parser::types::OperationType;
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts},
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, get},
+};
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use tower_http::request_id::RequestId;
+use uuid::Uuid;
 
-use super::{HttpError, Node};
-use crate::auth::Ask;
+use super::{
+    HttpError, Node,
+    accept::{Offer, preferred},
+    operation,
+    read::{Asked, asked},
+    stream, websocket,
+};
+use crate::{
+    auth::{Ask, Credential, Viewer},
+    graphql::{Answer, Operation},
+    version::Version,
+};
 
-/// `POST /graphql`.
-pub(super) async fn post(
-    State(node): State<Node>,
-    request: axum::http::Request<Body>,
-) -> Result<impl IntoResponse, HttpError> {
-    let (parts, body) = request.into_parts();
-    let viewer = node.gate.viewer(&parts, Ask::Change).await?;
-    let body = axum::body::to_bytes(body, node.settings.max_body)
-        .await
-        .unwrap_or_default();
-    let request: Request = serde_json::from_slice(&body).unwrap_or_else(|_| Request::new(""));
-    Ok(Json(node.api.execute(&viewer, request, "").await))
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `application/json`, for clients that know no other.
+    Json,
+    /// `application/graphql-response+json`.
+    Graphql,
 }
 
-/// `GET /graphql`.
-pub(super) async fn get(
-    State(node): State<Node>,
-    request: axum::http::Request<Body>,
-) -> axum::response::Response {
-    let (parts, _) = request.into_parts();
-    if super::websocket::is_wanted(&parts) {
-        return super::websocket::upgrade(&node, parts).await;
+/// Plain JSON comes first, because the specification wants it for those who do not say.
+const FORMS: Offer<'_, Form> = &[
+    (Form::Json, "application/json"),
+    (Form::Graphql, "application/graphql-response+json"),
+];
+
+/// Headers that a page of another origin cannot set without the browser asking the server first.
+const PREFLIGHTED: [&str; 3] = [
+    "graphql-require-preflight",
+    "apollo-require-preflight",
+    "x-apollo-operation-name",
+];
+
+/// `/graphql`, for all methods.
+pub(super) fn route() -> MethodRouter<Node> {
+    get(serve)
+        .post(serve)
+        .fallback(async || HttpError::Method("GET, HEAD, POST"))
+}
+
+async fn serve(State(node): State<Node>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    if websocket::is_wanted(&parts) {
+        return websocket::upgrade(&node, parts).await;
     }
-    axum::http::StatusCode::METHOD_NOT_ALLOWED.into_response()
+    let accepted = Accepted {
+        form: preferred(&parts.headers, FORMS),
+        stream: stream::wanted(&parts.headers),
+    };
+    if accepted.form.is_none() && accepted.stream.is_none() {
+        return HttpError::NotAcceptable.into_response();
+    }
+    let response = answer(&node, &parts, body, accepted).await;
+    response.unwrap_or_else(|error| accepted.form().dress(error.into_response()))
+}
+
+/// What the client takes; at least one of the two.
+#[derive(Debug, Clone, Copy)]
+struct Accepted {
+    form: Option<Form>,
+    stream: Option<stream::Kind>,
+}
+
+impl Accepted {
+    fn form(self) -> Form {
+        self.form.unwrap_or(Form::Json)
+    }
+
+    /// How to stream, unless one answer will do.
+    fn stream_of(self, kind: Option<OperationType>) -> Option<stream::Kind> {
+        let is_needed = kind == Some(OperationType::Subscription) || self.form.is_none();
+        self.stream.filter(|_| is_needed)
+    }
+}
+
+async fn answer(
+    node: &Node,
+    parts: &Parts,
+    body: Body,
+    accepted: Accepted,
+) -> Result<Response, HttpError> {
+    let caller = Caller {
+        viewer: viewer(node, parts, accepted).await?,
+        may_change: parts.method == Method::POST,
+        at_least: at_least(parts)?,
+        request_id: request_id(parts),
+    };
+    match asked(parts, body, &node.settings).await? {
+        Asked::One(request) => caller.run(node, *request, accepted).await,
+        Asked::Batch(requests) => {
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                answers.push(match caller.read(node, request).await? {
+                    Ok(operation) => caller.run_once(node, operation).await,
+                    Err(refused) => refused,
+                });
+            }
+            // No specification has batches; what clients of them read is this.
+            Ok(Form::Json.response(StatusCode::OK, &answers))
+        }
+    }
+}
+
+async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer, HttpError> {
+    let is_post = parts.method == Method::POST;
+    let viewer = match accepted.stream {
+        Some(_) if is_post => node.gate.stream_viewer(parts, Ask::Change).await?,
+        Some(_) => node.gate.stream_viewer(parts, Ask::Stream).await?,
+        None if is_post => node.gate.viewer(parts, Ask::Change).await?,
+        None => node.gate.viewer(parts, Ask::Read).await?,
+    };
+    if viewer.credential == Credential::Cookie && !is_post && !is_preflighted(&parts.headers) {
+        return Err(HttpError::NotPreflighted);
+    }
+    node.pace.user(&viewer.user)?;
+    Ok(viewer)
+}
+
+/// Who asks, and what for they may.
+struct Caller {
+    viewer: Viewer,
+    may_change: bool,
+    at_least: Option<Version>,
+    request_id: String,
+}
+
+impl Caller {
+    async fn run(
+        &self,
+        node: &Node,
+        request: async_graphql::Request,
+        accepted: Accepted,
+    ) -> Result<Response, HttpError> {
+        let read = self.read(node, request).await?;
+        let kind = read.as_ref().ok().map(Operation::kind);
+        if let Some(kind) = accepted.stream_of(kind) {
+            let answers = match read {
+                Ok(operation) => node.api.stream(&self.viewer, operation, &self.request_id),
+                Err(refused) => futures_util::stream::iter([refused]).boxed(),
+            };
+            return stream::respond(node, &self.viewer, answers, kind);
+        }
+        let answer = match read {
+            Ok(operation) => self.run_once(node, operation).await,
+            Err(refused) => refused,
+        };
+        let form = accepted.form();
+        Ok(form.response(status(&answer, form), &answer))
+    }
+
+    /// The operation of a request, unless this caller may not run it.
+    async fn read(
+        &self,
+        node: &Node,
+        request: async_graphql::Request,
+    ) -> Result<Result<Operation, Answer>, HttpError> {
+        let read = node.api.operation(request, &self.request_id).await;
+        match read {
+            Ok(operation) if operation.kind() == OperationType::Mutation && !self.may_change => {
+                Err(HttpError::Method("POST"))
+            }
+            Ok(mut operation) => {
+                operation.at_least = self.at_least;
+                Ok(operation::allow(&self.viewer, operation))
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    async fn run_once(&self, node: &Node, operation: Operation) -> Answer {
+        let (viewer, request_id) = (&self.viewer, &self.request_id);
+        node.api.run(viewer, operation, request_id).await
+    }
+}
+
+/// Whether the page that sent a request is of this origin, or of one that the browser has been told about.
+fn is_preflighted(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site == "same-origin")
+        || headers.contains_key(header::ORIGIN)
+        || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
+}
+
+/// The version that the client knows of, as `X-Min-Library-Version`: what it reads must not be older.
+fn at_least(parts: &Parts) -> Result<Option<Version>, HttpError> {
+    let Some(header) = parts.headers.get("x-min-library-version") else {
+        return Ok(None);
+    };
+    let version = header.to_str().ok().and_then(|text| text.parse().ok());
+    let version = version
+        .ok_or_else(|| HttpError::BadRequest("X-Min-Library-Version is no version".to_owned()))?;
+    Ok(Some(Version::new(version)))
+}
+
+/// The id that the request was given where it came in, or one of our own.
+fn request_id(parts: &Parts) -> String {
+    let given = parts.extensions.get::<RequestId>();
+    let given = given.and_then(|id| id.header_value().to_str().ok());
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// What the status of an answer is; see the table above.
+fn status(answer: &Answer, form: Form) -> StatusCode {
+    if answer.request_errors().is_none() {
+        return if form == Form::Graphql && !answer.errors().is_empty() {
+            // A code of the draft's own making, of which axum has no name.
+            StatusCode::from_u16(294).unwrap_or_default()
+        } else {
+            StatusCode::OK
+        };
+    }
+    match answer.code().unwrap_or_default() {
+        "INTERNAL_SERVER_ERROR" => StatusCode::INTERNAL_SERVER_ERROR,
+        "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
+        "FORBIDDEN" => StatusCode::FORBIDDEN,
+        _ if form == Form::Json => StatusCode::OK,
+        "GRAPHQL_PARSE_FAILED"
+        | "BAD_USER_INPUT"
+        | "PERSISTED_QUERY_NOT_FOUND"
+        | "PERSISTED_QUERY_NOT_SUPPORTED"
+        | "PERSISTED_QUERY_HASH_MISMATCH" => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl Form {
+    fn response(self, status: StatusCode, body: &impl Serialize) -> Response {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.dress((status, body).into_response())
+    }
+
+    /// Says of a response what form it has, and that it is nobody else's.
+    fn dress(self, mut response: Response) -> Response {
+        let form = match self {
+            Self::Json => "application/json; charset=utf-8",
+            Self::Graphql => "application/graphql-response+json; charset=utf-8",
+        };
+        let said = [
+            (header::CONTENT_TYPE, form),
+            // A library is private and may change at any time.
+            (header::CACHE_CONTROL, "no-store"),
+            (header::VARY, "accept"),
+        ];
+        for (name, value) in said {
+            let headers = response.headers_mut();
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
 }

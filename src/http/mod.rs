@@ -3,29 +3,44 @@
 //! In the flow: a route finds the [`Viewer`](crate::auth::Viewer), then hands on to `graphql` or follows the feed.
 //! Nothing here reads or writes a library row.
 
+mod accept;
+mod cors;
 mod error;
 mod events;
 mod graphql;
+mod observe;
 mod operation;
 mod ops;
+mod pace;
 mod playground;
+mod read;
 mod relay;
+mod stream;
 mod streams;
 mod ticket;
 mod trpc;
+mod version;
 mod viewer;
 mod websocket;
+mod write_deadline;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::{
     error::HttpError,
+    pace::{Pace, PaceLimits, TooFast},
     streams::{NoPlace, StreamLimits, Streams},
     viewer::Gate,
+    write_deadline::WriteDeadline,
 };
 use crate::{feed::Feed, graphql::Api, library::Library};
 
@@ -43,6 +58,8 @@ pub struct Parts {
     pub library: Library,
     /// Decides who is calling.
     pub gate: Gate,
+    /// Counts who has asked lately.
+    pub pace: Pace,
     /// Has places for streams.
     pub streams: Streams,
     /// The limits and periods of requests and streams.
@@ -75,6 +92,10 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Duration,
+    /// How many operations one request may hold; 0 takes no batches.
+    pub max_batch: usize,
     /// Whether the playground is served.
     pub playground: bool,
 }
@@ -86,16 +107,20 @@ pub fn router(node: Node) -> Router {
     } else {
         Router::new()
     };
-    Router::new()
-        .merge(playground)
-        .route(
-            "/graphql",
-            axum::routing::post(graphql::post).get(graphql::get),
-        )
+    let api = Router::new()
+        .route("/graphql", graphql::route())
+        .route("/api/library-version", get(version::version))
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
+        .layer(from_fn_with_state(node.clone(), pace::by_address))
+        .layer(cors::layer(node.clone()));
+    Router::new()
+        .merge(playground)
+        .merge(api)
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(observe::observe))
         .with_state(node)
 }

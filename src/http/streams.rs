@@ -17,7 +17,10 @@ use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use crate::{auth::Viewer, version::UserId};
 
@@ -142,6 +145,8 @@ struct Registry {
     limits: StreamLimits,
     drain: CancellationToken,
     open: Mutex<Open>,
+    /// Counts the places too, to tell a stopping server when the last is given back.
+    tracker: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -160,12 +165,19 @@ impl Streams {
             limits,
             drain,
             open: Mutex::default(),
+            tracker: TaskTracker::new(),
         }))
     }
 
     /// The limits that hold here.
     pub fn limits(&self) -> &StreamLimits {
         &self.0.limits
+    }
+
+    /// Waits until no stream is open.
+    pub async fn all_ended(&self) {
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
     }
 
     /// Cancelled when the node is to stop.
@@ -190,14 +202,17 @@ impl Streams {
             stream.number = number,
             "a stream opens"
         );
+        let (life, reason) = life(viewer.expires_at, self.0.limits.max_life, fraction(number));
+        let since = Instant::now();
         Ok(Place {
             streams: self.clone(),
             user: viewer.user.clone(),
-            expires_at: viewer.expires_at,
             transport,
             number,
-            since: Instant::now(),
+            since,
+            deadline: (since + life, reason),
             outcome: "gone",
+            _counted: self.0.tracker.token(),
         })
     }
 
@@ -206,6 +221,7 @@ impl Streams {
             limits,
             drain,
             open,
+            ..
         } = &*self.0;
         if drain.is_cancelled() {
             return Err(NoPlace::Draining);
@@ -241,21 +257,21 @@ impl Streams {
 pub struct Place {
     streams: Streams,
     user: UserId,
-    expires_at: OffsetDateTime,
     transport: Transport,
     number: u64,
     since: Instant,
+    /// When the stream ends at the latest, and why.
+    deadline: (Instant, EndReason),
     /// Why it ended, as far as is known.
     outcome: &'static str,
+    _counted: TaskTrackerToken,
 }
 
 impl Place {
     /// Waits until the server has a reason to end the stream.
     pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
-        let limits = self.streams.limits();
-        let (life, reason) = life(self.expires_at, limits.max_life, self.fraction());
-        let deadline = self.since + life;
-        let lag = limits.drain_spread.mul_f64(self.fraction());
+        let (deadline, reason) = self.deadline;
+        let lag = self.streams.limits().drain_spread.mul_f64(self.fraction());
         let drain = self.streams.drain().clone();
         async move {
             let drained = async {
@@ -324,6 +340,7 @@ fn fraction(number: u64) -> f64 {
 mod tests {
     use futures_util::{FutureExt as _, future::join_all};
     use proptest::prelude::*;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::auth::Credential;
@@ -422,8 +439,11 @@ mod tests {
         let mut ends = join_all(places.iter().map(Place::end));
         assert!((&mut ends).now_or_never().is_none());
         streams.drain().cancel();
-        let ends = tokio::time::timeout(HOUR, ends).await.unwrap();
-        assert_eq!(ends, [EndReason::Drained; 20]);
+        assert_eq!(timeout(HOUR, ends).await.unwrap(), [EndReason::Drained; 20]);
+
+        assert!(streams.all_ended().now_or_never().is_none());
+        drop(places);
+        timeout(HOUR, streams.all_ended()).await.unwrap();
     }
 
     #[test]

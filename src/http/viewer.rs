@@ -3,6 +3,8 @@
 //! **Invariant:** a request is served for exactly one viewer or refused. A token that is present but not accepted is
 //! never passed over in favour of another.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, header, request::Parts};
 
 use super::HttpError;
@@ -17,7 +19,7 @@ pub struct Gate {
     /// The name of the cookie that holds a token; none when cookies are not used.
     pub session_cookie: Option<String>,
     /// The credentials of streams opened from another origin.
-    pub tickets: Tickets,
+    pub tickets: Arc<Tickets>,
 }
 
 impl Gate {
@@ -46,12 +48,18 @@ impl Gate {
         let values = headers
             .get_all(header::COOKIE)
             .iter()
-            .filter_map(|value| value.to_str().ok());
+            // Another cookie may hold any bytes; a token is ASCII.
+            .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
         cookie::find(values, name)
     }
 
     fn admits(&self, headers: &HeaderMap, ask: Ask) -> bool {
-        let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        // What is no text is no origin, rather than none given.
+        let value = |name: &str| {
+            headers
+                .get(name)
+                .map(|value| value.to_str().unwrap_or_default())
+        };
         self.origins
             .admits(ask, value("origin"), value("sec-fetch-site"), value("host"))
     }

@@ -3,13 +3,17 @@
 //! PostgreSQL has one pool. SQLite has two: a single connection that writes, because SQLite has one writer anyway
 //! and a queue in front of it is fair while its busy handler is not, and several that only read beside it.
 //!
+//! With a replica, queries read from it; versions never do, so that nobody is told of a version that then cannot be
+//! found, or is told late.
+//!
 //! **Invariant:** a SQLite write is on disk before it is answered (`synchronous=FULL`).
 
 use std::time::Duration;
 
 use metrics::{counter, histogram};
 use sea_orm::{
-    ConnectOptions, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
+    AccessMode, ConnectOptions, DatabaseConnection, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -18,6 +22,8 @@ use sea_orm::{
 pub struct DatabaseOptions {
     /// `postgres://…` or `sqlite://path`.
     pub url: String,
+    /// A replica of it that queries may read, which may lag behind.
+    pub replica_url: Option<String>,
     /// PostgreSQL connections, or SQLite connections that read.
     pub max_connections: u32,
     /// How long a request waits for a connection before it is answered as unavailable.
@@ -30,49 +36,60 @@ pub struct DatabaseOptions {
 #[derive(Debug, Clone)]
 pub struct Database {
     pub(super) write: DatabaseConnection,
+    /// Reads what was written last: for versions, and for all that must not be older than one.
+    pub(super) fresh: DatabaseConnection,
+    /// Reads for queries: the replica, if there is one.
     pub(super) read: DatabaseConnection,
+    has_replica: bool,
 }
 
 impl Database {
-    /// Opens the pools and checks that the database answers.
+    /// Opens the pools and checks that the database answers. A replica that does not is done without until it does.
     ///
     /// # Errors
-    /// When the address is of no known kind or the database does not answer.
+    /// When an address is of no known kind or the database does not answer.
     pub async fn connect(options: &DatabaseOptions) -> Result<Self, DbErr> {
-        let scheme = options.url.split(':').next().unwrap_or_default();
-        match scheme {
-            "postgres" | "postgresql" => {
-                let pool = observed(sea_orm::Database::connect(postgres(options)).await?);
-                Ok(Self {
-                    write: pool.clone(),
-                    read: pool,
-                })
-            }
-            "sqlite" if options.url.contains(":memory:") || options.url.contains("mode=memory") => {
-                Err(DbErr::Custom(
-                    "a SQLite database in memory cannot be shared between connections; name a file"
-                        .into(),
-                ))
-            }
-            "sqlite" => Ok(Self {
-                // The writer first: it creates the file and switches it to write-ahead logging.
-                write: observed(sea_orm::Database::connect(sqlite(options, Access::Write)).await?),
-                read: observed(sea_orm::Database::connect(sqlite(options, Access::Read)).await?),
-            }),
-            _ => Err(DbErr::Custom(
-                "the database address must begin with postgres:// or sqlite://".into(),
-            )),
+        let write = open(options, &options.url, Access::Write).await?;
+        let fresh = match write.get_database_backend() {
+            DbBackend::Sqlite => open(options, &options.url, Access::Read).await?,
+            // One pool for both.
+            _ => write.clone(),
+        };
+        let read = match &options.replica_url {
+            Some(url) => open(options, url, Access::Replica).await?,
+            None => fresh.clone(),
+        };
+        Ok(Self {
+            write,
+            fresh,
+            read,
+            has_replica: options.replica_url.is_some(),
+        })
+    }
+
+    /// Whether queries may read a replica.
+    pub(super) fn has_replica(&self) -> bool {
+        self.has_replica
+    }
+
+    /// The same without its replica.
+    pub(super) fn without_replica(self) -> Self {
+        Self {
+            read: self.fresh.clone(),
+            has_replica: false,
+            ..self
         }
     }
 
     /// Checks that the database answers now.
     pub async fn ping(&self) -> Result<(), DbErr> {
-        self.read.ping().await
+        self.fresh.ping().await
     }
 
     /// Closes the pools, waiting for what runs.
     pub async fn close(self) -> Result<(), DbErr> {
         self.read.close().await?;
+        self.fresh.close().await?;
         self.write.close().await
     }
 
@@ -91,9 +108,42 @@ pub(super) fn write_transaction() -> TransactionOptions {
     }
 }
 
-fn base(options: &DatabaseOptions) -> ConnectOptions {
-    let mut connect = ConnectOptions::new(options.url.clone());
+/// What a snapshot begins with. (SQLite's transactions are snapshots by nature.)
+pub(super) fn read_transaction(db: &DatabaseConnection) -> TransactionOptions {
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    TransactionOptions {
+        isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+        access_mode: is_postgres.then_some(AccessMode::ReadOnly),
+        ..TransactionOptions::default()
+    }
+}
+
+/// Opens one pool.
+async fn open(
+    options: &DatabaseOptions,
+    url: &str,
+    access: Access,
+) -> Result<DatabaseConnection, DbErr> {
+    let connect = match url.split(':').next() {
+        Some("postgres" | "postgresql") => postgres(options, url, access),
+        Some("sqlite") if url.contains(":memory:") || url.contains("mode=memory") => {
+            let error =
+                "a SQLite database in memory cannot be shared between connections; name a file";
+            return Err(DbErr::Custom(error.into()));
+        }
+        Some("sqlite") => sqlite(options, url, access),
+        _ => {
+            let error = "the database address must begin with postgres:// or sqlite://";
+            return Err(DbErr::Custom(error.into()));
+        }
+    };
+    Ok(observed(sea_orm::Database::connect(connect).await?))
+}
+
+fn base(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
+    let mut connect = ConnectOptions::new(url);
     connect
+        .connect_lazy(access == Access::Replica)
         .acquire_timeout(options.acquire_timeout)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
@@ -101,9 +151,9 @@ fn base(options: &DatabaseOptions) -> ConnectOptions {
     connect
 }
 
-fn postgres(options: &DatabaseOptions) -> ConnectOptions {
+fn postgres(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
     let timeout = options.statement_timeout.as_millis().to_string();
-    let mut connect = base(options);
+    let mut connect = base(options, url, access);
     connect
         .max_connections(options.max_connections)
         .map_sqlx_postgres_opts(move |postgres| {
@@ -119,11 +169,13 @@ fn postgres(options: &DatabaseOptions) -> ConnectOptions {
 enum Access {
     Write,
     Read,
+    /// Reads a database that need not be there.
+    Replica,
 }
 
-fn sqlite(options: &DatabaseOptions, access: Access) -> ConnectOptions {
+fn sqlite(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
     let busy = options.statement_timeout;
-    let mut connect = base(options);
+    let mut connect = base(options, url, access);
     connect.max_connections(if access == Access::Write {
         1
     } else {
@@ -137,7 +189,7 @@ fn sqlite(options: &DatabaseOptions, access: Access) -> ConnectOptions {
             .synchronous(SqliteSynchronous::Full);
         match access {
             Access::Write => sqlite.journal_mode(SqliteJournalMode::Wal),
-            Access::Read => sqlite.pragma("query_only", "on"),
+            Access::Read | Access::Replica => sqlite.pragma("query_only", "on"),
         }
     });
     connect
@@ -145,6 +197,8 @@ fn sqlite(options: &DatabaseOptions, access: Access) -> ConnectOptions {
 
 fn observed(mut pool: DatabaseConnection) -> DatabaseConnection {
     pool.set_metric_callback(|statement| {
+        // The text alone: values are the users'.
+        tracing::trace!(db.statement = statement.statement.sql, "a statement ran");
         let outcome = if statement.failed { "error" } else { "ok" };
         counter!("library_sync_db_statements_total", "outcome" => outcome).increment(1);
         histogram!("library_sync_db_statement_seconds").record(statement.elapsed.as_secs_f64());

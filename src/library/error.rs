@@ -8,11 +8,13 @@
 //! | [`Error::Unavailable`] | nobody: try again | an error that says so |
 //! | [`Error::Fault`] | us | an opaque error; logged once, at the edge |
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::conflict::Clash;
 
 /// What lies behind a failure. Shared, because one failed read can fail several fields.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -68,6 +70,18 @@ impl Error {
         Some(text)
     }
 
+    /// Whether another transaction was in the way, and this one was undone as a whole: made again at once, it may well
+    /// succeed.
+    pub(super) fn is_contention(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        let code = cause.downcast_ref::<DbErr>().and_then(sql_code);
+        // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available; SQLite's BUSY, which a write meets
+        // only when another process holds the lock for longer than the timeout.
+        code.is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "55P03" | "5" | "517"))
+    }
+
     /// An [`Error::Invalid`].
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid {
@@ -88,7 +102,7 @@ impl Error {
 }
 
 /// Why a sound change was not made: an expected outcome, stored with a receipt and shown as data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The stable reason.
     pub code: RefusalCode,
@@ -98,6 +112,8 @@ pub struct Refusal {
     pub field: String,
     /// The row of the user's own that stands in the way.
     pub existing_id: Option<Uuid>,
+    /// What a conflict is about; empty when it is none.
+    pub clashes: Vec<Clash>,
 }
 
 impl Refusal {
@@ -108,6 +124,7 @@ impl Refusal {
             message: format!("{field} {id} is not in this library"),
             field: field.to_owned(),
             existing_id: None,
+            clashes: Vec::new(),
         })
     }
 
@@ -118,6 +135,19 @@ impl Refusal {
             message: format!("this {field} is already in the library"),
             field: field.to_owned(),
             existing_id: Some(existing),
+            clashes: Vec::new(),
+        })
+    }
+
+    /// The row has moved on since the change's base, in fields that the change sets.
+    pub(crate) fn conflict(clashes: Vec<Clash>) -> Error {
+        let fields: Vec<_> = clashes.iter().map(|clash| clash.field.as_str()).collect();
+        Error::Refused(Self {
+            code: RefusalCode::Conflict,
+            message: format!("changed since the base: {}", fields.join(", ")),
+            field: "base".to_owned(),
+            existing_id: None,
+            clashes,
         })
     }
 }
@@ -129,6 +159,10 @@ pub enum RefusalCode {
     NotFound,
     /// A row with this id, url or name is there already.
     AlreadyExists,
+    /// The row has changed since the base in fields that the change sets.
+    Conflict,
+    /// The idempotency key belongs to another change.
+    IdempotencyKeyReused,
 }
 
 impl From<DbErr> for Error {
@@ -138,6 +172,19 @@ impl From<DbErr> for Error {
         } else {
             Self::Fault(Arc::new(error))
         }
+    }
+}
+
+/// What the database calls the error.
+fn sql_code(error: &DbErr) -> Option<Cow<'_, str>> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) =
+        error
+    else {
+        return None;
+    };
+    match source.as_ref() {
+        SqlxError::Database(error) => error.code(),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 
-use super::{error::Error, id::LabelId, text};
+use super::{entity::fold, error::Error, id::LabelId, text};
 use crate::version::Version;
 
 /// Which of the two a label is. They differ in nothing but the table they live in.
@@ -84,6 +84,6 @@ impl LabelName {
 
     /// What two names share when they differ in case alone.
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        fold(&self.0)
     }
 }

@@ -19,14 +19,34 @@
 //! }
 //! ```
 
+mod conflict;
 mod database;
+mod delta;
+mod device;
 mod entity;
 mod error;
+mod export;
 mod id;
+mod import;
+mod kind;
 mod label;
+mod list;
+mod log;
 mod patch;
 mod progress;
 mod read;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a receipt is no library row: it is kept even when nothing changes"
+)]
+mod receipt;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "purging removes what was removed before, and an epoch renumbers"
+)]
+mod retention;
+mod search;
+mod stats;
 mod story;
 mod text;
 #[expect(
@@ -38,23 +58,42 @@ mod writer;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use metrics::counter;
+use sea_orm::{DatabaseTransaction, TransactionTrait as _};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use self::database::read_transaction;
 pub use self::{
+    conflict::{Against, Clash, OnConflict},
     database::{Database, DatabaseOptions},
+    delta::{Change, Delta, DeltaCursor, Since, Tombstone},
+    device::Device,
     error::{Error, Refusal, RefusalCode},
     id::{LabelId, ProgressId, StoryId},
+    import::{EntryLine, ImportOutcome},
+    kind::Kind,
     label::{Label, LabelKind, LabelName},
+    list::{
+        Direction, LabelFilter, OrderField, Page, ProgressCursor, ProgressFilter, ProgressOrder,
+    },
+    log::Changed,
     progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
-    read::{Page, ProgressCursor},
+    receipt::{IdempotencyKey, Once},
+    retention::Retention,
+    search::Search,
+    stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
-    writer::{Entry, LibraryWriter, NewEntry},
+    writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
 use crate::{
     broker::{Broker, Notice},
     version::{Head, UserId},
 };
+
+/// How often a write is begun that others get in the way of.
+const WRITE_TRIES: u32 = 4;
 
 /// Every user's library. Cheap to clone.
 #[derive(Clone)]
@@ -65,8 +104,17 @@ pub struct Library {
     writes: TaskTracker,
 }
 
+/// Who asks for a change, and how it is known when it is sent again.
+#[derive(Debug, Clone, Default)]
+pub struct Intent {
+    /// The device that asks.
+    pub device: Option<Device>,
+    /// Makes the change once, however often it is sent.
+    pub once: Option<Once>,
+}
+
 /// What came of a write that did not fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Written<T> {
     /// The head after it: one version further if something changed, the present one otherwise.
     pub head: Head,
@@ -91,43 +139,124 @@ impl Library {
     /// of its own to its end even when the caller goes away: a client that hangs up can neither part the commit
     /// from its notice nor leave a half-begun transaction in the pool.
     ///
+    /// With [`Intent::once`], the outcome is kept, and the same change sent again gets the same outcome and head.
+    ///
     /// # Errors
     /// Every [`Error`] but [`Error::Refused`], which is an outcome.
-    pub async fn write<T, F>(&self, user: &UserId, change: F) -> Result<Written<T>, Error>
+    pub async fn write<T, F>(
+        &self,
+        user: &UserId,
+        intent: Intent,
+        change: F,
+    ) -> Result<Written<T>, Error>
     where
-        T: Send + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Clone
             + Send
             + 'static,
     {
         let (library, user) = (self.clone(), user.clone());
-        let write = async move { library.write_to_end(user, change).await }.in_current_span();
+        let write = async move {
+            for _ in 1..WRITE_TRIES {
+                match library.write_to_end(&user, &intent, change.clone()).await {
+                    Err(error) if error.is_contention() => {
+                        counter!("library_sync_write_retries_total").increment(1);
+                    }
+                    done => return done,
+                }
+            }
+            library.write_to_end(&user, &intent, change).await
+        }
+        .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
     }
 
-    async fn write_to_end<T, F>(&self, user: UserId, change: F) -> Result<Written<T>, Error>
+    async fn write_to_end<T, F>(
+        &self,
+        user: &UserId,
+        intent: &Intent,
+        change: F,
+    ) -> Result<Written<T>, Error>
     where
+        T: Serialize + DeserializeOwned,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
     {
         let mut writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+        if let Some(once) = &intent.once
+            && let Some(before) = writer.find_answer(once).await?
+        {
+            writer.roll_back().await?;
+            return Ok(before);
+        }
         let outcome = match change(&mut writer).await {
             Ok(value) => Ok(value),
             Err(Error::Refused(refusal)) => Err(refusal),
             Err(error) => {
-                // Dropping the transaction would roll back too, but only once the connection is next used.
-                writer.roll_back().await?;
+                // Dropping the transaction would roll back too, but only once the connection is next used. If it cannot,
+                // the connection is gone and the transaction with it.
+                let _ = writer.roll_back().await;
                 return Err(error);
             }
         };
         if outcome.is_err() || !writer.has_changed() {
-            return Ok(Written {
-                head: writer.roll_back().await?,
-                outcome,
-            });
+            let head = writer.roll_back().await?;
+            return self
+                .keep_unchanged(user, intent, Written { head, outcome })
+                .await;
         }
-        let head = writer.commit().await?;
-        self.broker.publish(Notice { user, head });
+        let answer = intent
+            .once
+            .as_ref()
+            .map(|_| receipt::answer(&outcome))
+            .transpose()?;
+        let head = writer.commit(intent, answer).await?;
+        self.broker.publish(Notice {
+            user: user.clone(),
+            head,
+        });
         Ok(Written { head, outcome })
+    }
+
+    /// Keeps the answer of a change that changed nothing; answers what was kept, if another was kept first.
+    async fn keep_unchanged<T: Serialize + DeserializeOwned>(
+        &self,
+        user: &UserId,
+        intent: &Intent,
+        written: Written<T>,
+    ) -> Result<Written<T>, Error> {
+        let Some(once) = &intent.once else {
+            return Ok(written);
+        };
+        let (head, answer) = (written.head, receipt::answer(&written.outcome)?);
+        let now = entity::now();
+        if receipt::put(&self.db.write, user, once, head, answer, now).await? {
+            return Ok(written);
+        }
+        let kept = receipt::find(&self.db.write, user, once).await?;
+        kept.ok_or_else(|| Error::unavailable("the receipt was purged while it was read"))
+    }
+
+    /// Reads several things as of one moment. In a task of its own, so that a caller that goes away leaves no
+    /// transaction open in the pool.
+    async fn snapshot<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let db = self.db.fresh.clone();
+        let task = async move {
+            #[expect(clippy::disallowed_methods, reason = "this transaction only reads")]
+            let tx = db.begin_with_options(read_transaction(&db)).await?;
+            let found = read(&tx).await;
+            tx.rollback().await?;
+            found
+        };
+        tokio::spawn(task.in_current_span())
+            .await
+            .map_err(Error::fault)?
     }
 
     /// Waits for the writes under way, including those whose callers have gone. Refuses none: stop the callers first.

@@ -25,6 +25,7 @@ use crate::version::Version;
     IntoStaticStr,
     EnumIter,
 )]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProgressStatus {
     /// Not begun.
     #[default]

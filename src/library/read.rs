@@ -1,16 +1,18 @@
 //! Reading a library. Every statement names the user, so another user's rows are not even looked at.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _,
-    FromQueryResult as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-    sea_query::{Expr, Query},
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
+    Order, QueryFilter as _,
+    sea_query::{Alias, Expr, Query},
 };
 
 use super::{
-    Label, LabelKind, Library, Progress, ProgressId, Story, StoryId,
+    Label, LabelId, LabelKind, Library, Progress, ProgressId, Search, Story, StoryId,
     entity::{
         label::{Column, Row, names},
         progress, story, user,
@@ -20,23 +22,12 @@ use super::{
 };
 use crate::version::{Head, UserId, Version};
 
-/// A part of a list: the first so many after a place in it.
-#[derive(Debug, Clone, Copy)]
-pub struct Page<C> {
-    /// How many, at the most.
-    pub first: u32,
-    /// After which place; from the start when there is none.
-    pub after: Option<C>,
-}
-
-/// A place in the list of progresses, which is ordered by newest change first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProgressCursor {
-    /// The stamp of the progress there.
-    pub stamp: Version,
-    /// Its id, which orders those of one stamp.
-    pub id: ProgressId,
-}
+/// How long a query waits for a replica that is behind, before each look at it.
+const REPLICA_WAITS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+];
 
 impl Library {
     /// The user's head; makes the user at their first request.
@@ -44,7 +35,7 @@ impl Library {
     /// # Errors
     /// [`Error::UnknownUser`] when another app makes the users and has not made this one.
     pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
-        if let Some(head) = self.find_head(user).await? {
+        if let Some(head) = find_head(&self.db.fresh, user).await? {
             return Ok(head);
         }
         insert_user(&self.db.write, user).await?;
@@ -56,11 +47,42 @@ impl Library {
             .ok_or_else(|| Error::fault("a user just inserted is not there"))
     }
 
-    async fn find_head(&self, user: &UserId) -> Result<Option<Head>, Error> {
-        let row = user::Entity::find_by_id(user.as_str())
-            .one(&self.db.read)
-            .await?;
-        Ok(row.map(|row| row.head()))
+    /// This library as a query is to read it, and the head that it reads at or after: the replica's, if there is one
+    /// and it has come to `at_least`, or does within a moment.
+    pub async fn for_query(
+        &self,
+        user: &UserId,
+        at_least: Option<Version>,
+    ) -> Result<(Self, Head), Error> {
+        if self.db.has_replica() {
+            for wait in REPLICA_WAITS {
+                tokio::time::sleep(wait).await;
+                // A replica that does not answer, or does not know the user, is done without.
+                let Ok(Some(head)) = find_head(&self.db.read, user).await else {
+                    break;
+                };
+                if at_least.is_none_or(|version| head.version >= version) {
+                    return Ok((self.clone(), head));
+                }
+            }
+        }
+        let library = self.on_primary();
+        let head = library.head(user).await?;
+        Ok((library, head))
+    }
+
+    /// This library without its replica.
+    #[must_use]
+    pub fn on_primary(&self) -> Self {
+        Self {
+            db: self.db.clone().without_replica(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether queries may read a replica.
+    pub fn has_replica(&self) -> bool {
+        self.db.has_replica()
     }
 
     /// The heads of those of `users` that exist, in one statement.
@@ -69,7 +91,7 @@ impl Library {
             users.iter().map(|user| (user.as_str(), user)).collect();
         let rows = user::Entity::find()
             .filter(user::Column::Subject.is_in(by_subject.keys().copied()))
-            .all(&self.db.read)
+            .all(&self.db.fresh)
             .await?;
         let named = |row: user::Model| {
             by_subject
@@ -89,39 +111,6 @@ impl Library {
             .one(&self.db.read)
             .await?;
         Ok(row.map(Progress::try_from).transpose()?)
-    }
-
-    /// The progresses of this user, newest change first.
-    pub async fn progresses(
-        &self,
-        user: &UserId,
-        page: Page<ProgressCursor>,
-    ) -> Result<Vec<Progress>, Error> {
-        use progress::Column::{Id, Stamp, UserId};
-        let after = page.after.map(|place| {
-            let (stamp, id) = (place.stamp.number(), place.id.0);
-            Condition::any()
-                .add(Stamp.lt(stamp))
-                .add(Condition::all().add(Stamp.eq(stamp)).add(Id.lt(id)))
-        });
-        let rows = progress::Entity::find()
-            .filter(UserId.eq(user.as_str()))
-            .filter(after.unwrap_or_else(Condition::all))
-            .order_by_desc(Stamp)
-            .order_by_desc(Id)
-            .limit(u64::from(page.first))
-            .all(&self.db.read)
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(Progress::try_from)
-            .collect::<Result<_, _>>()?)
-    }
-
-    /// How many progresses this user has.
-    pub async fn count_progresses(&self, user: &UserId) -> Result<u64, Error> {
-        let all = progress::Entity::find().filter(progress::Column::UserId.eq(user.as_str()));
-        Ok(all.count(&self.db.read).await?)
     }
 
     /// Those of `ids` that are stories of this user, in one statement.
@@ -164,13 +153,80 @@ impl Library {
             .collect()
     }
 
-    /// All labels of one kind of this user, by name.
-    pub async fn labels(&self, user: &UserId, kind: LabelKind) -> Result<Vec<Label>, Error> {
+    /// The labels of one kind of this user in whose names the search finds something, by name.
+    pub async fn labels(
+        &self,
+        user: &UserId,
+        kind: LabelKind,
+        search: &Search,
+    ) -> Result<Vec<Label>, Error> {
         let select = Query::select()
             .columns(Column::ROW)
             .from(names(kind).table)
             .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+            .cond_where(search.in_any(&[Expr::col(Column::NameKey)]))
             .order_by(Column::NameKey, Order::Asc)
+            .to_owned();
+        let rows = self.db.read.query_all(&select).await?;
+        rows.iter()
+            .map(|row| Ok(Row::from_query_result(row, "")?.into()))
+            .collect()
+    }
+
+    /// How many stories of this user carry each of these labels, in one statement. Those that none carries are left out.
+    pub async fn story_counts(
+        &self,
+        user: &UserId,
+        kind: LabelKind,
+        labels: &[LabelId],
+    ) -> Result<HashMap<LabelId, i64>, Error> {
+        /// More are not named one by one: all are counted.
+        const NAMED: usize = 1_000;
+        let names = names(kind);
+        let mut select = Query::select()
+            .expr_as(Expr::col(names.link_column.clone()), "id")
+            .expr_as(Expr::cust("count(*)"), "stories")
+            .from(names.link_table)
+            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+            .group_by_col(names.link_column.clone())
+            .to_owned();
+        if labels.len() <= NAMED {
+            select
+                .and_where(Expr::col(names.link_column).is_in(labels.iter().map(|label| label.0)));
+        }
+        let rows = self.db.read.query_all(&select).await?;
+        rows.iter()
+            .map(|row| Ok((LabelId(row.try_get("", "id")?), row.try_get("", "stories")?)))
+            .collect()
+    }
+
+    /// The labels of one kind that the most stories carry, those first.
+    pub async fn top_labels(
+        &self,
+        user: &UserId,
+        kind: LabelKind,
+        first: u32,
+    ) -> Result<Vec<Label>, Error> {
+        let names = names(kind);
+        let (label, carried) = (names.table, Alias::new("carried"));
+        // Counted before they are joined: the index on the links has all that it takes.
+        let counts = Query::select()
+            .column(names.link_column.clone())
+            .expr_as(Expr::cust("count(*)"), "stories")
+            .from(names.link_table)
+            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+            .group_by_col(names.link_column.clone())
+            .to_owned();
+        let joined =
+            Expr::col((carried.clone(), names.link_column)).equals((label.clone(), Column::Id));
+        let select = Query::select()
+            .columns(Column::ROW.map(|column| (label.clone(), column)))
+            .from_subquery(counts, carried.clone())
+            .inner_join(label.clone(), joined)
+            .and_where(Expr::col((label.clone(), Column::UserId)).eq(user.as_str()))
+            .order_by((carried, Alias::new("stories")), Order::Desc)
+            .order_by((label, Column::NameKey), Order::Asc)
+            .limit(u64::from(first))
             .to_owned();
         let rows = self.db.read.query_all(&select).await?;
         rows.iter()
@@ -185,28 +241,44 @@ impl Library {
         kind: LabelKind,
         stories: &BTreeSet<StoryId>,
     ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
-        let names = names(kind);
-        let (label, link) = (names.table, names.link_table);
-        let joined = Expr::col((link.clone(), Column::UserId))
-            .equals((label.clone(), Column::UserId))
-            .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
-        let select = Query::select()
-            .columns(Column::ROW.map(|column| (label.clone(), column)))
-            .column((link.clone(), Column::StoryId))
-            .from(link.clone())
-            .inner_join(label.clone(), joined)
-            .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
-            .and_where(Expr::col((link, Column::StoryId)).is_in(stories.iter().map(|id| id.0)))
-            .order_by((label, Column::NameKey), Order::Asc)
-            .to_owned();
-        let mut labels = HashMap::<StoryId, Vec<Label>>::new();
-        for row in self.db.read.query_all(&select).await? {
-            let story = StoryId(row.try_get("", "story_id")?);
-            labels
-                .entry(story)
-                .or_default()
-                .push(Row::from_query_result(&row, "")?.into());
-        }
-        Ok(labels)
+        labels_of(&self.db.read, user, kind, Some(stories)).await
     }
+}
+
+/// The labels of one kind on each of these stories, or of all, by name, in one statement.
+pub(super) async fn labels_of(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+    kind: LabelKind,
+    stories: Option<&BTreeSet<StoryId>>,
+) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
+    let names = names(kind);
+    let (label, link) = (names.table, names.link_table);
+    let joined = Expr::col((link.clone(), Column::UserId))
+        .equals((label.clone(), Column::UserId))
+        .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
+    let ids = stories.map(|stories| stories.iter().map(|id| id.0));
+    let select = Query::select()
+        .columns(Column::ROW.map(|column| (label.clone(), column)))
+        .column((link.clone(), Column::StoryId))
+        .from(link.clone())
+        .inner_join(label.clone(), joined)
+        .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
+        .and_where_option(ids.map(|ids| Expr::col((link, Column::StoryId)).is_in(ids)))
+        .order_by((label, Column::NameKey), Order::Asc)
+        .to_owned();
+    let mut labels = HashMap::<StoryId, Vec<Label>>::new();
+    for row in db.query_all(&select).await? {
+        let story = StoryId(row.try_get("", "story_id")?);
+        labels
+            .entry(story)
+            .or_default()
+            .push(Row::from_query_result(&row, "")?.into());
+    }
+    Ok(labels)
+}
+
+async fn find_head(db: &impl ConnectionTrait, user: &UserId) -> Result<Option<Head>, Error> {
+    let row = user::Entity::find_by_id(user.as_str()).one(db).await?;
+    Ok(row.map(|row| row.head()))
 }

@@ -19,8 +19,10 @@ use crate::version::Version;
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
 )]
 #[expect(missing_docs, reason = "each is the name of a site")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Source {
     ArchiveOfOurOwn,
+    #[serde(rename = "FANFICTION_NET")]
     FanFictionNet,
     Wattpad,
     SpaceBattles,
@@ -77,6 +79,7 @@ impl Source {
     IntoStaticStr,
     EnumIter,
 )]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StoryStatus {
     /// New chapters are expected.
     #[default]

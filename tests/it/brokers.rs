@@ -410,7 +410,7 @@ on_each_broker! {
         let url = if kind == Kind::Postgres { "postgres:".to_owned() } else { address.url() };
         // Longer than the test may take: nothing but the broker can tell.
         let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h"];
-        let other = db.again();
+        let other = db.shared();
         let (mut a, mut b) = (TestApp::start_on(db, &flags).await, TestApp::start_on(other, &flags).await);
         let mut watch = b.user("ann").watch().await;
         watch.until(1).await;

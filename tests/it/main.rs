@@ -17,11 +17,35 @@
 )]
 
 mod servers;
+mod socket;
 mod test_app;
+mod transport;
 
+mod adoption;
+mod architecture;
 mod brokers;
+mod clients;
 mod commands;
+mod conflicts;
+mod conformance;
+mod converging;
+mod deltas;
+mod events;
+mod every_transport;
+mod graphql_http;
+mod graphql_stream;
+mod import;
 mod input;
 mod isolation;
+mod labels;
+mod library_events;
+mod lists;
+mod model;
 mod queries;
+mod readme;
+mod replay;
+mod replica;
+mod schema_upgrade;
+mod trpc;
+mod websocket;
 mod write_path;

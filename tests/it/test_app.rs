@@ -103,17 +103,49 @@ impl TestDatabase {
         }
     }
 
-    /// The same database, for another server; it goes with this one.
-    pub fn again(&self) -> Self {
+    /// The same database for another server. It goes with the first.
+    pub fn shared(&self) -> Self {
         Self {
             url: self.url.clone(),
             _folder: None,
         }
     }
 
+    /// A copy of it as it is now, while nothing is connected to it.
+    pub async fn copy(&self, db: Db) -> Self {
+        let copy = Self::new(db).await;
+        match db {
+            Db::Sqlite => {
+                let target = path_of(&copy.url);
+                let connection = self.connect().await;
+                let sql = format!("VACUUM INTO '{}'", target.display());
+                connection.execute_unprepared(&sql).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Db::Postgres => {
+                let name = |url: &str| url.rsplit('/').next().unwrap().to_owned();
+                let admin = sea_orm::Database::connect(postgres_server()).await.unwrap();
+                for sql in [
+                    format!("DROP DATABASE {}", name(&copy.url)),
+                    format!(
+                        "CREATE DATABASE {} TEMPLATE {}",
+                        name(&copy.url),
+                        name(&self.url)
+                    ),
+                ] {
+                    admin.execute_unprepared(&sql).await.unwrap();
+                }
+                admin.close().await.unwrap();
+            }
+        }
+        copy
+    }
+
     /// A connection around the server, to look at what it stored.
     pub async fn connect(&self) -> sea_orm::DatabaseConnection {
-        sea_orm::Database::connect(&self.url).await.unwrap()
+        let mut options = sea_orm::ConnectOptions::new(&self.url);
+        options.max_connections(1);
+        sea_orm::Database::connect(options).await.unwrap()
     }
 
     /// The single value that `sql` selects.
@@ -125,6 +157,14 @@ impl TestDatabase {
         db.close().await.unwrap();
         value
     }
+}
+
+/// The file of a SQLite database.
+fn path_of(url: &str) -> PathBuf {
+    let path = url
+        .strip_prefix("sqlite://")
+        .and_then(|rest| rest.split('?').next());
+    PathBuf::from(path.unwrap_or_else(|| panic!("{url}")))
 }
 
 /// The PostgreSQL that `scripts/test` starts.
@@ -176,7 +216,8 @@ impl TestApp {
         Self::start_at(listener, db, flags).await
     }
 
-    async fn start_at(listener: TcpListener, db: TestDatabase, flags: &[&str]) -> Self {
+    /// A server that listens here.
+    pub async fn start_at(listener: TcpListener, db: TestDatabase, flags: &[&str]) -> Self {
         install_crypto();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let config = serve_config(&db.url, flags);
@@ -455,6 +496,11 @@ pub struct TestProcess {
 impl TestProcess {
     /// Runs `library-sync serve` on the database `url`, and waits until it is ready.
     pub async fn serve(url: &str, flags: &[&str]) -> Self {
+        Self::serve_logging(url, flags, Stdio::inherit()).await
+    }
+
+    /// The same, logging to `log`.
+    pub async fn serve_logging(url: &str, flags: &[&str], log: Stdio) -> Self {
         install_crypto();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -475,6 +521,7 @@ impl TestProcess {
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let process = Self {

@@ -1,12 +1,15 @@
 //! Tags and fandoms.
 
-use async_graphql::{ID, Object};
+use async_graphql::{Context, ID, Object};
 use time::OffsetDateTime;
 
-use crate::library::Label;
+use crate::{
+    graphql::context::{CallerExt as _, StoriesWith},
+    library::{Error, Label, LabelKind},
+};
 
 macro_rules! label {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident = $kind:expr) => {
         $(#[$doc])*
         pub(in crate::graphql) struct $name(pub Label);
 
@@ -20,6 +23,12 @@ macro_rules! label {
             /// Its name, as you spelt it.
             async fn name(&self) -> &str {
                 self.0.name.as_str()
+            }
+
+            /// How many stories carry it.
+            async fn story_count(&self, ctx: &Context<'_>) -> Result<i32, Error> {
+                let key = StoriesWith($kind, self.0.id);
+                Ok(ctx.caller().rows.load_one(key).await?.unwrap_or_default())
             }
 
             /// The library version at which it last changed.
@@ -42,9 +51,9 @@ macro_rules! label {
 
 label! {
     /// A label of your own making, such as "to reread".
-    Tag
+    Tag = LabelKind::Tag
 }
 label! {
     /// The world that a story is set in.
-    Fandom
+    Fandom = LabelKind::Fandom
 }

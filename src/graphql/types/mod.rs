@@ -2,30 +2,43 @@
 //!
 //! A row is never shown as it is stored: what the API says is written here, and a new column is not a new field.
 
+mod changes;
+mod event;
+mod filter;
+mod import;
 mod input;
 mod label;
+mod library;
 mod page;
 mod payload;
 mod progress;
 mod story;
+mod ticket;
 mod viewer;
 
 use async_graphql::ID;
 use uuid::Uuid;
 
 pub(super) use self::{
+    changes::{LibraryChanges, decode as delta_cursor},
+    event::{LibraryEvent, LibraryEventKind},
+    filter::{ProgressFilter, ProgressOrder},
+    import::ImportLibraryPayload,
     input::{
-        CreateLabelInput, CreateStoryWithProgressInput, DeleteProgressInput, UpdateProgressInput,
-        UpdateStoryWithRelationsInput,
+        CreateLabelInput, CreateStoryWithProgressInput, DeleteLabelInput, DeleteProgressInput,
+        ImportLibraryInput, RenameLabelInput, UpdateProgressInput, UpdateStoryWithRelationsInput,
     },
     label::{Fandom, Tag},
+    library::Library,
     page::{Page, ProgressCursor, ProgressList},
     payload::{
-        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload,
-        DeleteProgressPayload, UpdateProgressPayload, UpdateStoryWithRelationsPayload,
+        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload, DeleteFandomPayload,
+        DeleteProgressPayload, DeleteTagPayload, RenameFandomPayload, RenameTagPayload,
+        UpdateProgressPayload, UpdateStoryWithRelationsPayload,
     },
     progress::Progress,
     story::Story,
+    ticket::CreateStreamTicketPayload,
     viewer::Viewer,
 };
 use crate::library::{Error, LabelId, ProgressId, StoryId};

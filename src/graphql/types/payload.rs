@@ -1,9 +1,9 @@
 //! What mutations answer: the version, and either what was made or why it was not.
 
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{Enum, ID, Json, SimpleObject};
 
 use super::{Fandom, Progress, Story, Tag};
-use crate::library::{self, Entry, Label, ProgressId, Written};
+use crate::library::{self, Clash, Entry, Label, LabelId, ProgressId, Updated, Written};
 
 /// The stable reasons of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -13,6 +13,10 @@ pub(in crate::graphql) enum RefusalCode {
     NotFound,
     /// Your library has a row with this id, url or name already.
     AlreadyExists,
+    /// The row has changed since your base in fields that you set.
+    Conflict,
+    /// The idempotency key belongs to another mutation.
+    IdempotencyKeyReused,
 }
 
 /// Why a mutation changed nothing, though its input is sound.
@@ -35,6 +39,55 @@ impl From<library::Refusal> for Refusal {
             message: refusal.message,
             field: refusal.field,
             existing_id: refusal.existing_id.map(|id| id.to_string().into()),
+        }
+    }
+}
+
+/// Fields on which a change and your library disagree.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct Conflict {
+    /// What was done about it.
+    resolution: Resolution,
+    /// The fields, each with its values.
+    fields: Vec<FieldConflict>,
+}
+
+/// What was done about a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(in crate::graphql) enum Resolution {
+    /// Nothing was changed.
+    Rejected,
+    /// The rest was changed; these fields were left as they are.
+    Merged,
+}
+
+/// A field on which a change and your library disagree.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct FieldConflict {
+    /// The field's name in the input.
+    field: String,
+    /// What it held at your base; null also when that is forgotten.
+    base: Option<Json<serde_json::Value>>,
+    /// What you set.
+    yours: Json<serde_json::Value>,
+    /// What your library holds.
+    theirs: Json<serde_json::Value>,
+}
+
+impl Conflict {
+    fn new(resolution: Resolution, clashes: Vec<Clash>) -> Option<Self> {
+        let fields: Vec<_> = clashes.into_iter().map(FieldConflict::from).collect();
+        (!fields.is_empty()).then_some(Self { resolution, fields })
+    }
+}
+
+impl From<Clash> for FieldConflict {
+    fn from(clash: Clash) -> Self {
+        Self {
+            field: clash.field,
+            base: clash.base.map(Json),
+            yours: Json(clash.yours),
+            theirs: Json(clash.theirs),
         }
     }
 }
@@ -75,24 +128,6 @@ payload! {
 }
 
 payload! {
-    /// The answer of `updateStoryWithRelations`.
-    UpdateStoryWithRelationsPayload from Entry {
-        /// The story as it is now; null when the change was refused.
-        story: Story = |entry: Entry| Some(entry.into()),
-        /// Its progress; null when the change was refused.
-        progress: Progress = Progress::of,
-    }
-}
-
-payload! {
-    /// The answer of `updateProgress`.
-    UpdateProgressPayload from library::Progress {
-        /// The progress as it is now; null when the change was refused.
-        progress: Progress = |progress: library::Progress| Some(progress.into()),
-    }
-}
-
-payload! {
     /// The answer of `deleteProgress`.
     DeleteProgressPayload from ProgressId {
         /// The id of the progress that is gone; null when it was refused.
@@ -112,6 +147,90 @@ payload! {
     /// The answer of `createFandom`.
     CreateFandomPayload from Label {
         /// The new fandom; null when it was refused.
+        fandom: Fandom = |label: Label| Some(Fandom(label)),
+    }
+}
+
+payload! {
+    /// The answer of `deleteTag`.
+    DeleteTagPayload from LabelId {
+        /// The id of the tag that is gone; null when it was refused.
+        deleted_id: ID = |id: LabelId| Some(id.to_string().into()),
+    }
+}
+
+payload! {
+    /// The answer of `deleteFandom`.
+    DeleteFandomPayload from LabelId {
+        /// The id of the fandom that is gone; null when it was refused.
+        deleted_id: ID = |id: LabelId| Some(id.to_string().into()),
+    }
+}
+
+macro_rules! update_payload {
+    ($(#[$doc:meta])* $name:ident from $made:ty { $($(#[$field_doc:meta])* $field:ident: $type:ty = $show:expr),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(SimpleObject)]
+        pub(in crate::graphql) struct $name {
+            /// The version of your library after this mutation.
+            library_version: i32,
+            $($(#[$field_doc])* $field: Option<$type>,)*
+            /// What clashed with changes made since your base; null when nothing did.
+            conflict: Option<Conflict>,
+            /// Why nothing was changed; null when the mutation was made.
+            refusal: Option<Refusal>,
+        }
+
+        impl From<Written<Updated<$made>>> for $name {
+            fn from(written: Written<Updated<$made>>) -> Self {
+                let library_version = written.head.version.number();
+                match written.outcome {
+                    Ok(Updated { row, left }) => {
+                        $(let $field = $show(row.clone());)*
+                        let conflict = Conflict::new(Resolution::Merged, left);
+                        Self { library_version, $($field,)* conflict, refusal: None }
+                    }
+                    Err(mut refusal) => {
+                        let clashes = std::mem::take(&mut refusal.clashes);
+                        let conflict = Conflict::new(Resolution::Rejected, clashes);
+                        Self { library_version, $($field: None,)* conflict, refusal: Some(refusal.into()) }
+                    }
+                }
+            }
+        }
+    };
+}
+
+update_payload! {
+    /// The answer of `updateStoryWithRelations`.
+    UpdateStoryWithRelationsPayload from Entry {
+        /// The story as it is now; null when the change was refused.
+        story: Story = |entry: Entry| Some(entry.into()),
+        /// Its progress; null when the change was refused.
+        progress: Progress = Progress::of,
+    }
+}
+
+update_payload! {
+    /// The answer of `updateProgress`.
+    UpdateProgressPayload from library::Progress {
+        /// The progress as it is now; null when the change was refused.
+        progress: Progress = |progress: library::Progress| Some(progress.into()),
+    }
+}
+
+update_payload! {
+    /// The answer of `renameTag`.
+    RenameTagPayload from Label {
+        /// The tag as it is now; null when the change was refused.
+        tag: Tag = |label: Label| Some(Tag(label)),
+    }
+}
+
+update_payload! {
+    /// The answer of `renameFandom`.
+    RenameFandomPayload from Label {
+        /// The fandom as it is now; null when the change was refused.
         fandom: Fandom = |label: Label| Some(Fandom(label)),
     }
 }

@@ -58,6 +58,11 @@ impl Progress {
         self.progress.id.to_string().into()
     }
 
+    /// The id of the story it is about.
+    async fn story_id(&self) -> ID {
+        self.progress.story_id.to_string().into()
+    }
+
     /// The story it is about.
     async fn story(&self, ctx: &Context<'_>) -> Result<Story, Error> {
         if let Some(entry) = &self.entry {

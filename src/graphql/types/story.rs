@@ -49,10 +49,16 @@ pub(in crate::graphql) struct Story {
     known: Option<Known>,
 }
 
+/// What is known of a story's progress: nothing yet, or what it is.
+enum KnownProgress {
+    No,
+    Is(Option<library::Progress>),
+}
+
 struct Known {
     tags: Vec<Label>,
     fandoms: Vec<Label>,
-    progress: Option<library::Progress>,
+    progress: KnownProgress,
 }
 
 impl From<library::Story> for Story {
@@ -74,13 +80,29 @@ impl From<Entry> for Story {
             known: Some(Known {
                 tags,
                 fandoms,
-                progress,
+                progress: KnownProgress::Is(progress),
             }),
         }
     }
 }
 
 impl Story {
+    /// A story whose labels are known.
+    pub(super) fn with_labels(
+        story: library::Story,
+        tags: Vec<Label>,
+        fandoms: Vec<Label>,
+    ) -> Self {
+        Self {
+            story,
+            known: Some(Known {
+                tags,
+                fandoms,
+                progress: KnownProgress::No,
+            }),
+        }
+    }
+
     async fn labels(&self, ctx: &Context<'_>, kind: LabelKind) -> Result<Vec<Label>, Error> {
         match (&self.known, kind) {
             (Some(known), LabelKind::Tag) => Ok(known.tags.clone()),
@@ -175,8 +197,11 @@ impl Story {
     /// How far you have read it.
     async fn progress(&self, ctx: &Context<'_>) -> Option<Result<Progress, Error>> {
         let progress = match &self.known {
-            Some(known) => Ok(known.progress.clone()),
-            None => ctx.caller().rows.load_one(ProgressOf(self.story.id)).await,
+            Some(Known {
+                progress: KnownProgress::Is(progress),
+                ..
+            }) => Ok(progress.clone()),
+            _ => ctx.caller().rows.load_one(ProgressOf(self.story.id)).await,
         };
         progress
             .transpose()

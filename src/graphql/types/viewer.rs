@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object};
 use time::OffsetDateTime;
 
-use crate::graphql::context::CallerExt as _;
+use crate::{graphql::context::CallerExt as _, library::Error};
 
 /// The signed-in user.
 pub(in crate::graphql) struct Viewer;
@@ -16,8 +16,8 @@ impl Viewer {
     }
 
     /// The version of your library.
-    async fn library_version(&self, ctx: &Context<'_>) -> i32 {
-        ctx.caller().head.version.number()
+    async fn library_version(&self, ctx: &Context<'_>) -> Result<i32, Error> {
+        Ok(ctx.caller().present().await?.version.number())
     }
 
     /// Until when your token is accepted. Streams end then.

@@ -85,13 +85,13 @@ impl Close {
         })
     }
 
-    /// How metrics count it, unless the place's own end says it.
+    /// How metrics count it.
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Gone => "gone",
             Self::Silent => "silent",
             Self::End(reason) => reason.into(),
-            _ => "refused",
+            _ => "violation",
         }
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! **Invariant:** what does not have the form of a client's message is refused here, whatever its bytes are.
 
-use async_graphql::{Request, ServerError, Variables};
+use async_graphql::{Request, ServerError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::http::operation::Outcome;
+use crate::{
+    graphql::{self, Malformed},
+    http::operation::Outcome,
+    version::Version,
+};
 
 /// The longest id of an operation, in bytes. It is sent back with every result, so it is not to be long.
 pub(super) const MAX_ID_BYTES: usize = 256;
@@ -14,7 +18,7 @@ pub(super) const MAX_ID_BYTES: usize = 256;
 type Payload = Option<Map<String, Value>>;
 
 /// What a client may say.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ClientMessage {
     /// Who is calling.
@@ -22,9 +26,12 @@ pub(super) enum ClientMessage {
     /// A probe, to be answered with a pong of the same payload.
     Ping { payload: Payload },
     /// The answer to a ping, or just a sign of life.
-    Pong { payload: Payload },
+    Pong {
+        #[serde(rename = "payload")]
+        _payload: Payload,
+    },
     /// Begin an operation.
-    Subscribe { id: Id, payload: SubscribePayload },
+    Subscribe { id: Id, payload: Operation },
     /// End an operation.
     Complete { id: Id },
 }
@@ -62,30 +69,16 @@ impl TryFrom<String> for Id {
     }
 }
 
-/// An operation, as the payload of `subscribe` gives it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SubscribePayload {
-    query: String,
-    operation_name: Option<String>,
-    variables: Payload,
-    extensions: Payload,
-}
+/// An operation, in the form that it has over HTTP too.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Operation(pub Box<Request>);
 
-impl From<SubscribePayload> for Request {
-    fn from(operation: SubscribePayload) -> Self {
-        let mut request = Self::new(operation.query);
-        request.operation_name = operation.operation_name;
-        if let Some(variables) = operation.variables {
-            request.variables = Variables::from_json(Value::Object(variables));
-        }
-        for (name, value) in operation.extensions.into_iter().flatten() {
-            // Every JSON value is a GraphQL one.
-            if let Ok(value) = async_graphql::Value::from_json(value) {
-                request.extensions.insert(name, value);
-            }
-        }
-        request
+impl TryFrom<Value> for Operation {
+    type Error = Malformed;
+
+    fn try_from(payload: Value) -> Result<Self, Self::Error> {
+        graphql::request(payload).map(Box::new).map(Self)
     }
 }
 
@@ -120,7 +113,7 @@ pub(super) enum ServerMessage<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Heartbeat {
-    pub library_version: crate::version::Version,
+    pub library_version: Version,
 }
 
 #[cfg(test)]
@@ -129,7 +122,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::version::Version;
 
     fn parse(message: &Value) -> Result<ClientMessage, serde_json::Error> {
         ClientMessage::parse(&message.to_string())
@@ -141,52 +133,47 @@ mod tests {
 
     #[test]
     fn every_message_of_a_client_is_understood() {
-        let id = Id("1".into());
         let payload = json!({"a": 1}).as_object().cloned();
-        for (message, understood) in [
-            (
-                json!({"type": "connection_init"}),
-                ClientMessage::ConnectionInit { payload: None },
-            ),
-            (
-                json!({"type": "connection_init", "payload": null}),
-                ClientMessage::ConnectionInit { payload: None },
-            ),
-            (
-                json!({"type": "connection_init", "payload": {"a": 1}, "more": true}),
-                ClientMessage::ConnectionInit {
-                    payload: payload.clone(),
-                },
-            ),
-            (
-                json!({"type": "ping", "payload": {"a": 1}}),
-                ClientMessage::Ping {
-                    payload: payload.clone(),
-                },
-            ),
-            (
-                json!({"type": "pong"}),
-                ClientMessage::Pong { payload: None },
-            ),
-            (
-                json!({"id": "1", "type": "complete"}),
-                ClientMessage::Complete { id: id.clone() },
-            ),
-            (
-                json!({"id": "1", "type": "subscribe", "payload": {"query": "{a}", "operationName": null}}),
-                ClientMessage::Subscribe {
-                    id,
-                    payload: SubscribePayload {
-                        query: "{a}".into(),
-                        operation_name: None,
-                        variables: None,
-                        extensions: None,
-                    },
-                },
-            ),
+        for message in [
+            json!({"type": "connection_init"}),
+            json!({"type": "connection_init", "payload": null, "more": true}),
         ] {
-            assert_eq!(parse(&message).unwrap(), understood, "{message}");
+            let understood = parse(&message).unwrap();
+            assert!(matches!(
+                understood,
+                ClientMessage::ConnectionInit { payload: None }
+            ));
         }
+        assert!(parse(&json!({"type": "pong", "payload": {}})).is_ok());
+        for kind in ["connection_init", "ping"] {
+            let (ClientMessage::ConnectionInit { payload: read }
+            | ClientMessage::Ping { payload: read }) =
+                parse(&json!({"type": kind, "payload": {"a": 1}})).unwrap()
+            else {
+                panic!("{kind}");
+            };
+            assert_eq!(read, payload);
+        }
+        let complete = parse(&json!({"id": "1", "type": "complete"})).unwrap();
+        assert!(matches!(complete, ClientMessage::Complete { id } if id.as_str() == "1"));
+    }
+
+    #[test]
+    fn an_operation_is_read_as_over_http() {
+        let payload = json!({
+            "query": "query A($n: Int) {a}", "operationName": "A",
+            "variables": {"n": 5}, "extensions": {"x": {"y": 1}},
+        });
+        let message = json!({"type": "subscribe", "id": "1", "payload": payload});
+        let ClientMessage::Subscribe { id, payload } = parse(&message).unwrap() else {
+            panic!("{message}");
+        };
+        let Operation(request) = payload;
+        assert_eq!(id.as_str(), "1");
+        assert_eq!(request.query, "query A($n: Int) {a}");
+        assert_eq!(request.operation_name.as_deref(), Some("A"));
+        assert_eq!(json!(request.variables), json!({"n": 5}));
+        assert_eq!(json!(request.extensions), json!({"x": {"y": 1}}));
     }
 
     #[test]
@@ -226,26 +213,6 @@ mod tests {
         for text in ["", " ", "{", "{}{}", "\u{0}", &"[".repeat(100_000)] {
             assert!(ClientMessage::parse(text).is_err());
         }
-    }
-
-    #[test]
-    fn an_operation_becomes_the_request_it_describes() {
-        let operation: SubscribePayload = serde_json::from_value(json!({
-            "query": "query A($n: Int) {a}", "operationName": "A",
-            "variables": {"n": 5}, "extensions": {"persistedQuery": {"version": 1}},
-        }))
-        .unwrap();
-        let request = Request::from(operation);
-        assert_eq!(request.query, "query A($n: Int) {a}");
-        assert_eq!(request.operation_name.as_deref(), Some("A"));
-        assert_eq!(
-            serde_json::to_value(&request.variables).unwrap(),
-            json!({"n": 5})
-        );
-        assert_eq!(
-            serde_json::to_value(&request.extensions).unwrap(),
-            json!({"persistedQuery": {"version": 1}})
-        );
     }
 
     #[test]
@@ -291,9 +258,8 @@ mod tests {
         ) {
             let (kind, id) = (json!(kind), json!(id));
             let text = format!(r#"{{"type":{kind},"id":{id},"payload":{payload}}}"#);
-            if let Ok(ClientMessage::Subscribe { id, payload }) = ClientMessage::parse(&text) {
+            if let Ok(ClientMessage::Subscribe { id, .. }) = ClientMessage::parse(&text) {
                 prop_assert!((1..=MAX_ID_BYTES).contains(&id.as_str().len()));
-                let _ = Request::from(payload);
             }
         }
     }

@@ -7,7 +7,6 @@
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
-use async_graphql::Request;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{StreamExt as _, stream::BoxStream};
 use serde_json::{Map, Value};
@@ -17,7 +16,7 @@ use tokio_tungstenite::tungstenite;
 use super::{
     Caller,
     close::Close,
-    message::{ClientMessage, Heartbeat, Id, ServerMessage, SubscribePayload},
+    message::{ClientMessage, Heartbeat, Id, Operation, ServerMessage},
     operations::Operations,
 };
 use crate::{
@@ -35,22 +34,22 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve(node: Node, mut socket: WebSocket, caller: Caller) {
-    let close = match greet(&node, &mut socket, caller).await {
-        Ok((viewer, place, heads)) => {
-            let session = Session {
-                heard: Instant::now(),
-                next_ping: Instant::now() + node.settings.heartbeat,
-                newest: None,
-                operations: Operations::default(),
-                node: &node,
-                socket: &mut socket,
-                viewer,
-                heads,
-            };
-            session.last(place).await
-        }
-        Err(close) => close,
+    let (viewer, mut place, heads) = match greet(&node, &mut socket, caller).await {
+        Ok(greeted) => greeted,
+        Err(close) => return say_goodbye(&mut socket, &close).await,
     };
+    let mut session = Session {
+        node: &node,
+        socket: &mut socket,
+        viewer,
+        heads,
+        newest: None,
+        operations: Operations::default(),
+        heard: Instant::now(),
+        next_ping: Instant::now() + node.settings.heartbeat,
+    };
+    let Err(close) = session.converse(&place).await;
+    place.note(close.outcome());
     say_goodbye(&mut socket, &close).await;
 }
 
@@ -138,12 +137,6 @@ struct Session<'s> {
 
 impl Session<'_> {
     /// Lasts until there is a reason to close.
-    async fn last(mut self, mut place: Place) -> Close {
-        let Err(close) = self.converse(&place).await;
-        place.note(close.outcome());
-        close
-    }
-
     async fn converse(&mut self, place: &Place) -> Result<Infallible, Close> {
         let mut end = pin!(place.end());
         loop {
@@ -179,7 +172,7 @@ impl Session<'_> {
         }
     }
 
-    async fn begin(&mut self, id: Id, operation: SubscribePayload) -> Result<(), Close> {
+    async fn begin(&mut self, id: Id, Operation(request): Operation) -> Result<(), Close> {
         if self.operations.contains(&id) {
             return Err(Close::Duplicate(id));
         }
@@ -189,7 +182,7 @@ impl Session<'_> {
             let refused = Outcome::error("TOO_MANY_OPERATIONS", &message);
             return self.tell(&id, Some(refused)).await;
         }
-        let outcomes = operation::run(self.node, &self.viewer, Request::from(operation));
+        let outcomes = operation::run(self.node, &self.viewer, *request);
         self.operations.begin(id, outcomes);
         Ok(())
     }

@@ -3,11 +3,14 @@
 //! Names of statuses and sources are stored as the older app spells them. A stored name that no longer parses is
 //! a fault, not a default: silence would lose it at the next write.
 
+pub(super) mod field_change;
 pub(super) mod label;
 pub(super) mod progress;
+pub(super) mod receipt;
 pub(super) mod story;
 pub(super) mod tombstone;
 pub(super) mod user;
+pub(super) mod write;
 
 use std::str::FromStr;
 
@@ -20,11 +23,23 @@ pub(super) fn now() -> OffsetDateTime {
     now.replace_millisecond(now.millisecond()).unwrap_or(now)
 }
 
+/// Text as it is ordered, searched and compared ignoring case, on both databases alike.
+///
+/// Letter by letter, so that a part of a text folds to a part of what the text folds to. (`str::to_lowercase` does not:
+/// a sigma at the end of a word becomes another letter.)
+pub(in crate::library) fn fold(text: &str) -> String {
+    let sigma = |letter| if letter == 'ς' { 'σ' } else { letter };
+    text.chars()
+        .flat_map(char::to_lowercase)
+        .map(sigma)
+        .collect()
+}
+
 fn parse_name<T: FromStr>(column: &str, name: &str) -> Result<T, DbErr> {
     name.parse()
         .map_err(|_| DbErr::Type(format!("{column} holds the unknown name {name:?}")))
 }
 
-fn millis(at: OffsetDateTime) -> TimeUnixTimestampMillis {
+pub(in crate::library) fn millis(at: OffsetDateTime) -> TimeUnixTimestampMillis {
     TimeUnixTimestampMillis(at)
 }

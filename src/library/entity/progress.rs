@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{millis, parse_name};
+use super::{fold, millis, parse_name, story};
 use crate::{
     library::{Progress, ProgressId, ProgressState, Rating, StoryId},
     version::{UserId, Version},
@@ -21,6 +21,7 @@ pub(in crate::library) struct Model {
     pub current_chapter: i32,
     pub rating: Option<i16>,
     pub notes: Option<String>,
+    pub search_key: String,
     pub created_at: TimeUnixTimestampMillis,
     pub updated_at: TimeUnixTimestampMillis,
 }
@@ -50,6 +51,14 @@ impl TryFrom<Model> for Progress {
     }
 }
 
+/// From a progress to its story.
+pub(in crate::library) fn to_story() -> RelationDef {
+    Entity::belongs_to(story::Entity)
+        .from((Column::UserId, Column::StoryId))
+        .to((story::Column::UserId, story::Column::Id))
+        .into()
+}
+
 /// The row of `user` that holds `progress`, every column set.
 pub(in crate::library) fn row(user: &UserId, progress: &Progress) -> ActiveModel {
     let state = progress.state.clone();
@@ -61,6 +70,7 @@ pub(in crate::library) fn row(user: &UserId, progress: &Progress) -> ActiveModel
         status: Set(<&str>::from(state.status).to_owned()),
         current_chapter: Set(state.current_chapter),
         rating: Set(state.rating.map(Rating::tenths)),
+        search_key: Set(state.notes.as_deref().map(fold).unwrap_or_default()),
         notes: Set(state.notes),
         created_at: Set(millis(progress.created_at)),
         updated_at: Set(millis(progress.updated_at)),

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{millis, parse_name};
+use super::{fold, millis, parse_name};
 use crate::{
     library::{Story, StoryContent, StoryId},
     version::{UserId, Version},
@@ -26,6 +26,9 @@ pub(in crate::library) struct Model {
     pub chapter_count: Option<i32>,
     pub word_count: Option<i32>,
     pub is_nsfw: bool,
+    pub title_key: String,
+    pub author_key: String,
+    pub search_key: String,
     pub created_at: TimeUnixTimestampMillis,
     pub updated_at: TimeUnixTimestampMillis,
 }
@@ -63,6 +66,10 @@ impl TryFrom<Model> for Story {
 /// The row of `user` that holds `story`, every column set.
 pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
     let content = story.content.clone();
+    let (title_key, author_key) = (fold(&content.title), fold(&content.author));
+    let description_key = content.description.as_deref().map(fold).unwrap_or_default();
+    // A line break is in no word that is searched for, so no match runs from one text into the next.
+    let search_key = format!("{title_key}\n{author_key}\n{description_key}");
     ActiveModel {
         user_id: Set(user.as_str().to_owned()),
         id: Set(story.id.0),
@@ -77,6 +84,9 @@ pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
         chapter_count: Set(content.chapter_count),
         word_count: Set(content.word_count),
         is_nsfw: Set(content.is_nsfw),
+        title_key: Set(title_key),
+        author_key: Set(author_key),
+        search_key: Set(search_key),
         created_at: Set(millis(story.created_at)),
         updated_at: Set(millis(story.updated_at)),
     }

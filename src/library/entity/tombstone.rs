@@ -2,6 +2,9 @@
 
 use sea_orm::entity::prelude::*;
 
+use super::parse_name;
+use crate::{library::Tombstone, version::Version};
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "topaz_tombstone")]
 pub(in crate::library) struct Model {
@@ -19,3 +22,15 @@ pub(in crate::library) struct Model {
 pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl TryFrom<Model> for Tombstone {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            kind: parse_name("topaz_tombstone.kind", &row.kind)?,
+            id: row.id,
+            stamp: Version::new(row.stamp),
+        })
+    }
+}

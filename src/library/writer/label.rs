@@ -1,17 +1,22 @@
-//! Writing labels, and putting them on stories.
+//! Writing labels.
 
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ConnectionTrait as _, ExprTrait as _, FromQueryResult as _,
+    ConnectionTrait as _, ExprTrait as _,
     sea_query::{Expr, Query},
 };
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::LibraryWriter;
+use super::{LibraryWriter, ROWS_A_STATEMENT, Updated};
 use crate::library::{
-    Label, LabelId, LabelKind, LabelName, Refusal, StoryId,
-    entity::label::{Column, Row, names},
+    Against, Label, LabelId, LabelKind, LabelName, Refusal,
+    entity::{
+        label::{Column, names},
+        millis,
+    },
     error::Error,
 };
 
@@ -38,78 +43,114 @@ impl LibraryWriter {
             return Err(Refusal::already_exists("id", id));
         }
         let id = id.unwrap_or_else(LabelId::fresh);
-        let label = Label {
-            id,
-            stamp: self.stamp(),
-            created_at: self.now,
-            updated_at: self.now,
-            name,
-        };
-        let at = |time| sea_orm::Value::from(sea_orm::prelude::TimeUnixTimestampMillis(time));
-        let mut insert = Query::insert();
-        insert.into_table(names(kind).table).columns([
-            Column::UserId,
-            Column::Id,
-            Column::Stamp,
-            Column::Name,
-            Column::NameKey,
-            Column::CreatedAt,
-            Column::UpdatedAt,
-        ]);
-        insert.values_panic([
-            self.user.as_str().into(),
-            label.id.0.into(),
-            label.stamp.number().into(),
-            label.name.as_str().into(),
-            label.name.key().into(),
-            Expr::val(at(label.created_at)),
-            Expr::val(at(label.updated_at)),
-        ]);
-        self.tx.execute(&insert).await?;
+        let label = self.new_label(kind, id, name);
+        self.unbury(kind.into(), id.0).await?;
+        self.insert_labels(kind, std::slice::from_ref(&label))
+            .await?;
         Ok(label)
     }
 
-    /// The labels of these ids, by name.
+    /// Gives a label another name. No change, no stamp; the stories that carry it are not touched.
     ///
     /// # Errors
-    /// Refused when one is unknown.
-    pub(super) async fn labels(
-        &self,
+    /// Refused when the label is unknown, another has this name, in whatever case, or the change clashes.
+    pub async fn rename_label(
+        &mut self,
         kind: LabelKind,
-        ids: &BTreeSet<LabelId>,
-    ) -> Result<Vec<Label>, Error> {
-        let labels = self.existing(kind, ids).await?;
-        if labels.len() == ids.len() {
-            return Ok(labels);
+        id: LabelId,
+        name: LabelName,
+        against: Against,
+    ) -> Result<Updated<Label>, Error> {
+        let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
+        let mut row = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
+        let (before, change) = (Named { name: row.name }, Named { name });
+        let (after, left) = self
+            .resolve(kind.into(), id.0, row.stamp, &before, &change, against)
+            .await?;
+        row.name = after.name.clone();
+        if after != before {
+            let existing = self.find_label_named(kind, &after.name).await?;
+            if let Some(other) = existing.filter(|other| *other != id.0) {
+                return Err(Refusal::already_exists("name", other));
+            }
+            self.record(kind.into(), id.0, &before, &after).await?;
+            row.stamp = self.stamp(kind.into());
+            row.updated_at = self.now;
+            let update = Query::update()
+                .table(names(kind).table)
+                .value(Column::Stamp, row.stamp.number())
+                .value(Column::Name, row.name.as_str())
+                .value(Column::NameKey, row.name.key())
+                .value(Column::UpdatedAt, Expr::val(at(row.updated_at)))
+                .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+                .and_where(Expr::col(Column::Id).eq(id.0))
+                .to_owned();
+            self.tx.execute(&update).await?;
         }
-        let missing = ids
-            .iter()
-            .find(|id| !labels.iter().any(|label| label.id == **id));
-        Err(missing.map_or_else(
-            || Error::fault("more labels than ids"),
-            |id| Refusal::not_found(kind.ids_field(), id.0),
-        ))
+        Ok(Updated { row, left })
     }
 
-    async fn existing(
+    /// Removes a label, with a tombstone, and takes it off the stories that carry it, which are stamped. As many
+    /// statements for many stories as for one, but for the records of what they held, which go a thousand at a time.
+    ///
+    /// # Errors
+    /// Refused when the label is unknown.
+    pub async fn delete_label(&mut self, kind: LabelKind, id: LabelId) -> Result<LabelId, Error> {
+        if self.existing(kind, &BTreeSet::from([id])).await?.is_empty() {
+            return Err(Refusal::not_found("id", id.0));
+        }
+        self.take_off_all(kind, id).await?;
+        let delete = Query::delete()
+            .from_table(names(kind).table)
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .and_where(Expr::col(Column::Id).eq(id.0))
+            .to_owned();
+        self.tx.execute(&delete).await?;
+        self.bury(kind.into(), id.0).await?;
+        Ok(id)
+    }
+
+    /// The row of a label about to be inserted.
+    pub(super) fn new_label(&mut self, kind: LabelKind, id: LabelId, name: LabelName) -> Label {
+        Label {
+            id,
+            stamp: self.stamp(kind.into()),
+            created_at: self.now,
+            updated_at: self.now,
+            name,
+        }
+    }
+
+    pub(super) async fn insert_labels(
         &self,
         kind: LabelKind,
-        ids: &BTreeSet<LabelId>,
-    ) -> Result<Vec<Label>, Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+        labels: &[Label],
+    ) -> Result<(), Error> {
+        for some in labels.chunks(ROWS_A_STATEMENT) {
+            let mut insert = Query::insert();
+            insert.into_table(names(kind).table).columns([
+                Column::UserId,
+                Column::Id,
+                Column::Stamp,
+                Column::Name,
+                Column::NameKey,
+                Column::CreatedAt,
+                Column::UpdatedAt,
+            ]);
+            for label in some {
+                insert.values_panic([
+                    self.user.as_str().into(),
+                    label.id.0.into(),
+                    label.stamp.number().into(),
+                    label.name.as_str().into(),
+                    label.name.key().into(),
+                    Expr::val(at(label.created_at)),
+                    Expr::val(at(label.updated_at)),
+                ]);
+            }
+            self.tx.execute(&insert).await?;
         }
-        let select = Query::select()
-            .columns(Column::ROW)
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(Column::Id).is_in(ids.iter().map(|id| id.0)))
-            .order_by(Column::NameKey, sea_orm::Order::Asc)
-            .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(Row::from_query_result(row, "")?.into()))
-            .collect()
+        Ok(())
     }
 
     async fn find_label_named(
@@ -126,68 +167,14 @@ impl LibraryWriter {
         let row = self.tx.query_one(&select).await?;
         Ok(row.map(|row| row.try_get("", "id")).transpose()?)
     }
+}
 
-    /// The labels now on a story.
-    pub(super) async fn linked(
-        &self,
-        kind: LabelKind,
-        story: StoryId,
-    ) -> Result<BTreeSet<LabelId>, Error> {
-        let names = names(kind);
-        let select = Query::select()
-            .expr_as(Expr::col(names.link_column), "id")
-            .from(names.link_table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(Column::StoryId).eq(story.0))
-            .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(LabelId(row.try_get("", "id")?)))
-            .collect()
-    }
+/// All that a user may change of a label.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Named {
+    name: LabelName,
+}
 
-    /// Puts labels on a story, which the caller stamps.
-    pub(super) async fn link(
-        &mut self,
-        kind: LabelKind,
-        story: StoryId,
-        ids: &BTreeSet<LabelId>,
-    ) -> Result<(), Error> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let names = names(kind);
-        let mut insert = Query::insert();
-        insert.into_table(names.link_table).columns([
-            sea_orm::sea_query::DynIden::from(Column::UserId),
-            Column::StoryId.into(),
-            names.link_column.into(),
-        ]);
-        for id in ids {
-            insert.values_panic([self.user.as_str().into(), story.0.into(), id.0.into()]);
-        }
-        self.tx.execute(&insert).await?;
-        Ok(())
-    }
-
-    /// Takes labels off a story, which the caller stamps.
-    pub(super) async fn unlink(
-        &mut self,
-        kind: LabelKind,
-        story: StoryId,
-        ids: &BTreeSet<LabelId>,
-    ) -> Result<(), Error> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let names = names(kind);
-        let delete = Query::delete()
-            .from_table(names.link_table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(Column::StoryId).eq(story.0))
-            .and_where(Expr::col(names.link_column).is_in(ids.iter().map(|id| id.0)))
-            .to_owned();
-        self.tx.execute(&delete).await?;
-        Ok(())
-    }
+fn at(time: OffsetDateTime) -> sea_orm::Value {
+    sea_orm::Value::from(millis(time))
 }

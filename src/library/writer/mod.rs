@@ -6,9 +6,14 @@
 //! **Invariant:** a writer exists only while its user's row is bumped and locked, so what it reads cannot change
 //! under it, and a check followed by a write is free of races.
 
+mod history;
+mod import;
 mod label;
+mod link;
 mod progress;
 mod story;
+
+use std::collections::BTreeSet;
 
 use sea_orm::{
     ActiveValue::Set,
@@ -16,31 +21,42 @@ use sea_orm::{
     TransactionTrait as _,
     sea_query::{Expr, OnConflict},
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::story::{Entry, NewEntry};
 use super::{
+    Device, Intent, Kind, Once, Written,
+    conflict::Clash,
     database::{Database, write_transaction},
-    entity::{now, tombstone, user},
+    entity::{millis, now, tombstone, user, write},
     error::Error,
+    receipt,
 };
 use crate::version::{Head, UserId, Version};
+
+/// How many rows one statement inserts. SQLite binds 32,766 values at the most, and a story has 18.
+const ROWS_A_STATEMENT: usize = 1_000;
 
 /// One user's library, open for one change.
 pub struct LibraryWriter {
     tx: DatabaseTransaction,
     user: UserId,
     head: Head,
+    floor: Version,
     now: OffsetDateTime,
-    changed: bool,
+    /// What kinds of rows were stamped or removed.
+    touched: BTreeSet<Kind>,
 }
 
-/// What a tombstone says was removed.
-#[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
-pub(super) enum Kind {
-    Story,
-    Progress,
+/// A row after a change of some of its fields, and what of the change was left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated<T> {
+    /// The row as it is now.
+    pub row: T,
+    /// The fields that clashed and were left as they are.
+    pub left: Vec<Clash>,
 }
 
 impl LibraryWriter {
@@ -58,20 +74,54 @@ impl LibraryWriter {
             tx,
             user,
             head: bumped.head(),
+            floor: Version::new(bumped.library_floor),
             now: now(),
-            changed: false,
+            touched: BTreeSet::new(),
         })
     }
 
     /// Whether a row was stamped or removed.
     pub(super) fn has_changed(&self) -> bool {
-        self.changed
+        !self.touched.is_empty()
     }
 
-    /// Commits, and returns the head that the change made.
-    pub(super) async fn commit(self) -> Result<Head, Error> {
+    /// The answer that this change got when it was made before.
+    pub(super) async fn find_answer<T: DeserializeOwned>(
+        &self,
+        once: &Once,
+    ) -> Result<Option<Written<T>>, Error> {
+        receipt::find(&self.tx, &self.user, once).await
+    }
+
+    /// Records what was changed and from where, keeps the answer, commits, and returns the head that was made.
+    pub(super) async fn commit(
+        self,
+        intent: &Intent,
+        answer: Option<String>,
+    ) -> Result<Head, Error> {
+        self.log(intent.device.as_ref()).await?;
+        if let (Some(once), Some(answer)) = (&intent.once, answer) {
+            receipt::put(&self.tx, &self.user, once, self.head, answer, self.now).await?;
+        }
         self.tx.commit().await?;
         Ok(self.head)
+    }
+
+    async fn log(&self, device: Option<&Device>) -> Result<(), Error> {
+        let kinds: Vec<_> = self.touched.iter().map(|kind| kind.name()).collect();
+        let entry = write::ActiveModel {
+            user_id: Set(self.user.as_str().to_owned()),
+            epoch: Set(self.head.epoch.number()),
+            version: Set(self.head.version.number()),
+            kinds: Set(kinds.join(" ")),
+            device_id: Set(device.map(|device| device.id().to_owned())),
+            device_name: Set(device.and_then(|device| device.name().map(str::to_owned))),
+            written_at: Set(millis(self.now)),
+        };
+        write::Entity::insert(entry)
+            .exec_without_returning(&self.tx)
+            .await?;
+        Ok(())
     }
 
     /// Undoes everything, and returns the head as it was and is.
@@ -84,35 +134,36 @@ impl LibraryWriter {
         })
     }
 
-    /// The version that this change makes, for a row it is about to touch.
-    fn stamp(&mut self) -> Version {
-        self.changed = true;
+    /// The version that this change makes, for a row of this kind that it is about to touch.
+    fn stamp(&mut self, kind: Kind) -> Version {
+        self.touched.insert(kind);
         self.head.version
     }
 
-    /// Records that a row was removed.
+    /// Records that a row was removed, and forgets what its fields held.
     async fn bury(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
         let tombstone = tombstone::ActiveModel {
             user_id: Set(self.user.as_str().to_owned()),
-            kind: Set(<&str>::from(kind).to_owned()),
+            kind: Set(kind.name().to_owned()),
             id: Set(id),
-            stamp: Set(self.stamp().number()),
-            removed_at: Set(sea_orm::prelude::TimeUnixTimestampMillis(self.now)),
+            stamp: Set(self.stamp(kind).number()),
+            removed_at: Set(millis(self.now)),
         };
         tombstone::Entity::insert(tombstone)
             .exec_without_returning(&self.tx)
             .await?;
-        Ok(())
+        self.forget(kind, id).await
     }
 
     /// Forgets that a row was removed, because a client makes it again under the same id.
     async fn unbury(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
-        tombstone::Entity::delete_many()
-            .filter(tombstone::Column::UserId.eq(self.user.as_str()))
-            .filter(tombstone::Column::Kind.eq(<&str>::from(kind)))
-            .filter(tombstone::Column::Id.eq(id))
-            .exec(&self.tx)
-            .await?;
+        tombstone::Entity::delete_by_id((
+            self.user.as_str().to_owned(),
+            kind.name().to_owned(),
+            id,
+        ))
+        .exec(&self.tx)
+        .await?;
         Ok(())
     }
 }

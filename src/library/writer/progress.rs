@@ -2,33 +2,46 @@
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::{Kind, LibraryWriter};
+use super::{LibraryWriter, Updated};
 use crate::library::{
-    Progress, ProgressId, ProgressPatch, ProgressState, Refusal, StoryId, entity::progress,
-    error::Error, patch,
+    Against, Kind, Progress, ProgressId, ProgressPatch, ProgressState, Refusal, StoryId,
+    entity::progress, error::Error,
 };
 
 impl LibraryWriter {
     /// Changes some fields of a progress. No change, no stamp.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; refused when the progress is unknown.
+    /// [`Error::Invalid`]; refused when the progress is unknown or the change clashes.
     pub async fn update_progress(
         &mut self,
         id: ProgressId,
-        change: &ProgressPatch,
-    ) -> Result<Progress, Error> {
-        let mut progress = self.progress(id).await?;
-        let after = patch::apply(&progress.state, change)?.tidy()?;
-        if after != progress.state {
-            progress.state = after;
-            progress.stamp = self.stamp();
-            progress.updated_at = self.now;
-            progress::Entity::update(progress::row(&self.user, &progress))
+        change: ProgressPatch,
+        against: Against,
+    ) -> Result<Updated<Progress>, Error> {
+        let mut row = self.progress(id).await?;
+        let (after, left) = self
+            .resolve(
+                Kind::Progress,
+                id.0,
+                row.stamp,
+                &row.state,
+                &change,
+                against,
+            )
+            .await?;
+        let after = after.tidy()?;
+        if after != row.state {
+            self.record(Kind::Progress, id.0, &row.state, &after)
+                .await?;
+            row.state = after;
+            row.stamp = self.stamp(Kind::Progress);
+            row.updated_at = self.now;
+            progress::Entity::update(progress::row(&self.user, &row))
                 .exec(&self.tx)
                 .await?;
         }
-        Ok(progress)
+        Ok(Updated { row, left })
     }
 
     /// Removes an entry from the library: the progress and its story, with a tombstone for each.
@@ -52,7 +65,7 @@ impl LibraryWriter {
         state: ProgressState,
     ) -> Result<Progress, Error> {
         let id = id.unwrap_or_else(ProgressId::fresh);
-        let (stamp, now) = (self.stamp(), self.now);
+        let (stamp, now) = (self.stamp(Kind::Progress), self.now);
         let progress = Progress {
             id,
             story_id,

@@ -1,22 +1,19 @@
 //! Writing stories, and the entry that a story and its progress make together.
 
-use std::collections::BTreeSet;
-
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Kind, LibraryWriter};
+use super::{LibraryWriter, Updated};
 use crate::library::{
-    Label, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story, StoryContent, StoryId,
-    StoryPatch, StoryState,
+    Against, Kind, Label, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story,
+    StoryContent, StoryId, StoryPatch, StoryState,
     entity::{progress, story},
     error::Error,
-    patch,
 };
 
 /// What `createStoryWithProgress` makes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewEntry {
     /// Made by the client, or by us when it made none.
     pub story_id: Option<StoryId>,
@@ -72,41 +69,51 @@ impl LibraryWriter {
     /// Changes some fields of a story, its sets of labels among them. No change, no stamp.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; refused when the story or a label is unknown or the new url is taken.
-    pub async fn update_story(&mut self, id: StoryId, change: &StoryPatch) -> Result<Entry, Error> {
-        let mut story = self
-            .find_story(id)
-            .await?
-            .ok_or_else(|| Refusal::not_found("storyId", id.0))?;
+    /// [`Error::Invalid`]; refused when the story or a label is unknown, the new url is taken, or the change clashes.
+    pub async fn update_story(
+        &mut self,
+        id: StoryId,
+        change: StoryPatch,
+        against: Against,
+    ) -> Result<Updated<Entry>, Error> {
+        let found = self.find_story(id).await?;
+        let mut story = found.ok_or_else(|| Refusal::not_found("storyId", id.0))?;
         let before = StoryState {
             tag_ids: self.linked(LabelKind::Tag, id).await?,
             fandom_ids: self.linked(LabelKind::Fandom, id).await?,
-            content: story.content,
+            content: story.content.clone(),
         };
-        let after = patch::apply(&before, change)?.tidy()?;
+        let (after, left) = self
+            .resolve(Kind::Story, id.0, story.stamp, &before, &change, against)
+            .await?;
+        let after = after.tidy()?;
         if after.content.url != before.content.url {
             self.refuse_taken_url(&after.content.url).await?;
         }
         let tags = self.labels(LabelKind::Tag, &after.tag_ids).await?;
         let fandoms = self.labels(LabelKind::Fandom, &after.fandom_ids).await?;
-
         if after != before {
+            self.record(Kind::Story, id.0, &before, &after).await?;
             self.relink(LabelKind::Tag, id, &before.tag_ids, &after.tag_ids)
                 .await?;
             self.relink(LabelKind::Fandom, id, &before.fandom_ids, &after.fandom_ids)
                 .await?;
-        }
-        let changed = after != before;
-        story.content = after.content;
-        if changed {
-            self.put_story(&mut story).await?;
+            story.content = after.content;
+            story.stamp = self.stamp(Kind::Story);
+            story.updated_at = self.now;
+            story::Entity::update(story::row(&self.user, &story))
+                .exec(&self.tx)
+                .await?;
         }
         let progress = self.find_progress_of(id).await?;
-        Ok(Entry {
-            story,
-            tags,
-            fandoms,
-            progress,
+        Ok(Updated {
+            row: Entry {
+                story,
+                tags,
+                fandoms,
+                progress,
+            },
+            left,
         })
     }
 
@@ -118,7 +125,7 @@ impl LibraryWriter {
         let id = id.unwrap_or_else(StoryId::fresh);
         let story = Story {
             id,
-            stamp: self.stamp(),
+            stamp: self.stamp(Kind::Story),
             created_at: self.now,
             updated_at: self.now,
             content,
@@ -128,15 +135,6 @@ impl LibraryWriter {
             .exec_without_returning(&self.tx)
             .await?;
         Ok(story)
-    }
-
-    async fn put_story(&mut self, story: &mut Story) -> Result<(), Error> {
-        story.stamp = self.stamp();
-        story.updated_at = self.now;
-        story::Entity::update(story::row(&self.user, story))
-            .exec(&self.tx)
-            .await?;
-        Ok(())
     }
 
     pub(super) async fn remove_story(&mut self, id: StoryId) -> Result<(), Error> {
@@ -188,16 +186,5 @@ impl LibraryWriter {
             return Err(Refusal::already_exists("progressId", id));
         }
         Ok(())
-    }
-
-    async fn relink(
-        &mut self,
-        kind: LabelKind,
-        story: StoryId,
-        before: &BTreeSet<crate::library::LabelId>,
-        after: &BTreeSet<crate::library::LabelId>,
-    ) -> Result<(), Error> {
-        self.unlink(kind, story, &(before - after)).await?;
-        self.link(kind, story, &(after - before)).await
     }
 }

@@ -1,19 +1,19 @@
-//! What mutations take: one input object each.
-
-use std::collections::BTreeSet;
+//! What mutations of stories take.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-use super::{
-    label_id,
-    progress::ProgressStatus,
-    progress_id,
-    story::{StorySource, StoryStatus},
-    story_id,
-};
-use crate::library::{
-    self, Error, LabelId, LabelName, NewEntry, ProgressId, ProgressPatch, ProgressState, Rating,
-    StoryContent, StoryId, StoryPatch, StoryState, parse_url,
+use super::{AgainstInput, IntentInput, clear, label_ids, label_set, set};
+use crate::{
+    graphql::types::{
+        progress::ProgressStatus,
+        progress_id,
+        story::{StorySource, StoryStatus},
+        story_id,
+    },
+    library::{
+        Against, Error, Intent, NewEntry, ProgressState, Rating, Source, StoryContent, StoryId,
+        StoryPatch, StoryState, parse_url,
+    },
 };
 
 /// A story to add, and how far you have read it.
@@ -55,12 +55,14 @@ pub(in crate::graphql) struct CreateStoryWithProgressInput {
     story_id: Option<ID>,
     /// A UUID of your making for the progress, best of version 7.
     progress_id: Option<ID>,
+    #[graphql(flatten)]
+    intent: IntentInput,
 }
 
 impl CreateStoryWithProgressInput {
-    pub fn into_new_entry(self) -> Result<NewEntry, Error> {
+    pub fn into_new_entry(self) -> Result<(NewEntry, Intent), Error> {
         let (url, parsed) = parse_url(&self.url)?;
-        Ok(NewEntry {
+        let new = NewEntry {
             story_id: self
                 .story_id
                 .map(|id| story_id("storyId", &id))
@@ -74,9 +76,7 @@ impl CreateStoryWithProgressInput {
                     title: self.title,
                     author: self.author.unwrap_or_default(),
                     url,
-                    source: self
-                        .source
-                        .map_or_else(|| library::Source::of(&parsed), Into::into),
+                    source: self.source.map_or_else(|| Source::of(&parsed), Into::into),
                     status: self.status.map(Into::into).unwrap_or_default(),
                     description: self.description,
                     summary: self.summary,
@@ -93,7 +93,9 @@ impl CreateStoryWithProgressInput {
                 rating: self.rating.map(Rating::from_stars).transpose()?,
                 notes: self.notes,
             },
-        })
+        };
+        let intent = self.intent.of("createStoryWithProgress", &new)?;
+        Ok((new, intent))
     }
 }
 
@@ -126,10 +128,14 @@ pub(in crate::graphql) struct UpdateStoryWithRelationsInput {
     tag_ids: MaybeUndefined<Vec<ID>>,
     /// The fandoms it is to have, at most 100; null for none.
     fandom_ids: MaybeUndefined<Vec<ID>>,
+    #[graphql(flatten)]
+    against: AgainstInput,
+    #[graphql(flatten)]
+    intent: IntentInput,
 }
 
 impl UpdateStoryWithRelationsInput {
-    pub fn into_patch(self) -> Result<(StoryId, StoryPatch), Error> {
+    pub fn into_change(self) -> Result<(StoryId, StoryPatch, Against, Intent), Error> {
         let patch = StoryPatch {
             title: set("title", self.title)?,
             author: clear(self.author).map(Option::unwrap_or_default),
@@ -144,104 +150,11 @@ impl UpdateStoryWithRelationsInput {
             tag_ids: label_set("tagIds", self.tag_ids)?,
             fandom_ids: label_set("fandomIds", self.fandom_ids)?,
         };
-        Ok((story_id("storyId", &self.story_id)?, patch))
+        let id = story_id("storyId", &self.story_id)?;
+        let against = self.against.against(false)?;
+        let intent = self
+            .intent
+            .of("updateStoryWithRelations", &(id, &patch, against))?;
+        Ok((id, patch, against, intent))
     }
-}
-
-/// A change of how far you have read. A field that is absent is left alone.
-#[derive(InputObject)]
-pub(in crate::graphql) struct UpdateProgressInput {
-    /// The progress to change.
-    id: ID,
-    /// Where you stand.
-    status: MaybeUndefined<ProgressStatus>,
-    /// Not negative.
-    current_chapter: MaybeUndefined<i32>,
-    /// From 0.0 to 5.0 in steps of 0.1; null clears.
-    rating: MaybeUndefined<f64>,
-    /// At most 10,000 characters; null clears.
-    notes: MaybeUndefined<String>,
-}
-
-impl UpdateProgressInput {
-    pub fn into_patch(self) -> Result<(ProgressId, ProgressPatch), Error> {
-        let patch = ProgressPatch {
-            status: set("status", self.status)?.map(Into::into),
-            current_chapter: set("currentChapter", self.current_chapter)?,
-            rating: match clear(self.rating) {
-                Some(Some(stars)) => Some(Some(Rating::from_stars(stars)?)),
-                Some(None) => Some(None),
-                None => None,
-            },
-            notes: clear(self.notes),
-        };
-        Ok((progress_id("id", &self.id)?, patch))
-    }
-}
-
-/// An entry to remove.
-#[derive(InputObject)]
-pub(in crate::graphql) struct DeleteProgressInput {
-    /// Its progress.
-    id: ID,
-}
-
-impl DeleteProgressInput {
-    pub fn progress_id(&self) -> Result<ProgressId, Error> {
-        progress_id("id", &self.id)
-    }
-}
-
-/// A tag or a fandom to make.
-#[derive(InputObject)]
-pub(in crate::graphql) struct CreateLabelInput {
-    /// 1 to 100 characters. No other of yours may have it, in whatever case.
-    name: String,
-    /// A UUID of your making, best of version 7.
-    id: Option<ID>,
-}
-
-impl CreateLabelInput {
-    pub fn into_label(self) -> Result<(Option<LabelId>, LabelName), Error> {
-        let id = self.id.map(|id| label_id("id", &id)).transpose()?;
-        Ok((id, LabelName::new(self.name)?))
-    }
-}
-
-/// A field that may be left alone or set, but not cleared.
-fn set<T>(field: &'static str, value: MaybeUndefined<T>) -> Result<Option<T>, Error> {
-    match value {
-        MaybeUndefined::Undefined => Ok(None),
-        MaybeUndefined::Null => Err(Error::Invalid {
-            field,
-            message: "must not be null".to_owned(),
-        }),
-        MaybeUndefined::Value(value) => Ok(Some(value)),
-    }
-}
-
-/// A field that may be left alone, set, or cleared.
-#[expect(
-    clippy::option_option,
-    reason = "absent, cleared and set are three things in a patch"
-)]
-fn clear<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
-    match value {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(None),
-        MaybeUndefined::Value(value) => Some(Some(value)),
-    }
-}
-
-fn label_ids(field: &'static str, ids: &[ID]) -> Result<BTreeSet<LabelId>, Error> {
-    ids.iter().map(|id| label_id(field, id)).collect()
-}
-
-fn label_set(
-    field: &'static str,
-    ids: MaybeUndefined<Vec<ID>>,
-) -> Result<Option<BTreeSet<LabelId>>, Error> {
-    clear(ids)
-        .map(|ids| label_ids(field, &ids.unwrap_or_default()))
-        .transpose()
 }

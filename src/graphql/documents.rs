@@ -1,0 +1,432 @@
+//! Documents that clients name instead of sending: trusted ones, given to the server at start, and persisted ones,
+//! kept from clients that sent the text along with its hash (Apollo's "automatic persisted queries").
+//!
+//! In the flow: [`Documents::resolve`] puts the text into the request, which then goes the way of every other.
+//!
+//! | the request has | a client of |
+//! |---|---|
+//! | `documentId` | Relay, GraphQL Code Generator, the appendix "Persisted Documents" of GraphQL over HTTP |
+//! | `extensions.persistedQuery {version: 1, sha256Hash}` | Apollo |
+//!
+//! **Invariant:** a text is kept only after it was found valid, and under the hash of itself, so that no client can
+//! change what another one's hash means.
+//! **Invariant:** kept texts are bounded in number and in bytes; the one unused for longest goes first.
+
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
+
+use async_graphql::{Request, ServerError, Value};
+use aws_lc_rs::digest::{SHA256, digest};
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use super::error::{code, refusal};
+
+/// The name of the extension under which [`request`](super::request()) hands on a `documentId`.
+pub(super) const DOCUMENT_ID: &str = "documentId";
+
+type Hash = [u8; 32];
+
+/// How much is kept from clients.
+#[derive(Debug, Clone, Copy)]
+pub struct KeepLimits {
+    /// How many documents. 0 keeps none, and says so to clients that ask.
+    pub entries: usize,
+    /// How many bytes of documents in all.
+    pub bytes: usize,
+}
+
+impl Default for KeepLimits {
+    fn default() -> Self {
+        Self {
+            entries: 1_000,
+            bytes: 4 << 20,
+        }
+    }
+}
+
+/// The documents that are known by name.
+#[derive(Default)]
+pub struct Documents {
+    /// By the id of the manifest, which in practice is a hash in hexadecimal.
+    trusted: HashMap<String, Arc<str>>,
+    trusted_texts: HashSet<Hash>,
+    only_trusted: bool,
+    kept: Option<Mutex<Kept>>,
+}
+
+/// A document to keep once it is found valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ToKeep(Hash);
+
+impl Documents {
+    /// Keeps what clients send, within `limits`.
+    pub fn new(limits: KeepLimits) -> Self {
+        let kept = NonZeroUsize::new(limits.entries).map(|entries| {
+            Mutex::new(Kept {
+                texts: LruCache::new(entries),
+                bytes: 0,
+                most_bytes: limits.bytes,
+            })
+        });
+        Self {
+            kept,
+            ..Self::default()
+        }
+    }
+
+    /// Knows the documents of a manifest, by id; if `only`, no other is run.
+    #[must_use]
+    pub fn trust(mut self, manifest: HashMap<String, String>, only: bool) -> Self {
+        for (id, text) in manifest {
+            self.trusted_texts.insert(hash(&text));
+            self.trusted.insert(id, text.into());
+        }
+        self.only_trusted = only;
+        self
+    }
+
+    /// The trusted documents, by id.
+    pub fn trusted(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.trusted
+            .iter()
+            .map(|(id, text)| (id.as_str(), text.as_ref()))
+    }
+
+    /// Puts the text that a request names into it. Returns what is to be kept if the text proves valid.
+    pub(super) fn resolve(&self, request: &mut Request) -> Result<Option<ToKeep>, ServerError> {
+        let to_keep = match named(request)? {
+            None => None,
+            Some(Named::Id(id)) => {
+                self.resolve_trusted(request, &id)?;
+                None
+            }
+            Some(Named::Hash(text)) if self.trusted.contains_key(&text) => {
+                self.resolve_trusted(request, &text)?;
+                None
+            }
+            Some(Named::Hash(text)) => self.resolve_kept(request, &text)?,
+        };
+        if self.only_trusted && !self.trusted_texts.contains(&hash(&request.query)) {
+            let message = "this server runs only the documents it was given";
+            return Err(refusal(code::UNTRUSTED_DOCUMENT, message, None));
+        }
+        Ok(to_keep)
+    }
+
+    fn resolve_trusted(&self, request: &mut Request, id: &str) -> Result<(), ServerError> {
+        let text = self.trusted.get(id).ok_or_else(unknown)?;
+        if request.query.is_empty() {
+            request.query = text.to_string();
+        } else if *request.query != **text {
+            return Err(other());
+        }
+        Ok(())
+    }
+
+    fn resolve_kept(
+        &self,
+        request: &mut Request,
+        text: &str,
+    ) -> Result<Option<ToKeep>, ServerError> {
+        let Some(kept) = &self.kept else {
+            // Apollo's clients look for this message, and then send texts from the start.
+            let message = "PersistedQueryNotSupported";
+            return Err(refusal(code::KEEPS_NO_DOCUMENTS, message, None));
+        };
+        let hash_named = parse_hash(text);
+        if request.query.is_empty() {
+            let text = hash_named.and_then(|hash| kept.lock().texts.get(&hash).cloned());
+            request.query = text.ok_or_else(unknown)?.to_string();
+            return Ok(None);
+        }
+        match hash_named {
+            Some(named) if named == hash(&request.query) => Ok(Some(ToKeep(named))),
+            _ => Err(other()),
+        }
+    }
+
+    /// Keeps a text that proved valid.
+    pub(super) fn keep(&self, ToKeep(hash): ToKeep, text: &str) {
+        if let Some(kept) = &self.kept {
+            kept.lock().put(hash, text);
+        }
+    }
+}
+
+/// What clients sent.
+struct Kept {
+    texts: LruCache<Hash, Arc<str>>,
+    bytes: usize,
+    most_bytes: usize,
+}
+
+impl Kept {
+    fn put(&mut self, hash: Hash, text: &str) {
+        if self.texts.get(&hash).is_some() || text.len() > self.most_bytes {
+            return;
+        }
+        while self.bytes + text.len() > self.most_bytes
+            && let Some((_, oldest)) = self.texts.pop_lru()
+        {
+            self.bytes -= oldest.len();
+        }
+        self.bytes += text.len();
+        if let Some((_, oldest)) = self.texts.push(hash, text.into()) {
+            self.bytes -= oldest.len();
+        }
+    }
+}
+
+enum Named {
+    Id(String),
+    Hash(String),
+}
+
+/// The name that a request gives its document, if it does.
+fn named(request: &Request) -> Result<Option<Named>, ServerError> {
+    if let Some(Value::String(id)) = request.extensions.0.get(DOCUMENT_ID) {
+        return Ok(Some(Named::Id(id.clone())));
+    }
+    let Some(Value::Object(persisted)) = request.extensions.0.get("persistedQuery") else {
+        return Ok(None);
+    };
+    let is_known = matches!(persisted.get("version"), Some(Value::Number(version)) if version.as_u64() == Some(1));
+    match persisted.get("sha256Hash") {
+        Some(Value::String(hash)) if is_known => Ok(Some(Named::Hash(hash.clone()))),
+        _ => {
+            let message = "`extensions.persistedQuery` must have `version` 1 and a `sha256Hash`";
+            Err(refusal(code::BAD_INPUT, message, None))
+        }
+    }
+}
+
+fn unknown() -> ServerError {
+    // Apollo's clients look for this message, and then send the text along.
+    refusal(code::UNKNOWN_DOCUMENT, "PersistedQueryNotFound", None)
+}
+
+fn other() -> ServerError {
+    let message = "the document is not the one that its hash or id names";
+    refusal(code::OTHER_DOCUMENT, message, None)
+}
+
+fn hash(text: &str) -> Hash {
+    let mut hash = Hash::default();
+    hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    hash
+}
+
+/// Reads 64 hexadecimal digits.
+fn parse_hash(text: &str) -> Option<Hash> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    let mut hash = Hash::default();
+    if pairs.len() != hash.len() {
+        return None;
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+        *byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::Value;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn request(query: &str, extensions: Json) -> Request {
+        let mut request = Request::new(query);
+        let Json::Object(extensions) = extensions else {
+            panic!("extensions are an object");
+        };
+        for (name, json) in extensions {
+            let value = Value::from_json(json).unwrap();
+            request.extensions.0.insert(name, value);
+        }
+        request
+    }
+
+    fn persisted(query: &str, hash: &str) -> Request {
+        let extension = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+        request(query, extension)
+    }
+
+    fn hex(text: &str) -> String {
+        let digits = |hex: String, byte: &u8| format!("{hex}{byte:02x}");
+        hash(text).iter().fold(String::new(), digits)
+    }
+
+    fn code(result: Result<Option<ToKeep>, ServerError>) -> String {
+        let extensions = result.expect_err("it is refused").extensions.unwrap();
+        match extensions.get("code") {
+            Some(Value::String(code)) => code.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn trusting(only: bool) -> Documents {
+        let manifest = [("one".to_owned(), "{ one }".to_owned())].into();
+        Documents::new(KeepLimits::default()).trust(manifest, only)
+    }
+
+    #[test]
+    fn a_hash_is_read_as_others_write_it() {
+        // FIPS 180-4's example, in upper and lower case.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(parse_hash(abc), Some(hash("abc")));
+        assert_eq!(parse_hash(&abc.to_uppercase()), Some(hash("abc")));
+        for text in [
+            "",
+            "ba",
+            &abc[1..],
+            &format!("{abc}00"),
+            &abc.replace('b', "g"),
+            &"é".repeat(32),
+        ] {
+            assert_eq!(parse_hash(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_by_its_hash_once_it_is_kept() {
+        let documents = Documents::new(KeepLimits::default());
+        let hash = hex("{ a }");
+        assert_eq!(
+            code(documents.resolve(&mut persisted("", &hash))),
+            "PERSISTED_QUERY_NOT_FOUND"
+        );
+        let to_keep = documents.resolve(&mut persisted("{ a }", &hash)).unwrap();
+        // Not before it has proved valid.
+        assert_eq!(
+            code(documents.resolve(&mut persisted("", &hash))),
+            "PERSISTED_QUERY_NOT_FOUND"
+        );
+        documents.keep(to_keep.unwrap(), "{ a }");
+        let mut named = persisted("", &hash.to_uppercase());
+        assert_eq!(documents.resolve(&mut named).unwrap(), None);
+        assert_eq!(named.query, "{ a }");
+    }
+
+    #[test]
+    fn a_text_under_another_hash_is_refused() {
+        let documents = Documents::new(KeepLimits::default());
+        for hash in [hex("{ b }"), String::new(), "é".repeat(32)] {
+            let refused = documents.resolve(&mut persisted("{ a }", &hash));
+            assert_eq!(code(refused), "PERSISTED_QUERY_HASH_MISMATCH", "{hash}");
+        }
+    }
+
+    #[test]
+    fn an_extension_of_another_form_is_refused() {
+        let documents = Documents::new(KeepLimits::default());
+        for persisted in [
+            json!({}),
+            json!({"version": 2, "sha256Hash": "a"}),
+            json!({"version": 1}),
+            json!({"version": 1, "sha256Hash": 1}),
+            json!({"version": "1", "sha256Hash": "a"}),
+        ] {
+            let mut request = request("{ a }", json!({"persistedQuery": persisted}));
+            assert_eq!(
+                code(documents.resolve(&mut request)),
+                "BAD_USER_INPUT",
+                "{persisted}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_keeps_nothing_says_so() {
+        let documents = Documents::default();
+        let refused = documents.resolve(&mut persisted("{ a }", &hex("{ a }")));
+        assert_eq!(code(refused), "PERSISTED_QUERY_NOT_SUPPORTED");
+        assert_eq!(documents.resolve(&mut Request::new("{ a }")).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_number_and_bytes() {
+        let limits = KeepLimits {
+            entries: 3,
+            bytes: 10,
+        };
+        let documents = Documents::new(limits);
+        let keep = |text: &str| documents.keep(ToKeep(hash(text)), text);
+        let is_kept = |text: &str| documents.resolve(&mut persisted("", &hex(text))).is_ok();
+        let bytes = || documents.kept.as_ref().unwrap().lock().bytes;
+        for text in ["aa", "bb", "cc", "aa", "dd"] {
+            keep(text);
+        }
+        assert_eq!(
+            ["aa", "bb", "cc", "dd"].map(is_kept),
+            [true, false, true, true]
+        );
+        keep("eeeeee");
+        assert_eq!(
+            ["aa", "cc", "dd", "eeeeee"].map(is_kept),
+            [false, true, true, true]
+        );
+        assert_eq!(bytes(), 10);
+        keep("fffffffffff");
+        keep("gggggggggg");
+        assert!(is_kept("gggggggggg") && !is_kept("eeeeee") && !is_kept("fffffffffff"));
+        assert_eq!(bytes(), 10);
+    }
+
+    #[test]
+    fn a_trusted_document_is_found_by_its_id_in_either_form() {
+        for only in [false, true] {
+            let documents = trusting(only);
+            for mut named in [
+                request("", json!({"documentId": "one"})),
+                persisted("", "one"),
+            ] {
+                assert_eq!(documents.resolve(&mut named).unwrap(), None);
+                assert_eq!(named.query, "{ one }");
+                // Naming it and sending it is the same.
+                assert!(documents.resolve(&mut named).is_ok());
+                named.query = "{ two }".to_owned();
+                assert_eq!(
+                    code(documents.resolve(&mut named)),
+                    "PERSISTED_QUERY_HASH_MISMATCH"
+                );
+            }
+            let mut unknown = request("", json!({"documentId": "two"}));
+            assert_eq!(
+                code(documents.resolve(&mut unknown)),
+                "PERSISTED_QUERY_NOT_FOUND"
+            );
+        }
+    }
+
+    #[test]
+    fn where_only_trusted_documents_are_run_no_other_is() {
+        let documents = trusting(true);
+        assert!(documents.resolve(&mut Request::new("{ one }")).is_ok());
+        for mut other in [
+            Request::new("{ two }"),
+            Request::new("{ one } "),
+            Request::new(""),
+            persisted("{ two }", &hex("{ two }")),
+        ] {
+            assert_eq!(
+                code(documents.resolve(&mut other)),
+                "DOCUMENT_NOT_TRUSTED",
+                "{other:?}"
+            );
+        }
+        assert!(
+            trusting(false)
+                .resolve(&mut Request::new("{ two }"))
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,552 @@
+use std::sync::LazyLock;
+
+use async_graphql::parser::types::{Field, Selection};
+use futures_util::FutureExt as _;
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+
+fn reader(limits: Limits) -> Reader {
+    Reader::new(Arc::new(limits), Documents::default())
+}
+
+fn read_with(limits: Limits, query: &str, variables: Json) -> Result<Operation, Answer> {
+    let request = Request::new(query).variables(Variables::from_json(variables));
+    reader(limits)
+        .read(request)
+        .now_or_never()
+        .expect("nothing here waits")
+}
+
+fn read(query: &str, variables: Json) -> Result<Operation, Answer> {
+    read_with(Limits::default(), query, variables)
+}
+
+/// The code of a refusal, and the field that it names.
+fn refusal(answer: Result<Operation, Answer>) -> (String, Json) {
+    let Err(answer) = answer else {
+        panic!("it was not refused");
+    };
+    assert!(answer.request_errors().is_some());
+    let json = serde_json::to_value(&answer).unwrap();
+    assert!(json.get("data").is_none(), "{json}");
+    let extensions = &json["errors"][0]["extensions"];
+    let code = extensions["code"].as_str().unwrap().to_owned();
+    (code, extensions["field"].clone())
+}
+
+fn code(query: &str) -> String {
+    refusal(read(query, json!({}))).0
+}
+
+/// The root fields of what is run.
+fn root_fields(mut operation: Operation) -> Vec<Field> {
+    let document = operation.request.parsed_query().unwrap().clone();
+    let DocumentOperations::Single(operation) = document.operations else {
+        panic!("one operation is left");
+    };
+    let items = operation.node.selection_set.node.items;
+    items
+        .into_iter()
+        .map(|item| match item.node {
+            Selection::Field(field) => field.node,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// The query that tools send to learn the schema, as graphql-js has it.
+const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } subscriptionType { name } types { ...FullType } directives { name description locations args { ...InputValue } } } } fragment FullType on __Type { kind name description fields(includeDeprecated: true) { name description args { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason } inputFields { ...InputValue } interfaces { ...TypeRef } enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } possibleTypes { ...TypeRef } } fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue } fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } }";
+
+#[test]
+fn what_is_valid_is_read() {
+    for (query, kind) in [
+        ("{ libraryVersion }", OperationType::Query),
+        (INTROSPECTION, OperationType::Query),
+        ("query { __typename }", OperationType::Query),
+        ("mutation { __typename }", OperationType::Mutation),
+        (
+            "subscription { libraryVersion }",
+            OperationType::Subscription,
+        ),
+        (
+            "fragment V on Subscription { libraryVersion } subscription { ...V ... on Subscription { libraryVersion } }",
+            OperationType::Subscription,
+        ),
+    ] {
+        match read(query, json!({})) {
+            Ok(operation) => assert_eq!(operation.kind(), kind, "{query}"),
+            Err(refused) => panic!("{query}: {refused:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_document_has_a_code() {
+    for (query, expected) in [
+        ("", "GRAPHQL_PARSE_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ a \"", "GRAPHQL_PARSE_FAILED"),
+        ("{ a ]", "GRAPHQL_PARSE_FAILED"),
+        (
+            "fragment F on Query { libraryVersion }",
+            "GRAPHQL_PARSE_FAILED",
+        ),
+        (
+            "{ libraryVersion } { libraryVersion }",
+            "GRAPHQL_PARSE_FAILED",
+        ),
+        (
+            "query A { libraryVersion } query B { libraryVersion }",
+            "OPERATION_RESOLUTION_FAILURE",
+        ),
+        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ libraryVersion(x: 1) }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ viewer }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "query ($unused: Int) { libraryVersion }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "{ progress(id: $undefined) { id } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "query ($id: Nope) { progress(id: $id) { id } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "query ($id: [Nope] = [1]) { progress(id: $id) { id } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "query ($id: Story) { progress(id: $id) { id } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "{ ...F } fragment F on Query { ...G } fragment G on Query { ...F }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        ("{ ...Nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ tags { id @skip } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ tags { id @nope } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename @nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename @skip }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename(a: 1) }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ __typename { a } }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "{ __typename @skip(if: $undefined) }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "{ a: libraryVersion ...on Query { a: viewer { id } } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "subscription { a: libraryVersion b: libraryVersion }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "subscription { libraryVersion @skip(if: true) }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "mutation { updateProgress { libraryVersion } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        ("{ tags { id @skip(if: 1) } }", "BAD_USER_INPUT"),
+        ("{ progress(id: null) { id } }", "BAD_USER_INPUT"),
+    ] {
+        assert_eq!(code(query), expected, "{query}");
+    }
+}
+
+#[test]
+fn an_unknown_operation_name_is_refused() {
+    for (query, name) in [
+        ("{ libraryVersion }", "Q"),
+        ("query A { libraryVersion } query B { libraryVersion }", "C"),
+        ("query A { libraryVersion }", ""),
+    ] {
+        let request = Request::new(query).operation_name(name);
+        let answer = reader(Limits::default())
+            .read(request)
+            .now_or_never()
+            .unwrap();
+        assert_eq!(refusal(answer).0, "OPERATION_RESOLUTION_FAILURE", "{query}");
+    }
+}
+
+#[test]
+fn the_named_operation_alone_is_run_and_needs_its_variables() {
+    let query = "query A($id: ID!) { progress(id: $id) { id } } mutation B { __typename }";
+    let request = Request::new(query).operation_name("B");
+    let answer = reader(Limits::default())
+        .read(request)
+        .now_or_never()
+        .unwrap();
+    assert_eq!(answer.map(|it| it.kind()).unwrap(), OperationType::Mutation);
+    let request = Request::new(query).operation_name("A");
+    let answer = reader(Limits::default())
+        .read(request)
+        .now_or_never()
+        .unwrap();
+    assert_eq!(refusal(answer), ("BAD_USER_INPUT".to_owned(), json!("id")));
+}
+
+#[test]
+fn a_literal_that_does_not_fit_is_named() {
+    for (literal, field) in [
+        ("{id: \"a\", currentChapter: \"1\"}", "currentChapter"),
+        ("{id: \"a\", currentChapter: 1.5}", "currentChapter"),
+        ("{id: \"a\", currentChapter: 3000000000}", "currentChapter"),
+        ("{id: \"a\", status: SKIMMED}", "status"),
+        ("{id: \"a\", status: \"READING\"}", "status"),
+        ("{id: \"a\", rating: \"good\"}", "rating"),
+        ("{id: \"a\", notes: 1}", "notes"),
+        ("{id: \"a\", nope: 1}", "nope"),
+        ("{id: null}", "id"),
+        ("{id: {}}", "id"),
+        ("{id: [\"a\"]}", "id"),
+        ("{}", "id"),
+        ("\"a\"", "input"),
+    ] {
+        let query = format!("mutation {{ updateProgress(input: {literal}) {{ libraryVersion }} }}");
+        let expected = ("BAD_USER_INPUT".to_owned(), json!(field));
+        assert_eq!(refusal(read(&query, json!({}))), expected, "{literal}");
+    }
+}
+
+#[test]
+fn a_variable_that_does_not_fit_is_named() {
+    let query = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
+    for (variables, field) in [
+        (json!({}), "input"),
+        (json!({"input": null}), "input"),
+        (json!({"input": 1}), "input"),
+        (json!({"input": []}), "input"),
+        (json!({"input": {}}), "storyId"),
+        (json!({"input": {"storyId": true}}), "storyId"),
+        (
+            json!({"input": {"storyId": "a", "status": "SKIMMED"}}),
+            "status",
+        ),
+        (json!({"input": {"storyId": "a", "status": 1}}), "status"),
+        (
+            json!({"input": {"storyId": "a", "isNsfw": "yes"}}),
+            "isNsfw",
+        ),
+        (
+            json!({"input": {"storyId": "a", "tagIds": ["a", null]}}),
+            "tagIds",
+        ),
+        (
+            json!({"input": {"storyId": "a", "tagIds": [["a"]]}}),
+            "tagIds",
+        ),
+        (
+            json!({"input": {"storyId": "a", "chapterCount": 1e3}}),
+            "chapterCount",
+        ),
+        (json!({"input": {"storyId": "a", "nope": 1}}), "nope"),
+    ] {
+        let expected = ("BAD_USER_INPUT".to_owned(), json!(field));
+        assert_eq!(
+            refusal(read(query, variables.clone())),
+            expected,
+            "{variables}"
+        );
+    }
+}
+
+#[test]
+fn a_misfit_says_where_it_is() {
+    let query = "mutation ($a: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $a) { libraryVersion } }";
+    let variables = json!({"a": {"storyId": "a", "tagIds": ["a", 1.5]}});
+    let Err(refused) = read(query, variables) else {
+        panic!("1.5 is no ID");
+    };
+    assert_eq!(refused.errors()[0].message, "`a.tagIds[1]` must be an ID");
+    assert_eq!(refused.errors()[0].locations[0].column, 11);
+}
+
+#[test]
+fn values_are_coerced_as_the_specification_says() {
+    let query = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
+    for input in [
+        json!({"storyId": 7, "tagIds": "one"}),
+        json!({"storyId": "a", "tagIds": null, "status": null, "chapterCount": -0}),
+        json!({"storyId": "a", "status": "ONGOING", "isNsfw": false}),
+    ] {
+        let answer = read(query, json!({"input": input, "passed": "over"}));
+        assert!(answer.is_ok(), "{input}");
+    }
+}
+
+#[test]
+fn defaults_fill_omitted_variables_and_only_those() {
+    let query = "query ($a: Boolean = true, $b: Boolean = true, $c: String = null, $d: Int) {
+        libraryVersion @include(if: $a) viewer @include(if: $b) { id } progresses(after: $c) { totalCount }
+        x: progresses(first: $d) { totalCount } }";
+    let operation = read(query, json!({"b": false})).unwrap();
+    let variables = serde_json::to_value(&operation.request.variables).unwrap();
+    assert_eq!(variables, json!({"a": true, "b": false, "c": null}));
+    let fields = root_fields(operation);
+    let names: Vec<_> = fields
+        .iter()
+        .map(|field| field.response_key().node.as_str())
+        .collect();
+    assert_eq!(names, ["libraryVersion", "progresses", "x"]);
+    assert!(fields.iter().all(|field| field.directives.is_empty()));
+}
+
+#[test]
+fn an_omitted_variable_leaves_its_argument_out() {
+    let query = "query ($first: Int, $after: String) { ...P progresses(first: $first, after: $after) { totalCount } }
+        fragment P on Query { p: progresses(first: $first) { totalCount } }";
+    for field in root_fields(read(query, json!({})).unwrap()) {
+        assert!(field.arguments.is_empty());
+    }
+    let fields = root_fields(read(query, json!({"first": 3, "after": null})).unwrap());
+    assert_eq!(fields[0].arguments.len(), 1);
+    assert_eq!(fields[1].arguments.len(), 2);
+}
+
+#[test]
+fn a_variable_may_stand_where_the_specification_lets_it() {
+    let query = |definition: &str| {
+        format!("query ($v: {definition}) {{ progresses(first: $v, after: $v2) {{ totalCount }} }}")
+            .replace(", after: $v2", "")
+    };
+    // The argument is `Int! = 20`.
+    for definition in ["Int!", "Int", "Int = 3", "Int! = 3"] {
+        let variables = json!({"v": 3});
+        assert!(read(&query(definition), variables).is_ok(), "{definition}");
+    }
+    for definition in ["[Int!]", "String", "Float"] {
+        let (code, _) = refusal(read(&query(definition), json!({})));
+        assert_eq!(code, "GRAPHQL_VALIDATION_FAILED", "{definition}");
+    }
+    let required = "query ($id: ID) { progress(id: $id) { id } }";
+    assert_eq!(code(required), "GRAPHQL_VALIDATION_FAILED");
+    let defaulted = "query ($id: ID = \"a\") { progress(id: $id) { id } }";
+    assert!(read(defaulted, json!({})).is_ok());
+    let null = "query ($id: ID = null) { progress(id: $id) { id } }";
+    assert_eq!(code(null), "GRAPHQL_VALIDATION_FAILED");
+    let nested = "mutation ($id: ID, $tag: ID) { updateStoryWithRelations(input: {storyId: $id, tagIds: [$tag]}) { libraryVersion } }";
+    let Err(refused) = read(nested, json!({})) else {
+        panic!("two variables may be null where null may not be");
+    };
+    assert_eq!(refused.errors().len(), 2);
+}
+
+#[test]
+fn a_variable_may_stand_at_the_directive_of_a_type_name_alone() {
+    let query = "query ($a: Boolean!, $b: Boolean = true) { ...F } fragment F on Query { __typename @skip(if: $a) @include(if: $b) }";
+    assert!(root_fields(read(query, json!({"a": true})).unwrap()).is_empty());
+    assert_eq!(
+        root_fields(read(query, json!({"a": false})).unwrap()).len(),
+        1
+    );
+}
+
+#[test]
+fn fields_of_one_name_are_run_once() {
+    let query = "mutation M($off: Boolean = false) { createTag(input: {name: \"a\"}) { libraryVersion }
+        ... on Mutation @include(if: true) { createTag(input: {name: \"a\"}) { tag { id } } }
+        ...M ...M @include(if: $off) x: createTag(input: {name: \"b\"}) @skip(if: true) { libraryVersion } }
+        fragment M on Mutation { createTag(input: {name: \"a\"}) { refusal { code } } }";
+    let fields = root_fields(read(query, json!({})).unwrap());
+    assert_eq!(fields.len(), 1);
+    assert_eq!(fields[0].selection_set.node.items.len(), 3);
+}
+
+#[test]
+fn a_document_past_a_limit_is_too_complex() {
+    let limits = || Limits {
+        page: 10,
+        changes: 10,
+        complexity: 60,
+        depth: 6,
+        aliases: 3,
+        directives: 2,
+        ..Limits::default()
+    };
+    let page = |first: &str| {
+        format!(
+            "query ($n: Int) {{ progresses(first: {first}) {{ edges {{ node {{ id status notes }} }} }} }}"
+        )
+    };
+    for (query, variables, fits) in [
+        (
+            "{ a: __typename b: __typename c: __typename }".to_owned(),
+            json!({}),
+            true,
+        ),
+        (
+            "{ a: __typename b: __typename c: __typename d: __typename }".to_owned(),
+            json!({}),
+            false,
+        ),
+        (
+            "{ tags { id } __typename @skip(if: false) @include(if: true) }".to_owned(),
+            json!({}),
+            true,
+        ),
+        (
+            "{ __typename @skip(if: false) @include(if: true) @include(if: true) }".to_owned(),
+            json!({}),
+            false,
+        ),
+        // One for the page, and for each element: edges, node and three fields.
+        (
+            page("$n")
+                .replace("$n)", "11)")
+                .replace("query ($n: Int)", "query"),
+            json!({}),
+            true,
+        ),
+        (page("$n"), json!({"n": 10}), true),
+        (
+            page("$n").replace("notes", "notes stamp"),
+            json!({"n": 10}),
+            false,
+        ),
+        (
+            page("$n").replace("notes", "notes stamp"),
+            json!({"n": 9}),
+            true,
+        ),
+        (page("$n").replace("notes", "notes stamp"), json!({}), false),
+        (
+            "{ progresses(first: 0) { edges { node { story { progress { id } } } } } }".to_owned(),
+            json!({}),
+            true,
+        ),
+        (
+            "{ progresses(first: 0) { edges { node { story { progress { story { id } } } } } } }"
+                .to_owned(),
+            json!({}),
+            false,
+        ),
+    ] {
+        let answer = read_with(limits(), &query, variables.clone());
+        if fits {
+            assert!(answer.is_ok(), "{query} {variables}: {:?}", answer.err());
+        } else {
+            assert_eq!(
+                refusal(answer).0,
+                "QUERY_TOO_COMPLEX",
+                "{query} {variables}"
+            );
+        }
+    }
+}
+
+#[test]
+fn fragments_that_multiply_are_refused_at_once() {
+    let twice = |n| format!("fragment F{n} on Query {{ ...F{m} ...F{m} }}", m = n + 1);
+    let fragments: String = (0..60).map(twice).collect();
+    let bomb = format!("{{ ...F0 }} {fragments} fragment F60 on Query {{ libraryVersion }}");
+    assert_eq!(code(&bomb), "QUERY_TOO_COMPLEX");
+    let unused = bomb.replace("{ ...F0 }", "{ libraryVersion }");
+    assert_eq!(code(&unused), "QUERY_TOO_COMPLEX");
+    let once = |n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1);
+    let fragments: String = (0..400).map(once).collect();
+    let chain = format!("{{ ...F0 }} {fragments} fragment F400 on Query {{ libraryVersion }}");
+    assert_eq!(code(&chain), "QUERY_TOO_COMPLEX");
+}
+
+#[test]
+fn errors_of_one_document_are_reported_up_to_a_number() {
+    let query = format!("{{ {} }}", "nope ".repeat(1_000));
+    let Err(refused) = read(&query, json!({})) else {
+        panic!("there is no such field");
+    };
+    assert_eq!(refused.errors().len(), MOST_ERRORS);
+}
+
+#[test]
+fn without_introspection_the_schema_is_not_told() {
+    let limits = || Limits {
+        introspection: false,
+        ..Limits::default()
+    };
+    assert_eq!(
+        refusal(read_with(limits(), INTROSPECTION, json!({}))).0,
+        "GRAPHQL_VALIDATION_FAILED"
+    );
+    let Err(refused) = read_with(limits(), "{ libraryVersio }", json!({})) else {
+        panic!("there is no such field");
+    };
+    assert!(
+        !refused.errors()[0].message.contains("libraryVersion"),
+        "{refused:?}"
+    );
+    assert!(read_with(limits(), "{ __typename }", json!({})).is_ok());
+}
+
+#[test]
+fn every_entrance_of_the_parser_is_behind_the_scan() {
+    let nested = |open: &str| format!("{{progress(id:{}", open.repeat(2_000));
+    for query in [
+        nested("["),
+        nested("{a:"),
+        "{a".repeat(2_000),
+        "query($a:".to_owned() + &"[".repeat(2_000),
+    ] {
+        assert_eq!(code(&query), "QUERY_TOO_COMPLEX");
+    }
+    let long = format!("{{ libraryVersion }}#{}", "x".repeat(64 << 10));
+    assert_eq!(code(&long), "QUERY_TOO_COMPLEX");
+}
+
+#[test]
+fn the_worst_documents_within_the_limits_take_no_time() {
+    let started = std::time::Instant::now();
+    let deep = |open: &str, close: &str, n: usize| format!("{}{}", open.repeat(n), close.repeat(n));
+    let worst = [
+        format!("{{progress(id:{})}}", deep("[", "]", 62)),
+        format!("{{progress(id:{})}}", deep("{a:[", "]}", 31)),
+        deep("{a", "}", 64),
+        format!("{{ {} }}", "a ".repeat(3_998)),
+        format!("{{ progress(id: [{}]) {{ id }} }}", "{a:1}".repeat(790)),
+        format!("{{ {} }}", "...on Query{libraryVersion}".repeat(660)),
+        format!(
+            "query({}) {{ libraryVersion }}",
+            "$a:[[[Int!]!]!]!=[[[1]]]".repeat(200)
+        ),
+        format!("{{ {} }}", "libraryVersion @skip(if: false)".repeat(490)),
+        format!("{{ libraryVersion{} }}", "@skip(if: false)".repeat(490)),
+        format!(
+            "{{ {} }} fragment F on Query {{ {} }}",
+            "viewer{...F}".repeat(300),
+            "libraryVersion ".repeat(2_000)
+        ),
+        format!("{{ libraryVersion({}) }}", "a: 1 ".repeat(1_300)),
+        format!("{{ tags(x:\"{}\") }}", "\\u0041".repeat(10_000)),
+        format!("{{ tags(x:\"\"\"{}\"\"\") }}", " \n".repeat(30_000)),
+        format!("{{ tags }}{}", "#\n".repeat(30_000)),
+    ];
+    for query in &worst {
+        let _ = read(query, json!({}));
+    }
+    let each = started.elapsed() / u32::try_from(worst.len()).unwrap();
+    assert!(each.as_millis() < 2_000, "{each:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_document_is_read_without_a_panic(tokens in prop::collection::vec(prop::sample::select(&[
+        "{", "}", "(", ")", "[", "]", "...", "on", "query", "mutation", "subscription", "fragment", "F", "G", "Query",
+        "Mutation", "Nope", "$v", ":", "Int", "[Nope]", "UpdateProgressInput", "=", "1", "null", "\"a\"", "READING", "!",
+        "@skip", "@nope", "(if: $v)", "(if: true)", "{ __typename }", "libraryVersion", "progresses", "(first: $v)",
+        "updateProgress", "(input: {id: $v})", "(input: $v)", "{ ...F }", "fragment F on Query { tags { id } ...G }",
+        "query Q($v: ID = null) { progress(id: $v) { id } ...F }", "mutation ($v: [ID!]) { __typename }",
+    ][..]), 0..16)) {
+        static READER: LazyLock<Reader> = LazyLock::new(|| reader(Limits::default()));
+        let request = Request::new(tokens.join(" ")).variables(Variables::from_json(json!({"v": [{"id": 1}]})));
+        let _ = READER.read(request).now_or_never().expect("nothing here waits");
+    }
+}

@@ -1,0 +1,68 @@
+//! The parameters of a request in JSON, which every transport sends in the same form.
+
+use async_graphql::{Extensions, Request, Value, Variables};
+use serde_json::Value as Json;
+
+use super::documents::DOCUMENT_ID;
+
+/// Why a JSON value is no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// It is no object.
+    #[error("the request must be a JSON object")]
+    NoObject,
+    /// It names no document.
+    #[error("`query` is missing")]
+    NoDocument,
+    /// A parameter that must be a string.
+    #[error("`{0}` must be a string")]
+    NoString(&'static str),
+    /// A parameter that must be an object.
+    #[error("`{0}` must be an object")]
+    NoMap(&'static str),
+}
+
+/// Reads the parameters `query`, `operationName`, `variables`, `extensions` and `documentId`. All but the document may
+/// be null or missing; others are passed over.
+///
+/// # Errors
+/// When a parameter is of the wrong type, or there is neither a document nor a name of one.
+pub fn request(json: Json) -> Result<Request, Malformed> {
+    let Json::Object(mut parameters) = json else {
+        return Err(Malformed::NoObject);
+    };
+    let mut string = |name| match parameters.remove(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Malformed::NoString(name)),
+    };
+    let query = string("query")?;
+    let operation_name = string("operationName")?;
+    let document_id = string(DOCUMENT_ID)?;
+    let mut map = |name| match parameters.remove(name) {
+        None | Some(Json::Null) => Ok(serde_json::Map::new()),
+        Some(Json::Object(map)) => Ok(map),
+        Some(_) => Err(Malformed::NoMap(name)),
+    };
+    let variables = map("variables")?;
+    let extensions = map("extensions")?;
+
+    let names_document = document_id.is_some() || extensions.contains_key("persistedQuery");
+    if query.is_none() && !names_document {
+        return Err(Malformed::NoDocument);
+    }
+    let mut request = Request::new(query.unwrap_or_default());
+    request.operation_name = operation_name;
+    request.variables = Variables::from_json(Json::Object(variables));
+    request.extensions = Extensions(
+        extensions
+            .into_iter()
+            .filter_map(|(name, json)| Some((name, Value::from_json(json).ok()?)))
+            .collect(),
+    );
+    if let Some(id) = document_id {
+        let extensions = &mut request.extensions.0;
+        extensions.insert(DOCUMENT_ID.to_owned(), Value::String(id));
+    }
+    Ok(request)
+}

@@ -1,0 +1,167 @@
+//! What changed since a version.
+
+use async_graphql::{Enum, ID, Object, SimpleObject, Union};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use uuid::Uuid;
+
+use super::{Fandom, Progress, Story, Tag};
+use crate::{
+    library::{self, Change, Delta, DeltaCursor, Error, LabelKind},
+    version::{Epoch, Version},
+};
+
+/// A page of what changed in your library since a version.
+///
+/// Apply the changes in order: a row replaces the one of its id, a tombstone removes it. While `hasMore`, ask again with
+/// `after: endCursor`. Your copy is at `version` once you have applied the last page, whatever was written meanwhile.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct LibraryChanges {
+    /// The version that your copy is at once there are no more pages.
+    version: i32,
+    /// The epoch that the version belongs to. Keep it, and send it the next time.
+    epoch: ID,
+    /// Whether you must drop your copy and start with `since: 0`: you were away for too long, or the library was
+    /// restored from a backup. Then there are no changes.
+    reset: bool,
+    /// Whether there is a next page.
+    has_more: bool,
+    /// Where the next page begins.
+    end_cursor: Option<String>,
+    /// The changes, oldest first.
+    changes: Vec<LibraryChange>,
+}
+
+impl From<Delta> for LibraryChanges {
+    fn from(delta: Delta) -> Self {
+        Self {
+            version: delta.head.version.number(),
+            epoch: delta.head.epoch.to_string().into(),
+            reset: delta.reset,
+            has_more: delta.has_more,
+            end_cursor: delta.end.map(encode),
+            changes: delta.changes.into_iter().map(LibraryChange::from).collect(),
+        }
+    }
+}
+
+/// A row as it is now, or the tombstone of one that was removed.
+#[derive(Union)]
+pub(in crate::graphql) enum LibraryChange {
+    Tag(Tag),
+    Fandom(Fandom),
+    Story(Box<Story>),
+    Progress(Box<Progress>),
+    Tombstone(Tombstone),
+}
+
+impl From<Change> for LibraryChange {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Label(LabelKind::Tag, label) => Self::Tag(Tag(label)),
+            Change::Label(LabelKind::Fandom, label) => Self::Fandom(Fandom(label)),
+            Change::Story {
+                story,
+                tags,
+                fandoms,
+            } => Self::Story(Box::new(Story::with_labels(story, tags, fandoms))),
+            Change::Progress(progress) => Self::Progress(Box::new(progress.into())),
+            Change::Removed(tombstone) => Self::Tombstone(Tombstone(tombstone)),
+        }
+    }
+}
+
+/// What a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "library::Kind")]
+pub(in crate::graphql) enum LibraryKind {
+    /// A story.
+    Story,
+    /// A progress.
+    Progress,
+    /// A tag.
+    Tag,
+    /// A fandom.
+    Fandom,
+}
+
+/// That a row was removed.
+pub(in crate::graphql) struct Tombstone(library::Tombstone);
+
+#[Object]
+impl Tombstone {
+    /// The id of the row.
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// What the row was.
+    async fn kind(&self) -> LibraryKind {
+        self.0.kind.into()
+    }
+
+    /// The library version that removed it.
+    async fn stamp(&self) -> i32 {
+        self.0.stamp.number()
+    }
+}
+
+/// A cursor is text that means nothing to clients: its numbers as bytes, in base64.
+fn encode(cursor: DeltaCursor) -> String {
+    let mut bytes = Vec::with_capacity(33);
+    bytes.extend(cursor.epoch.number().to_be_bytes());
+    bytes.extend(cursor.began.number().to_be_bytes());
+    bytes.extend(cursor.stamp.number().to_be_bytes());
+    bytes.push(cursor.rank);
+    bytes.extend(cursor.id.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads a cursor back.
+///
+/// # Errors
+/// [`Error::Invalid`] when it is none of ours.
+pub(in crate::graphql) fn decode(text: &str) -> Result<DeltaCursor, Error> {
+    let decoded = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    decoded
+        .as_deref()
+        .and_then(read)
+        .ok_or_else(|| Error::Invalid {
+            field: "after",
+            message: "is no cursor of this list".to_owned(),
+        })
+}
+
+fn read(bytes: &[u8]) -> Option<DeltaCursor> {
+    let (epoch, bytes) = bytes.split_first_chunk()?;
+    let (began, bytes) = bytes.split_first_chunk()?;
+    let (stamp, bytes) = bytes.split_first_chunk()?;
+    let (rank, id) = bytes.split_first()?;
+    Some(DeltaCursor {
+        epoch: Epoch::new(i64::from_be_bytes(*epoch)),
+        began: Version::new(i32::from_be_bytes(*began)),
+        stamp: Version::new(i32::from_be_bytes(*stamp)),
+        rank: *rank,
+        id: Uuid::from_slice(id).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_anything_else_is_refused() {
+        let cursor = DeltaCursor {
+            epoch: Epoch::new(1_700_000_000_000),
+            began: Version::new(9),
+            stamp: Version::new(3),
+            rank: 2,
+            id: Uuid::now_v7(),
+        };
+        let text = encode(cursor);
+        assert_eq!(decode(&text).unwrap(), cursor);
+        for wrong in ["", "x", &text[1..], &format!("{text}AAAA")] {
+            assert!(decode(wrong).is_err(), "{wrong}");
+        }
+    }
+}

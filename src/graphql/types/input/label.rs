@@ -1,0 +1,71 @@
+//! What mutations of tags and fandoms take.
+
+use async_graphql::{ID, InputObject};
+
+use super::{AgainstInput, IntentInput};
+use crate::{
+    graphql::types::label_id,
+    library::{Against, Error, Intent, LabelId, LabelName},
+};
+
+/// A tag or a fandom to make.
+#[derive(InputObject)]
+pub(in crate::graphql) struct CreateLabelInput {
+    /// 1 to 100 characters. No other of yours may have it, in whatever case.
+    name: String,
+    /// A UUID of your making, best of version 7.
+    id: Option<ID>,
+    #[graphql(flatten)]
+    intent: IntentInput,
+}
+
+impl CreateLabelInput {
+    pub fn into_label(self, mutation: &str) -> Result<(Option<LabelId>, LabelName, Intent), Error> {
+        let id = self.id.map(|id| label_id("id", &id)).transpose()?;
+        let name = LabelName::new(self.name)?;
+        let intent = self.intent.of(mutation, &(id, &name))?;
+        Ok((id, name, intent))
+    }
+}
+
+/// Another name for a tag or a fandom.
+#[derive(InputObject)]
+pub(in crate::graphql) struct RenameLabelInput {
+    /// The tag or fandom to rename.
+    id: ID,
+    /// 1 to 100 characters. No other of yours may have it, in whatever case.
+    name: String,
+    #[graphql(flatten)]
+    against: AgainstInput,
+    #[graphql(flatten)]
+    intent: IntentInput,
+}
+
+impl RenameLabelInput {
+    pub fn into_change(
+        self,
+        mutation: &str,
+    ) -> Result<(LabelId, LabelName, Against, Intent), Error> {
+        let id = label_id("id", &self.id)?;
+        let name = LabelName::new(self.name)?;
+        let against = self.against.against(false)?;
+        let intent = self.intent.of(mutation, &(id, &name, against))?;
+        Ok((id, name, against, intent))
+    }
+}
+
+/// A tag or a fandom to remove.
+#[derive(InputObject)]
+pub(in crate::graphql) struct DeleteLabelInput {
+    /// The tag or fandom to remove.
+    id: ID,
+    #[graphql(flatten)]
+    intent: IntentInput,
+}
+
+impl DeleteLabelInput {
+    pub fn into_id(self, mutation: &str) -> Result<(LabelId, Intent), Error> {
+        let id = label_id("id", &self.id)?;
+        Ok((id, self.intent.of(mutation, &id)?))
+    }
+}

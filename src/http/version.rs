@@ -1,0 +1,67 @@
+//! `GET /api/library-version`: the present version, as cheap to ask for as HTTP allows.
+//!
+//! The head is its own validator: a client that sends it back in `If-None-Match` is answered 304 while it is current.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::{HttpError, Node};
+use crate::auth::Ask;
+
+/// `GET /api/library-version`.
+pub(super) async fn version(
+    State(node): State<Node>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let (parts, _) = request.into_parts();
+    let viewer = node.viewer(&parts, Ask::Read).await?;
+    let head = node.library.head(&viewer.user).await?;
+    let etag = format!("\"{head}\"");
+    // `no-cache`: may be kept, but is asked for again at each use.
+    let headers = [
+        (header::ETAG, etag.clone()),
+        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+    ];
+    if names(&parts.headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let body = json!({"version": head.version, "epoch": head.epoch.to_string()});
+    Ok((headers, Json(body)).into_response())
+}
+
+/// Whether `If-None-Match` names `etag` (RFC 9110, section 13.1.2: a list, compared weakly, or `*`).
+fn names(headers: &HeaderMap, etag: &str) -> bool {
+    let lists = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_etag_is_found_in_a_list_and_compared_weakly() {
+        let named = |value: &'static str| {
+            let headers =
+                HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(value))]);
+            names(&headers, "\"7.3\"")
+        };
+        for value in ["\"7.3\"", "W/\"7.3\"", "\"7.2\", \"7.3\"", "*"] {
+            assert!(named(value), "{value}");
+        }
+        for value in ["\"7.2\"", "7.3", "\"7.33\"", ""] {
+            assert!(!named(value), "{value}");
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! What changed since a version: rows stamped after it, and the tombstones of rows removed after it, in stamp order.
+//!
+//! A client that applies the pages of one walk in order, a row over the row of its id and a tombstone by removing it,
+//! holds the library as it was at the head of the last page, whatever was written meanwhile: a row that is touched
+//! during the walk moves to a greater stamp, ahead of the cursor, and comes (again) later.
+//!
+//! **Invariant:** a page and its head are of one snapshot.
+//! **Invariant:** where a tombstone that the client needs may have been purged, it is told to start afresh (`reset`).
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
+    ExprTrait as _, FromQueryResult as _, IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+    sea_query::{Expr, Query},
+};
+use uuid::Uuid;
+
+use super::{
+    Kind, Label, LabelKind, Library, Progress, Story,
+    entity::{
+        label::{Column, Row, names},
+        progress, story, tombstone, user,
+    },
+    error::Error,
+    read::labels_of,
+};
+use crate::version::{Epoch, Head, UserId, Version};
+
+/// Where a client's copy stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    /// The version that the copy reflects; 0 when there is none yet, which is always answerable.
+    pub version: Version,
+    /// The epoch that the version belongs to, if the client knows it.
+    pub epoch: Option<Epoch>,
+}
+
+/// A page of what changed.
+#[derive(Debug, Clone)]
+pub struct Delta {
+    /// The head of the page's snapshot. The client's copy is at it once there are no more pages.
+    pub head: Head,
+    /// Whether the client must drop its copy and start from version 0. Then there are no changes.
+    pub reset: bool,
+    /// Whether there is a next page.
+    pub has_more: bool,
+    /// The changes, by stamp.
+    pub changes: Vec<Change>,
+    /// The place after the last of them; none when there are none.
+    pub end: Option<DeltaCursor>,
+}
+
+/// A row that was stamped, or the tombstone of one that was removed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A label was made or renamed.
+    Label(LabelKind, Label),
+    /// A story was made or changed; with the labels it has now.
+    Story {
+        /// Its columns.
+        story: Story,
+        /// Its tags, by name.
+        tags: Vec<Label>,
+        /// Its fandoms, by name.
+        fandoms: Vec<Label>,
+    },
+    /// A progress was made or changed.
+    Progress(Progress),
+    /// A row is gone.
+    Removed(Tombstone),
+}
+
+/// That a row is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tombstone {
+    /// What it was.
+    pub kind: Kind,
+    /// Its id.
+    pub id: Uuid,
+    /// The version that removed it.
+    pub stamp: Version,
+}
+
+/// A place in a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeltaCursor {
+    /// The epoch of the walk.
+    pub epoch: Epoch,
+    /// The version at which the walk began.
+    pub began: Version,
+    /// The stamp of the change there.
+    pub stamp: Version,
+    /// Its [`Change::rank`].
+    pub rank: u8,
+    /// Its id.
+    pub id: Uuid,
+}
+
+impl Change {
+    /// Orders the changes of one stamp so that nothing comes before what it refers to: labels, stories, progresses,
+    /// and what is gone last.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Label(kind, _) => label_rank(*kind),
+            Self::Story { .. } => STORY,
+            Self::Progress(_) => PROGRESS,
+            Self::Removed(_) => REMOVED,
+        }
+    }
+
+    fn place(&self) -> (Version, u8, Uuid) {
+        let (stamp, id) = match self {
+            Self::Label(_, label) => (label.stamp, label.id.0),
+            Self::Story { story, .. } => (story.stamp, story.id.0),
+            Self::Progress(progress) => (progress.stamp, progress.id.0),
+            Self::Removed(tombstone) => (tombstone.stamp, tombstone.id),
+        };
+        (stamp, self.rank(), id)
+    }
+}
+
+const STORY: u8 = 2;
+const PROGRESS: u8 = 3;
+const REMOVED: u8 = 4;
+
+const fn label_rank(kind: LabelKind) -> u8 {
+    match kind {
+        LabelKind::Tag => 0,
+        LabelKind::Fandom => 1,
+    }
+}
+
+impl Library {
+    /// The first so many changes after `after`, or after `since` at the start of a walk.
+    pub async fn changes(
+        &self,
+        user: &UserId,
+        since: Since,
+        after: Option<DeltaCursor>,
+        first: u32,
+    ) -> Result<Delta, Error> {
+        let user = user.clone();
+        self.snapshot(move |tx| Box::pin(async move { page(tx, &user, since, after, first).await }))
+            .await
+    }
+}
+
+async fn page(
+    tx: &DatabaseTransaction,
+    user: &UserId,
+    since: Since,
+    after: Option<DeltaCursor>,
+    first: u32,
+) -> Result<Delta, Error> {
+    let row = user::Entity::find_by_id(user.as_str()).one(tx).await?;
+    let row = row.ok_or_else(|| Error::fault("a viewer without a row"))?;
+    let (head, floor) = (row.head(), Version::new(row.library_floor));
+    if must_reset(head, floor, since, after) {
+        return Ok(Delta {
+            head,
+            reset: true,
+            has_more: false,
+            changes: Vec::new(),
+            end: None,
+        });
+    }
+    let began = after.map_or(head.version, |cursor| cursor.began);
+    let source = Source {
+        tx,
+        user,
+        since: since.version,
+        after,
+        limit: u64::from(first) + 1,
+    };
+    let mut changes = Vec::new();
+    for kind in [LabelKind::Tag, LabelKind::Fandom] {
+        changes.extend(source.labels(kind).await?);
+    }
+    changes.extend(source.stories().await?);
+    changes.extend(source.progresses().await?);
+    changes.extend(source.tombstones().await?);
+    changes.sort_unstable_by_key(Change::place);
+    let has_more = changes.len() > first as usize;
+    changes.truncate(first as usize);
+    source.add_labels(&mut changes).await?;
+    let end = changes
+        .last()
+        .map(Change::place)
+        .map(|(stamp, rank, id)| DeltaCursor {
+            epoch: head.epoch,
+            began,
+            stamp,
+            rank,
+            id,
+        });
+    Ok(Delta {
+        head,
+        reset: false,
+        has_more,
+        changes,
+        end: end.or(after),
+    })
+}
+
+/// Whether what the client has, with what it would be told, may miss a removal.
+fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCursor>) -> bool {
+    let epoch = after.map(|cursor| cursor.epoch).or(since.epoch);
+    if epoch.is_some_and(|epoch| epoch != head.epoch) || since.version > head.version {
+        return true;
+    }
+    // Tombstones up to the floor may be gone. Those that the client needs are the ones after what it had (nothing, if
+    // it began with nothing, so only what was removed while it walked), but for those that it has been told of.
+    let known = match (since.version.number(), after) {
+        (0, None) => return false,
+        (0, Some(cursor)) => cursor.began,
+        _ => since.version,
+    };
+    // A page may end among the changes of one version, so of the one it ended in not all may have been told.
+    let told = after.map_or(0, |cursor| cursor.stamp.number() - 1);
+    floor.number() > Ord::max(known.number(), told)
+}
+
+/// Where the changes of one page come from.
+struct Source<'a> {
+    tx: &'a DatabaseTransaction,
+    user: &'a UserId,
+    since: Version,
+    after: Option<DeltaCursor>,
+    /// One more than the page holds, to know whether there is a next.
+    limit: u64,
+}
+
+impl Source<'_> {
+    /// The rows of `rank` that come after the place where this page begins.
+    fn beyond(&self, rank: u8, stamp: impl IntoSimpleExpr, id: impl IntoSimpleExpr) -> Condition {
+        let (stamp, id) = (stamp.into_simple_expr(), id.into_simple_expr());
+        let Some(after) = self.after else {
+            return Condition::all().add(stamp.gt(self.since.number()));
+        };
+        let at = after.stamp.number();
+        match rank.cmp(&after.rank) {
+            std::cmp::Ordering::Less => Condition::all().add(stamp.gt(at)),
+            std::cmp::Ordering::Greater => Condition::all().add(stamp.gte(at)),
+            // `stamp >= at` bounds the walk of the index, which `OR` alone would not.
+            std::cmp::Ordering::Equal => Condition::all()
+                .add(stamp.clone().gte(at))
+                .add(Condition::any().add(stamp.gt(at)).add(id.gt(after.id))),
+        }
+    }
+
+    async fn labels(&self, kind: LabelKind) -> Result<Vec<Change>, Error> {
+        let beyond = self.beyond(
+            label_rank(kind),
+            Expr::col(Column::Stamp),
+            Expr::col(Column::Id),
+        );
+        let select = Query::select()
+            .columns(Column::ROW)
+            .from(names(kind).table)
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .cond_where(beyond)
+            .order_by(Column::Stamp, Order::Asc)
+            .order_by(Column::Id, Order::Asc)
+            .limit(self.limit)
+            .to_owned();
+        let rows = self.tx.query_all(&select).await?;
+        rows.iter()
+            .map(|row| Ok(Change::Label(kind, Row::from_query_result(row, "")?.into())))
+            .collect()
+    }
+
+    async fn stories(&self) -> Result<Vec<Change>, Error> {
+        use story::Column::{Id, Stamp, UserId};
+        let rows = story::Entity::find()
+            .filter(UserId.eq(self.user.as_str()))
+            .filter(self.beyond(STORY, Stamp, Id))
+            .order_by_asc(Stamp)
+            .order_by_asc(Id)
+            .limit(self.limit)
+            .all(self.tx)
+            .await?;
+        let change = |row| {
+            let story = Story::try_from(row)?;
+            Ok(Change::Story {
+                story,
+                tags: Vec::new(),
+                fandoms: Vec::new(),
+            })
+        };
+        rows.into_iter().map(change).collect()
+    }
+
+    async fn progresses(&self) -> Result<Vec<Change>, Error> {
+        use progress::Column::{Id, Stamp, UserId};
+        let rows = progress::Entity::find()
+            .filter(UserId.eq(self.user.as_str()))
+            .filter(self.beyond(PROGRESS, Stamp, Id))
+            .order_by_asc(Stamp)
+            .order_by_asc(Id)
+            .limit(self.limit)
+            .all(self.tx)
+            .await?;
+        rows.into_iter()
+            .map(|row| Ok(Change::Progress(row.try_into()?)))
+            .collect()
+    }
+
+    async fn tombstones(&self) -> Result<Vec<Change>, Error> {
+        use tombstone::Column::{Id, Stamp, UserId};
+        // Who has nothing yet needs to hear of no removal but those during its walk.
+        let from = if self.since.number() == 0 {
+            self.after.map(|cursor| cursor.began)
+        } else {
+            Some(self.since)
+        };
+        let Some(from) = from else {
+            return Ok(Vec::new());
+        };
+        let rows = tombstone::Entity::find()
+            .filter(UserId.eq(self.user.as_str()))
+            .filter(Stamp.gt(from.number()))
+            .filter(self.beyond(REMOVED, Stamp, Id))
+            .order_by_asc(Stamp)
+            .order_by_asc(Id)
+            .limit(self.limit)
+            .all(self.tx)
+            .await?;
+        rows.into_iter()
+            .map(|row| Ok(Change::Removed(row.try_into()?)))
+            .collect()
+    }
+
+    /// Fills in the labels of the page's stories.
+    async fn add_labels(&self, changes: &mut [Change]) -> Result<(), Error> {
+        let id = |change: &Change| match change {
+            Change::Story { story, .. } => Some(story.id),
+            _ => None,
+        };
+        let stories: BTreeSet<_> = changes.iter().filter_map(id).collect();
+        if stories.is_empty() {
+            return Ok(());
+        }
+        let mut all_tags = labels_of(self.tx, self.user, LabelKind::Tag, Some(&stories)).await?;
+        let mut all_fandoms =
+            labels_of(self.tx, self.user, LabelKind::Fandom, Some(&stories)).await?;
+        for change in changes {
+            if let Change::Story {
+                story,
+                tags,
+                fandoms,
+            } = change
+            {
+                *tags = all_tags.remove(&story.id).unwrap_or_default();
+                *fandoms = all_fandoms.remove(&story.id).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(version: i32) -> Head {
+        Head {
+            epoch: Epoch::new(7),
+            version: Version::new(version),
+        }
+    }
+
+    fn since(version: i32) -> Since {
+        Since {
+            version: Version::new(version),
+            epoch: None,
+        }
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands where there may be none"
+    )]
+    fn after(began: i32, stamp: i32) -> Option<DeltaCursor> {
+        let (epoch, id) = (Epoch::new(7), Uuid::nil());
+        Some(DeltaCursor {
+            epoch,
+            began: Version::new(began),
+            stamp: Version::new(stamp),
+            rank: STORY,
+            id,
+        })
+    }
+
+    fn resets(floor: i32, since: Since, after: Option<DeltaCursor>) -> bool {
+        must_reset(head(50), Version::new(floor), since, after)
+    }
+
+    #[test]
+    fn a_copy_below_the_floor_above_the_head_or_of_another_epoch_starts_afresh() {
+        assert!(!resets(40, since(40), None));
+        assert!(resets(40, since(39), None), "below the floor");
+        assert!(!resets(40, since(50), None));
+        assert!(resets(40, since(51), None), "above the head");
+        assert!(!resets(
+            40,
+            Since {
+                epoch: Some(Epoch::new(7)),
+                ..since(45)
+            },
+            None
+        ));
+        assert!(
+            resets(
+                40,
+                Since {
+                    epoch: Some(Epoch::new(6)),
+                    ..since(45)
+                },
+                None
+            ),
+            "another epoch"
+        );
+    }
+
+    #[test]
+    fn who_has_nothing_can_always_start() {
+        assert!(!resets(50, since(0), None));
+    }
+
+    #[test]
+    fn a_walk_goes_on_unless_a_removal_it_needs_may_be_purged() {
+        assert!(
+            !resets(40, since(0), after(40, 3)),
+            "removals up to where it began do not matter"
+        );
+        assert!(
+            resets(41, since(0), after(40, 3)),
+            "it may have been told of a row that was then removed"
+        );
+        assert!(
+            !resets(41, since(0), after(40, 42)),
+            "it was told of the removals up to the floor"
+        );
+        assert!(
+            resets(41, since(0), after(40, 41)),
+            "perhaps not of all of the floor's own version"
+        );
+        assert!(resets(40, since(30), after(45, 35)));
+        assert!(!resets(40, since(30), after(45, 41)));
+        assert!(resets(40, since(30), after(45, 40)));
+    }
+
+    #[test]
+    fn a_walk_of_another_epoch_starts_afresh() {
+        let cursor = after(40, 40).map(|cursor| DeltaCursor {
+            epoch: Epoch::new(6),
+            ..cursor
+        });
+        assert!(resets(0, since(0), cursor));
+    }
+}

@@ -1,0 +1,83 @@
+//! A whole library as lines, as of one moment.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+
+use super::{
+    EntryLine, Label, LabelKind, Library, Progress, Rating, Story, StoryId,
+    entity::{progress, story, user},
+    error::Error,
+    read::labels_of,
+};
+use crate::version::UserId;
+
+impl Library {
+    /// All entries of this user, in the order in which they were added; none when there is no such user.
+    pub async fn export(&self, user: &UserId) -> Result<Option<Vec<EntryLine>>, Error> {
+        let user = user.clone();
+        self.snapshot(move |tx| Box::pin(async move { entries(tx, &user).await }))
+            .await
+    }
+}
+
+async fn entries(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Vec<EntryLine>>, Error> {
+    let known = user::Entity::find_by_id(user.as_str()).one(tx).await?;
+    if known.is_none() {
+        return Ok(None);
+    }
+    // An import makes ids that grow, so what it adds at one moment keeps its order too.
+    let rows = progress::Entity::find()
+        .join(JoinType::InnerJoin, progress::to_story())
+        .select_also(story::Entity)
+        .filter(progress::Column::UserId.eq(user.as_str()))
+        .order_by_asc(progress::Column::CreatedAt)
+        .order_by_asc(progress::Column::Id)
+        .all(tx)
+        .await?;
+    let mut tags = labels_of(tx, user, LabelKind::Tag, None).await?;
+    let mut fandoms = labels_of(tx, user, LabelKind::Fandom, None).await?;
+    let entry = |(progress, story): (Progress, Story)| EntryLine {
+        tags: names(&mut tags, story.id),
+        fandoms: names(&mut fandoms, story.id),
+        ..line(story, progress)
+    };
+    let rows = rows
+        .into_iter()
+        .filter_map(|(progress, story)| Some((progress, story?)))
+        .map(|(progress, story)| Ok((progress.try_into()?, story.try_into()?)));
+    let rows: Vec<_> = rows.collect::<Result<_, Error>>()?;
+    Ok(Some(rows.into_iter().map(entry).collect()))
+}
+
+fn names(labels: &mut HashMap<StoryId, Vec<Label>>, story: StoryId) -> Vec<String> {
+    let labels = labels.remove(&story).unwrap_or_default();
+    let name = |label: Label| label.name.as_str().to_owned();
+    labels.into_iter().map(name).collect()
+}
+
+/// An entry without its labels.
+fn line(story: Story, progress: Progress) -> EntryLine {
+    let (content, state) = (story.content, progress.state);
+    EntryLine {
+        title: content.title,
+        author: Some(content.author),
+        url: content.url,
+        source: Some(content.source),
+        status: Some(content.status),
+        description: content.description,
+        summary: content.summary,
+        chapter_count: content.chapter_count,
+        word_count: content.word_count,
+        is_nsfw: Some(content.is_nsfw),
+        tags: Vec::new(),
+        fandoms: Vec::new(),
+        progress_status: Some(state.status),
+        current_chapter: Some(state.current_chapter),
+        rating: state.rating.map(Rating::stars),
+        notes: state.notes,
+    }
+}

@@ -1,0 +1,87 @@
+//! The list of progresses: which of them, in which order, a page at a time. One statement a page.
+//!
+//! **Invariant:** a cursor holds the value and the id at its place, and not a count, so that what is added, changed or
+//! removed between two pages moves no other entry from one page to the other.
+
+mod filter;
+mod order;
+
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, JoinType,
+    Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, Select,
+};
+
+pub use self::{
+    filter::{LabelFilter, ProgressFilter},
+    order::{Direction, OrderField, ProgressCursor, ProgressOrder},
+};
+use super::{
+    Library, Progress,
+    entity::{progress, story},
+    error::Error,
+};
+use crate::version::UserId;
+
+/// A part of a list: the first so many after a place in it.
+#[derive(Debug, Clone)]
+pub struct Page<C> {
+    /// How many, at the most.
+    pub first: u32,
+    /// After which place; from the start when there is none.
+    pub after: Option<C>,
+}
+
+impl Library {
+    /// The progresses of this user that pass `filter`, with the place of each.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `after` when the page begins at a place in another order.
+    pub async fn progresses(
+        &self,
+        user: &UserId,
+        filter: &ProgressFilter,
+        order: ProgressOrder,
+        page: Page<ProgressCursor>,
+    ) -> Result<Vec<(ProgressCursor, Progress)>, Error> {
+        let after = page.after.map(|place| order.after(place)).transpose()?;
+        let (value, id) = (order.field.value(), order.field.id());
+        let shown = if order.field.is_text() {
+            value.clone()
+        } else {
+            value.clone().cast_as("bigint")
+        };
+        let direction = Order::from(order.direction);
+        let select = select(user, filter, order.field.is_of_story())
+            .expr_as(shown, "place_value")
+            .expr_as(id.clone(), "place_id")
+            .filter(after.unwrap_or_else(Condition::all))
+            .order_by(value, direction.clone())
+            .order_by(id, direction)
+            .limit(u64::from(page.first));
+        let rows = self.db.read.query_all(&select.into_query()).await?;
+        rows.iter().map(|row| order.read(row)).collect()
+    }
+
+    /// How many progresses of this user pass `filter`.
+    pub async fn count_progresses(
+        &self,
+        user: &UserId,
+        filter: &ProgressFilter,
+    ) -> Result<u64, Error> {
+        Ok(select(user, filter, false).count(&self.db.read).await?)
+    }
+}
+
+/// The progresses that pass, joined to their stories if those have a say.
+fn select(user: &UserId, filter: &ProgressFilter, with_story: bool) -> Select<progress::Entity> {
+    let select = progress::Entity::find()
+        .filter(progress::Column::UserId.eq(user.as_str()))
+        .filter(filter.condition(user));
+    if !with_story && !filter.is_of_story() {
+        return select;
+    }
+    select
+        .join(JoinType::InnerJoin, progress::to_story())
+        .filter(story::Column::UserId.eq(user.as_str()))
+}

@@ -1,0 +1,215 @@
+//! The table of conflicts, row by row, through GraphQL.
+
+use serde_json::{Value, json};
+
+use crate::test_app::{TestApp, TestUser, on_each_database};
+
+/// A story with a progress, and a device that has seen both as they are now.
+struct Shared<'a> {
+    ann: TestUser<'a>,
+    story: Value,
+    progress: Value,
+    base: i64,
+}
+
+impl<'a> Shared<'a> {
+    async fn new(app: &'a TestApp, input: Value) -> Self {
+        let ann = app.user("ann");
+        let mut all = json!({"title": "A", "url": "https://example.org/a", "description": "d", "currentChapter": 3});
+        all.as_object_mut()
+            .unwrap()
+            .extend(input.as_object().unwrap().clone());
+        let made = ann.create_story(all).await;
+        let (progress, story) = (
+            made["progress"]["id"].clone(),
+            made["progress"]["story"]["id"].clone(),
+        );
+        Self {
+            ann,
+            story,
+            progress,
+            base: made["libraryVersion"].as_i64().unwrap(),
+        }
+    }
+
+    /// Another device's change, made in the meantime.
+    async fn theirs(&self, change: Value) {
+        let answer = self.update(change, json!({})).await;
+        assert_eq!(answer["refusal"], Value::Null);
+    }
+
+    /// Our change, made against what we had seen.
+    async fn ours(&self, change: Value, on_conflict: &str) -> Value {
+        self.update(
+            change,
+            json!({"base": self.base, "onConflict": on_conflict}),
+        )
+        .await
+    }
+
+    async fn update(&self, change: Value, against: Value) -> Value {
+        let mut input = change;
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(against.as_object().unwrap().clone());
+        let conflict = "conflict { resolution fields { field base yours theirs } }";
+        if input.get("currentChapter").is_some()
+            || input.get("notes").is_some()
+            || input.get("rating").is_some()
+        {
+            input["id"] = self.progress.clone();
+            let fields = format!("progress {{ currentChapter notes rating }} {conflict}");
+            self.ann
+                .mutate("updateProgress", "UpdateProgressInput", input, &fields)
+                .await
+        } else {
+            input["storyId"] = self.story.clone();
+            let fields = format!("story {{ title description tags {{ id }} }} {conflict}");
+            self.ann
+                .mutate(
+                    "updateStoryWithRelations",
+                    "UpdateStoryWithRelationsInput",
+                    input,
+                    &fields,
+                )
+                .await
+        }
+    }
+}
+
+fn clash(resolution: &str, field: &str, [base, yours, theirs]: [Value; 3]) -> Value {
+    let fields = [json!({"field": field, "base": base, "yours": yours, "theirs": theirs})];
+    json!({"resolution": resolution, "fields": fields})
+}
+
+on_each_database! {
+    async fn different_fields_of_one_story_do_not_conflict(db: Db) {
+        for policy in ["REJECT", "MERGE", "OVERWRITE"] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            shared.theirs(json!({"title": "B"})).await;
+            let ours = shared.ours(json!({"description": "e"}), policy).await;
+            assert_eq!((&ours["conflict"], &ours["refusal"]), (&Value::Null, &Value::Null), "{policy}");
+            assert_eq!((&ours["story"]["title"], &ours["story"]["description"]), (&json!("B"), &json!("e")));
+        }
+    }
+
+    async fn the_same_value_from_two_devices_is_no_conflict_and_no_change(db: Db) {
+        for policy in ["REJECT", "MERGE", "OVERWRITE"] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            shared.theirs(json!({"title": "B"})).await;
+            let ours = shared.ours(json!({"title": "B"}), policy).await;
+            assert_eq!((&ours["conflict"], &ours["libraryVersion"]), (&Value::Null, &json!(3)), "{policy}");
+        }
+    }
+
+    async fn a_clash_that_is_rejected_changes_nothing_and_lists_base_yours_and_theirs(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        shared.theirs(json!({"title": "C"})).await;
+        let ours = shared.ours(json!({"title": "D", "description": "e"}), "REJECT").await;
+        assert_eq!(ours["conflict"], clash("REJECTED", "title", [json!("A"), json!("D"), json!("C")]));
+        assert_eq!((&ours["refusal"]["code"], &ours["libraryVersion"]), (&json!("CONFLICT"), &json!(4)));
+        let read = shared.ann.ask("query ($id: ID!) { story(id: $id) { title description } }", json!({"id": shared.story})).await;
+        assert_eq!(read["story"], json!({"title": "C", "description": "d"}));
+    }
+
+    async fn a_base_alone_rejects_and_none_overwrites(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let with_base = shared.update(json!({"title": "C"}), json!({"base": shared.base})).await;
+        assert_eq!(with_base["refusal"]["code"], "CONFLICT");
+        let without = shared.update(json!({"title": "C"}), json!({})).await;
+        assert_eq!((&without["conflict"], &without["story"]["title"]), (&Value::Null, &json!("C")));
+    }
+
+    async fn a_clash_that_is_overwritten_is_ours(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let ours = shared.ours(json!({"title": "C"}), "OVERWRITE").await;
+        assert_eq!((&ours["conflict"], &ours["story"]["title"]), (&Value::Null, &json!("C")));
+    }
+
+    async fn a_merge_changes_what_does_not_clash_and_tells_what_it_left(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let ours = shared.ours(json!({"title": "C", "description": "e"}), "MERGE").await;
+        assert_eq!(ours["conflict"], clash("MERGED", "title", [json!("A"), json!("C"), json!("B")]));
+        assert_eq!((&ours["story"]["title"], &ours["story"]["description"]), (&json!("B"), &json!("e")));
+        assert_eq!((&ours["refusal"], &ours["libraryVersion"]), (&Value::Null, &json!(4)));
+        let again = shared.ours(json!({"title": "C", "description": "e"}), "MERGE").await;
+        assert_eq!(again["libraryVersion"], 4, "merged again, it changes nothing more");
+    }
+
+    async fn sets_of_labels_merge_as_additions_and_removals(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let mut tags = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            tags.push(ann.create_tag(name).await["tag"]["id"].take());
+        }
+        let [a, b, c, d] = &tags[..] else { unreachable!() };
+        let shared = Shared::new(&app, json!({"tagIds": [a, b]})).await;
+        shared.theirs(json!({"tagIds": [a, b, d]})).await;
+        let rejected = shared.ours(json!({"tagIds": [b, c]}), "REJECT").await;
+        assert_eq!(rejected["conflict"]["fields"][0]["field"], "tagIds");
+        let merged = shared.ours(json!({"tagIds": [b, c]}), "MERGE").await;
+        assert_eq!(merged["conflict"], Value::Null);
+        assert_eq!(merged["story"]["tags"], json!([{"id": b}, {"id": c}, {"id": d}]));
+        let overwritten = shared.ours(json!({"tagIds": [a]}), "OVERWRITE").await;
+        assert_eq!(overwritten["story"]["tags"], json!([{"id": a}]));
+    }
+
+    async fn a_merge_keeps_the_furthest_chapter_unless_it_rewinds(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"currentChapter": 9})).await;
+        let behind = shared.ours(json!({"currentChapter": 5}), "MERGE").await;
+        assert_eq!(behind["progress"]["currentChapter"], 9);
+        assert_eq!(behind["conflict"], clash("MERGED", "currentChapter", [json!(3), json!(5), json!(9)]));
+        let ahead = shared.ours(json!({"currentChapter": 12}), "MERGE").await;
+        assert_eq!((&ahead["progress"]["currentChapter"], &ahead["conflict"]), (&json!(12), &Value::Null));
+        let rewound = shared.ours(json!({"currentChapter": 1, "rewind": true}), "MERGE").await;
+        assert_eq!((&rewound["progress"]["currentChapter"], &rewound["conflict"]), (&json!(1), &Value::Null));
+        let rejected = shared.ours(json!({"currentChapter": 4}), "REJECT").await;
+        assert_eq!(rejected["refusal"]["code"], "CONFLICT");
+    }
+
+    async fn a_field_that_clashes_with_a_cleared_one_says_null(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({"notes": "n", "rating": 4.5})).await;
+        shared.theirs(json!({"notes": null, "rating": 2.0})).await;
+        let ours = shared.ours(json!({"notes": "m", "rating": 5.0}), "MERGE").await;
+        let fields = ours["conflict"]["fields"].as_array().unwrap();
+        assert!(fields.contains(&json!({"field": "notes", "base": "n", "yours": "m", "theirs": null})), "{fields:?}");
+        assert!(fields.contains(&json!({"field": "rating", "base": 4.5, "yours": 5.0, "theirs": 2.0})), "{fields:?}");
+    }
+
+    async fn where_the_history_is_purged_every_field_may_clash(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let (history, receipts) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+        app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
+        let ours = shared.ours(json!({"title": "C"}), "REJECT").await;
+        assert_eq!(ours["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("B")]));
+    }
+
+    async fn a_base_must_be_a_version_of_the_library_and_is_needed_to_find_clashes(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
+        for against in [json!({"base": 3}), json!({"onConflict": "MERGE"}), json!({"onConflict": "REJECT"})] {
+            let mut input = json!({"storyId": shared.story, "title": "B"});
+            input.as_object_mut().unwrap().extend(against.as_object().unwrap().clone());
+            assert_eq!(shared.ann.refused(update, json!({"input": input})).await, "BAD_USER_INPUT", "{against}");
+        }
+        assert_eq!(shared.ann.version().await, 2);
+    }
+}

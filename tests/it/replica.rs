@@ -1,0 +1,97 @@
+//! A replica that lags serves queries that allow it, and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database, soon};
+
+/// A server whose replica stands still at version 2, while the library is at 3, and the user of both.
+async fn lagging(db: Db) -> (TestApp, TestDatabase) {
+    let mut primary = TestApp::start(db).await;
+    primary.user("ann").add("old").await;
+    primary.stop().await;
+    let replica = primary.db.copy(db).await;
+    let flags = ["--read-database-url", replica.url.as_str()];
+    let app = primary.restart(&flags).await;
+    app.user("ann").add("new").await;
+    (app, replica)
+}
+
+const TITLES: &str = "{ libraryVersion progresses { edges { node { story { title } } } } }";
+
+/// The titles that a query shows, the version in its data, and the one that its answer is at least as new as.
+async fn titles(user: &TestUser<'_>, at_least: Option<&str>) -> (Vec<String>, Value, Value) {
+    let mut request = user
+        .app
+        .http
+        .post(user.app.url("/graphql"))
+        .bearer_auth(&user.token)
+        .json(&json!({"query": TITLES}));
+    if let Some(version) = at_least {
+        request = request.header("x-min-library-version", version);
+    }
+    let answer: Value = soon("an answer", async {
+        request.send().await.unwrap().json().await.unwrap()
+    })
+    .await;
+    let edges = answer["data"]["progresses"]["edges"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"));
+    let titles = edges
+        .iter()
+        .map(|edge| edge["node"]["story"]["title"].as_str().unwrap().to_owned());
+    (
+        titles.collect(),
+        answer["data"]["libraryVersion"].clone(),
+        answer["extensions"]["libraryVersion"].clone(),
+    )
+}
+
+on_each_database! {
+    async fn a_query_may_read_the_replica_and_says_how_old_it_is(db: Db) {
+        let (app, _replica) = lagging(db).await;
+        let (titles, version, at_least) = titles(&app.user("ann"), None).await;
+        assert_eq!(titles, ["old"]);
+        assert_eq!(at_least, 2, "what the data is at least as new as");
+        assert_eq!(version, 3, "a version is never a replica's");
+    }
+
+    async fn a_query_is_never_answered_older_than_its_sender_knows(db: Db) {
+        let (app, _replica) = lagging(db).await;
+        let ann = app.user("ann");
+        assert_eq!(titles(&ann, Some("2")).await.0, ["old"]);
+        assert_eq!(titles(&ann, Some("3")).await, (vec!["new".to_owned(), "old".to_owned()], json!(3), json!(3)));
+    }
+
+    async fn version_checks_deltas_streams_and_writes_never_use_the_replica(db: Db) {
+        let (app, _replica) = lagging(db).await;
+        let ann = app.user("ann");
+        assert_eq!(ann.version().await, 3);
+        assert_eq!(ann.watch().await.until(3).await, [3]);
+        let changes = ann.ask("{ libraryChanges(since: 2) { version reset changes { __typename } } }", json!({})).await;
+        assert_eq!(changes["libraryChanges"]["version"], 3);
+        assert_eq!(changes["libraryChanges"]["reset"], false);
+        let made = ann.add("newer").await;
+        assert_eq!((&made["libraryVersion"], &made["progress"]["story"]["title"]), (&json!(4), &json!("newer")));
+    }
+
+    async fn a_version_that_is_none_is_refused(db: Db) {
+        let app = TestApp::start(db).await;
+        let request = app.http.post(app.url("/graphql")).bearer_auth(crate::test_app::token("ann"));
+        let request = request.header("x-min-library-version", "x").json(&json!({"query": "{ libraryVersion }"}));
+        assert_eq!(request.send().await.unwrap().status(), 400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_does_not_answer_is_done_without() {
+    let gone = [
+        "--read-database-url",
+        "postgres://nobody@127.0.0.1:1/nothing",
+        "--database-wait",
+        "300ms",
+    ];
+    let app = TestApp::start_with(Db::Postgres, &gone).await;
+    let ann = app.user("ann");
+    ann.add("old").await;
+    assert_eq!(titles(&ann, None).await.0, ["old"]);
+}
