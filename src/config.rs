@@ -72,7 +72,7 @@ pub struct Log {
         long = "log",
         env = "LIBRARY_SYNC_LOG",
         global = true,
-        default_value = "info,sea_orm_migration=warn,sqlx=warn",
+        default_value = "info,sea_orm_migration=warn,sqlx=warn,async_nats=off",
         value_name = "FILTER"
     )]
     pub filter: String,

@@ -15,7 +15,7 @@ pub enum InvalidAddress {
     )]
     Scheme,
     /// Some part of it is no URL.
-    #[error("it is malformed: {0}")]
+    #[error("it is malformed")]
     Malformed(#[from] url::ParseError),
     /// It names no server.
     #[error("it names no server")]
@@ -31,9 +31,12 @@ pub enum InvalidAddress {
     /// `postgres:` on another database.
     #[error("postgres: is the database itself, and --database-url names no PostgreSQL")]
     NotPostgres,
-    /// An option that is unknown here or has no such value.
-    #[error("its option `{0}` is unknown or malformed")]
-    Option(String),
+    /// An option that has no such value.
+    #[error("its option `{0}` is malformed")]
+    Option(&'static str),
+    /// An option that there is not, or not for this kind. Unnamed, since it may be a part of a password with a `?`.
+    #[error("it has an option that is unknown")]
+    UnknownOption,
     /// What the server's client library says.
     #[error("it is refused: {0}")]
     Refused(String),
@@ -78,19 +81,18 @@ impl Options {
 
     /// Takes one option; tells whether it was one.
     fn take(&mut self, kind: Kind, name: &str, value: &str) -> Result<bool, InvalidAddress> {
-        let malformed = || InvalidAddress::Option(name.to_owned());
         match (name, kind) {
             ("prefix", _) => {
                 let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
                 // 63 bytes is the longest name of a PostgreSQL channel.
                 if value.is_empty() || value.len() > 63 || !value.chars().all(sound) {
-                    return Err(malformed());
+                    return Err(InvalidAddress::Option("prefix"));
                 }
                 self.prefix = Some(value.to_owned());
             }
             ("lose", _) => {
                 let percent = value.parse().ok().filter(|percent| *percent <= 100);
-                self.lose = percent.ok_or_else(malformed)?;
+                self.lose = percent.ok_or(InvalidAddress::Option("lose"))?;
             }
             ("credentials", Kind::Nats) => self.credentials = Some(value.into()),
             ("sentinel_user", Kind::RedisSentinel) => self.sentinel_user = Some(value.to_owned()),
@@ -99,7 +101,7 @@ impl Options {
             }
             // What is left is for the PostgreSQL client: sslmode and its like.
             (_, Kind::Postgres) => return Ok(false),
-            _ => return Err(malformed()),
+            _ => return Err(InvalidAddress::UnknownOption),
         }
         Ok(true)
     }
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_address_that_names_no_broker_is_refused_without_being_repeated() {
-        use InvalidAddress::{NoServer, Option, Scheme, SeveralServers};
+        use InvalidAddress::{NoServer, Option, Scheme, SeveralServers, UnknownOption};
         let refusal = |text: &str| Address::parse(text).err().expect(text);
         for (text, expected) in [
             ("", Scheme),
@@ -246,11 +248,11 @@ mod tests {
             ("redis://", NoServer),
             ("redis+cluster://a,,b", NoServer),
             ("redis://a,b", SeveralServers),
-            ("redis://a?prefix=a.b", Option("prefix".into())),
-            ("redis://a?prefix=", Option("prefix".into())),
-            ("nats://a?lose=101", Option("lose".into())),
-            ("redis://a?credentials=secret", Option("credentials".into())),
-            ("nats://a?nosuch=secret", Option("nosuch".into())),
+            ("redis://a?prefix=a.b", Option("prefix")),
+            ("redis://a?prefix=", Option("prefix")),
+            ("nats://a?lose=101", Option("lose")),
+            ("redis://a?credentials=secret", UnknownOption),
+            ("nats://a?nosuch=secret", UnknownOption),
         ] {
             assert_eq!(refusal(text), expected, "{text}");
         }

@@ -3,7 +3,7 @@
 //! **Invariant:** a link that has failed once is never used again: whatever was under way, and every subscription, is
 //! made anew on the next. So there is one way to recover, which is also the way to start.
 
-use std::{fmt::Write as _, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
@@ -61,12 +61,16 @@ pub(super) fn channel(prefix: &str, separator: char, user: &UserId) -> String {
     name
 }
 
-/// An error and its causes in one line.
+/// An error and its causes in one line. Some errors already tell their causes.
 pub(super) fn in_full(fault: &Fault) -> String {
     let mut text = fault.to_string();
     let mut cause = fault.source();
     while let Some(deeper) = cause {
-        let _ = write!(text, ": {deeper}");
+        let said = deeper.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         cause = deeper.source();
     }
     text

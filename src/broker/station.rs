@@ -81,6 +81,8 @@ impl Station {
 
     /// Keeps a link up until `stop`.
     pub async fn run<R: Route>(self: Arc<Self>, route: R, stop: CancellationToken) {
+        // Zero is said from the start, for who watches it.
+        gauge!("library_sync_broker_connected", "broker" => self.inbox.broker).increment(0);
         let mut pauses = Pauses::new(&self.timing);
         let mut links = 0_u64;
         loop {

@@ -1,13 +1,11 @@
 //! What every broker must do, put to each kind with real servers.
 
-use std::{fmt::Write as _, process::Command, sync::Arc, time::Duration};
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
 use library_sync::{
     broker::{self, Broker, Notice, Signal, Timing},
     version::{Epoch, Head, UserId, Version},
 };
-use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -101,7 +99,7 @@ impl Kind {
         match self {
             Self::Postgres => Server::postgres().await,
             Self::Redis => Server::redis(&[]).await,
-            Self::Nats => Server::nats().await,
+            Self::Nats => Server::nats(&[]).await,
             Self::RedisCluster => panic!("a cluster is several servers"),
         }
     }
@@ -696,42 +694,45 @@ async fn a_redis_without_sharded_channels_is_used_with_plain_ones() {
 
 on_brokers! {
     async fn a_node_that_serves_one_user_of_a_thousand_is_told_of_that_one(kind: Kind) {
-        let db = TestDatabase::new(Db::Postgres).await;
-        let url = kind.address().url();
-        let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h", "--log", "warn"];
-        let a = TestProcess::serve(&db.url, &flags).await;
-        let b = TestProcess::serve(&db.url, &flags).await;
-        let events = b.url("/api/library-version-events");
+        let (address, db) = (kind.address(), TestDatabase::new(Db::Postgres).await);
+        let url = address.url();
+        let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h"];
+        let server = TestProcess::serve(&db.url, &flags).await;
+        let events = server.url("/api/library-version-events");
         let events = reqwest::Client::new().get(events).bearer_auth(token("user 0")).send();
         let mut events = soon("the stream", events).await.unwrap();
         soon("the first event", events.chunk()).await.unwrap().unwrap();
 
-        let change = "mutation { createTag(input: {name: \"x\"}) { libraryVersion } }";
-        let change = |n: usize| {
-            let a = &a;
-            async move {
-                let made = a.send(&format!("user {n}"), change, json!({})).await.unwrap();
-                assert_eq!(made["data"]["createTag"]["libraryVersion"], 2, "{made}");
+        let (others, last) = (Node::start(&address).await, Node::start(&address).await);
+        let received = "library_sync_broker_notices_received_total";
+        let mut published = 0;
+        soon("the subscription", async {
+            while server.counter(received).await < 1.0 {
+                published += 1;
+                last.publish("user 0", published);
             }
-        };
-        // The watched one last, so that the others have been told of when it is.
-        stream::iter((1..1000).map(change)).buffer_unordered(16).collect::<Vec<_>>().await;
-        change(0).await;
+        })
+        .await;
+        for n in 1..1000 {
+            others.publish(&format!("user {n}"), 2);
+        }
+        // When it is closed, the broker's server has them.
+        soon("the others are told of", others.broker.close()).await;
+        published += 1;
+        let mut newest = notice("user 0", published);
+        newest.head.epoch = Epoch::new(4_000_000_000_000);
+        last.broker.publish(newest);
         let mut heard = String::new();
-        while !heard.contains("\"version\":2") {
-            let chunk = soon("the version", events.chunk()).await.unwrap().unwrap();
+        while !heard.contains(&format!("\"version\":{published}")) {
+            let chunk = soon("the newest version", events.chunk()).await.unwrap().unwrap();
             heard.push_str(std::str::from_utf8(&chunk).unwrap());
         }
-        assert_counter(&a, "library_sync_broker_notices_published_total", 1000.0).await;
-        assert_counter(&b, "library_sync_broker_notices_received_total", 1.0).await;
-        assert_counter(&b, "library_sync_broker_watched_users", 1.0).await;
+        let received = server.counter(received).await;
+        assert!(received <= f64::from(published), "{received} notices, and {published} of the user");
+        let watched = server.counter("library_sync_broker_watched_users").await;
+        assert!((watched - 1.0).abs() < 0.1, "{watched}");
     }
     on_redis: Redis, on_redis_cluster: RedisCluster, on_nats: Nats
-}
-
-async fn assert_counter(process: &TestProcess, name: &str, expected: f64) {
-    let value = process.counter(name).await;
-    assert!((value - expected).abs() < 0.1, "{name} is {value}");
 }
 
 #[test]
@@ -741,7 +742,8 @@ fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
         ("redis://u:hunter2@h:port", "malformed"),
         ("redis://u:hunter2@h/db", "refused"),
         ("redis+sentinel://u:hunter2@h", "name of the master"),
-        ("nats://u:hunter2@h?nosuch=1", "`nosuch`"),
+        ("nats://u:hunter2@h?lose=all", "`lose`"),
+        ("redis://un?hunter2=@h", "option that is unknown"),
         ("postgres:", "--database-url"),
         ("postgres://u:hunter2@h/db?sslmode=hunter3", "refused"),
     ] {
@@ -767,10 +769,51 @@ fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
     }
 }
 
+/// What the program logs, at every level, until it has come to something with its broker.
+async fn first_word_on(broker: &str, certificates: Option<&Path>) -> String {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let database = format!("sqlite://{}?mode=rwc", folder.path().join("x.db").display());
+    let mut command = program();
+    command.args(["serve", "--database-url", &database, "--jwt-secret", SECRET]);
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        "trace",
+        "--broker-url",
+        broker,
+    ]);
+    if let Some(certificates) = certificates {
+        command.env("SSL_CERT_FILE", certificates);
+    }
+    let mut child = command
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let news = [
+        "the broker cannot be used",
+        "the cluster cannot be asked",
+        "the broker is connected",
+    ];
+    let said = soon("a word on the broker", async {
+        loop {
+            let log = std::fs::read_to_string(&log).unwrap();
+            if news.iter().any(|news| log.contains(news)) {
+                return log;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_in_an_address_is_never_logged() {
     let dead = free_port();
-    let mut all = String::new();
     for url in [
         format!("redis://ann:hunter2@127.0.0.1:{dead}"),
         format!("redis+cluster://ann:hunter2@127.0.0.1:{dead}"),
@@ -785,42 +828,53 @@ async fn a_password_in_an_address_is_never_logged() {
             .shared()
             .replace("nats://", "nats://ann:hunter2@"),
     ] {
-        let folder = tempfile::TempDir::new().unwrap();
-        let log = folder.path().join("log");
-        let database = format!("sqlite://{}?mode=rwc", folder.path().join("x.db").display());
-        let serve = ["serve", "--database-url", &database, "--jwt-secret", SECRET];
-        let mut child = program()
-            .args(serve)
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "trace",
-                "--broker-url",
-                &url,
-            ])
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let said = |what: &[&str]| {
-            let log = std::fs::read_to_string(&log).unwrap();
-            what.iter().any(|what| log.contains(what))
-        };
-        let news = [
-            "the broker cannot be used",
-            "the cluster cannot be asked",
-            "the broker is connected",
-        ];
-        soon("a word on the broker", async {
-            while !said(&news) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-        write!(all, "{}", std::fs::read_to_string(&log).unwrap()).unwrap();
+        let log = first_word_on(&url, None).await;
+        let leak = log.lines().find(|line| line.contains("hunter2"));
+        assert_eq!(leak, None, "{url}");
     }
-    let leak = all.lines().find(|line| line.contains("hunter2"));
-    assert_eq!(leak, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_behind_tls_is_used_if_its_certificate_is_trusted() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (certificate, key, other) = (path("certificate.pem"), path("key.pem"), path("other.pem"));
+    for certificate in [&other, &certificate] {
+        let openssl = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+            ])
+            .args([
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", &key, "-out", certificate])
+            .output();
+        assert!(openssl.unwrap().status.success());
+    }
+    let port = free_port();
+    let tls_port = port.to_string();
+    let redis = ["--tls-port", &tls_port, "--tls-auth-clients", "no"];
+    let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let _redis = Server::redis(&[redis, files].concat()).await;
+    let nats = Server::nats(&["--tls", "--tlscert", &certificate, "--tlskey", &key]).await;
+    for url in [
+        format!("rediss://127.0.0.1:{port}"),
+        nats.url(),
+        nats.url().replace("nats:", "tls:"),
+    ] {
+        let log = first_word_on(&url, Some(certificate.as_ref())).await;
+        assert!(log.contains("the broker is connected"), "{url}: {log}");
+        let log = first_word_on(&url, Some(other.as_ref())).await;
+        assert!(log.contains("the broker cannot be used"), "{url}: {log}");
+    }
 }

@@ -59,11 +59,12 @@ impl Server {
         server
     }
 
-    /// A NATS server.
-    pub async fn nats() -> Self {
+    /// A NATS server with more arguments.
+    pub async fn nats(arguments: &[&str]) -> Self {
         let mut server = Self::new(Speaks::Nats, "nats-server");
         let port = server.port.to_string();
         server.arguments = strings(&["--addr", "127.0.0.1", "--port", &port]);
+        server.arguments.extend(strings(arguments));
         server.start().await;
         server
     }
