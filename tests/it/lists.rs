@@ -152,10 +152,10 @@ fn ids(rows: &[Value]) -> Vec<&str> {
     rows.iter().map(|row| row["id"].as_str().unwrap()).collect()
 }
 
-/// What a list is ordered by. Numbers are all a reference needs of times and places.
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
+/// What a list is ordered by. Numbers are all a reference needs of times, places and ratings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    Number(f64),
+    Number(i128),
     Text(String),
 }
 
@@ -165,18 +165,28 @@ fn fold(text: &str) -> String {
 
 fn key(row: &Value, order: &str) -> (Key, String) {
     let story = &row["story"];
-    let or_least = |value: &Value| Key::Number(value.as_f64().unwrap_or(-1.0));
+    let or_least = |value: &Value| Key::Number(value.as_i64().unwrap_or(-1).into());
+    let tenths = |value: &Value| match value.as_f64() {
+        Some(stars) => Key::Number(format!("{:.0}", stars * 10.0).parse().unwrap()),
+        None => Key::Number(-1),
+    };
     let at = |value: &Value| {
         let at = OffsetDateTime::parse(value.as_str().unwrap(), &Rfc3339).unwrap();
-        Key::Number((at.unix_timestamp_nanos() / 1_000_000) as f64)
+        Key::Number(at.unix_timestamp_nanos())
     };
-    let place = |value: &Value| STATUSES.iter().position(|status| value == status).unwrap();
+    let place = |value: &Value| {
+        (0..)
+            .zip(STATUSES)
+            .find(|(_, status)| value == status)
+            .unwrap()
+            .0
+    };
     let (key, id) = match order {
         "CHANGED" => (or_least(&row["stamp"]), row),
         "TITLE" => (Key::Text(fold(story["title"].as_str().unwrap())), story),
         "AUTHOR" => (Key::Text(fold(story["author"].as_str().unwrap())), story),
-        "STATUS" => (Key::Number(place(&row["status"]) as f64), row),
-        "RATING" => (or_least(&row["rating"]), row),
+        "STATUS" => (Key::Number(place(&row["status"])), row),
+        "RATING" => (tenths(&row["rating"]), row),
         "PROGRESS" => (or_least(&row["currentChapter"]), row),
         "UPDATED" => (at(&row["updatedAt"]), row),
         "CREATED" => (at(&row["createdAt"]), row),
@@ -195,7 +205,7 @@ fn ordered(mut rows: Vec<Value>, order: &Value) -> Vec<Value> {
             order["direction"].as_str().unwrap(),
         ),
     };
-    rows.sort_by(|a, b| key(a, field).partial_cmp(&key(b, field)).unwrap());
+    rows.sort_by_key(|row| key(row, field));
     if direction == "DESC" {
         rows.reverse();
     }
@@ -250,7 +260,7 @@ fn passes(row: &Value, filter: &Value) -> bool {
             .is_none_or(|is| story["isNsfw"] == is)
         && filter["hasNotes"]
             .as_bool()
-            .is_none_or(|has| has == !row["notes"].as_str().unwrap_or_default().is_empty())
+            .is_none_or(|has| has != row["notes"].as_str().unwrap_or_default().is_empty())
         && rating
         && carries("tags")
         && carries("fandoms")
@@ -321,7 +331,7 @@ on_each_database! {
         let mut rng = seeded();
         let app = TestApp::start_with(db, &UNPACED).await;
         let ann = app.user("ann");
-        fill(&ann, &mut rng, 120).await;
+        fill(&ann, &mut rng, 90).await;
         // What others have is not found.
         import(&app.user("bob"), (0..50).map(|_| entry(&mut rng)).collect()).await;
         let all = walk(&ann, json!({}), 37).await;
@@ -336,7 +346,7 @@ on_each_database! {
                 cases.push((json!(null), json!({"field": field, "direction": direction}), 16));
             }
         }
-        for _ in 0..60 {
+        for _ in 0..40 {
             cases.push((random_filter(&mut rng, &labels), random_order(&mut rng), rng.usize(1..40)));
         }
         for (filter, order, first) in cases {
@@ -444,14 +454,21 @@ on_each_database! {
 
     async fn another_users_labels_filter_as_if_they_did_not_exist(db: Db) {
         let app = TestApp::start(db).await;
-        let (ann, bob) = (app.user("ann"), app.user("bob"));
-        let tag = bob.create_tag("his").await["tag"]["id"].take();
-        bob.create_story(json!({"title": "B", "url": "https://example.org/b", "tagIds": [tag]})).await;
-        ann.add("A").await;
-        for which in ["any", "all"] {
-            let found = walk(&ann, json!({"filter": {"tags": {which: [tag]}}}), 10).await;
-            assert_eq!(found, Vec::<Value>::new());
+        // The two have made the same ids, but only his story carries his label.
+        let (tag, story) = (Uuid::now_v7(), Uuid::now_v7());
+        for (name, tag_ids) in [("ann", json!([])), ("bob", json!([tag]))] {
+            let user = app.user(name);
+            user.mutate("createTag", "CreateLabelInput", json!({"id": tag, "name": "t"}), "tag { id }").await;
+            let made = user.create_story(json!({"title": "A", "url": "https://example.org/a", "storyId": story, "tagIds": tag_ids})).await;
+            assert_eq!(made["refusal"], json!(null));
         }
+        for which in ["any", "all"] {
+            let with_it = json!({"filter": {"tags": {which: [tag]}}});
+            assert_eq!(walk(&app.user("bob"), with_it.clone(), 10).await.len(), 1);
+            assert_eq!(walk(&app.user("ann"), with_it, 10).await.len(), 0);
+        }
+        let counted = app.user("ann").ask("{ tags { storyCount } library { stats { topTags { id } } } }", json!({})).await;
+        assert_eq!(counted, json!({"tags": [{"storyCount": 0}], "library": {"stats": {"topTags": []}}}));
     }
 
     async fn a_filtered_page_in_another_order_costs_no_more_statements(db: Db) {
@@ -470,7 +487,8 @@ on_each_database! {
         let page = server.send("ann", LIST, arguments).await.unwrap();
         assert!(page["data"]["progresses"]["totalCount"].as_i64().unwrap() > 0, "{page}");
         // The head, the page, the count, the stories, the tags, the fandoms.
-        assert_eq!(server.counter("library_sync_db_statements_total").await - before, 6.0);
+        let cost = server.counter("library_sync_db_statements_total").await - before;
+        assert!(cost < 6.5, "{cost}");
     }
 
     async fn the_statistics_are_what_counting_by_hand_gives(db: Db) {

@@ -14,7 +14,7 @@ use crate::{
 /// Entries to add.
 #[derive(InputObject)]
 pub(in crate::graphql) struct ImportLibraryInput {
-    /// The entries. The server has a limit, 5,000 unless configured.
+    /// The entries, at most 5,000. A request's body has a limit of its own, 1 MiB unless configured.
     entries: Vec<ImportEntry>,
     #[graphql(flatten)]
     intent: IntentInput,
