@@ -47,7 +47,7 @@ impl App {
     /// # Errors
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
     pub async fn build(config: &Serve, drain: CancellationToken) -> anyhow::Result<Self> {
-        let gate = gate(&config.keys)?;
+        let gate = gate(&config.keys, config.streams.ticket_life)?;
         let options = config.database.options()?;
         let broker = broker(&config.streams.broker_url.0, &options.url)?;
         let metrics = metrics::collect();
@@ -152,9 +152,12 @@ impl App {
         let handle = Handle::new();
         listener.set_nonblocking(true)?;
         let mut server = axum_server::from_tcp(listener)?
-            .acceptor(WriteDeadline::new(write_timeout).at_most(max_connections))
+            .acceptor(
+                WriteDeadline::new(write_timeout)
+                    .opening_within(header_timeout)
+                    .at_most(max_connections),
+            )
             .handle(handle.clone());
-        // HTTP/1 alone, because the builder that tells versions apart waits for a first byte without a limit.
         let http = server.http_builder();
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
         http.http1()
@@ -266,7 +269,7 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
-fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
+fn gate(config: &config::Keys, ticket_life: Duration) -> anyhow::Result<Gate> {
     let keys = match (&config.jwt_secret, &config.jwt_public_key, &config.jwks_url) {
         (Some(secret), None, None) => {
             Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
@@ -275,7 +278,11 @@ fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
             Keys::pem(&pem(key)?).context("--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)")
         }
         (None, None, Some(url)) => {
-            Keys::jwks(url, JwksTiming::default()).context("--jwks-url (LIBRARY_SYNC_JWKS_URL)")
+            let timing = JwksTiming {
+                refetch: config.jwks_refetch,
+                ..JwksTiming::default()
+            };
+            Keys::jwks(url, timing).context("--jwks-url (LIBRARY_SYNC_JWKS_URL)")
         }
         (None, None, None) => Err(anyhow::anyhow!(
             "no key to check tokens with: give --jwt-secret (LIBRARY_SYNC_JWT_SECRET), \
@@ -294,7 +301,10 @@ fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
         verifier: Verifier::new(keys, rules),
         origins: config.allowed_origins.clone(),
         session_cookie: config.session_cookie.clone(),
-        tickets: Arc::new(Tickets::new(TicketLimits::default())),
+        tickets: Arc::new(Tickets::new(TicketLimits {
+            life: ticket_life,
+            ..TicketLimits::default()
+        })),
     })
 }
 

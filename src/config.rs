@@ -195,6 +195,10 @@ pub struct Keys {
     /// The address of a key server's JWKS, https unless on this machine. Its keys may rotate.
     #[arg(long, env = "LIBRARY_SYNC_JWKS_URL", value_name = "URL")]
     pub jwks_url: Option<String>,
+    /// The least time between two requests to the key server, whatever key ids tokens name.
+    #[arg(long, env = "LIBRARY_SYNC_JWKS_REFETCH", default_value = "30s", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub jwks_refetch: Duration,
     /// The `iss` that tokens must have.
     #[arg(long, env = "LIBRARY_SYNC_JWT_ISSUER", value_name = "ISSUER")]
     pub jwt_issuer: Option<String>,
@@ -418,6 +422,10 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_INIT_TIMEOUT", default_value = "3s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub init_timeout: Duration,
+    /// How long a ticket for opening a stream can be used.
+    #[arg(long, env = "LIBRARY_SYNC_TICKET_LIFE", default_value = "30s", value_name = "DURATION",
+        value_parser = parse_period)]
+    pub ticket_life: Duration,
     /// How long a client may leave what it was sent unread before its connection is dropped.
     #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = parse_period)]

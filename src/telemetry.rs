@@ -7,6 +7,9 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 
 use crate::config::{Log, LogFormat};
 
+/// What is not logged whatever the filter says: it would write every message of a WebSocket, tokens included.
+const NEVER: &str = "tungstenite=off";
+
 /// Starts logging. Once a process.
 ///
 /// # Errors
@@ -15,6 +18,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::builder().parse(&log.filter).context(
         "--log (LIBRARY_SYNC_LOG) is no filter; try `info` or `info,library_sync=debug`",
     )?;
+    let filter = filter.add_directive(NEVER.parse()?);
     let json = match log.format {
         LogFormat::Auto => !stderr().is_terminal(),
         LogFormat::Text => false,

@@ -103,7 +103,7 @@ fn present_one(error: &mut ServerError, request_id: &str) {
     }
     if let Some(causes) = known.causes() {
         extend(error, "requestId", request_id);
-        log(known.code(), &causes);
+        log(known.code(), &causes, request_id);
     }
 }
 
@@ -112,7 +112,7 @@ fn present_of_engine(error: &mut ServerError, request_id: &str) {
     if error.message.starts_with("Failed to parse") {
         extend(error, "code", code::BAD_INPUT);
     } else {
-        log(code::FAULT, &error.message);
+        log(code::FAULT, &error.message, request_id);
         *error = ServerError {
             path: std::mem::take(&mut error.path),
             locations: std::mem::take(&mut error.locations),
@@ -128,8 +128,10 @@ pub(super) fn fault(request_id: &str) -> ServerError {
     error
 }
 
-fn log(code: &str, causes: &str) {
+fn log(code: &str, causes: &str, request_id: &str) {
+    // The id that the client was told: on a stream, no span around this knows it.
     tracing::error!(
+        request.id = request_id,
         error.causes = causes,
         error.code = code,
         "an operation failed"

@@ -129,7 +129,14 @@ async fn answer(
         Asked::One(request) => caller.run(node, *request, accepted).await,
         Asked::Batch(requests) => {
             let mut answers = Vec::with_capacity(requests.len());
-            for request in requests {
+            for (at, request) in requests.into_iter().enumerate() {
+                // The first was counted with the request.
+                if at > 0
+                    && let Err(too_fast) = node.pace.user(&caller.viewer.user)
+                {
+                    answers.push(operation::refused(too_fast));
+                    continue;
+                }
                 answers.push(match caller.read(node, request).await? {
                     Ok(operation) => caller.run_once(node, operation).await,
                     Err(refused) => refused,

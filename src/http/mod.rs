@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod graphql;
 mod observe;
+mod opening;
 mod operation;
 mod ops;
 mod pace;

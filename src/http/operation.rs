@@ -7,7 +7,7 @@ use futures_util::{
 };
 use uuid::Uuid;
 
-use super::Node;
+use super::{Node, TooFast};
 use crate::{
     auth::{Credential, Viewer},
     graphql::{Answer, Operation},
@@ -22,8 +22,7 @@ pub(super) fn run(node: &Node, viewer: &Viewer, request: Request) -> BoxStream<'
     let request_id = Uuid::now_v7().to_string();
     let outcomes = async move {
         if let Err(too_fast) = node.pace.user(&viewer.user) {
-            let refused = Outcome::error("TOO_MANY_REQUESTS", too_fast.to_string());
-            return stream::iter([refused]).boxed();
+            return stream::iter([refused(too_fast)]).boxed();
         }
         let read = node.api.operation(request, &request_id).await;
         match read.and_then(|operation| allow(&viewer, operation)) {
@@ -32,6 +31,11 @@ pub(super) fn run(node: &Node, viewer: &Viewer, request: Request) -> BoxStream<'
         }
     };
     outcomes.flatten_stream().boxed()
+}
+
+/// The answer to an operation that comes too soon after others.
+pub(super) fn refused(too_fast: TooFast) -> Outcome {
+    Outcome::error("TOO_MANY_REQUESTS", too_fast.to_string())
 }
 
 /// Lets an operation pass that the viewer's credential is good for.

@@ -2,7 +2,12 @@
 //!
 //! **Invariant:** one who asks too fast is told when to come back, and costs the others nothing.
 
-use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -70,7 +75,7 @@ impl Pace {
             return Ok(());
         };
         match self.address_of(request) {
-            Some(address) => addresses.count(&address, "address"),
+            Some(address) => addresses.count(&client(address), "address"),
             None => Ok(()),
         }
     }
@@ -84,11 +89,12 @@ impl Pace {
                 .next_back()?
                 .to_str()
                 .ok()?;
-            value.rsplit(',').next()?.trim().parse().ok()
+            let last = value.rsplit(',').next()?.trim();
+            // Some proxies tell the port too.
+            let with_port = || Some(last.parse::<SocketAddr>().ok()?.ip());
+            last.parse().ok().or_else(with_port)
         });
-        let peer = request
-            .extensions()
-            .get::<ConnectInfo<std::net::SocketAddr>>();
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         told.or_else(|| peer.map(|peer| peer.0.ip()))
     }
 
@@ -96,6 +102,14 @@ impl Pace {
     pub fn forget_the_idle(&self) {
         self.users.iter().for_each(Limiter::forget_the_idle);
         self.addresses.iter().for_each(Limiter::forget_the_idle);
+    }
+}
+
+/// The address that stands for a client: of IPv6 the first half, since a host has all of the second to choose from.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -202,9 +216,25 @@ mod tests {
             Some("3.3.3.3".parse().unwrap()),
             "the entry that the proxy added"
         );
+        for (told, address) in [
+            ("4.4.4.4:80", "4.4.4.4"),
+            ("[2001:db8::1]:80", "2001:db8::1"),
+        ] {
+            let request = from("10.0.0.1:1", &[told]);
+            assert_eq!(trusting.address_of(&request), address.parse().ok());
+        }
         assert_eq!(
             trusting.address_of(&from("10.0.0.1:1", &["junk"])),
             Some("10.0.0.1".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn the_addresses_of_one_host_are_one_client() {
+        let of = |address: &str| client(address.parse().unwrap());
+        assert_eq!(of("2001:db8:0:7:1:2:3:4"), of("2001:db8:0:7::9"));
+        assert_ne!(of("2001:db8:0:7::1"), of("2001:db8:0:8::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** a write, flush or shutdown that makes no progress for the limit fails, and with it the connection.
 //! A peer that reads slowly but reads is not given up.
+//! **Invariant:** a peer that connects and says nothing is given up as well; see [`opening`](super::opening).
 //! **Invariant:** a peer that vanished without a word is given up soon after something was sent to it.
 
 use std::{
@@ -25,6 +26,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::opening::Opening;
+
 /// How many limits long a peer may leave what it was sent unacknowledged.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: u32 = 3;
@@ -33,6 +36,8 @@ const UNACKNOWLEDGED: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct WriteDeadline {
     limit: Duration,
+    /// How long a peer may take until it says something.
+    opening: Option<Duration>,
     /// One for each connection that there may be.
     places: Arc<Semaphore>,
 }
@@ -42,7 +47,17 @@ impl WriteDeadline {
     pub fn new(limit: Duration) -> Self {
         Self {
             limit,
+            opening: None,
             places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// Gives up peers that do not begin to speak HTTP/1 within `limit`.
+    #[must_use]
+    pub fn opening_within(self, limit: Duration) -> Self {
+        Self {
+            opening: Some(limit),
+            ..self
         }
     }
 
@@ -62,7 +77,7 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
     type Future = Ready<io::Result<(Self::Stream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let limit = self.limit;
+        let (limit, opening) = (self.limit, self.opening);
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             counter!("library_sync_connections_refused_total").increment(1);
             return ready(Err(io::Error::other("too many connections")));
@@ -71,6 +86,7 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
             stream,
             limit,
             deadline: None,
+            opening: opening.map(Opening::within),
             _place: Some(place),
         });
         ready(tuned.map(|stream| (stream, service)))
@@ -94,6 +110,8 @@ pub struct Deadlined<S> {
     limit: Duration,
     /// Until when a write that waits may go on waiting. Made anew by every wait, and none while nothing waits.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// None once the peer has told what it speaks.
+    opening: Option<Opening>,
     /// Its place among the connections that there may be.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -124,7 +142,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deadlined<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let Some(opening) = &mut self.opening else {
+            return polled;
+        };
+        if polled.is_pending() {
+            return opening.wait(cx);
+        }
+        if opening.hear(&buffer.filled()[before..])? {
+            self.opening = None;
+        }
+        polled
     }
 }
 
@@ -175,6 +204,7 @@ mod tests {
             stream,
             limit: LIMIT,
             deadline: None,
+            opening: None,
             _place: None,
         };
         (deadlined, peer)
@@ -213,6 +243,23 @@ mod tests {
         assert!(waited.is_err(), "reading goes on");
         peer.read_exact(&mut [0; 8]).await.unwrap();
         connection.write_all(&[0; 8]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_says_nothing_is_given_up_and_one_that_spoke_is_not() {
+        for (said, is_given_up) in [(&b""[..], true), (b"PR", true), (b"GE", false)] {
+            let (connection, mut peer) = connection();
+            let mut connection = Deadlined {
+                opening: Some(Opening::within(LIMIT)),
+                ..connection
+            };
+            peer.write_all(said).await.unwrap();
+            let mut heard = vec![0; said.len()];
+            connection.read_exact(&mut heard).await.unwrap();
+            let more = timeout(4 * LIMIT, connection.read_u8()).await;
+            let gave_up = matches!(more, Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut);
+            assert_eq!(gave_up, is_given_up, "{said:?}");
+        }
     }
 
     #[cfg(target_os = "linux")]

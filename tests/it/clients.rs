@@ -1,7 +1,7 @@
 //! The npm clients that applications use, unmodified, against a running server.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
 };
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::test_app::{Db, TestApp, on_each_database, soon, token};
 
 /// The clients of `tests/clients/watch.mjs`. Each must reconnect by itself.
-const CLIENTS: [&str; 4] = [
+pub const CLIENTS: [&str; 4] = [
     "graphql-ws",
     "graphql-sse",
     "apollo-multipart",
@@ -29,10 +29,10 @@ fn folder() -> PathBuf {
 
 /// A client that follows the library version, as a process that ends when this is dropped.
 pub struct Client {
-    name: &'static str,
+    pub name: &'static str,
     process: Child,
     /// Closing it would end the client.
-    _stdin: ChildStdin,
+    stdin: ChildStdin,
     told: mpsc::UnboundedReceiver<Value>,
     /// Every version that it told, in order.
     pub versions: Vec<i64>,
@@ -40,7 +40,7 @@ pub struct Client {
 
 impl Client {
     /// Runs `tests/clients/watch.mjs`.
-    fn watch(name: &'static str, base: &str, token: &str) -> Self {
+    pub fn watch(name: &'static str, base: &str, token: &str) -> Self {
         Self::run(name, &["watch.mjs", name, base, token])
     }
 
@@ -62,20 +62,29 @@ impl Client {
         });
         Self {
             name,
-            _stdin: process.stdin.take().unwrap(),
+            stdin: process.stdin.take().unwrap(),
             process,
             told,
             versions: Vec::new(),
         }
     }
 
+    /// Gives the client a token for its next attempt.
+    pub fn renew(&mut self, token: &str) {
+        writeln!(self.stdin, "{token}").unwrap();
+    }
+
+    /// What the client tells next.
+    pub async fn next(&mut self) -> Value {
+        let told = soon(self.name, self.told.recv()).await;
+        told.unwrap_or_else(|| panic!("{} ended after {:?}", self.name, self.versions))
+    }
+
     /// Waits until the client tells `version`, and returns the first version it told on the way.
     pub async fn until(&mut self, version: i64) -> i64 {
         let from = self.versions.len();
         while self.versions[from..].last() != Some(&version) {
-            let told = soon(self.name, self.told.recv()).await;
-            let told =
-                told.unwrap_or_else(|| panic!("{} ended after {:?}", self.name, self.versions));
+            let told = self.next().await;
             match told["event"].as_str() {
                 Some("version") => self.versions.push(told["version"].as_i64().unwrap()),
                 Some("connected" | "ping" | "closed" | "error") => {}

@@ -38,6 +38,14 @@ impl Socket {
         Self::open_raw(headers(request)).await
     }
 
+    /// Opens a socket of the server at `base`, and sends nothing.
+    pub async fn at(base: &str) -> Self {
+        let url = format!("ws{}/graphql", base.strip_prefix("http").unwrap());
+        let request = ClientRequestBuilder::new(url.parse().unwrap());
+        let request = request.with_sub_protocol("graphql-transport-ws");
+        Self::open_raw(request).await.unwrap()
+    }
+
     /// Opens a socket by just this request.
     pub async fn open_raw(request: ClientRequestBuilder) -> Result<Self, tungstenite::Error> {
         let request = request.into_client_request().unwrap();

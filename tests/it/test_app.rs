@@ -291,16 +291,18 @@ impl Drop for TestApp {
 
 /// The settings of `serve` on the database `url`.
 fn serve_config(url: &str, flags: &[&str]) -> config::Serve {
-    let fixed = [
-        "library-sync",
-        "serve",
-        "--database-url",
-        url,
-        "--jwt-secret",
-        SECRET,
-    ];
-    let cli =
-        Cli::try_parse_from(fixed.iter().chain(flags)).unwrap_or_else(|error| panic!("{error}"));
+    let fixed = ["library-sync", "serve", "--database-url", url];
+    // There is one source of keys: the secret, unless the test names another.
+    let has_keys = flags
+        .iter()
+        .any(|flag| matches!(*flag, "--jwt-public-key" | "--jwks-url"));
+    let secret: &[&str] = if has_keys {
+        &[]
+    } else {
+        &["--jwt-secret", SECRET]
+    };
+    let cli = Cli::try_parse_from(fixed.iter().chain(secret).chain(flags))
+        .unwrap_or_else(|error| panic!("{error}"));
     match cli.command {
         config::Command::Serve(serve) => *serve,
         other => panic!("{other:?}"),

@@ -14,7 +14,7 @@
 //! | 1001 | the socket has reached its longest life | yes |
 //! | 1009 | a message over the limit | no |
 //! | 1012 | the server is stopping | yes |
-//! | 1013 | the database or the key server does not answer | yes |
+//! | 1013 | the database or the key server does not answer; too many requests in so short a time | yes |
 
 use std::borrow::Cow;
 
@@ -101,6 +101,7 @@ fn refused(error: &HttpError) -> u16 {
         HttpError::NoPlace(NoPlace::User(_)) => 4429,
         HttpError::NoPlace(NoPlace::Draining) => 1012,
         HttpError::NoPlace(NoPlace::Node)
+        | HttpError::TooFast(_)
         | HttpError::Rejected(Rejection::Unavailable)
         | HttpError::Library(library::Error::Unavailable(_) | library::Error::Fault(_)) => 1013,
         _ => 4403,
@@ -129,7 +130,10 @@ fn shortened(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::http::TooFast;
 
     #[test]
     fn a_reason_fits_into_a_close_frame_whatever_the_client_sent() {
@@ -165,6 +169,7 @@ mod tests {
             Close::Refused(Rejection::Unavailable.into()),
             Close::Refused(NoPlace::Draining.into()),
             Close::Refused(NoPlace::Node.into()),
+            Close::Refused(TooFast(Duration::from_secs(1)).into()),
         ] {
             let why = format!("{close:?}");
             assert!(!is_fatal(code(close)), "{why}");

@@ -20,7 +20,7 @@ use axum::{
     http::{header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{
     HttpError, Node,
@@ -55,8 +55,9 @@ pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
     }
     match caller(node, &request).await {
         Ok(caller) => {
-            let node = node.clone();
-            upgrade.on_upgrade(move |socket| session::serve(node, socket, caller).in_current_span())
+            // Taken here: what serves the socket runs in a task of its own.
+            let (node, span) = (node.clone(), Span::current());
+            upgrade.on_upgrade(move |socket| session::serve(node, socket, caller).instrument(span))
         }
         Err(error) => error.into_response(),
     }

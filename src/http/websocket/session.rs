@@ -69,6 +69,7 @@ async fn greet(
         () = node.drain.cancelled() => return Err(Close::End(EndReason::Drained)),
     };
     let (viewer, place) = identify(node, caller, payload.as_ref()).await?;
+    node.pace.user(&viewer.user).map_err(HttpError::from)?;
     let heads = node
         .feed
         .follow(&viewer.user)
@@ -268,7 +269,11 @@ async fn say_goodbye(socket: &mut WebSocket, close: &Close) {
     let Some(frame) = close.frame() else {
         return;
     };
-    tracing::debug!(close.code = frame.code, close.reason = %frame.reason, "a socket is closed");
+    tracing::debug!(
+        close.code = frame.code,
+        close.reason = frame.reason.as_str(),
+        "a socket is closed"
+    );
     let farewell = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
             while let Some(Ok(_)) = socket.recv().await {}

@@ -1,0 +1,310 @@
+//! Tokens and the keys that check them, from the flag to the answer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use aws_lc_rs::{
+    encoding::AsDer as _,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
+use axum::{Router, http::StatusCode, routing::get};
+use base64::{Engine as _, engine::general_purpose as base64_engine};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::{
+    socket::Socket,
+    test_app::{Db, SECRET, TestApp, soon},
+};
+
+const ISSUER: &str = "https://id.example";
+
+fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+fn claims() -> Value {
+    json!({"sub": "ann", "exp": now() + 3600})
+}
+
+/// What is said to a token, as a status and a code, or a close code.
+async fn by_post(app: &TestApp, token: &str) -> (u16, String) {
+    let request = app.http.post(app.url("/graphql")).bearer_auth(token);
+    let request = request.json(&json!({"query": "{ libraryVersion }"}));
+    let answer = soon("an answer", request.send()).await.unwrap();
+    let status = answer.status().as_u16();
+    let body: Value = soon("the body", answer.json()).await.unwrap();
+    let code = body["errors"][0]["extensions"]["code"].as_str();
+    (status, code.unwrap_or("").to_owned())
+}
+
+async fn by_event_stream(app: &TestApp, token: &str) -> u16 {
+    let url = app.url("/api/library-version-events");
+    let request = app.http.get(url).bearer_auth(token).send();
+    soon("an answer", request).await.unwrap().status().as_u16()
+}
+
+/// Without a close there is an acknowledgement.
+async fn by_socket(app: &TestApp, token: &str) -> Option<u16> {
+    let mut socket = Socket::open(app).await;
+    let payload = json!({"Authorization": format!("Bearer {token}")});
+    let init = json!({"type": "connection_init", "payload": payload});
+    socket.send(init).await;
+    socket
+        .next_or_closed()
+        .await
+        .err()
+        .map(|(code, _reason)| code)
+}
+
+fn base64(bytes: impl AsRef<[u8]>) -> String {
+    base64_engine::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = base64_engine::STANDARD.encode(der);
+    let lines: Vec<_> = body
+        .as_bytes()
+        .chunks(64)
+        .map(String::from_utf8_lossy)
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+/// A P-256 key that signs.
+struct Signer {
+    private: EncodingKey,
+    jwk: Value,
+}
+
+impl Signer {
+    fn new(kid: &str) -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+        Self {
+            private: EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref()),
+            jwk: json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": base64(x), "y": base64(y)}),
+        }
+    }
+
+    fn token(&self, kid: &str) -> String {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(kid.to_owned());
+        jsonwebtoken::encode(&header, &claims(), &self.private).unwrap()
+    }
+
+    fn own_token(&self) -> String {
+        self.token(self.jwk["kid"].as_str().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_breaks_a_rule_is_refused_at_every_entrance() {
+    let rules = [
+        "--jwt-audience",
+        "library",
+        "--jwt-issuer",
+        ISSUER,
+        "--jwt-leeway",
+        "1s",
+    ];
+    let app = TestApp::start_with(Db::Sqlite, &rules).await;
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let token = |changes: Value| {
+        let mut claims = claims();
+        claims["aud"] = json!(["other", "library"]);
+        claims["iss"] = json!(ISSUER);
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap()
+    };
+    let good = token(json!({"nbf": now() - 1}));
+    assert_eq!(by_post(&app, &good).await, (200, String::new()));
+    assert_eq!(by_event_stream(&app, &good).await, 200);
+    assert_eq!(by_socket(&app, &good).await, None);
+    for (changes, code) in [
+        (json!({"exp": now() - 2}), "TOKEN_EXPIRED"),
+        (json!({"exp": null}), "UNAUTHENTICATED"),
+        (json!({"exp": "9999999999"}), "UNAUTHENTICATED"),
+        (json!({"nbf": now() + 60}), "UNAUTHENTICATED"),
+        (json!({"aud": "other"}), "UNAUTHENTICATED"),
+        (json!({"aud": ["other"]}), "UNAUTHENTICATED"),
+        (json!({"aud": "library2"}), "UNAUTHENTICATED"),
+        (json!({"aud": null}), "UNAUTHENTICATED"),
+        (json!({"iss": "https://id.example.evil"}), "UNAUTHENTICATED"),
+        (json!({"iss": null}), "UNAUTHENTICATED"),
+        (json!({"sub": null}), "UNAUTHENTICATED"),
+        (json!({"sub": ""}), "UNAUTHENTICATED"),
+        (json!({"sub": "a\nb"}), "UNAUTHENTICATED"),
+    ] {
+        let token = token(changes.clone());
+        assert_eq!(
+            by_post(&app, &token).await,
+            (401, code.to_owned()),
+            "{changes}"
+        );
+        assert_eq!(by_event_stream(&app, &token).await, 401, "{changes}");
+        assert_eq!(by_socket(&app, &token).await, Some(4403), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_key_cannot_be_passed_off_as_a_secret_nor_a_token_go_unsigned() {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der = pair.public_key().as_der().unwrap();
+    let public = pem("PUBLIC KEY", der.as_ref());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &public).unwrap();
+    let path = file.path().to_str().unwrap();
+    let app = TestApp::start_with(Db::Sqlite, &["--jwt-public-key", path]).await;
+
+    let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let private = pem("PRIVATE KEY", pkcs8.as_ref());
+    let private = EncodingKey::from_rsa_pem(private.as_bytes()).unwrap();
+    let good = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims(), &private).unwrap();
+    assert_eq!(by_post(&app, &good).await, (200, String::new()));
+
+    let hmac = |secret: &[u8]| {
+        let key = EncodingKey::from_secret(secret);
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(), &key).unwrap()
+    };
+    let unsigned = |alg: &str, signature: &str| {
+        let header = base64(json!({"alg": alg, "typ": "JWT"}).to_string());
+        format!("{header}.{}.{signature}", base64(claims().to_string()))
+    };
+    let signature = good.rsplit('.').next().unwrap();
+    let evil = Signer::new("evil");
+    let mut brings_its_key = Header::new(Algorithm::ES256);
+    brings_its_key.jwk = serde_json::from_value(evil.jwk.clone()).unwrap();
+    let mut names_a_file = Header::new(Algorithm::HS256);
+    names_a_file.kid = Some("../../../../dev/null".to_owned());
+    let empty = EncodingKey::from_secret(b"");
+    for (attack, token) in [
+        ("the PEM as a secret", hmac(public.as_bytes())),
+        (
+            "the PEM without its last line end",
+            hmac(public.trim_end().as_bytes()),
+        ),
+        ("the key itself as a secret", hmac(der.as_ref())),
+        ("no algorithm", unsigned("none", "")),
+        ("no algorithm, in other letters", unsigned("nOnE", "")),
+        ("no algorithm and a signature", unsigned("none", signature)),
+        (
+            "the right algorithm and no signature",
+            unsigned("RS256", ""),
+        ),
+        (
+            "another algorithm of the same key",
+            unsigned("PS256", signature),
+        ),
+        (
+            "a key of its own",
+            jsonwebtoken::encode(&brings_its_key, &claims(), &evil.private).unwrap(),
+        ),
+        (
+            "an empty file for a key",
+            jsonwebtoken::encode(&names_a_file, &claims(), &empty).unwrap(),
+        ),
+    ] {
+        let refused = (401, "UNAUTHENTICATED".to_owned());
+        assert_eq!(by_post(&app, &token).await, refused, "{attack}");
+        assert_eq!(by_socket(&app, &token).await, Some(4403), "{attack}");
+    }
+}
+
+/// A key server whose answer can be changed.
+struct KeyServer {
+    url: String,
+    answer: Arc<Answer>,
+}
+
+#[derive(Default)]
+struct Answer {
+    /// None: it is down.
+    keys: Mutex<Option<Value>>,
+    asked: AtomicUsize,
+}
+
+impl KeyServer {
+    async fn start() -> Self {
+        let answer = Arc::new(Answer::default());
+        let keys = Arc::clone(&answer);
+        let router = Router::new().route("/keys", get(async move || Self::say(&keys)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, answer }
+    }
+
+    fn say(answer: &Answer) -> (StatusCode, String) {
+        answer.asked.fetch_add(1, Ordering::SeqCst);
+        match &*answer.keys.lock() {
+            Some(keys) => (StatusCode::OK, json!({"keys": [keys]}).to_string()),
+            None => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+        }
+    }
+
+    fn publish(&self, signer: Option<&Signer>) {
+        *self.answer.keys.lock() = signer.map(|signer| signer.jwk.clone());
+    }
+
+    fn asked(&self) -> usize {
+        self.answer.asked.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let server = KeyServer::start().await;
+    server.publish(Some(&old));
+    let began = std::time::Instant::now();
+    let flags = ["--jwks-url", &server.url, "--jwks-refetch", "1s"];
+    let app = TestApp::start_with(Db::Sqlite, &flags).await;
+    let becomes = async |token: &str, expected: (u16, &str)| {
+        let told =
+            async { while by_post(&app, token).await != (expected.0, expected.1.to_owned()) {} };
+        soon(&format!("{expected:?}"), told).await;
+    };
+    becomes(&old.own_token(), (200, "")).await;
+    // A token of another key that calls itself by a known name.
+    assert_eq!(
+        by_post(&app, &new.token("old")).await,
+        (401, "UNAUTHENTICATED".into())
+    );
+
+    server.publish(Some(&new));
+    becomes(&new.own_token(), (200, "")).await;
+    becomes(&old.own_token(), (401, "UNAUTHENTICATED")).await;
+    assert_eq!(by_socket(&app, &new.own_token()).await, None);
+
+    // Down: what is known stays in use, and of what is not, nothing can be said.
+    server.publish(None);
+    becomes(&old.own_token(), (503, "UNAVAILABLE")).await;
+    assert_eq!(by_socket(&app, &old.own_token()).await, Some(1013));
+    assert_eq!(by_post(&app, &new.own_token()).await, (200, String::new()));
+    let metrics = app.http.get(app.url("/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let failed = r#"library_sync_jwks_fetches_total{outcome="status"}"#;
+    assert!(metrics.contains(failed), "{metrics}");
+
+    // Whatever ids are made up, the key server is asked no more than once a second.
+    for made_up in 0..200 {
+        by_post(&app, &old.token(&made_up.to_string())).await;
+    }
+    let most = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    assert!(server.asked() <= most, "{} in {most} s", server.asked());
+    assert_eq!(by_post(&app, &new.own_token()).await, (200, String::new()));
+
+    server.publish(Some(&old));
+    becomes(&old.own_token(), (200, "")).await;
+}
