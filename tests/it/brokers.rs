@@ -21,7 +21,7 @@ use crate::{
 
 /// The brokers for several nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Postgres,
     Redis,
     RedisCluster,
@@ -31,7 +31,7 @@ enum Kind {
 /// Makes four tests of each rule: `<rule>::on_postgres`, `on_redis`, `on_redis_cluster` and `on_nats`.
 macro_rules! on_each_broker {
     ($(async fn $rule:ident($kind:ident: Kind) $body:block)*) => {$(
-        on_brokers! {
+        crate::brokers::on_brokers! {
             async fn $rule($kind: Kind) $body
             on_postgres: Postgres, on_redis: Redis, on_redis_cluster: RedisCluster, on_nats: Nats
         }
@@ -55,6 +55,7 @@ macro_rules! on_brokers {
         }
     };
 }
+pub(crate) use {on_brokers, on_each_broker};
 
 /// Quick to notice and to come back.
 fn timing() -> Timing {

@@ -16,6 +16,7 @@
     reason = "tests are written for reading"
 )]
 
+mod crowd;
 mod servers;
 mod socket;
 mod test_app;
@@ -26,6 +27,7 @@ mod architecture;
 mod brokers;
 mod client_conformance;
 mod clients;
+mod cluster;
 mod commands;
 mod conflicts;
 mod conformance;

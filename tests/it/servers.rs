@@ -164,6 +164,13 @@ impl Server {
         .await;
     }
 
+    /// Starts it if it was killed.
+    pub async fn start_if_killed(&mut self) {
+        if self.child.is_none() {
+            self.start().await;
+        }
+    }
+
     async fn is_ready(&self) -> bool {
         let Ok(mut socket) = TcpStream::connect(("127.0.0.1", self.port)).await else {
             return false;
@@ -341,7 +348,12 @@ pub struct Proxy {
 impl Proxy {
     /// A way to `127.0.0.1:port`.
     pub async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(("127.0.0.1", 0), port).await
+    }
+
+    /// A way from `here` to `127.0.0.1:port`.
+    pub async fn at(here: (&str, u16), port: u16) -> Self {
+        let listener = TcpListener::bind(here).await.unwrap();
         let (way, watched) = watch::channel(Way::Open);
         let (count, accepted) = watch::channel(0);
         let port_here = listener.local_addr().unwrap().port();

@@ -25,6 +25,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::servers::free_port;
+
 /// What every token of a test is signed with.
 pub const SECRET: &str = "a secret of at least thirty-two bytes, for tests alone";
 
@@ -503,12 +505,16 @@ impl TestProcess {
 
     /// The same, logging to `log`.
     pub async fn serve_logging(url: &str, flags: &[&str], log: Stdio) -> Self {
+        Self::start(free_port(), url, flags, log).await
+    }
+
+    /// The same at a port that was free.
+    pub async fn serve_at(port: u16, url: &str, flags: &[&str]) -> Self {
+        Self::start(port, url, flags, Stdio::inherit()).await
+    }
+
+    async fn start(port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
         install_crypto();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let listen = format!("127.0.0.1:{port}");
         let child = program()
             .args([
