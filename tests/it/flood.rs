@@ -280,7 +280,7 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
         &db.url,
         &[
             "--header-timeout",
-            "4s",
+            "12s",
             "--max-user-rate",
             "0",
             "--max-address-rate",
@@ -291,15 +291,22 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
     let base = &server.base;
 
     let began = Instant::now();
-    let attack = stream::iter(0..count).map(async |number| {
-        let mut stream = connect(base).await;
-        let sent = [
-            "",
-            "G",
-            "GET /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ",
-        ][number % 3];
-        stream.write_all(sent.as_bytes()).await.unwrap();
-        (Instant::now(), stream)
+    let attack = stream::iter(0..count).map(|number| {
+        let base = base.clone();
+        tokio::spawn(async move {
+            let mut stream = connect(&base).await;
+            let sent = [
+                "",
+                "G",
+                "GET /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ",
+            ][number % 3];
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            let since = Instant::now();
+            tokio::spawn(async move {
+                until_closed(&mut stream).await;
+                since.elapsed()
+            })
+        })
     });
     let attack = async { attack.buffer_unordered(100).collect::<Vec<_>>().await };
     // Somebody else asks all the time, each time by a new connection.
@@ -332,10 +339,7 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
     let opened = began.elapsed();
     assert_eq!(attackers.len(), count);
 
-    let closings = attackers.into_iter().map(async |(since, mut stream)| {
-        until_closed(&mut stream).await;
-        since.elapsed()
-    });
+    let closings = attackers.into_iter().map(Result::unwrap);
     let mut closings = std::pin::pin!(join_all(closings));
     let lasted = loop {
         tokio::select! {
@@ -343,9 +347,9 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
             () = serve_another() => {}
         }
     };
-    let longest = lasted.into_iter().max().unwrap();
+    let longest = lasted.into_iter().map(Result::unwrap).max().unwrap();
     assert!(
-        longest < Duration::from_secs(9),
+        longest < Duration::from_secs(17),
         "{longest:?}, opened in {opened:?}"
     );
     assert!(slowest < Duration::from_secs(2), "{slowest:?} of {asked}");
