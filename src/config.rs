@@ -303,7 +303,12 @@ pub struct Http {
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub header_timeout: Duration,
-    /// How long requests under way may take to finish once the server is told to stop.
+    /// How long to serve on as if nothing were, but for /readyz, once told to stop: longer than it takes your balancer
+    /// to notice.
+    #[arg(long, env = "LIBRARY_SYNC_SHUTDOWN_DELAY", default_value = "0s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub shutdown_delay: Duration,
+    /// How long requests under way may take to finish after that.
     #[arg(long, env = "LIBRARY_SYNC_SHUTDOWN_GRACE", default_value = "15s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub shutdown_grace: Duration,

@@ -159,14 +159,16 @@ impl Library {
         let (library, user) = (self.clone(), user.clone());
         let write = async move {
             for _ in 1..WRITE_TRIES {
-                match library.write_to_end(&user, &intent, change.clone()).await {
+                let tried = library.write_to_end(&user, &intent, change.clone());
+                match library.db.in_time(tried).await {
                     Err(error) if error.is_contention() => {
                         counter!("library_sync_write_retries_total").increment(1);
                     }
                     done => return done,
                 }
             }
-            library.write_to_end(&user, &intent, change).await
+            let tried = library.write_to_end(&user, &intent, change);
+            library.db.in_time(tried).await
         }
         .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
@@ -246,13 +248,19 @@ impl Library {
             + Send
             + 'static,
     {
-        let db = self.db.fresh.clone();
+        let db = self.db.clone();
         let task = async move {
             #[expect(clippy::disallowed_methods, reason = "this transaction only reads")]
-            let tx = db.begin_with_options(read_transaction(&db)).await?;
-            let found = read(&tx).await;
-            tx.rollback().await?;
-            found
+            let snapshot = async {
+                let tx = db
+                    .fresh
+                    .begin_with_options(read_transaction(&db.fresh))
+                    .await?;
+                let found = read(&tx).await;
+                tx.rollback().await?;
+                found
+            };
+            db.in_time(snapshot).await
         };
         tokio::spawn(task.in_current_span())
             .await
