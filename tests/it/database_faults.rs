@@ -134,6 +134,53 @@ async fn a_database_that_falls_silent_holds_up_nothing_and_is_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_falls_silent_amid_a_change_is_given_up() {
+    let postgres = Server::postgres().await;
+    let proxy = Proxy::to(postgres.port).await;
+    let flags = [
+        "--database-wait",
+        "500ms",
+        "--statement-timeout",
+        "2s",
+        "--database-connections",
+        "3",
+    ];
+    let app = TestApp::start_on(TestDatabase::at(postgres.url_at(proxy.port)), &flags).await;
+    let readers = ["ann", "bob", "cleo"].map(|name| app.user(name));
+    for reader in &readers {
+        insist(reader).await;
+    }
+    let around = TestDatabase::at(postgres.url());
+    let other = around.connect().await;
+    for sql in ["BEGIN", "SELECT * FROM topaz_user FOR UPDATE"] {
+        other.execute_unprepared(sql).await.unwrap();
+    }
+    let change = json!({"input": {"title": "B", "url": "https://example.org/b"}});
+    let changes = join_all(
+        readers
+            .iter()
+            .map(|reader| reader.send(CREATE, change.clone())),
+    );
+    let silence = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        soon("every connection is in use", async {
+            while around.scalar::<i64>(waits).await < 3 {}
+        })
+        .await;
+        proxy.silence();
+    };
+    let (answers, ()) = tokio::join!(changes, silence);
+    for answer in &answers {
+        assert_eq!(code(answer), "UNAVAILABLE", "{answer}");
+    }
+    proxy.mend_for_new_connections();
+    other.execute_unprepared("COMMIT").await.unwrap();
+    for reader in &readers {
+        assert_eq!(insist(reader).await, 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_waits_too_long_for_a_lock_is_not_made() {
     let app = TestApp::start_with(Db::Postgres, &["--statement-timeout", "300ms"]).await;
     let ann = app.user("ann");
