@@ -10,9 +10,10 @@
 //! **Invariant:** nothing waits for ever for a database that has gone without a word, and such a connection does not
 //! come back into its pool: the server's own timeouts end nothing once the server is gone.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use metrics::{counter, histogram};
+use parking_lot::Mutex;
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr,
     IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions,
@@ -21,15 +22,18 @@ use sea_orm::{
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::error::Error;
 
 /// How long a connection may take to show that it lives before it goes back into the pool.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The longest wait for a connection to the replica: the primary is there too.
+/// The longest wait for a connection to the replica, and for it to tell a head: the primary is there too.
 const REPLICA_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a replica that did not answer is left alone.
+const REPLICA_REST: Duration = Duration::from_secs(5);
 
 /// How to reach the database and how much of it to use.
 #[derive(Debug, Clone)]
@@ -55,6 +59,8 @@ pub struct Database {
     /// Reads for queries: the replica, if there is one.
     pub(super) read: DatabaseConnection,
     has_replica: bool,
+    /// Until when the replica is not asked, because it did not answer.
+    replica_rests: Arc<Mutex<Option<Instant>>>,
     patience: Duration,
 }
 
@@ -79,6 +85,7 @@ impl Database {
             fresh,
             read,
             has_replica: options.replica_url.is_some(),
+            replica_rests: Arc::default(),
             patience: options.acquire_timeout + 2 * options.statement_timeout,
         })
     }
@@ -86,6 +93,16 @@ impl Database {
     /// How long one request's work may take: a wait for a connection, and two statements of the longest kind.
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// Waits for the replica's answer, but not for long.
+    pub(super) async fn from_replica<T>(
+        &self,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let read = timeout(2 * REPLICA_WAIT, read).await;
+        let read = read.unwrap_or_else(|_| Err(Error::unavailable("the replica did not answer")));
+        read.inspect_err(|_| self.rest_replica())
     }
 
     /// Waits for `work`, but no longer than [`Database::patience`].
@@ -105,6 +122,17 @@ impl Database {
     /// Whether queries may read a replica.
     pub(super) fn has_replica(&self) -> bool {
         self.has_replica
+    }
+
+    /// Whether the replica, if there is one, is worth asking now.
+    pub(super) fn replica_may_answer(&self) -> bool {
+        let rests = *self.replica_rests.lock();
+        self.has_replica && rests.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// Leaves the replica alone for a moment, so that not every query waits for one that is gone.
+    fn rest_replica(&self) {
+        *self.replica_rests.lock() = Some(Instant::now() + REPLICA_REST);
     }
 
     /// The same without its replica.

@@ -58,11 +58,12 @@ impl Library {
         user: &UserId,
         at_least: Option<Version>,
     ) -> Result<(Self, Head), Error> {
-        if self.db.has_replica() {
+        if self.db.replica_may_answer() {
             for wait in REPLICA_WAITS {
                 tokio::time::sleep(wait).await;
                 // A replica that does not answer, or does not know the user, is done without.
-                let Ok(Some(head)) = find_head(&self.db.read, user).await else {
+                let head = self.db.from_replica(find_head(&self.db.read, user));
+                let Ok(Some(head)) = head.await else {
                     break;
                 };
                 if at_least.is_none_or(|version| head.version >= version) {
