@@ -48,6 +48,7 @@ mod library_events;
 mod lifecycle;
 mod lists;
 mod model;
+mod proxies;
 mod queries;
 mod readme;
 mod replay;

@@ -183,7 +183,7 @@ impl Server {
         let mut heard = vec![0; answer.len()];
         socket.write_all(question).await.is_ok()
             && socket.read_exact(&mut heard).await.is_ok()
-            && heard == answer
+            && (heard == answer || heard == b"-NOAU")
     }
 
     /// Kills it, and everything of it.
