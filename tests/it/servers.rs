@@ -196,14 +196,20 @@ impl Server {
         }
     }
 
-    /// Stops its clock: it keeps its connections and answers nothing.
+    /// Stops its clock, if it runs: it keeps its connections and answers nothing.
     pub fn freeze(&self) {
-        signal("-STOP", &family(self.child.as_ref().unwrap().id()));
+        self.signal("-STOP");
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        signal("-CONT", &family(self.child.as_ref().unwrap().id()));
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            signal(name, &family(child.id()));
+        }
     }
 }
 
