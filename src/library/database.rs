@@ -41,6 +41,8 @@ pub struct Database {
     /// Reads for queries: the replica, if there is one.
     pub(super) read: DatabaseConnection,
     has_replica: bool,
+    /// How long a request waits for its turn, or for a connection.
+    pub(super) patience: Duration,
 }
 
 impl Database {
@@ -64,6 +66,7 @@ impl Database {
             fresh,
             read,
             has_replica: options.replica_url.is_some(),
+            patience: options.acquire_timeout,
         })
     }
 
