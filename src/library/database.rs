@@ -61,6 +61,8 @@ pub struct Database {
     has_replica: bool,
     /// Until when the replica is not asked, because it did not answer.
     replica_rests: Arc<Mutex<Option<Instant>>>,
+    /// How long a request waits for its turn, or for a connection.
+    pub(super) wait: Duration,
     patience: Duration,
 }
 
@@ -86,6 +88,7 @@ impl Database {
             read,
             has_replica: options.replica_url.is_some(),
             replica_rests: Arc::default(),
+            wait: options.acquire_timeout,
             patience: options.acquire_timeout + 2 * options.statement_timeout,
         })
     }

@@ -7,7 +7,7 @@
 //! **Invariant:** a page and its head are of one snapshot.
 //! **Invariant:** where a tombstone that the client needs may have been purged, it is told to start afresh (`reset`).
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
@@ -106,24 +106,34 @@ impl Change {
             Self::Label(kind, _) => label_rank(*kind),
             Self::Story { .. } => STORY,
             Self::Progress(_) => PROGRESS,
-            Self::Removed(_) => REMOVED,
+            Self::Removed(tombstone) => {
+                let kind = REMOVED_KINDS
+                    .iter()
+                    .position(|kind| *kind == tombstone.kind);
+                (REMOVED..).nth(kind.unwrap_or_default()).unwrap_or(REMOVED)
+            }
         }
     }
 
-    fn place(&self) -> (Version, u8, Uuid) {
+    /// Where it comes in a walk. Tombstones of one version come by id and only then by kind, as their index has them.
+    fn place(&self) -> (Version, u8, Uuid, u8) {
         let (stamp, id) = match self {
             Self::Label(_, label) => (label.stamp, label.id.0),
             Self::Story { story, .. } => (story.stamp, story.id.0),
             Self::Progress(progress) => (progress.stamp, progress.id.0),
             Self::Removed(tombstone) => (tombstone.stamp, tombstone.id),
         };
-        (stamp, self.rank(), id)
+        let rank = self.rank();
+        (stamp, Ord::min(rank, REMOVED), id, rank)
     }
 }
 
 const STORY: u8 = 2;
 const PROGRESS: u8 = 3;
+/// The least rank of a tombstone. Its kind is added, for rows of two kinds may have had one id.
 const REMOVED: u8 = 4;
+/// The kinds of tombstones, by their stored names.
+const REMOVED_KINDS: [Kind; 4] = [Kind::Fandom, Kind::Progress, Kind::Story, Kind::Tag];
 
 const fn label_rank(kind: LabelKind) -> u8 {
     match kind {
@@ -188,7 +198,7 @@ async fn page(
     let end = changes
         .last()
         .map(Change::place)
-        .map(|(stamp, rank, id)| DeltaCursor {
+        .map(|(stamp, _, id, rank)| DeltaCursor {
             epoch: head.epoch,
             began,
             stamp,
@@ -218,7 +228,7 @@ fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCurso
         _ => since.version,
     };
     // A page may end among the changes of one version, so of the one it ended in not all may have been told.
-    let told = after.map_or(0, |cursor| cursor.stamp.number() - 1);
+    let told = after.map_or(0, |cursor| cursor.stamp.number().saturating_sub(1));
     floor.number() > Ord::max(known.number(), told)
 }
 
@@ -241,13 +251,29 @@ impl Source<'_> {
         };
         let at = after.stamp.number();
         match rank.cmp(&after.rank) {
-            std::cmp::Ordering::Less => Condition::all().add(stamp.gt(at)),
-            std::cmp::Ordering::Greater => Condition::all().add(stamp.gte(at)),
-            // `stamp >= at` bounds the walk of the index, which `OR` alone would not.
-            std::cmp::Ordering::Equal => Condition::all()
-                .add(stamp.clone().gte(at))
-                .add(Condition::any().add(stamp.gt(at)).add(id.gt(after.id))),
+            Ordering::Less => Condition::all().add(stamp.gt(at)),
+            Ordering::Greater => Condition::all().add(stamp.gte(at)),
+            // As one comparison of pairs, which is a place in the index: no row before it is looked at.
+            Ordering::Equal => Condition::all().add(Expr::tuple([stamp, id]).gt(place_of(after))),
         }
+    }
+
+    /// The tombstones that come after the place where this page begins.
+    fn beyond_removed(&self) -> Condition {
+        use tombstone::Column::{Id, Kind, Stamp};
+        let Some(after) = self.after.filter(|after| after.rank >= REMOVED) else {
+            return self.beyond(REMOVED, Stamp, Id);
+        };
+        let told = usize::from(after.rank - REMOVED) + 1;
+        let later = REMOVED_KINDS.iter().skip(told).map(|kind| kind.name());
+        let place = Expr::tuple([Stamp.into_simple_expr(), Id.into_simple_expr()]);
+        Condition::all()
+            .add(place.clone().gte(place_of(after)))
+            .add(
+                Condition::any()
+                    .add(place.gt(place_of(after)))
+                    .add(Kind.is_in(later)),
+            )
     }
 
     async fn labels(&self, kind: LabelKind) -> Result<Vec<Change>, Error> {
@@ -308,7 +334,7 @@ impl Source<'_> {
     }
 
     async fn tombstones(&self) -> Result<Vec<Change>, Error> {
-        use tombstone::Column::{Id, Stamp, UserId};
+        use tombstone::Column::{Id, Kind, Stamp, UserId};
         // Who has nothing yet needs to hear of no removal but those during its walk.
         let from = if self.since.number() == 0 {
             self.after.map(|cursor| cursor.began)
@@ -321,9 +347,10 @@ impl Source<'_> {
         let rows = tombstone::Entity::find()
             .filter(UserId.eq(self.user.as_str()))
             .filter(Stamp.gt(from.number()))
-            .filter(self.beyond(REMOVED, Stamp, Id))
+            .filter(self.beyond_removed())
             .order_by_asc(Stamp)
             .order_by_asc(Id)
+            .order_by_asc(Kind)
             .limit(self.limit)
             .all(self.tx)
             .await?;
@@ -358,6 +385,11 @@ impl Source<'_> {
         }
         Ok(())
     }
+}
+
+/// The stamp and the id of a place, to compare with those of rows.
+fn place_of(cursor: DeltaCursor) -> Expr {
+    Expr::tuple([Expr::val(cursor.stamp.number()), Expr::val(cursor.id)])
 }
 
 #[cfg(test)]

@@ -49,13 +49,18 @@ mod search;
 mod stats;
 mod story;
 mod text;
+mod turn;
 #[expect(
     clippy::disallowed_methods,
     reason = "the writer is where rows are changed"
 )]
 mod writer;
 
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use metrics::counter;
@@ -64,7 +69,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use self::database::read_transaction;
 pub use self::{
     conflict::{Against, OnConflict},
     database::{Database, DatabaseOptions},
@@ -87,6 +91,7 @@ pub use self::{
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
+use self::{database::read_transaction, turn::Turns};
 use crate::{
     broker::{Broker, Notice},
     version::{Head, UserId},
@@ -102,6 +107,7 @@ pub struct Library {
     broker: Arc<dyn Broker>,
     /// The writes under way, which a stopping server waits for.
     writes: TaskTracker,
+    turns: Arc<Turns>,
 }
 
 /// Who asks for a change, and how it is known when it is sent again.
@@ -129,6 +135,7 @@ impl Library {
             db,
             broker,
             writes: TaskTracker::new(),
+            turns: Arc::default(),
         }
     }
 
@@ -158,17 +165,19 @@ impl Library {
     {
         let (library, user) = (self.clone(), user.clone());
         let write = async move {
-            for _ in 1..WRITE_TRIES {
-                let tried = library.write_to_end(&user, &intent, change.clone());
-                match library.db.in_time(tried).await {
+            let _turn = library.turns.take(&user, library.db.wait).await?;
+            for tried in 1..WRITE_TRIES {
+                let done = library.write_to_end(&user, &intent, change.clone());
+                match library.db.in_time(done).await {
                     Err(error) if error.is_contention() => {
                         counter!("library_sync_write_retries_total").increment(1);
+                        tokio::time::sleep(pause(tried)).await;
                     }
                     done => return done,
                 }
             }
-            let tried = library.write_to_end(&user, &intent, change);
-            library.db.in_time(tried).await
+            let done = library.write_to_end(&user, &intent, change);
+            library.db.in_time(done).await
         }
         .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
@@ -188,7 +197,10 @@ impl Library {
         if let Some(once) = &intent.once
             && let Some(before) = writer.find_answer(once).await?
         {
-            writer.roll_back().await?;
+            // Its commit may have been made and its answer lost, and the notice with it. A head is a level: to say it
+            // again harms nobody.
+            let head = writer.roll_back().await?;
+            self.announce(user, head);
             return Ok(before);
         }
         let outcome = match change(&mut writer).await {
@@ -202,10 +214,7 @@ impl Library {
             }
         };
         if outcome.is_err() || !writer.has_changed() {
-            let head = writer.roll_back().await?;
-            return self
-                .keep_unchanged(user, intent, Written { head, outcome })
-                .await;
+            return self.keep_unchanged(writer, user, intent, outcome).await;
         }
         let answer = intent
             .once
@@ -213,30 +222,38 @@ impl Library {
             .map(|_| receipt::answer(&outcome))
             .transpose()?;
         let head = writer.commit(intent, answer).await?;
-        self.broker.publish(Notice {
-            user: user.clone(),
-            head,
-        });
+        self.announce(user, head);
         Ok(Written { head, outcome })
     }
 
-    /// Keeps the answer of a change that changed nothing; answers what was kept, if another was kept first.
+    /// Ends a change that changed nothing, keeping its answer.
     async fn keep_unchanged<T: Serialize + DeserializeOwned>(
         &self,
+        mut writer: LibraryWriter,
         user: &UserId,
         intent: &Intent,
-        written: Written<T>,
+        outcome: Result<T, Refusal>,
     ) -> Result<Written<T>, Error> {
         let Some(once) = &intent.once else {
-            return Ok(written);
+            let head = writer.roll_back().await?;
+            return Ok(Written { head, outcome });
         };
-        let (head, answer) = (written.head, receipt::answer(&written.outcome)?);
-        let now = entity::now();
-        if receipt::put(&self.db.write, user, once, head, answer, now).await? {
-            return Ok(written);
+        if writer.has_changed() {
+            // Refused halfway: what was written goes, and the lock with it, so another answer may be kept by now.
+            writer.roll_back().await?;
+            writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+            if let Some(before) = writer.find_answer(once).await? {
+                writer.roll_back().await?;
+                return Ok(before);
+            }
         }
-        let kept = receipt::find(&self.db.write, user, once).await?;
-        kept.ok_or_else(|| Error::unavailable("the receipt was purged while it was read"))
+        let head = writer.keep(once, receipt::answer(&outcome)?).await?;
+        Ok(Written { head, outcome })
+    }
+
+    fn announce(&self, user: &UserId, head: Head) {
+        let user = user.clone();
+        self.broker.publish(Notice { user, head });
     }
 
     /// Reads several things as of one moment. In a task of its own, so that a caller that goes away leaves no
@@ -277,4 +294,11 @@ impl Library {
     pub fn database(&self) -> &Database {
         &self.db
     }
+}
+
+/// How long to wait before a transaction is begun again: longer each time, and never as long as another does that was
+/// in the way of this one.
+fn pause(tried: u32) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_millis(5 + random % 20) * tried
 }

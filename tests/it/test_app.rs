@@ -570,15 +570,23 @@ impl TestProcess {
 
     /// Sends an operation; `Err` when no answer came.
     pub async fn send(&self, sub: &str, query: &str, variables: Value) -> reqwest::Result<Value> {
+        self.sending(sub, query, variables).await
+    }
+
+    /// The same, to be awaited even when this is gone.
+    pub fn sending(
+        &self,
+        sub: &str,
+        query: &str,
+        variables: Value,
+    ) -> impl Future<Output = reqwest::Result<Value>> + use<> {
         let body = json!({"query": query, "variables": variables});
-        self.http
+        let request = self
+            .http
             .post(self.url("/graphql"))
             .bearer_auth(token(sub))
-            .json(&body)
-            .send()
-            .await?
-            .json()
-            .await
+            .json(&body);
+        async { request.send().await?.json().await }
     }
 
     /// A counter of `/metrics`, summed over its labels.
