@@ -76,7 +76,8 @@ pub use self::{
     kind::Kind,
     label::{Label, LabelKind, LabelName},
     list::{
-        Direction, LabelFilter, OrderField, Page, ProgressCursor, ProgressFilter, ProgressOrder,
+        Direction, LabelFilter, Listed, OrderField, Page, ProgressCursor, ProgressFilter,
+        ProgressOrder,
     },
     log::Changed,
     progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
