@@ -1,5 +1,6 @@
 //! `libraryEvents` tells what changed, and on which device.
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 use crate::test_app::{TestApp, TestUser, on_each_database, soon};
@@ -81,6 +82,24 @@ on_each_database! {
         ann.add("A").await;
         let event = events.next_news().await;
         assert_eq!((&event["changed"], &event["device"]), (&json!(["STORY", "PROGRESS"]), &Value::Null));
+    }
+
+    async fn a_version_whose_change_cannot_be_read_is_told_all_the_same(db: Db) {
+        let app = TestApp::start_with(db, &["--heartbeat", "100ms"]).await;
+        let ann = app.user("ann");
+        let mut events = Events::open(&ann).await;
+        assert_eq!(events.next_news().await["kind"], "CONNECTED");
+        let behind = app.db.connect().await;
+        for sql in ["ALTER TABLE topaz_write RENAME TO topaz_gone", "UPDATE topaz_user SET library_version = 2"] {
+            behind.execute_unprepared(sql).await.unwrap();
+        }
+        let event = events.next_news().await;
+        assert_eq!((&event["kind"], &event["version"], &event["device"]), (&json!("CHANGED"), &json!(2), &Value::Null));
+        assert_eq!(event["changed"], json!(["STORY", "PROGRESS", "TAG", "FANDOM"]));
+        let rename = "ALTER TABLE topaz_gone RENAME TO topaz_write";
+        behind.execute_unprepared(rename).await.unwrap();
+        ann.create_tag("t").await;
+        assert_eq!(events.next_news().await["changed"], json!(["TAG"]), "the stream goes on");
     }
 
     async fn a_heartbeat_says_the_version_again(db: Db) {
