@@ -44,6 +44,7 @@ mod isolation;
 mod keys;
 mod labels;
 mod library_events;
+mod limits;
 mod lists;
 mod model;
 mod queries;
