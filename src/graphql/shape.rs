@@ -227,3 +227,35 @@ fn named(ty: &Type) -> &Name {
         BaseType::List(item) => named(item),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutation_takes_one_input_and_says_the_version_after_it() {
+        let shapes = Shapes::parse(&crate::graphql::sdl()).unwrap();
+        let mutations = shapes.root(OperationType::Mutation).unwrap();
+        for (name, mutation) in mutations {
+            let payload = shapes.fields_of(mutation).unwrap();
+            let version = payload.get("libraryVersion").unwrap();
+            assert_eq!(version.ty.to_string(), "Int!", "{name}");
+            // A ticket is no change of the library: none is made twice, none is told to devices.
+            if name == "createStreamTicket" {
+                assert!(mutation.arguments.is_empty());
+                continue;
+            }
+            let arguments: Vec<_> = mutation.arguments.iter().collect();
+            let [(argument, slot)] = arguments[..] else {
+                panic!("{name}")
+            };
+            assert!(argument == "input" && slot.is_required(), "{name}");
+            let input = shapes.slots(&slot.ty).unwrap();
+            for (field, ty) in [("idempotencyKey", "String"), ("device", "DeviceInput")] {
+                assert_eq!(input[field].ty.to_string(), ty, "{name}");
+            }
+            assert!(payload.contains_key("refusal"), "{name}");
+        }
+        assert!(mutations.len() > 10);
+    }
+}
