@@ -71,6 +71,7 @@ pub use self::{
     delta::{Change, Delta, DeltaCursor, Since, Tombstone},
     device::Device,
     error::{Clash, Error, Refusal, RefusalCode},
+    export::Exported,
     id::{LabelId, ProgressId, StoryId},
     import::{EntryLine, ImportOutcome},
     kind::Kind,
