@@ -46,7 +46,7 @@ pub enum Command {
     /// Add the entries of a CSV or JSON file to a user's library.
     ///
     /// Entries whose url is in the library already are passed over, and so are those that break a rule, which are told
-    /// on standard error with their line. Each 5,000 entries are one step of the library version. The exit code is 0
+    /// on standard error with their line. Each 1,000 entries are one step of the library version. The exit code is 0
     /// unless the file cannot be read as a whole, or holds nothing but bad entries.
     #[command(after_long_help = transfer::FILE_HELP)]
     Import(Import),
@@ -238,7 +238,7 @@ pub struct Http {
     #[arg(long, env = "LIBRARY_SYNC_PLAYGROUND")]
     pub playground: bool,
     /// The largest request body, in bytes.
-    #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 1 << 20, value_name = "BYTES")]
+    #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 2 << 20, value_name = "BYTES")]
     pub max_body: usize,
     /// How long a client may take to send a request's body.
     #[arg(long, env = "LIBRARY_SYNC_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION",
@@ -337,7 +337,8 @@ pub struct Graphql {
         value_name = "COUNT"
     )]
     pub max_depth: usize,
-    /// The most fields that may be selected, those of a list counted for each element asked for.
+    /// The most fields that may be selected, those of a list counted for each element: as many as `first` says, else
+    /// 10, or 1,000 in a list of all tags or fandoms. `libraryChanges` counts 20 a change at the least.
     #[arg(
         long,
         env = "LIBRARY_SYNC_MAX_COMPLEXITY",

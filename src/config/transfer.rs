@@ -15,8 +15,8 @@ pub(super) const FILE_HELP: &str = r"The file:
   JSON  An array of objects with the same names, tags and fandoms as arrays of strings: what the
         mutation importLibrary takes as `entries`.
 
-Both hold what you see of an entry, and no ids, versions or times. What is exported and imported
-elsewhere exports to the same bytes again.";
+Both hold what you see of an entry, and no ids, versions or times, nor tags and fandoms that are on no
+story. What is exported and imported elsewhere exports to the same bytes again.";
 
 /// `library-sync import`.
 #[derive(Debug, Clone, Args)]

@@ -37,8 +37,8 @@ pub(super) struct Caller {
     pub feed: Feed,
     pub tickets: Arc<Tickets>,
     pub limits: Arc<Limits>,
-    /// The head of the newest write of this operation.
-    pub wrote: Mutex<Option<Head>>,
+    /// The newest head that this operation has come to by itself.
+    pub reached: Reached,
     pub rows: DataLoader<Rows>,
 }
 
@@ -56,8 +56,7 @@ impl Caller {
             .library
             .write(&self.viewer.user, intent, change)
             .await?;
-        let mut wrote = self.wrote.lock();
-        *wrote = (*wrote).max(Some(written.head));
+        self.reached.raise(written.head);
         Ok(written)
     }
 
@@ -71,7 +70,18 @@ impl Caller {
 
     /// The version that the answer is at least as new as.
     pub fn answered(&self) -> Head {
-        self.wrote.lock().unwrap_or(self.head)
+        self.reached.0.lock().unwrap_or(self.head)
+    }
+}
+
+/// The newest head that an operation wrote, or that a stream has told.
+#[derive(Clone, Default)]
+pub(super) struct Reached(Arc<Mutex<Option<Head>>>);
+
+impl Reached {
+    pub fn raise(&self, head: Head) {
+        let mut reached = self.0.lock();
+        *reached = (*reached).max(Some(head));
     }
 }
 

@@ -8,11 +8,9 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 
-use parking_lot::Mutex;
-
 use super::{
     Answer, Documents, Limits, Operation, Schema, builder,
-    context::{Caller, Rows},
+    context::{Caller, Reached, Rows},
     error::{self, code},
     operation::Reader,
 };
@@ -111,9 +109,7 @@ impl Api {
         let Ok(response) = response.await else {
             return error::fault(request_id).into();
         };
-        let version = caller.answered().version.number();
-        let response = response.extension("libraryVersion", version.into());
-        Answer::ran(present(response, request_id))
+        answer(response, &caller, request_id)
     }
 
     /// Runs a subscription that was found valid; of a query or a mutation, the stream is its one answer.
@@ -133,11 +129,12 @@ impl Api {
                 Ok(caller) => caller,
                 Err(refused) => return stream::iter([refused]).boxed(),
             };
-            let responses = api.schema.execute_stream(operation.request.data(caller));
+            let request = operation.request.data(Arc::clone(&caller));
+            let responses = api.schema.execute_stream(request);
             AssertUnwindSafe(responses)
                 .catch_unwind()
                 .map(move |response| match response {
-                    Ok(response) => Answer::ran(present(response, &request_id)),
+                    Ok(response) => answer(response, &caller, &request_id),
                     Err(_) => error::fault(&request_id).into(),
                 })
                 .boxed()
@@ -162,12 +159,13 @@ impl Api {
         operation: &Operation,
         request_id: &str,
     ) -> Result<Arc<Caller>, Answer> {
-        let found = if operation.kind() == OperationType::Query {
+        let found = if operation.kind() == OperationType::Query && !operation.is_fresh {
             self.library
-                .for_query(&viewer.user, operation.at_least)
+                .for_query(&viewer.user, operation.at_least())
                 .await
         } else {
-            // What a mutation answers is what it wrote, and what a stream tells is what there is.
+            // What a mutation answers is what it wrote, and what a stream tells is what there is. Changes are those up to a
+            // version of the primary, so what they lead to must not be older either.
             let library = self.library.on_primary();
             library.head(&viewer.user).await.map(|head| (library, head))
         };
@@ -181,7 +179,7 @@ impl Api {
                     feed: self.feed.clone(),
                     tickets: Arc::clone(&self.tickets),
                     limits: Arc::clone(&self.limits),
-                    wrote: Mutex::default(),
+                    reached: Reached::default(),
                     rows,
                 }))
             }
@@ -196,7 +194,9 @@ impl Api {
     }
 }
 
-fn present(mut response: Response, request_id: &str) -> Response {
+/// What was run for a caller, with the version that it is at least as new as.
+fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
     error::present(&mut response.errors, request_id);
-    response
+    let version = caller.answered().version.number();
+    Answer::ran(response.extension("libraryVersion", version.into()))
 }

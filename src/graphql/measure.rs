@@ -3,14 +3,25 @@
 //! In the flow: after parsing, before validation, because the engine's own rules visit a fragment anew wherever it is
 //! spread: thirty fragments that spread the next one twice are a thousand million visits.
 //!
+//! Complexity is what an answer may hold and what is read for it:
+//!
+//! | what is selected below | counts |
+//! |---|---|
+//! | a field with `first` | `first` times |
+//! | a list without it, such as the tags of a story | [`SOME`] times |
+//! | such a list at the root, which is of all that a user has | [`ALL`] times |
+//! | `libraryChanges` | as [`CHANGE`] fields a change, if it is fewer |
+//! | several types of a union | as the type of which the most is selected |
+//!
 //! **Invariant:** each fragment is measured once, so the time is linear in the document.
 //! **Invariant:** what passes makes nobody visit more than [`Limits::complexity`] selections or descend more than
 //! [`Limits::nesting`] of them, fragments expanded.
+//! **Invariant:** whatever grows with a library counts for more than one, whether or not it takes `first`.
 
 use std::collections::HashMap;
 
 use async_graphql::{
-    Pos, Positioned, ServerError, Value as ConstValue, Variables,
+    Name, Pos, Positioned, ServerError, Value as ConstValue, Variables,
     parser::types::{ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet},
 };
 use async_graphql_value::Value;
@@ -18,8 +29,19 @@ use async_graphql_value::Value;
 use super::{
     Limits,
     error::{self, code},
-    shape::{Fields, OutputField, Shapes},
+    shape::{Count, Fields, OutputField, Shapes},
 };
+
+/// How many elements a list in an object is taken to have. A story has 100 tags at the most, and a few as a rule.
+const SOME: usize = 10;
+
+/// How many elements a list of all that a user has is taken to have: far more than most have, and a tenth of what they
+/// may, so that asking for all once or twice is cheap enough for everybody, and fifty times is not.
+const ALL: usize = 1_000;
+
+/// What a change costs to read: a story or a progress, with all of its texts, and as many of the other kind that the
+/// page then has no room for.
+const CHANGE: usize = 20;
 
 /// Checks a document against the limits. `variables` are those of the selected operation.
 pub(super) fn check(
@@ -52,8 +74,10 @@ pub(super) fn check(
 /// What a set of selections comes to, fragments expanded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
-    /// Selections, those below a page counted once for each of its elements.
+    /// What an answer may hold; see the table above.
     complexity: usize,
+    /// Selections, wherever they are.
+    selections: usize,
     aliases: usize,
     /// Of fields.
     depth: usize,
@@ -65,6 +89,7 @@ impl Size {
     fn and(self, other: Self) -> Self {
         Self {
             complexity: self.complexity.saturating_add(other.complexity),
+            selections: self.selections.saturating_add(other.selections),
             aliases: self.aliases.saturating_add(other.aliases),
             depth: self.depth.max(other.depth),
             nesting: self.nesting.max(other.nesting),
@@ -72,9 +97,9 @@ impl Size {
     }
 
     fn check(self, limits: &Limits) -> Result<(), ServerError> {
-        let exceeded = if self.complexity > limits.complexity {
+        let exceeded = if self.complexity.max(self.selections) > limits.complexity {
             format!(
-                "selects more than {} fields, those of a page counted once an element",
+                "selects more than {} fields, those of a list counted once an element",
                 limits.complexity
             )
         } else if self.depth > limits.depth {
@@ -105,37 +130,74 @@ impl<'d> Measure<'d> {
         above: usize,
     ) -> Result<Size, ServerError> {
         let mut sum = Size::default();
+        let mut by_type = HashMap::<&Name, usize>::new();
         for selection in &set.items {
             if selection.node.directives().len() > self.limits.directives {
                 let most = self.limits.directives;
                 let message = format!("has more than {most} directives in one place");
                 return Err(too_complex(&message, Some(selection.pos)));
             }
-            let size = match &selection.node {
-                Selection::Field(field) => self.field(&field.node, parent, above)?,
-                Selection::InlineFragment(inline) => {
-                    let condition = inline.node.type_condition.as_ref();
-                    let parent = match condition {
-                        Some(condition) => self.shapes.fields(&condition.node.on.node),
-                        None => parent,
-                    };
-                    self.below(&inline.node.selection_set, parent, above)?
-                }
-                Selection::FragmentSpread(spread) => {
-                    let name = &spread.node.fragment_name.node;
-                    match self.document.fragments.get(name) {
-                        Some(fragment) => self.fragment(name, fragment, above)?,
-                        // The engine reports it.
-                        None => Size::default(),
-                    }
-                }
-            };
-            sum = sum.and(Size {
-                complexity: size.complexity.saturating_add(1),
-                ..size
-            });
+            let mut size = self.selection(&selection.node, parent, above)?;
+            size.complexity = size.complexity.saturating_add(1);
+            size.selections = size.selections.saturating_add(1);
+            // An element of a union is of one type.
+            if let Some(ty) = self.condition(&selection.node)
+                && parent.is_some_and(Fields::is_empty)
+                && self
+                    .shapes
+                    .fields(ty)
+                    .is_some_and(|fields| !fields.is_empty())
+            {
+                let of_type = by_type.entry(ty).or_default();
+                *of_type = of_type.saturating_add(std::mem::take(&mut size.complexity));
+            }
+            sum = sum.and(size);
         }
+        let most = by_type.into_values().max().unwrap_or_default();
+        sum.complexity = sum.complexity.saturating_add(most);
         Ok(sum)
+    }
+
+    fn selection(
+        &mut self,
+        selection: &'d Selection,
+        parent: Option<&'d Fields>,
+        above: usize,
+    ) -> Result<Size, ServerError> {
+        match selection {
+            Selection::Field(field) => self.field(&field.node, parent, above),
+            Selection::InlineFragment(inline) => {
+                let parent = match self.condition(selection) {
+                    Some(condition) => self.shapes.fields(condition),
+                    None => parent,
+                };
+                self.below(&inline.node.selection_set, parent, above)
+            }
+            Selection::FragmentSpread(spread) => {
+                let name = &spread.node.fragment_name.node;
+                match self.document.fragments.get(name) {
+                    Some(fragment) => self.fragment(name, fragment, above),
+                    // The engine reports it.
+                    None => Ok(Size::default()),
+                }
+            }
+        }
+    }
+
+    /// The type that a fragment is for.
+    fn condition(&self, selection: &'d Selection) -> Option<&'d Name> {
+        match selection {
+            Selection::Field(_) => None,
+            Selection::InlineFragment(inline) => {
+                let condition = inline.node.type_condition.as_ref();
+                condition.map(|condition| &condition.node.on.node)
+            }
+            Selection::FragmentSpread(spread) => {
+                let name = &spread.node.fragment_name.node;
+                let fragment = self.document.fragments.get(name);
+                fragment.map(|fragment| &fragment.node.type_condition.node.on.node)
+            }
+        }
     }
 
     /// The size of a set that is one level further down.
@@ -163,8 +225,12 @@ impl<'d> Measure<'d> {
         let fields = shape.and_then(|shape| self.shapes.fields_of(shape));
         let size = self.below(&field.selection_set, fields, above)?;
         let elements = shape.map_or(1, |shape| self.elements(field, shape));
+        let least = match field.name.node.as_str() {
+            "libraryChanges" => CHANGE,
+            _ => 0,
+        };
         Ok(Size {
-            complexity: size.complexity.saturating_mul(elements),
+            complexity: size.complexity.max(least).saturating_mul(elements),
             aliases: size
                 .aliases
                 .saturating_add(usize::from(field.alias.is_some())),
@@ -173,11 +239,22 @@ impl<'d> Measure<'d> {
         })
     }
 
-    /// How many elements a field may return: what its argument `first` says.
+    /// How many elements a field is taken to return.
     fn elements(&self, field: &Field, shape: &OutputField) -> usize {
-        let Some(slot) = shape.arguments.get("first") else {
-            return 1;
-        };
+        match shape.count {
+            Count::One => 1,
+            Count::First => self.first(field, shape),
+            Count::Some => SOME,
+            Count::All => ALL,
+        }
+    }
+
+    /// What the argument `first` says.
+    fn first(&self, field: &Field, shape: &OutputField) -> usize {
+        let default = shape
+            .arguments
+            .get("first")
+            .and_then(|slot| slot.default.as_ref());
         let number = |value: &ConstValue| match value {
             ConstValue::Number(number) => number.as_u64(),
             _ => None,
@@ -188,9 +265,7 @@ impl<'d> Measure<'d> {
             _ => None,
         };
         let most = u64::from(self.limits.page.max(self.limits.changes));
-        let first = given
-            .or_else(|| slot.default.as_ref().and_then(number))
-            .unwrap_or(most);
+        let first = given.or_else(|| default.and_then(number)).unwrap_or(most);
         // No field gives more than its page, so more is not what it would cost.
         usize::try_from(first.clamp(1, most.max(1))).unwrap_or(usize::MAX)
     }

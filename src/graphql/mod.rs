@@ -5,8 +5,8 @@
 //!
 //! **Invariant:** every operation has a viewer. There is no anonymous GraphQL.
 //! **Invariant:** every operation was checked as an [`Operation`], whatever transport it came by.
-//! **Invariant:** every answer of a query or a mutation says `extensions.libraryVersion`, a version its data is at
-//! least as new as.
+//! **Invariant:** every answer to what was run, each event of a subscription too, says `extensions.libraryVersion`, a
+//! version its data is at least as new as. Only request errors do not: for them nothing is read.
 
 mod answer;
 mod context;
@@ -52,8 +52,8 @@ pub struct Limits {
     pub nesting: usize,
     /// How deep selections may nest. The introspection query of common tools is 13 deep.
     pub depth: usize,
-    /// How many fields and fragments may be selected, those below a field that takes `first` counted once for each
-    /// element asked for.
+    /// How many fields and fragments may be selected, those below a list counted once for each element that was asked
+    /// for or that it is taken to have.
     pub complexity: usize,
     /// How many aliases may be selected.
     pub aliases: usize,

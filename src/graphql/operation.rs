@@ -10,12 +10,12 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Positioned, Request, Response, ServerError, ValidationMode, Variables,
+    Positioned, Request, Response, ServerError, ValidationMode, Value as ConstValue, Variables,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
     parser::{
         parse_query,
         types::{
-            DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+            DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
             VariableDefinition,
         },
     },
@@ -32,6 +32,9 @@ use super::{
 };
 use crate::version::Version;
 
+/// The name, among a request's extensions, of the version that its answer must be at least as new as.
+const MIN_VERSION: &str = "minLibraryVersion";
+
 /// How many errors of one document are reported.
 const MOST_ERRORS: usize = 20;
 
@@ -39,14 +42,30 @@ const MOST_ERRORS: usize = 20;
 pub struct Operation {
     pub(super) request: Request,
     kind: OperationType,
+    /// Whether all that it reads must be what was written last, because it says of what version that is.
+    pub(super) is_fresh: bool,
     /// The version that a query's answer must be at least as new as.
-    pub at_least: Option<Version>,
+    at_least: Option<Version>,
 }
 
 impl Operation {
     /// Whether it is a query, a mutation or a subscription.
     pub fn kind(&self) -> OperationType {
         self.kind
+    }
+
+    /// The version that a query's answer must be at least as new as.
+    pub(super) fn at_least(&self) -> Option<Version> {
+        self.at_least
+    }
+
+    /// The same, whose answer must not be older than `version` either.
+    #[must_use]
+    pub fn no_older_than(self, version: Option<Version>) -> Self {
+        Self {
+            at_least: self.at_least.max(version),
+            ..self
+        }
     }
 }
 
@@ -88,6 +107,7 @@ impl Reader {
 
     /// Checks a request and makes it an operation.
     pub async fn read(&self, mut request: Request) -> Result<Operation, Answer> {
+        let at_least = at_least(&request)?;
         let to_keep = self.documents.resolve(&mut request)?;
         let document = self.parse(&request.query)?;
         let name = request.operation_name.take();
@@ -98,6 +118,7 @@ impl Reader {
         request.variables = self.coerce(&operation.node.variable_definitions, given)?;
         self.validate(&document, name, &request.variables).await?;
         let corrected = correct(operation, document.fragments, &request.variables)?;
+        let is_fresh = reads_changes(&corrected);
         request.set_parsed_query(corrected);
         if let Some(to_keep) = to_keep {
             self.documents.keep(to_keep, &request.query);
@@ -105,7 +126,8 @@ impl Reader {
         Ok(Operation {
             request,
             kind,
-            at_least: None,
+            is_fresh,
+            at_least,
         })
     }
 
@@ -210,6 +232,31 @@ fn select(
 
 fn unknown(operation: &str) -> String {
     format!("the document has no operation named `{operation}`")
+}
+
+/// The version that a client knows of, where it can send no header: `extensions.minLibraryVersion`.
+fn at_least(request: &Request) -> Result<Option<Version>, ServerError> {
+    let version = match request.extensions.get(MIN_VERSION) {
+        None | Some(ConstValue::Null) => return Ok(None),
+        Some(ConstValue::Number(number)) => number.as_i64().and_then(|it| i32::try_from(it).ok()),
+        Some(_) => None,
+    };
+    let misfit = || Misfit::new("must be a version").under(MIN_VERSION);
+    let version = version.ok_or_else(|| error::misfit(&misfit(), None))?;
+    Ok(Some(Version::new(version)))
+}
+
+/// Whether an operation selects `libraryChanges`: rows beside those changes must be of the same database.
+fn reads_changes(document: &ExecutableDocument) -> bool {
+    let selections = document
+        .operations
+        .iter()
+        .flat_map(|(_, operation)| &operation.node.selection_set.node.items);
+    let mut names = selections.filter_map(|selection| match &selection.node {
+        Selection::Field(field) => Some(field.node.name.node.as_str()),
+        _ => None,
+    });
+    names.any(|name| name == "libraryChanges")
 }
 
 fn refuse_if_any(mut errors: Vec<ServerError>) -> Result<(), Answer> {

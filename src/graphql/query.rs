@@ -1,6 +1,6 @@
 //! The query root.
 
-use async_graphql::{Context, ID, Object, connection::Connection};
+use async_graphql::{Context, ID, Lookahead, Object, connection::Connection};
 
 use super::{
     context::CallerExt as _,
@@ -81,9 +81,20 @@ impl Query {
         let page = Page::new(first, after.as_deref(), caller.limits.page)?;
         let filter = filter.unwrap_or_default().parse()?;
         let order = order_by.map(Into::into).unwrap_or_default();
+        let list = ctx.look_ahead();
+        let shows_stories = |progress: Lookahead<'_>| progress.field("story").exists();
+        let with_stories =
+            shows_stories(list.field("edges").field("node")) || shows_stories(list.field("nodes"));
+        let page_to_read = page.and_one_more();
         let found = caller
             .library
-            .progresses(&caller.viewer.user, &filter, order, page.and_one_more())
+            .progresses(
+                &caller.viewer.user,
+                &filter,
+                order,
+                page_to_read,
+                with_stories,
+            )
             .await?;
         Ok(page.connection(found, filter))
     }

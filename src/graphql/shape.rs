@@ -29,13 +29,27 @@ pub(super) enum Shape {
     Output(Fields),
 }
 
-/// The fields of an object or an interface.
+/// The fields of an object or an interface; none of a union.
 pub(super) type Fields = HashMap<Name, OutputField>;
 
 /// A field that can be selected.
 pub(super) struct OutputField {
     ty: Type,
     pub arguments: HashMap<Name, Slot>,
+    pub count: Count,
+}
+
+/// How many things a field returns, as far as the schema says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    /// One, or the elements of the page that it is in, which are counted there.
+    One,
+    /// As many as its argument `first` says.
+    First,
+    /// Some: a list in an object.
+    Some,
+    /// All that a user has: a list at the root.
+    All,
 }
 
 /// A place that takes a value: an argument or a field of an input object.
@@ -65,6 +79,7 @@ impl Shapes {
                 TypeSystemDefinition::Directive(_) => {}
             }
         }
+        count(&mut types, &roots);
         Ok(Self { types, roots })
     }
 
@@ -114,6 +129,16 @@ impl Shapes {
     }
 }
 
+impl OutputField {
+    fn takes_first(&self) -> bool {
+        self.arguments.contains_key("first")
+    }
+
+    fn is_list(&self) -> bool {
+        matches!(self.ty.base, BaseType::List(_))
+    }
+}
+
 impl Slot {
     pub fn is_required(&self) -> bool {
         !self.ty.nullable && self.default.is_none()
@@ -147,10 +172,40 @@ fn fields(definitions: Vec<Positioned<FieldDefinition>>) -> Fields {
             let field = OutputField {
                 ty: ty.node,
                 arguments: slots(arguments),
+                count: Count::One,
             };
             (name.node, field)
         })
         .collect()
+}
+
+/// Finds out how many things each field returns.
+fn count(types: &mut HashMap<Name, Shape>, roots: &[Option<Name>]) {
+    let outputs = types.values().filter_map(|shape| match shape {
+        Shape::Output(fields) => Some(fields.values()),
+        _ => None,
+    });
+    let pages: HashSet<Name> = outputs
+        .flatten()
+        .filter(|field| field.takes_first() && !field.is_list())
+        .map(|field| named(&field.ty).clone())
+        .collect();
+    for (name, shape) in types {
+        let Shape::Output(fields) = shape else {
+            continue;
+        };
+        for field in fields.values_mut() {
+            field.count = if field.takes_first() {
+                Count::First
+            } else if !field.is_list() || pages.contains(name) {
+                Count::One
+            } else if roots.iter().flatten().any(|root| root == name) {
+                Count::All
+            } else {
+                Count::Some
+            };
+        }
+    }
 }
 
 fn slots<S: FromIterator<(Name, Slot)>>(definitions: Vec<Positioned<InputValueDefinition>>) -> S {
@@ -170,5 +225,37 @@ fn named(ty: &Type) -> &Name {
     match &ty.base {
         BaseType::Named(name) => name,
         BaseType::List(item) => named(item),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutation_takes_one_input_and_says_the_version_after_it() {
+        let shapes = Shapes::parse(&crate::graphql::sdl()).unwrap();
+        let mutations = shapes.root(OperationType::Mutation).unwrap();
+        for (name, mutation) in mutations {
+            let payload = shapes.fields_of(mutation).unwrap();
+            let version = payload.get("libraryVersion").unwrap();
+            assert_eq!(version.ty.to_string(), "Int!", "{name}");
+            // A ticket is no change of the library: none is made twice, none is told to devices.
+            if name == "createStreamTicket" {
+                assert!(mutation.arguments.is_empty());
+                continue;
+            }
+            let arguments: Vec<_> = mutation.arguments.iter().collect();
+            let [(argument, slot)] = arguments[..] else {
+                panic!("{name}")
+            };
+            assert!(argument == "input" && slot.is_required(), "{name}");
+            let input = shapes.slots(&slot.ty).unwrap();
+            for (field, ty) in [("idempotencyKey", "String"), ("device", "DeviceInput")] {
+                assert_eq!(input[field].ty.to_string(), ty, "{name}");
+            }
+            assert!(payload.contains_key("refusal"), "{name}");
+        }
+        assert!(mutations.len() > 10);
     }
 }

@@ -1,4 +1,6 @@
 //! The subscription root: the feed, as GraphQL.
+//!
+//! **Invariant:** each head of the feed is told, whatever else can be found out about it.
 
 use std::{pin::Pin, time::Duration};
 
@@ -7,11 +9,11 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::{
-    context::CallerExt as _,
+    context::{Caller, CallerExt as _},
     types::{LibraryEvent, LibraryEventKind},
 };
 use crate::{
-    library::{Error, Library},
+    library::{Changed, Error, Library},
     version::{Head, UserId},
 };
 
@@ -27,7 +29,7 @@ impl Subscription {
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = i32> + use<>, Error> {
         let caller = ctx.caller();
-        let heads = caller.feed.follow(&caller.viewer.user).await?;
+        let heads = heads(caller).await?;
         Ok(heads.map(|head| head.version.number()))
     }
 
@@ -36,11 +38,10 @@ impl Subscription {
     async fn library_events(
         &self,
         ctx: &Context<'_>,
-    ) -> Result<impl Stream<Item = Result<LibraryEvent, Error>> + use<>, Error> {
+    ) -> Result<impl Stream<Item = LibraryEvent> + use<>, Error> {
         let caller = ctx.caller();
-        let heads = caller.feed.follow(&caller.viewer.user).await?;
         let events = Events {
-            heads: Box::pin(heads),
+            heads: Box::pin(heads(caller).await?),
             last: None,
             heartbeat: heartbeat(caller.limits.heartbeat),
             library: caller.library.clone(),
@@ -50,6 +51,13 @@ impl Subscription {
             Some((events.next().await?, events))
         }))
     }
+}
+
+/// The caller's heads. Each is what the answer that tells it is at least as new as.
+async fn heads(caller: &Caller) -> Result<impl Stream<Item = Head> + use<>, Error> {
+    let heads = caller.feed.follow(&caller.viewer.user).await?;
+    let reached = caller.reached.clone();
+    Ok(heads.inspect(move |head| reached.raise(*head)))
 }
 
 fn heartbeat(period: Duration) -> Interval {
@@ -68,21 +76,37 @@ struct Events<H> {
 }
 
 impl<H: Stream<Item = Head>> Events<H> {
-    async fn next(&mut self) -> Option<Result<LibraryEvent, Error>> {
+    async fn next(&mut self) -> Option<LibraryEvent> {
         let head = tokio::select! {
             head = self.heads.next() => head?,
             _ = self.heartbeat.tick() => {
-                let last = self.last?;
-                return Some(Ok(LibraryEvent::quiet(LibraryEventKind::Heartbeat, last)));
+                return Some(LibraryEvent::quiet(LibraryEventKind::Heartbeat, self.last?));
             }
         };
         let Some(last) = self.last.replace(head) else {
-            return Some(Ok(LibraryEvent::quiet(LibraryEventKind::Connected, head)));
+            return Some(LibraryEvent::quiet(LibraryEventKind::Connected, head));
         };
+        Some(LibraryEvent::of_change(
+            head,
+            self.changed(last, head).await,
+        ))
+    }
+
+    /// What changed between two heads; none when it cannot be told, and anything may have.
+    async fn changed(&self, last: Head, head: Head) -> Option<Changed> {
         if last.epoch != head.epoch {
-            return Some(Ok(LibraryEvent::of_change(head, None)));
+            return None;
         }
         let changed = self.library.changed(&self.user, last.version, head).await;
-        Some(changed.map(|changed| LibraryEvent::of_change(head, changed)))
+        // The head is what matters. It is not read again, so it is told now or never.
+        changed.unwrap_or_else(|error| {
+            tracing::warn!(
+                user.id = self.user.as_str(),
+                library.version = head.version.number(),
+                error.causes = error.causes().unwrap_or_else(|| error.to_string()),
+                "what changed cannot be read, so anything is said to have"
+            );
+            None
+        })
     }
 }

@@ -206,10 +206,10 @@ impl Caller {
             Ok(operation) if operation.kind() == OperationType::Mutation && !self.may_change => {
                 Err(HttpError::Method("POST"))
             }
-            Ok(mut operation) => {
-                operation.at_least = self.at_least;
-                Ok(operation::allow(&self.viewer, operation))
-            }
+            Ok(operation) => Ok(operation::allow(
+                &self.viewer,
+                operation.no_older_than(self.at_least),
+            )),
             Err(refused) => Ok(Err(refused)),
         }
     }

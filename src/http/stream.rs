@@ -3,7 +3,7 @@
 //! *Server-sent events*, in the distinct connections mode of graphql-sse's PROTOCOL.md, request errors included:
 //! ```text
 //! event: next
-//! data: {"data":{"libraryVersion":41}}
+//! data: {"data":{"libraryVersion":41},"extensions":{"libraryVersion":41}}
 //!
 //! :
 //!
@@ -17,7 +17,7 @@
 //! --graphql
 //! content-type: application/json
 //!
-//! {"payload":{"data":{"libraryVersion":41}}}
+//! {"payload":{"data":{"libraryVersion":41},"extensions":{"libraryVersion":41}}}
 //! --graphql
 //! content-type: application/json
 //!

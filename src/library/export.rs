@@ -3,32 +3,73 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, JoinType, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, ExprTrait as _,
+    JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, Query},
 };
 
 use super::{
     EntryLine, Label, LabelKind, Library, Progress, Rating, Story, StoryId,
-    entity::{progress, story, user},
+    entity::{
+        label::{Column, names as names_of},
+        progress, story, user,
+    },
     error::Error,
     read::labels_of,
 };
 use crate::version::UserId;
 
+/// A library as lines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// All entries, in the order in which they were added.
+    pub entries: Vec<EntryLine>,
+    /// How many labels are on no story, and so in no line.
+    pub left_out: u64,
+}
+
 impl Library {
-    /// All entries of this user, in the order in which they were added; none when there is no such user.
-    pub async fn export(&self, user: &UserId) -> Result<Option<Vec<EntryLine>>, Error> {
+    /// The library of this user; none when there is no such user.
+    pub async fn export(&self, user: &UserId) -> Result<Option<Exported>, Error> {
         let user = user.clone();
-        self.snapshot(move |tx| Box::pin(async move { entries(tx, &user).await }))
+        self.snapshot(move |tx| Box::pin(async move { exported(tx, &user).await }))
             .await
     }
 }
 
-async fn entries(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Vec<EntryLine>>, Error> {
+async fn exported(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Exported>, Error> {
     let known = user::Entity::find_by_id(user.as_str()).one(tx).await?;
     if known.is_none() {
         return Ok(None);
     }
+    let mut left_out = 0;
+    for kind in [LabelKind::Tag, LabelKind::Fandom] {
+        left_out += unused(tx, user, kind).await?;
+    }
+    let entries = entries(tx, user).await?;
+    Ok(Some(Exported { entries, left_out }))
+}
+
+/// How many labels of one kind are on no story.
+async fn unused(tx: &DatabaseTransaction, user: &UserId, kind: LabelKind) -> Result<u64, Error> {
+    let names = names_of(kind);
+    let used = Query::select()
+        .column(names.link_column)
+        .from(names.link_table)
+        .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+        .to_owned();
+    let count = Query::select()
+        .expr_as(Expr::cust("count(*)"), "labels")
+        .from(names.table)
+        .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+        .and_where(Expr::col(Column::Id).not_in_subquery(used))
+        .to_owned();
+    let row = tx.query_one(&count).await?;
+    let labels: i64 = row.map_or(Ok(0), |row| row.try_get("", "labels"))?;
+    Ok(labels.unsigned_abs())
+}
+
+async fn entries(tx: &DatabaseTransaction, user: &UserId) -> Result<Vec<EntryLine>, Error> {
     // An import makes ids that grow, so what it adds at one moment keeps its order too.
     let rows = progress::Entity::find()
         .join(JoinType::InnerJoin, progress::to_story())
@@ -50,7 +91,7 @@ async fn entries(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Vec<E
         .filter_map(|(progress, story)| Some((progress, story?)))
         .map(|(progress, story)| Ok((progress.try_into()?, story.try_into()?)));
     let rows: Vec<_> = rows.collect::<Result<_, Error>>()?;
-    Ok(Some(rows.into_iter().map(entry).collect()))
+    Ok(rows.into_iter().map(entry).collect())
 }
 
 fn names(labels: &mut HashMap<StoryId, Vec<Label>>, story: StoryId) -> Vec<String> {

@@ -35,12 +35,15 @@ impl IdempotencyKey {
     /// Accepts a key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless it is 1 to [`IdempotencyKey::MAX`] visible ASCII characters.
+    /// [`Error::Invalid`] unless it is 1 to [`IdempotencyKey::MAX`] characters without control characters.
     pub fn new(key: String) -> Result<Self, Error> {
-        if (1..=Self::MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if (1..=Self::MAX).contains(&key.chars().count()) && !key.contains(char::is_control) {
             return Ok(Self(key));
         }
-        let rule = format!("must be 1 to {} visible ASCII characters", Self::MAX);
+        let rule = format!(
+            "must be 1 to {} characters, no control characters",
+            Self::MAX
+        );
         Err(Error::invalid("idempotencyKey", rule))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! CSV and JSON hold the same fields, under the names that `importLibrary` gives them, and what is exported imports to
 //! the same: exporting that gives the same bytes. Entries come in the order in which they were added. Ids, versions and
-//! times are not in a file: the library that an entry is added to gives it its own.
+//! times are not in a file: the library that an entry is added to gives it its own. Nor are labels that are on no story;
+//! it is told how many.
 
 mod csv;
 mod json;
@@ -21,12 +22,13 @@ pub use self::csv::read as read_csv;
 use crate::{
     app,
     config::{Export, FileFormat, Import},
-    library::{EntryLine, ImportOutcome, Intent, Library},
+    library::{EntryLine, Exported, ImportOutcome, Intent, Library},
     version::{UserId, Version},
 };
 
-/// How many entries are added in one step of the version.
-const ENTRIES_A_STEP: usize = 5_000;
+/// How many entries are added in one step of the version. The bar moves as often, since none of a step is there before
+/// all of it is.
+const ENTRIES_A_STEP: usize = 1_000;
 
 /// The fields of an entry, as a file and `importLibrary` name them.
 const FIELDS: [&str; 16] = [
@@ -66,7 +68,7 @@ pub struct Row {
     pub entry: Result<EntryLine, String>,
 }
 
-/// Adds the entries of a file to a user's library, a step of the version for each 5,000. What is bad is told on
+/// Adds the entries of a file to a user's library, a step of the version for each 1,000. What is bad is told on
 /// standard error and passed over.
 ///
 /// # Errors
@@ -98,8 +100,15 @@ pub async fn export(export: &Export) -> anyhow::Result<()> {
         (None, None) => FileFormat::Csv,
     };
     let library = app::open_library(&export.database).await?;
-    let entries = library.export(&user).await?;
-    let entries = entries.with_context(|| format!("--sub: there is no user {user}"))?;
+    let exported = library.export(&user).await?;
+    let Exported { entries, left_out } =
+        exported.with_context(|| format!("--sub: there is no user {user}"))?;
+    if left_out > 0 {
+        writeln!(
+            stderr(),
+            "left out: {left_out} tags and fandoms on no story"
+        )?;
+    }
     let Some(path) = &export.file else {
         return write(&entries, format, stdout().lock());
     };

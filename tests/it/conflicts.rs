@@ -65,7 +65,8 @@ impl<'a> Shared<'a> {
                 .await
         } else {
             input["storyId"] = self.story.clone();
-            let fields = format!("story {{ title description tags {{ id }} }} {conflict}");
+            let fields =
+                format!("story {{ title description tags {{ id }} fandoms {{ id }} }} {conflict}");
             self.ann
                 .mutate(
                     "updateStoryWithRelations",
@@ -150,20 +151,65 @@ on_each_database! {
     async fn sets_of_labels_merge_as_additions_and_removals(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
-        let mut tags = Vec::new();
-        for name in ["a", "b", "c", "d"] {
-            tags.push(ann.create_tag(name).await["tag"]["id"].take());
+        for (mutation, label, labels, ids) in [("createTag", "tag", "tags", "tagIds"), ("createFandom", "fandom", "fandoms", "fandomIds")] {
+            let mut made = Vec::new();
+            for name in ["a", "b", "c", "d"] {
+                let fields = format!("{label} {{ id }}");
+                made.push(ann.mutate(mutation, "CreateLabelInput", json!({"name": name}), &fields).await[label]["id"].take());
+            }
+            let [a, b, c, d] = &made[..] else { unreachable!() };
+            let url = format!("https://example.org/{ids}");
+            let shared = Shared::new(&app, json!({"url": url, ids: [a, b]})).await;
+            shared.theirs(json!({ids: [a, b, d]})).await;
+            let rejected = shared.ours(json!({ids: [b, c]}), "REJECT").await;
+            let sorted = |set: &[&Value]| {
+                let mut set: Vec<_> = set.iter().map(|id| id.as_str().unwrap()).collect();
+                set.sort_unstable();
+                json!(set)
+            };
+            assert_eq!(rejected["conflict"], clash("REJECTED", ids, [sorted(&[a, b]), sorted(&[b, c]), sorted(&[a, b, d])]));
+            assert_eq!(rejected["story"], Value::Null);
+            let merged = shared.ours(json!({ids: [b, c]}), "MERGE").await;
+            assert_eq!(merged["conflict"], Value::Null);
+            assert_eq!(merged["story"][labels], json!([{"id": b}, {"id": c}, {"id": d}]));
+            let same = shared.ours(json!({ids: [b, c, d]}), "REJECT").await;
+            assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &merged["libraryVersion"]), "the same set is no clash");
+            let overwritten = shared.ours(json!({ids: [a]}), "OVERWRITE").await;
+            assert_eq!((&overwritten["conflict"], &overwritten["story"][labels]), (&Value::Null, &json!([{"id": a}])));
         }
-        let [a, b, c, d] = &tags[..] else { unreachable!() };
-        let shared = Shared::new(&app, json!({"tagIds": [a, b]})).await;
-        shared.theirs(json!({"tagIds": [a, b, d]})).await;
-        let rejected = shared.ours(json!({"tagIds": [b, c]}), "REJECT").await;
-        assert_eq!(rejected["conflict"]["fields"][0]["field"], "tagIds");
-        let merged = shared.ours(json!({"tagIds": [b, c]}), "MERGE").await;
-        assert_eq!(merged["conflict"], Value::Null);
-        assert_eq!(merged["story"]["tags"], json!([{"id": b}, {"id": c}, {"id": d}]));
-        let overwritten = shared.ours(json!({"tagIds": [a]}), "OVERWRITE").await;
-        assert_eq!(overwritten["story"]["tags"], json!([{"id": a}]));
+    }
+
+    async fn a_field_that_nobody_else_changed_is_yours_whatever_the_policy(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "f"}), "fandom { id }").await["fandom"]["id"].take();
+        let tag = ann.create_tag("t").await["tag"]["id"].take();
+        for policy in ["REJECT", "MERGE", "OVERWRITE"] {
+            let url = format!("https://example.org/{policy}");
+            let shared = Shared::new(&app, json!({"url": url, "tagIds": [tag], "fandomIds": [fandom], "currentChapter": 9})).await;
+            shared.theirs(json!({"title": "B"})).await;
+            shared.theirs(json!({"notes": "theirs"})).await;
+            let story = shared.ours(json!({"tagIds": [], "fandomIds": []}), policy).await;
+            assert_eq!((&story["conflict"], &story["story"]["tags"], &story["story"]["fandoms"]), (&Value::Null, &json!([]), &json!([])), "{policy}");
+            // Back, and without `rewind`: there is nothing to be further than.
+            let progress = shared.ours(json!({"currentChapter": 2}), policy).await;
+            assert_eq!((&progress["conflict"], &progress["progress"]["currentChapter"]), (&Value::Null, &json!(2)), "{policy}");
+            assert_eq!(progress["progress"]["notes"], "theirs");
+        }
+    }
+
+    async fn a_chapter_that_is_overwritten_is_ours_even_if_it_is_behind(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"currentChapter": 9})).await;
+        let same = shared.ours(json!({"currentChapter": 9}), "REJECT").await;
+        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(3)), "the same chapter is no clash");
+        let rejected = shared.ours(json!({"currentChapter": 12}), "REJECT").await;
+        assert_eq!(rejected["conflict"], clash("REJECTED", "currentChapter", [json!(3), json!(12), json!(9)]), "even if it is further");
+        let rejected = shared.ours(json!({"currentChapter": 5, "rewind": true}), "REJECT").await;
+        assert_eq!(rejected["refusal"]["code"], "CONFLICT", "to rewind is to merge");
+        let ours = shared.ours(json!({"currentChapter": 5}), "OVERWRITE").await;
+        assert_eq!((&ours["conflict"], &ours["progress"]["currentChapter"], &ours["libraryVersion"]), (&Value::Null, &json!(5), &json!(4)));
     }
 
     async fn a_merge_keeps_the_furthest_chapter_unless_it_rewinds(db: Db) {

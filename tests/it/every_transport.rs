@@ -2,6 +2,7 @@
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use crate::{
     socket::Socket,
@@ -54,8 +55,7 @@ impl Via {
                     let query = request["query"].as_str().unwrap();
                     let mut named = request.clone();
                     named["query"] = Value::Null;
-                    named["extensions"] =
-                        json!({"persistedQuery": {"version": 1, "sha256Hash": hash(query)}});
+                    named["extensions"] = persisted(&hash(query));
                     let answer = by_http(app, self, &named).await;
                     if answer.get("data").is_some() {
                         return answer;
@@ -85,6 +85,10 @@ fn hash(text: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     let hex = |hex: String, byte: &u8| format!("{hex}{byte:02x}");
     digest.as_ref().iter().fold(String::new(), hex)
+}
+
+fn persisted(hash: &str) -> Value {
+    json!({"persistedQuery": {"version": 1, "sha256Hash": hash}})
 }
 
 fn code(answer: &Value) -> &str {
@@ -332,7 +336,17 @@ async fn what_would_exhaust_the_server_is_refused_at_every_entrance() {
             "deep",
             format!("{}{}", "{ progress ".repeat(30), "}".repeat(30)),
         ),
-        ("wide", format!("{{ {} }}", "libraryVersion ".repeat(5_000))),
+        // Far below the longest document, so that nothing but its tokens speaks against it.
+        ("wide", format!("{{ {} }}", "a ".repeat(5_000))),
+        (
+            "whole lists",
+            format!(
+                "{{ {} }}",
+                (0..50)
+                    .map(|n| format!("a{n}: tags {{ id name }} "))
+                    .collect::<String>()
+            ),
+        ),
         ("aliased", format!("{{ {aliases} }}")),
         (
             "many pages",
@@ -368,6 +382,126 @@ async fn what_would_exhaust_the_server_is_refused_at_every_entrance() {
         assert_eq!(code(&batch[1]), "QUERY_TOO_COMPLEX", "{attack} in a batch");
     }
     assert_eq!(app.user("ann").version().await, 1);
+}
+
+#[tokio::test]
+async fn what_is_omitted_inside_an_input_is_left_alone_and_null_clears() {
+    let app = TestApp::start(Db::Sqlite).await;
+    let ann = app.user("ann");
+    let update = "mutation ($id: ID!, $r: Float, $n: String, $c: Int) { updateProgress(input: {id: $id, rating: $r, notes: $n, currentChapter: $c}) { progress { rating notes currentChapter } } }";
+    for via in Via::ALL.into_iter().filter(|via| !via.is_get()) {
+        let url = format!("https://example.org/{via:?}");
+        let input =
+            json!({"title": "A", "url": url, "rating": 4.5, "notes": "n", "currentChapter": 3});
+        let id = ann.create_story(input).await["progress"]["id"].take();
+        for (variables, expected) in [
+            (json!({}), json!([4.5, "n", 3])),
+            (json!({"c": 7}), json!([4.5, "n", 7])),
+            (json!({"r": null}), json!([null, "n", 7])),
+            (json!({"n": null, "r": 1.5}), json!([1.5, null, 7])),
+        ] {
+            let mut all = variables.clone();
+            all["id"] = id.clone();
+            let answer = via
+                .ask(&app, &json!({"query": update, "variables": all}))
+                .await;
+            let progress = &answer["data"]["updateProgress"]["progress"];
+            let found = json!([
+                progress["rating"],
+                progress["notes"],
+                progress["currentChapter"]
+            ]);
+            assert_eq!(found, expected, "{via:?} {variables} {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_named_is_checked_as_one_that_is_sent() {
+    let nested = |open: &str, close: &str| {
+        let (open, close) = (open.repeat(2_000), close.repeat(2_000));
+        format!("{{ progress(id: {open}1{close}) {{ id }} }}")
+    };
+    let app = TestApp::start(Db::Sqlite).await;
+    for via in Via::ALL.into_iter().filter(|via| *via != Via::Persisted) {
+        for (query, expected) in [
+            (nested("[", "]"), "QUERY_TOO_COMPLEX"),
+            (nested("{a:", "}"), "QUERY_TOO_COMPLEX"),
+            ("{ nope }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        ] {
+            let extensions = persisted(&hash(&query));
+            let register = json!({"query": query, "extensions": extensions});
+            assert_eq!(code(&via.ask(&app, &register).await), expected, "{via:?}");
+            let named = json!({"query": "", "extensions": extensions});
+            let answer = via.ask(&app, &named).await;
+            assert_eq!(code(&answer), "PERSISTED_QUERY_NOT_FOUND", "{via:?}");
+        }
+        // A sound one is kept by whatever way it came, and does for every way.
+        let query = format!("{{ libraryVersion }} # {via:?}");
+        let extensions = persisted(&hash(&query));
+        let register = json!({"query": query, "extensions": extensions});
+        let named = json!({"query": "", "extensions": extensions});
+        for request in [register, named] {
+            let answer = via.ask(&app, &request).await;
+            assert_eq!(answer["data"], json!({"libraryVersion": 1}), "{via:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_told_to_runs_only_what_it_trusts_however_it_comes() {
+    let manifest = NamedTempFile::new().unwrap();
+    let trusted = "{ libraryVersion }";
+    std::fs::write(manifest.path(), json!({"v": trusted}).to_string()).unwrap();
+    let path = manifest.path().to_str().unwrap();
+    let flags = ["--trusted-documents", path, "--only-trusted-documents"];
+    let app = TestApp::start_with(Db::Sqlite, &flags).await;
+    for via in Via::ALL.into_iter().filter(|via| *via != Via::Persisted) {
+        for request in [
+            json!({"query": trusted}),
+            json!({"query": "", "extensions": persisted("v")}),
+        ] {
+            let answer = via.ask(&app, &request).await;
+            assert_eq!(
+                answer["data"],
+                json!({"libraryVersion": 1}),
+                "{via:?} {request}"
+            );
+        }
+        let other = "subscription { libraryVersion }";
+        for request in [
+            json!({"query": other}),
+            json!({"query": format!("{trusted} ")}),
+            json!({"query": other, "extensions": persisted(&hash(other))}),
+        ] {
+            let answer = via.ask(&app, &request).await;
+            assert_eq!(code(&answer), "DOCUMENT_NOT_TRUSTED", "{via:?} {request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_run_says_its_version_and_what_is_not_says_none() {
+    let app = TestApp::start(Db::Sqlite).await;
+    app.user("ann").add("A").await;
+    for via in Via::ALL {
+        for (query, is_run) in [
+            ("{ viewer { id } }", true),
+            ("{ progress(id: \"x\") { id } }", true),
+            ("{ nope }", false),
+            ("{", false),
+            ("subscription { v: libraryVersion }", via.is_stream()),
+            ("subscription { libraryEvents { kind } }", via.is_stream()),
+        ] {
+            let answer = via.ask(&app, &json!({"query": query})).await;
+            let expected = is_run.then(|| json!({"libraryVersion": 2}));
+            assert_eq!(
+                answer.get("extensions"),
+                expected.as_ref(),
+                "{via:?} {query}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

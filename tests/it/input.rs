@@ -58,6 +58,88 @@ on_each_database! {
         assert_eq!(ann.version().await, 1);
     }
 
+    async fn an_update_that_breaks_a_rule_is_refused_by_field_and_changes_nothing(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let entry = ann.add("A").await["progress"].take();
+        let long = |n: usize| json!("é".repeat(n));
+        let of_progress = [
+            ("rating", json!(5.1)),
+            ("rating", json!(-0.1)),
+            ("rating", json!(4.55)),
+            ("rating", json!("five")),
+            ("currentChapter", json!(-1)),
+            ("currentChapter", json!(null)),
+            ("currentChapter", json!(3_000_000_000_u64)),
+            ("notes", long(10_001)),
+            ("notes", json!("nul \0")),
+            ("status", json!("SKIMMED")),
+            ("status", json!(null)),
+            ("id", json!("7")),
+            ("id", json!(null)),
+        ];
+        let of_story = [
+            ("title", json!(" ")),
+            ("title", json!(null)),
+            ("title", long(501)),
+            ("author", long(201)),
+            ("url", json!("ftp://example.org/a")),
+            ("url", json!(null)),
+            ("source", json!("GEOCITIES")),
+            ("status", json!("PAUSED")),
+            ("description", long(10_001)),
+            ("summary", json!("nul \0")),
+            ("chapterCount", json!(-1)),
+            ("wordCount", json!(1.5)),
+            ("isNsfw", json!(null)),
+            ("tagIds", json!(["7"])),
+            ("fandomIds", json!(["x"])),
+            ("tagIds", json!((0..101).map(|_| Uuid::now_v7()).collect::<Vec<_>>())),
+            ("storyId", json!("not a uuid")),
+        ];
+        let id = json!({"id": entry["id"]});
+        let story_id = json!({"storyId": entry["story"]["id"]});
+        let of_progress = of_progress.map(|it| ("updateProgress", "UpdateProgressInput", &id, it));
+        let of_story = of_story.map(|it| ("updateStoryWithRelations", "UpdateStoryWithRelationsInput", &story_id, it));
+        for (mutation, input_type, id, (field, wrong)) in of_progress.into_iter().chain(of_story) {
+            let mut input = id.clone();
+            input[field] = wrong;
+            let query = format!("mutation ($input: {input_type}!) {{ {mutation}(input: $input) {{ libraryVersion }} }}");
+            let response = ann.send(&query, json!({"input": input})).await;
+            let error = &response["errors"][0];
+            assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{mutation} {field}: {response}");
+            assert_eq!(error["extensions"]["field"], field, "{mutation}: {response}");
+        }
+        assert_eq!(ann.version().await, 2);
+    }
+
+    async fn an_update_that_the_library_does_not_allow_is_refused_and_changes_nothing(db: Db) {
+        let app = TestApp::start(db).await;
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        let first = ann.create_story(json!({"title": "A", "url": "https://example.org/a"})).await["progress"].take();
+        let second = ann.create_story(json!({"title": "B", "url": "https://example.org/b"})).await["progress"].take();
+        let foreign = bob.add("his").await["progress"].take();
+        let (story, tag) = (&second["story"]["id"], Uuid::now_v7());
+        for (change, expected) in [
+            (json!({"storyId": story, "title": "C", "url": "https://example.org/a"}), json!(["ALREADY_EXISTS", "url", first["story"]["id"]])),
+            (json!({"storyId": story, "title": "C", "tagIds": [tag]}), json!(["NOT_FOUND", "tagIds", null])),
+            (json!({"storyId": story, "title": "C", "fandomIds": [tag]}), json!(["NOT_FOUND", "fandomIds", null])),
+            (json!({"storyId": foreign["story"]["id"], "title": "C"}), json!(["NOT_FOUND", "storyId", null])),
+            // A progress is no story.
+            (json!({"storyId": second["id"], "title": "C"}), json!(["NOT_FOUND", "storyId", null])),
+        ] {
+            let refusal = ann.update_story(change.clone()).await["refusal"].take();
+            assert_eq!(json!([refusal["code"], refusal["field"], refusal["existingId"]]), expected, "{change}");
+        }
+        for id in [&foreign["id"], story, &json!(tag)] {
+            let refusal = ann.update_progress(json!({"id": id, "rating": 1.0})).await["refusal"].take();
+            assert_eq!((&refusal["code"], &refusal["field"]), (&json!("NOT_FOUND"), &json!("id")));
+        }
+        let own = ann.ask("query ($id: ID!) { story(id: $id) { title url } }", json!({"id": story})).await;
+        assert_eq!(own["story"], json!({"title": "B", "url": "https://example.org/b"}));
+        assert_eq!((ann.version().await, bob.version().await), (3, 2));
+    }
+
     async fn a_value_at_its_limit_is_taken(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");

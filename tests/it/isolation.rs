@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_app::{TestApp, on_each_database};
+use crate::{
+    library_events::{By, Events},
+    test_app::{TestApp, on_each_database},
+    transport::Transport,
+};
 
 on_each_database! {
     async fn another_users_ids_answer_as_unknown_in_every_query(db: Db) {
@@ -62,14 +66,81 @@ on_each_database! {
         assert_eq!(hers, json!({"story": {"title": "A", "stamp": 2}}));
     }
 
-    async fn a_stream_never_tells_of_another_users_change(db: Db) {
+    async fn another_users_fandoms_answer_as_unknown_like_their_tags(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
-        let mut watch = ann.watch().await;
+        let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "hers"}), "fandom { id }").await["fandom"]["id"].take();
+        let own = bob.add("B").await["progress"].take();
+        for (theirs, unknown) in [(json!([fandom]), json!([Uuid::now_v7()]))] {
+            let url = "https://example.org/c";
+            for (a, b) in [
+                (bob.update_story(json!({"storyId": own["story"]["id"], "fandomIds": theirs})).await, bob.update_story(json!({"storyId": own["story"]["id"], "fandomIds": unknown})).await),
+                (bob.create_story(json!({"title": "C", "url": url, "fandomIds": theirs})).await, bob.create_story(json!({"title": "C", "url": url, "fandomIds": unknown})).await),
+                (bob.mutate("renameFandom", "RenameLabelInput", json!({"id": theirs[0], "name": "his"}), "").await, bob.mutate("renameFandom", "RenameLabelInput", json!({"id": unknown[0], "name": "his"}), "").await),
+                (bob.mutate("deleteFandom", "DeleteLabelInput", json!({"id": theirs[0]}), "").await, bob.mutate("deleteFandom", "DeleteLabelInput", json!({"id": unknown[0]}), "").await),
+            ] {
+                assert_eq!(a["refusal"]["code"], "NOT_FOUND", "{a}");
+                assert_eq!(masked(&a, &theirs[0]), masked(&b, &unknown[0]));
+            }
+        }
+        assert_eq!((ann.version().await, bob.version().await), (2, 2));
+        assert_eq!(ann.ask("{ fandoms { name storyCount } }", json!({})).await["fandoms"], json!([{"name": "hers", "storyCount": 0}]));
+    }
+
+    async fn another_users_cursors_lead_through_ones_own_library_alone(db: Db) {
+        let app = TestApp::start(db).await;
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        let mut own = Vec::new();
+        for n in 0..3 {
+            bob.add(&format!("his {n}")).await;
+            own.push(ann.add(&format!("hers {n}")).await["progress"]["id"].take());
+        }
+        bob.add("his last").await;
+        for order in ["CHANGED", "TITLE", "CREATED"] {
+            let query = format!("query ($after: String) {{ progresses(first: 2, after: $after, orderBy: {{field: {order}, direction: ASC}}) {{ totalCount edges {{ cursor node {{ id }} }} }} }}");
+            let his = bob.ask(&query, json!({})).await;
+            for edge in his["progresses"]["edges"].as_array().unwrap() {
+                let page = ann.ask(&query, json!({"after": edge["cursor"]})).await["progresses"].take();
+                assert_eq!(page["totalCount"], 3);
+                for edge in page["edges"].as_array().unwrap() {
+                    assert!(own.contains(&edge["node"]["id"]), "{order}: {page}");
+                }
+            }
+        }
+        let query = "query ($after: String) { libraryChanges(since: 0, first: 1, after: $after) { version endCursor changes { ... on Progress { story { title } } ... on Story { title } } } }";
+        let mut after = Value::Null;
+        for _ in 0..4 {
+            after = bob.ask(query, json!({"after": after})).await["libraryChanges"]["endCursor"].take();
+            let page = ann.ask(query, json!({"after": after})).await["libraryChanges"].take();
+            assert_eq!(page["version"], 4);
+            assert!(!page["changes"].to_string().contains("his"), "{page}");
+        }
+    }
+
+    async fn no_stream_tells_of_another_users_change(db: Db) {
+        let app = TestApp::start(db).await;
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        let mut versions = Vec::new();
+        for transport in Transport::ALL {
+            versions.push((transport, transport.open(&app, &ann.token).await.unwrap()));
+        }
+        let mut events = Vec::new();
+        for by in [By::Sse, By::Multipart, By::Websocket] {
+            let mut stream = Events::open_by(by, &ann).await;
+            assert_eq!(stream.next_news().await["version"], 1, "{by:?}");
+            events.push((by, stream));
+        }
         bob.add("B").await;
         bob.add("C").await;
-        ann.add("A").await;
-        assert_eq!(watch.until(2).await, [1, 2]);
+        ann.create_tag("t").await;
+        for (transport, mut stream) in versions {
+            // What came of his changes would be before her own, and what came of it later would be before her next.
+            assert_eq!(stream.until(2).await, [1, 2], "{transport}");
+        }
+        for (by, stream) in &mut events {
+            let event = stream.next_news().await;
+            assert_eq!((&event["version"], &event["changed"]), (&json!(2), &json!(["TAG"])), "{by:?}");
+        }
     }
 }
 

@@ -46,6 +46,7 @@ mod keys;
 mod labels;
 mod library_events;
 mod lifecycle;
+mod limits;
 mod lists;
 mod model;
 mod proxies;

@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::servers::Proxy;
-use crate::test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database, soon};
+use crate::{
+    servers::Proxy,
+    socket::Socket,
+    test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database, soon, token},
+};
 
 /// A server whose replica stands still at version 2, while the library is at 3, and the user of both.
 async fn lagging(db: Db) -> (TestApp, TestDatabase) {
@@ -78,9 +81,48 @@ on_each_database! {
         assert_eq!((&made["libraryVersion"], &made["progress"]["story"]["title"]), (&json!(4), &json!("newer")));
     }
 
+    async fn what_is_read_beside_changes_is_as_new_as_they_are(db: Db) {
+        let (app, _replica) = lagging(db).await;
+        let ann = app.user("ann");
+        let entries = ann.ask("{ libraryChanges(since: 0) { changes { ... on Story { id title } } } }", json!({})).await;
+        let changes = entries["libraryChanges"]["changes"].as_array().unwrap();
+        let old = changes.iter().find(|change| change["title"] == "old").unwrap();
+        ann.update_story(json!({"storyId": old["id"], "title": "renamed"})).await;
+        let query = "{ libraryChanges(since: 0) { version changes { ... on Progress { story { title } } ... on Story { title progress { stamp } } } }
+            progresses { edges { node { story { title } } } } }";
+        let answer = ann.send(query, json!({})).await;
+        assert!(answer.get("errors").is_none(), "{answer}");
+        let mut titles = vec![];
+        for change in answer["data"]["libraryChanges"]["changes"].as_array().unwrap() {
+            let title = change["story"]["title"].as_str().or(change["title"].as_str());
+            titles.push(title.unwrap().to_owned());
+            assert!(change.get("story").is_some() || change["progress"]["stamp"].is_i64(), "{change}");
+        }
+        titles.sort_unstable();
+        assert_eq!(titles, ["new", "new", "renamed", "renamed"]);
+        let listed: Vec<_> = answer["data"]["progresses"]["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["story"]["title"].clone()).collect();
+        assert_eq!(listed, ["new", "renamed"]);
+        assert_eq!((&answer["extensions"]["libraryVersion"], &answer["data"]["libraryChanges"]["version"]), (&json!(4), &json!(4)));
+    }
+
+    async fn a_socket_says_in_its_message_what_it_must_not_be_older_than(db: Db) {
+        let (app, _replica) = lagging(db).await;
+        let mut socket = Socket::of(&app, &token("ann")).await;
+        let mut ask = async |extensions: Value| {
+            let payload = json!({"query": TITLES, "extensions": extensions});
+            socket.send(json!({"id": "1", "type": "subscribe", "payload": payload})).await;
+            let answer = socket.next().await;
+            assert_eq!(socket.next().await["type"], "complete");
+            answer["payload"]["extensions"]["libraryVersion"].clone()
+        };
+        assert_eq!(ask(json!({})).await, 2);
+        assert_eq!(ask(json!({"minLibraryVersion": 2})).await, 2);
+        assert_eq!(ask(json!({"minLibraryVersion": 3})).await, 3);
+    }
+
     async fn a_version_that_is_none_is_refused(db: Db) {
         let app = TestApp::start(db).await;
-        let request = app.http.post(app.url("/graphql")).bearer_auth(crate::test_app::token("ann"));
+        let request = app.http.post(app.url("/graphql")).bearer_auth(token("ann"));
         let request = request.header("x-min-library-version", "x").json(&json!({"query": "{ libraryVersion }"}));
         assert_eq!(request.send().await.unwrap().status(), 400);
     }

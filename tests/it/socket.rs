@@ -137,7 +137,8 @@ impl Socket {
 
 /// A `next` message of `subscription { libraryVersion }`.
 pub fn version(id: &str, version: i64) -> Value {
-    json!({"id": id, "type": "next", "payload": {"data": {"libraryVersion": version}}})
+    let told = json!({"libraryVersion": version});
+    json!({"id": id, "type": "next", "payload": {"data": told, "extensions": told}})
 }
 
 pub const LIBRARY_VERSION: &str = "subscription { libraryVersion }";

@@ -40,6 +40,56 @@ fn code(query: &str) -> String {
     refusal(read(query, json!({}))).0
 }
 
+#[test]
+fn a_request_may_say_the_version_it_must_not_be_older_than() {
+    let read = |json: Json| {
+        let request = super::super::request(json!({
+            "query": "{ libraryVersion }", "extensions": {"minLibraryVersion": json}
+        }));
+        reader(Limits::default())
+            .read(request.unwrap())
+            .now_or_never()
+            .expect("nothing here waits")
+    };
+    let at_least = |json, header: Option<i32>| {
+        let operation = read(json).map(|it| it.no_older_than(header.map(Version::new)));
+        operation.map_or(-1, |it| it.at_least().map_or(0, Version::number))
+    };
+    assert_eq!(at_least(Json::Null, None), 0);
+    assert_eq!(at_least(json!(3), None), 3);
+    assert_eq!(at_least(json!(3), Some(5)), 5);
+    assert_eq!(at_least(json!(3), Some(2)), 3);
+    for wrong in [json!("3"), json!(1.5), json!(3_000_000_000_u64), json!({})] {
+        let expected = ("BAD_USER_INPUT".to_owned(), json!("minLibraryVersion"));
+        assert_eq!(refusal(read(wrong.clone())), expected, "{wrong}");
+    }
+}
+
+#[test]
+fn what_selects_changes_reads_the_primary_alone() {
+    for (query, is_fresh) in [
+        ("{ libraryVersion tags { id } }", false),
+        (
+            "{ tags { id } x: libraryChanges(since: 0) { version } }",
+            true,
+        ),
+        (
+            "{ ...F } fragment F on Query { ... { libraryChanges(since: 0) { version } } }",
+            true,
+        ),
+        (
+            "query ($yes: Boolean = true) { tags { id } libraryChanges(since: 0) @skip(if: $yes) { version } }",
+            false,
+        ),
+    ] {
+        assert_eq!(
+            read(query, json!({})).map(|it| it.is_fresh).ok(),
+            Some(is_fresh),
+            "{query}"
+        );
+    }
+}
+
 /// The root fields of what is run.
 fn root_fields(mut operation: Operation) -> Vec<Field> {
     let document = operation.request.parsed_query().unwrap().clone();
@@ -390,7 +440,7 @@ fn a_document_past_a_limit_is_too_complex() {
             false,
         ),
         (
-            "{ tags { id } __typename @skip(if: false) @include(if: true) }".to_owned(),
+            "{ viewer { id } __typename @skip(if: false) @include(if: true) }".to_owned(),
             json!({}),
             true,
         ),
@@ -442,6 +492,80 @@ fn a_document_past_a_limit_is_too_complex() {
             );
         }
     }
+}
+
+#[test]
+fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
+    let aliases = |n, field: &str| -> String {
+        let fields: String = (0..n).map(|n| format!("a{n}: {field} ")).collect();
+        format!("{{ {fields} }}")
+    };
+    let changes = "libraryChanges(since: 0, first: 1000)";
+    let copy = format!(
+        "{{ {changes} {{ version epoch reset hasMore endCursor changes {{ __typename
+            ... on Tag {{ id name stamp createdAt updatedAt }} ... on Fandom {{ id name stamp createdAt updatedAt }}
+            ... on Story {{ id title author url source status description summary chapterCount wordCount isNsfw stamp
+                createdAt updatedAt tags {{ id }} fandoms {{ id }} }}
+            ...P ... on Tombstone {{ id kind stamp }} }} }} }}
+        fragment P on Progress {{ id storyId status currentChapter rating notes stamp createdAt updatedAt }}"
+    );
+    let twice = copy.replacen(
+        "__typename",
+        "__typename ... { ... on Story { id tags { id } } }",
+        1,
+    );
+    for (query, fits) in [
+        (aliases(2, "tags { id name stamp storyCount }"), true),
+        (aliases(50, "tags { id name }"), false),
+        (aliases(50, "fandoms { id }"), false),
+        (copy, true),
+        // What is selected of one type in two places is selected twice.
+        (twice, false),
+        (aliases(2, &format!("{changes} {{ version }}")), true),
+        (aliases(3, &format!("{changes} {{ version }}")), false),
+        (
+            aliases(25, &format!("{changes} {{ changes {{ __typename }} }}")),
+            false,
+        ),
+        (
+            aliases(
+                24,
+                "progresses(first: 100) { nodes { story { tags { name } } } }",
+            ),
+            true,
+        ),
+        (
+            aliases(
+                24,
+                "progresses(first: 100) { nodes { story { tags { id name } } } }",
+            ),
+            false,
+        ),
+    ] {
+        let answer = read(&query, json!({}));
+        if fits {
+            assert!(answer.is_ok(), "{query}: {:?}", answer.err());
+        } else {
+            assert_eq!(refusal(answer).0, "QUERY_TOO_COMPLEX", "{query}");
+        }
+    }
+}
+
+#[test]
+fn fragments_that_multiply_by_the_types_of_a_union_are_refused_at_once() {
+    let types = ["Tag", "Fandom", "Story", "Progress", "Tombstone"];
+    let each = |n| -> String {
+        let of = |ty| format!("... on {ty} {{ ...F{n} }} ");
+        types.map(of).concat()
+    };
+    let fragments: String = (0..20)
+        .map(|n| format!("fragment F{n} on LibraryChange {{ {} }} ", each(n + 1)))
+        .collect();
+    let bomb = format!(
+        "{{ libraryChanges(since: 0, first: 1) {{ changes {{ ...F0 }} }} }} {fragments}
+        fragment F20 on LibraryChange {{ __typename }}"
+    );
+    assert_eq!(code(&bomb), "QUERY_TOO_COMPLEX");
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Page {
 
     pub fn connection(
         self,
-        mut found: Vec<(library::ProgressCursor, library::Progress)>,
+        mut found: Vec<library::Listed>,
         filter: ProgressFilter,
     ) -> Connection<ProgressCursor, Progress, ProgressList> {
         let first = self.0.first as usize;
@@ -68,8 +68,9 @@ impl Page {
             ProgressList(filter),
         );
         found.truncate(first);
-        let edge = |(place, progress): (_, library::Progress)| {
-            Edge::new(ProgressCursor(place), progress.into())
+        let edge = |entry: library::Listed| {
+            let progress = Progress::with_story(entry.progress, entry.story);
+            Edge::new(ProgressCursor(entry.place), progress)
         };
         connection.edges.extend(found.into_iter().map(edge));
         connection

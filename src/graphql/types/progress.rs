@@ -28,25 +28,40 @@ pub(in crate::graphql) enum ProgressStatus {
 /// An entry of your library: how far you have read a story, and what you think of it.
 pub(in crate::graphql) struct Progress {
     progress: library::Progress,
-    /// What a write already knows. Of a progress that was read, it is loaded when asked for.
-    entry: Option<Box<Entry>>,
+    story: KnownStory,
+}
+
+/// What is known of a progress's story.
+enum KnownStory {
+    /// Nothing: it is loaded when asked for.
+    No,
+    /// Its row.
+    Row(Box<library::Story>),
+    /// All, by a write.
+    Entry(Box<Entry>),
 }
 
 impl From<library::Progress> for Progress {
     fn from(progress: library::Progress) -> Self {
         Self {
             progress,
-            entry: None,
+            story: KnownStory::No,
         }
     }
 }
 
 impl Progress {
+    /// A progress that was read, with its story if that was read along.
+    pub(super) fn with_story(progress: library::Progress, story: Option<library::Story>) -> Self {
+        let story = story.map_or(KnownStory::No, |story| KnownStory::Row(Box::new(story)));
+        Self { progress, story }
+    }
+
     /// The progress of an entry that a write made or changed.
     pub(super) fn of(entry: Entry) -> Option<Self> {
         Some(Self {
             progress: entry.progress.clone()?,
-            entry: Some(Box::new(entry)),
+            story: KnownStory::Entry(Box::new(entry)),
         })
     }
 }
@@ -65,8 +80,10 @@ impl Progress {
 
     /// The story it is about.
     async fn story(&self, ctx: &Context<'_>) -> Result<Story, Error> {
-        if let Some(entry) = &self.entry {
-            return Ok(Entry::clone(entry).into());
+        match &self.story {
+            KnownStory::Entry(entry) => return Ok(Entry::clone(entry).into()),
+            KnownStory::Row(story) => return Ok(library::Story::clone(story).into()),
+            KnownStory::No => {}
         }
         let story = ctx.caller().rows.load_one(self.progress.story_id).await?;
         // The database lets no progress stand without its story; one that is gone was deleted between two reads.

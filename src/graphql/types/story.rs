@@ -173,7 +173,6 @@ impl Story {
     }
 
     /// Its tags, by name.
-    #[graphql(complexity = "10 * child_complexity")]
     async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
         Ok(self
             .labels(ctx, LabelKind::Tag)
@@ -184,7 +183,6 @@ impl Story {
     }
 
     /// Its fandoms, by name.
-    #[graphql(complexity = "10 * child_complexity")]
     async fn fandoms(&self, ctx: &Context<'_>) -> Result<Vec<Fandom>, Error> {
         Ok(self
             .labels(ctx, LabelKind::Fandom)

@@ -8,8 +8,7 @@ mod order;
 
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, JoinType,
-    Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, Select,
+    Order, PaginatorTrait as _, QueryFilter as _, QueryOrder, QuerySelect, QueryTrait as _, Select,
 };
 
 pub use self::{
@@ -17,7 +16,7 @@ pub use self::{
     order::{Direction, OrderField, ProgressCursor, ProgressOrder},
 };
 use super::{
-    Library, Progress,
+    Library, Progress, Story,
     entity::{progress, story},
     error::Error,
 };
@@ -32,8 +31,20 @@ pub struct Page<C> {
     pub after: Option<C>,
 }
 
+/// An entry of a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Where it is.
+    pub place: ProgressCursor,
+    /// The progress.
+    pub progress: Progress,
+    /// Its story, if stories were asked for.
+    pub story: Option<Story>,
+}
+
 impl Library {
-    /// The progresses of this user that pass `filter`, with the place of each.
+    /// The progresses of this user that pass `filter`, with the place of each, and with its story if `with_stories`: a
+    /// story that is read later may have been deleted by then.
     ///
     /// # Errors
     /// [`Error::Invalid`] on `after` when the page begins at a place in another order.
@@ -43,24 +54,21 @@ impl Library {
         filter: &ProgressFilter,
         order: ProgressOrder,
         page: Page<ProgressCursor>,
-    ) -> Result<Vec<(ProgressCursor, Progress)>, Error> {
+        with_stories: bool,
+    ) -> Result<Vec<Listed>, Error> {
         let after = page.after.map(|place| order.after(place)).transpose()?;
-        let (value, id) = (order.field.value(), order.field.id());
-        let shown = if order.field.is_text() {
-            value.clone()
+        let with_story = with_stories || order.field.is_of_story();
+        let select = select(user, filter, with_story).filter(after.unwrap_or_else(Condition::all));
+        let select = if with_stories {
+            let select = select.select_two_required(story::Entity);
+            ordered(select, order, page.first).into_query()
         } else {
-            value.clone().cast_as("bigint")
+            ordered(select, order, page.first).into_query()
         };
-        let direction = Order::from(order.direction);
-        let select = select(user, filter, order.field.is_of_story())
-            .expr_as(shown, "place_value")
-            .expr_as(id.clone(), "place_id")
-            .filter(after.unwrap_or_else(Condition::all))
-            .order_by(value, direction.clone())
-            .order_by(id, direction)
-            .limit(u64::from(page.first));
-        let rows = self.db.read.query_all(&select.into_query()).await?;
-        rows.iter().map(|row| order.read(row)).collect()
+        let rows = self.db.read.query_all(&select).await?;
+        rows.iter()
+            .map(|row| order.read(row, with_stories))
+            .collect()
     }
 
     /// How many progresses of this user pass `filter`.
@@ -71,6 +79,23 @@ impl Library {
     ) -> Result<u64, Error> {
         Ok(select(user, filter, false).count(&self.db.read).await?)
     }
+}
+
+/// The first so many of a selection, with the place of each.
+fn ordered<S: QuerySelect + QueryOrder>(select: S, order: ProgressOrder, first: u32) -> S {
+    let (value, id) = (order.field.value(), order.field.id());
+    let shown = if order.field.is_text() {
+        value.clone()
+    } else {
+        value.clone().cast_as("bigint")
+    };
+    let direction = Order::from(order.direction);
+    select
+        .expr_as(shown, "place_value")
+        .expr_as(id.clone(), "place_id")
+        .order_by(value, direction.clone())
+        .order_by(id, direction)
+        .limit(u64::from(first))
 }
 
 /// The progresses that pass, joined to their stories if those have a say.

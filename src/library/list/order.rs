@@ -12,16 +12,17 @@
 //! Equals are ordered by the id of the row that the value is in (the story's or the progress's), the same way round.
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ExprTrait as _, FromQueryResult as _, IntoSimpleExpr as _, Order,
-    QueryResult,
+    ColumnTrait as _, Condition, ExprTrait as _, FromQueryResult as _, IdenStatic as _,
+    IntoSimpleExpr as _, Order, QueryResult, SelectA, SelectB,
     sea_query::{CaseStatement, Expr, Func},
 };
 use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator as _;
 use uuid::Uuid;
 
+use super::Listed;
 use crate::library::{
-    Progress, ProgressStatus,
+    ProgressStatus,
     entity::{progress, story},
     error::Error,
 };
@@ -157,7 +158,8 @@ impl ProgressOrder {
         }))
     }
 
-    pub(super) fn read(self, row: &QueryResult) -> Result<(ProgressCursor, Progress), Error> {
+    /// Reads an entry and its place. Columns of an entry with its story are named apart, as sea-orm does it.
+    pub(super) fn read(self, row: &QueryResult, with_story: bool) -> Result<Listed, Error> {
         let value = if self.field.is_text() {
             Value::Text(row.try_get("", "place_value")?)
         } else {
@@ -168,8 +170,17 @@ impl ProgressOrder {
             value,
             id: row.try_get("", "place_id")?,
         };
-        let progress = progress::Model::from_query_result(row, "")?;
-        Ok((place, progress.try_into()?))
+        let (of_progress, of_story) = if with_story {
+            (SelectA.as_str(), Some(SelectB.as_str()))
+        } else {
+            ("", None)
+        };
+        let story = of_story.map(|prefix| story::Model::from_query_result(row, prefix)?.try_into());
+        Ok(Listed {
+            place,
+            progress: progress::Model::from_query_result(row, of_progress)?.try_into()?,
+            story: story.transpose()?,
+        })
     }
 }
 

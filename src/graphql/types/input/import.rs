@@ -14,7 +14,8 @@ use crate::{
 /// Entries to add.
 #[derive(InputObject)]
 pub(in crate::graphql) struct ImportLibraryInput {
-    /// The entries, at most 5,000. A request's body has a limit of its own, 1 MiB unless configured.
+    /// The entries, at most 5,000. A request's body has a limit of its own, 2 MiB unless configured: send
+    /// long texts in several goes.
     entries: Vec<ImportEntry>,
     #[graphql(flatten)]
     intent: IntentInput,

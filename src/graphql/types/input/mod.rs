@@ -25,7 +25,7 @@ use crate::{
 /// What every mutation takes beside what it is about.
 #[derive(InputObject)]
 pub(in crate::graphql) struct IntentInput {
-    /// 1 to 64 visible characters of your making, such as a UUID, that name this mutation. Sent again under the same
+    /// 1 to 64 characters of your making, such as a UUID, that name this mutation. Sent again under the same
     /// key, it is not made again but answered as before.
     idempotency_key: Option<String>,
     /// The device that you are on, told to your other devices with the change.
