@@ -38,8 +38,12 @@ pub struct StreamLimits {
     pub max_life: Duration,
     /// Over how long the ends of streams are spread when the node stops.
     pub drain_spread: Duration,
+    /// How long what is under way may take to finish once the node is to stop.
+    pub grace: Duration,
     /// Operations that may run at once on one WebSocket.
     pub operations_per_socket: usize,
+    /// Messages a second that are heard of one WebSocket. Zero: as many as come.
+    pub messages_per_second: u32,
     /// How long a WebSocket may take to send `connection_init`.
     pub init_timeout: Duration,
 }
@@ -51,7 +55,9 @@ impl Default for StreamLimits {
             total: 100_000,
             max_life: Duration::from_hours(1),
             drain_spread: Duration::from_secs(5),
+            grace: Duration::from_secs(15),
             operations_per_socket: 50,
+            messages_per_second: 200,
             init_timeout: Duration::from_secs(3),
         }
     }
@@ -271,7 +277,7 @@ impl Place {
     /// Waits until the server has a reason to end the stream.
     pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
         let (deadline, reason) = self.deadline;
-        let lag = self.streams.limits().drain_spread.mul_f64(self.fraction());
+        let lag = self.lag();
         let drain = self.streams.drain().clone();
         async move {
             let drained = async {
@@ -283,6 +289,16 @@ impl Place {
                 () = drained => EndReason::Drained,
             }
         }
+    }
+
+    /// How long what this stream has begun may take to finish after its end.
+    pub fn grace(&self) -> Duration {
+        self.streams.limits().grace.saturating_sub(self.lag())
+    }
+
+    /// How long after the others this stream ends when the node stops.
+    fn lag(&self) -> Duration {
+        self.streams.limits().drain_spread.mul_f64(self.fraction())
     }
 
     /// Where in a range this stream stands, from 0 up to but not 1, to spread what many streams would do at once.
