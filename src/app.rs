@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{JwksTiming, Keys, Rules, TicketLimits, Tickets, Verifier},
+    auth::{JwksTiming, Keys, Rules, TicketLimits, Verifier},
     broker::{self, Broker, Memory},
     config::{self, Serve},
     feed::Feed,
@@ -47,7 +47,7 @@ impl App {
     /// # Errors
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
     pub async fn build(config: &Serve, drain: CancellationToken) -> anyhow::Result<Self> {
-        let gate = gate(&config.keys, config.streams.ticket_life)?;
+        let gate = gate(&config.keys)?;
         let options = config.database.options()?;
         let broker = broker(&config.streams.broker_url.0, &options.url)?;
         let metrics = metrics::collect();
@@ -67,7 +67,6 @@ impl App {
         let api = Api::new(
             library.clone(),
             feed.clone(),
-            Arc::clone(&gate.tickets),
             limits(config),
             documents(&config.http)?,
         );
@@ -92,7 +91,7 @@ impl App {
                 library,
                 gate,
                 pace: Pace::new(pace_limits(&config.http)),
-                streams: Streams::new(stream_limits(&config.streams), drain.clone()),
+                streams: Streams::new(stream_limits(config), drain.clone()),
                 settings,
                 metrics,
                 drain,
@@ -205,6 +204,10 @@ fn limits(config: &Serve) -> graphql::Limits {
         changes: graphql.max_changes,
         introspection: !graphql.no_introspection,
         heartbeat: config.streams.heartbeat,
+        tickets: TicketLimits {
+            life: config.streams.ticket_life,
+            ..TicketLimits::default()
+        },
         ..graphql::Limits::default()
     }
 }
@@ -216,13 +219,16 @@ fn kept(config: &config::Retention) -> Retention {
     }
 }
 
-fn stream_limits(config: &config::Streams) -> StreamLimits {
+fn stream_limits(serve: &Serve) -> StreamLimits {
+    let config = &serve.streams;
     StreamLimits {
         per_user: config.max_streams_per_user,
         total: config.max_streams,
         max_life: config.max_stream_life,
         drain_spread: config.drain_spread,
+        grace: serve.http.shutdown_grace,
         operations_per_socket: config.max_operations_per_socket,
+        messages_per_second: config.max_message_rate,
         init_timeout: config.init_timeout,
     }
 }
@@ -269,7 +275,7 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
-fn gate(config: &config::Keys, ticket_life: Duration) -> anyhow::Result<Gate> {
+fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
     let keys = match (&config.jwt_secret, &config.jwt_public_key, &config.jwks_url) {
         (Some(secret), None, None) => {
             Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
@@ -301,10 +307,6 @@ fn gate(config: &config::Keys, ticket_life: Duration) -> anyhow::Result<Gate> {
         verifier: Verifier::new(keys, rules),
         origins: config.allowed_origins.clone(),
         session_cookie: config.session_cookie.clone(),
-        tickets: Arc::new(Tickets::new(TicketLimits {
-            life: ticket_life,
-            ..TicketLimits::default()
-        })),
     })
 }
 

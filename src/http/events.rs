@@ -47,7 +47,7 @@ pub(super) async fn events(State(node): State<Node>, request: Request) -> Respon
 
 async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
-    let viewer = node.gate.stream_viewer(&parts, Ask::Stream).await?;
+    let viewer = node.stream_viewer(&parts, Ask::Stream).await?;
     node.pace.user(&viewer.user)?;
     if parts.method == Method::HEAD {
         return Ok(relay::headers(Events::CONTENT_TYPE).into_response());

@@ -151,8 +151,8 @@ async fn answer(
 async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer, HttpError> {
     let is_post = parts.method == Method::POST;
     let viewer = match accepted.stream {
-        Some(_) if is_post => node.gate.stream_viewer(parts, Ask::Change).await?,
-        Some(_) => node.gate.stream_viewer(parts, Ask::Stream).await?,
+        Some(_) if is_post => node.stream_viewer(parts, Ask::Change).await?,
+        Some(_) => node.stream_viewer(parts, Ask::Stream).await?,
         None if is_post => node.gate.viewer(parts, Ask::Change).await?,
         None => node.gate.viewer(parts, Ask::Read).await?,
     };

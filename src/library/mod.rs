@@ -51,6 +51,11 @@ mod story;
 mod text;
 #[expect(
     clippy::disallowed_methods,
+    reason = "a ticket is no library row: it changes no library"
+)]
+mod ticket;
+#[expect(
+    clippy::disallowed_methods,
     reason = "the writer is where rows are changed"
 )]
 mod writer;
@@ -85,6 +90,7 @@ pub use self::{
     search::Search,
     stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
+    ticket::KeptTicket,
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
 use crate::{

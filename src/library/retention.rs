@@ -56,7 +56,7 @@ impl Library {
         }
     }
 
-    /// Purges everything that is too old, a batch at a time.
+    /// Purges everything that is too old, a batch at a time, and the tickets that have lapsed.
     pub async fn purge(&self, retention: Retention) -> Result<(), Error> {
         let (history, receipts) = (now() - retention.history, now() - retention.receipts);
         loop {
@@ -75,6 +75,8 @@ impl Library {
             receipts,
         )
         .await?;
+        self.purge_rows("topaz_ticket", "digest", "lapses_at", now())
+            .await?;
         self.purge_rows(
             "topaz_write",
             "user_id, epoch, version",

@@ -1,7 +1,7 @@
 //! GraphQL over WebSocket: the `graphql-transport-ws` protocol, over a feed and the schema.
 //!
 //! ```text
-//! upgrade ─ who is calling? ─ connection_init ─ a place ─ connection_ack ─┬─ messages in:  message, operations
+//! upgrade ─ who is calling? ─ connection_init ─ a place ─ connection_ack ─┬─ messages in:  line, message, operations
 //!                                                                         └─ messages out: one at a time, session
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! **Invariant:** nothing of a library is told before `connection_ack`.
 
 mod close;
+mod line;
 mod message;
 mod operations;
 mod session;
@@ -33,6 +34,10 @@ const SUBPROTOCOL: &str = "graphql-transport-ws";
 /// What a socket's reader holds ready, in bytes; the default would cost 128 kB a socket.
 const READ_BUFFER: usize = 4 << 10;
 
+/// The most that waits to be written to a socket, in bytes. Nothing is queued, so this is room for the longest answer;
+/// it is a stop for what the library might queue by itself.
+const MAX_UNWRITTEN: usize = 256 << 20;
+
 /// Tells whether a request wants to become a WebSocket.
 pub(super) fn is_wanted(request: &Parts) -> bool {
     let upgrade = request.headers.get(header::UPGRADE);
@@ -44,6 +49,7 @@ pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut request, node).await {
         Ok(upgrade) => upgrade
             .read_buffer_size(READ_BUFFER)
+            .max_write_buffer_size(MAX_UNWRITTEN)
             .max_frame_size(node.settings.max_body)
             .max_message_size(node.settings.max_body)
             .protocols([SUBPROTOCOL]),
@@ -74,7 +80,7 @@ async fn caller(node: &Node, request: &Parts) -> Result<Caller, HttpError> {
     if node.drain.is_cancelled() {
         return Err(NoPlace::Draining.into());
     }
-    match node.gate.stream_viewer(request, Ask::Change).await {
+    match node.stream_viewer(request, Ask::Change).await {
         Ok(viewer) => {
             let place = node.streams.open(&viewer, Transport::Websocket)?;
             Ok(Caller::Known(viewer, place))
