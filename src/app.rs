@@ -48,6 +48,7 @@ impl App {
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
     pub async fn build(config: &Serve, drain: CancellationToken) -> anyhow::Result<Self> {
         let gate = gate(&config.keys)?;
+        check_stop(config)?;
         let options = config.database.options()?;
         let broker = broker(&config.streams.broker_url.0, &options.url)?;
         let metrics = metrics::collect();
@@ -231,6 +232,19 @@ fn stream_limits(serve: &Serve) -> StreamLimits {
         messages_per_second: config.max_message_rate,
         init_timeout: config.init_timeout,
     }
+}
+
+/// Refuses settings under which streams would be cut off before their turn to end.
+fn check_stop(config: &Serve) -> anyhow::Result<()> {
+    let (spread, grace) = (config.streams.drain_spread, config.http.shutdown_grace);
+    anyhow::ensure!(
+        spread <= grace,
+        "--drain-spread (LIBRARY_SYNC_DRAIN_SPREAD) is {}, longer than --shutdown-grace \
+         (LIBRARY_SYNC_SHUTDOWN_GRACE), which is {}: give a shorter spread or a longer grace",
+        humantime::format_duration(spread),
+        humantime::format_duration(grace),
+    );
+    Ok(())
 }
 
 /// Opens the libraries of a database without serving them, once its tables are up to date.

@@ -439,7 +439,7 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = parse_period)]
     pub write_timeout: Duration,
-    /// Over how long the ends of streams are spread when the server stops.
+    /// Over how long the ends of streams are spread when the server stops; no longer than `--shutdown-grace`.
     #[arg(long, env = "LIBRARY_SYNC_DRAIN_SPREAD", default_value = "5s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub drain_spread: Duration,

@@ -46,6 +46,7 @@ mod labels;
 mod library_events;
 mod lists;
 mod model;
+mod outage;
 mod queries;
 mod readme;
 mod replay;

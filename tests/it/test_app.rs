@@ -105,6 +105,11 @@ impl TestDatabase {
         }
     }
 
+    /// The database of a server of the test's own.
+    pub fn at(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+
     /// The same database for another server. It goes with the first.
     pub fn shared(&self) -> Self {
         Self {

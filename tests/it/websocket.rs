@@ -772,3 +772,63 @@ async fn a_mutation_under_way_is_answered_before_its_socket_ends() {
         assert_eq!(version, 3, "and nothing else was begun");
     }
 }
+
+#[tokio::test]
+async fn what_is_sent_on_the_heels_of_the_introduction_waits_for_the_acknowledgement() {
+    let app = app(&[]).await;
+    for (name, is_known) in [(token("ann"), true), ("x.y.z".to_owned(), false)] {
+        let mut socket = Socket::open(&app).await;
+        let payload = json!({"Authorization": format!("Bearer {name}")});
+        socket
+            .send(json!({"type": "connection_init", "payload": payload}))
+            .await;
+        socket.subscribe("s", LIBRARY_VERSION).await;
+        socket.subscribe("m", TAG).await;
+        if is_known {
+            assert_eq!(socket.next().await, json!({"type": "connection_ack"}));
+            assert_eq!(socket.next().await["id"], "s");
+        } else {
+            let (code, _) = socket.next_or_closed().await.unwrap_err();
+            assert_eq!(code, 4403, "and nothing was run");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_subscriptions_that_are_always_busy_each_is_served_in_turn() {
+    let app = app(&["--max-user-rate", "0"]).await;
+    let ann = app.user("ann");
+    let mut socket = Socket::of(&app, &token("ann")).await;
+    // So long that the socket is the bottleneck.
+    let query = format!("subscription {{ {}: libraryVersion }}", "v".repeat(20_000));
+    let ids = ["a", "b", "c", "d", "e"];
+    for id in ids {
+        socket.subscribe(id, &query).await;
+    }
+    let tags: String = (0..40)
+        .map(|at| format!(r#"t{at}: createTag(input: {{name: "{at}"}}) {{ libraryVersion }} "#))
+        .collect();
+    let changes = async {
+        for round in 0.. {
+            let fresh = tags.replace("name: \"", &format!("name: \"{round}-"));
+            ann.ask(&format!("mutation {{ {fresh} }}"), json!({})).await;
+        }
+    };
+    let served = async {
+        let mut served = std::collections::BTreeMap::new();
+        for _ in 0..200 {
+            let id = socket.next().await["id"].as_str().unwrap().to_owned();
+            *served.entry(id).or_insert(0) += 1;
+        }
+        served
+    };
+    let served = tokio::select! {
+        served = served => served,
+        () = changes => unreachable!(),
+    };
+    let counts: Vec<_> = ids.map(|id| served.get(id).copied().unwrap_or(0)).into();
+    assert!(
+        counts.iter().all(|count| (30..=50).contains(count)),
+        "{counts:?}"
+    );
+}

@@ -102,7 +102,7 @@ impl Close {
 
 fn refused(error: &HttpError) -> u16 {
     match error {
-        HttpError::NoPlace(NoPlace::Draining) => 1012,
+        HttpError::NoPlace(NoPlace::Draining(_)) => 1012,
         // The streams of a device that lost its network are noticed to be dead soon, so it is worth coming back.
         HttpError::NoPlace(NoPlace::User(_) | NoPlace::Node)
         | HttpError::TooFast(_)
@@ -171,7 +171,7 @@ mod tests {
             Close::Refused(HttpError::NoToken),
             Close::Refused(Rejection::Expired.into()),
             Close::Refused(Rejection::Unavailable.into()),
-            Close::Refused(NoPlace::Draining.into()),
+            Close::Refused(NoPlace::Draining(1).into()),
             Close::Refused(NoPlace::Node.into()),
             Close::Refused(NoPlace::User(20).into()),
             Close::Refused(TooFast(Duration::from_secs(1)).into()),

@@ -8,6 +8,9 @@
 //! Queries and mutations pass the guards they pass over HTTP: a cookie counts only from an allowed origin, checked when
 //! the socket opens, and a ticket opens subscriptions alone.
 //!
+//! Messages are taken one after the other, so what a client sends on the heels of `connection_init` is met by a socket
+//! that has been acknowledged by then, or closed.
+//!
 //! **Invariant:** nothing of a library is told before `connection_ack`.
 
 mod close;
@@ -25,7 +28,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     HttpError, Node,
-    streams::{NoPlace, Place, Transport},
+    streams::{Place, Transport},
 };
 use crate::auth::{Ask, Viewer};
 
@@ -78,7 +81,7 @@ enum Caller {
 
 async fn caller(node: &Node, request: &Parts) -> Result<Caller, HttpError> {
     if node.drain.is_cancelled() {
-        return Err(NoPlace::Draining.into());
+        return Err(node.streams.draining().into());
     }
     match node.stream_viewer(request, Ask::Change).await {
         Ok(viewer) => {
