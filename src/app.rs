@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{JwksTiming, Keys, Rules, TicketLimits, Tickets, Verifier},
+    auth::{JwksTiming, Keys, Rules, TicketLimits, Verifier},
     broker::{self, Broker, Memory},
     config::{self, Serve},
     feed::Feed,
@@ -59,7 +59,8 @@ impl App {
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
         let drain = CancellationToken::new();
-        let gate = gate(&config.keys, config.streams.ticket_life)?;
+        let gate = gate(&config.keys)?;
+        check_stop(config)?;
         let options = config.database.options()?;
         let broker = broker(&config.streams.broker_url.0, &options.url)?;
         let metrics = metrics::collect();
@@ -79,7 +80,6 @@ impl App {
         let api = Api::new(
             library.clone(),
             feed.clone(),
-            Arc::clone(&gate.tickets),
             limits(config),
             documents(&config.http)?,
         );
@@ -104,7 +104,7 @@ impl App {
                 library,
                 gate,
                 pace: Pace::new(pace_limits(&config.http)),
-                streams: Streams::new(stream_limits(&config.streams), drain.clone()),
+                streams: Streams::new(stream_limits(config), drain.clone()),
                 settings,
                 metrics,
                 probe: Probe::default(),
@@ -242,6 +242,10 @@ fn limits(config: &Serve) -> graphql::Limits {
         changes: graphql.max_changes,
         introspection: !graphql.no_introspection,
         heartbeat: config.streams.heartbeat,
+        tickets: TicketLimits {
+            life: config.streams.ticket_life,
+            ..TicketLimits::default()
+        },
         ..graphql::Limits::default()
     }
 }
@@ -253,15 +257,31 @@ fn kept(config: &config::Retention) -> Retention {
     }
 }
 
-fn stream_limits(config: &config::Streams) -> StreamLimits {
+fn stream_limits(serve: &Serve) -> StreamLimits {
+    let config = &serve.streams;
     StreamLimits {
         per_user: config.max_streams_per_user,
         total: config.max_streams,
         max_life: config.max_stream_life,
         drain_spread: config.drain_spread,
+        grace: serve.http.shutdown_grace,
         operations_per_socket: config.max_operations_per_socket,
+        messages_per_second: config.max_message_rate,
         init_timeout: config.init_timeout,
     }
+}
+
+/// Refuses settings under which streams would be cut off before their turn to end.
+fn check_stop(config: &Serve) -> anyhow::Result<()> {
+    let (spread, grace) = (config.streams.drain_spread, config.http.shutdown_grace);
+    anyhow::ensure!(
+        spread <= grace,
+        "--drain-spread (LIBRARY_SYNC_DRAIN_SPREAD) is {}, longer than --shutdown-grace \
+         (LIBRARY_SYNC_SHUTDOWN_GRACE), which is {}: give a shorter spread or a longer grace",
+        humantime::format_duration(spread),
+        humantime::format_duration(grace),
+    );
+    Ok(())
 }
 
 /// Opens the libraries of a database without serving them, once its tables are up to date.
@@ -306,7 +326,7 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
-fn gate(config: &config::Keys, ticket_life: Duration) -> anyhow::Result<Gate> {
+fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
     let keys = match (&config.jwt_secret, &config.jwt_public_key, &config.jwks_url) {
         (Some(secret), None, None) => {
             Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
@@ -338,10 +358,6 @@ fn gate(config: &config::Keys, ticket_life: Duration) -> anyhow::Result<Gate> {
         verifier: Verifier::new(keys, rules),
         origins: config.allowed_origins.clone(),
         session_cookie: config.session_cookie.clone(),
-        tickets: Arc::new(Tickets::new(TicketLimits {
-            life: ticket_life,
-            ..TicketLimits::default()
-        })),
     })
 }
 

@@ -52,6 +52,11 @@ mod text;
 mod turn;
 #[expect(
     clippy::disallowed_methods,
+    reason = "a ticket is no library row: it changes no library"
+)]
+mod ticket;
+#[expect(
+    clippy::disallowed_methods,
     reason = "the writer is where rows are changed"
 )]
 mod writer;
@@ -91,6 +96,7 @@ pub use self::{
     search::Search,
     stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
+    ticket::KeptTicket,
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
 use self::{database::read_transaction, turn::Turns};

@@ -58,7 +58,7 @@ impl Library {
         }
     }
 
-    /// Purges everything that is too old. What cannot be purged now is left for the next time, and holds up nothing else.
+    /// Purges everything that is too old, and the tickets that have lapsed. What cannot be purged now is left for the next time, and holds up nothing else.
     ///
     /// # Errors
     /// The last of what went wrong. All of it is logged.
@@ -80,6 +80,7 @@ impl Library {
             }
         };
         for (table, key, time, cutoff) in [
+            ("topaz_ticket", "digest", "lapses_at", now()),
             (
                 "topaz_receipt",
                 "user_id, idempotency_key",

@@ -49,6 +49,7 @@ mod lifecycle;
 mod limits;
 mod lists;
 mod model;
+mod outage;
 mod proxies;
 mod queries;
 mod readme;
