@@ -171,7 +171,8 @@ pub struct Database {
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_WAIT", default_value = "5s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub database_wait: Duration,
-    /// How long one SQL statement may run. On SQLite, how long it waits for another process's lock.
+    /// How long one SQL statement may run; on SQLite, how long it waits for another process's lock. A query may take twice
+    /// that and `--database-wait` in all.
     #[arg(long, env = "LIBRARY_SYNC_STATEMENT_TIMEOUT", default_value = "15s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub statement_timeout: Duration,

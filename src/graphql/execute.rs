@@ -7,6 +7,7 @@ use futures_util::{
     FutureExt as _, StreamExt as _,
     stream::{self, BoxStream},
 };
+use tokio::time::timeout;
 
 use super::{
     Answer, Documents, Limits, Operation, Schema, builder,
@@ -14,7 +15,11 @@ use super::{
     error::{self, code},
     operation::Reader,
 };
-use crate::{auth::Viewer, feed::Feed, library::Library};
+use crate::{
+    auth::Viewer,
+    feed::Feed,
+    library::{Error, Library},
+};
 
 /// The GraphQL API over one library. Cheap to clone.
 #[derive(Clone)]
@@ -92,12 +97,22 @@ impl Api {
             Ok(caller) => caller,
             Err(refused) => return refused,
         };
+        let is_query = operation.kind() == OperationType::Query;
         let request = operation.request.data(Arc::clone(&caller));
         let response = AssertUnwindSafe(self.schema.execute(request)).catch_unwind();
-        let Ok(response) = response.await else {
-            return error::fault(request_id).into();
+        let response = if is_query {
+            let Ok(response) = timeout(self.library.patience(), response).await else {
+                return refused(Error::unavailable("the query took too long"), request_id);
+            };
+            response
+        } else {
+            // A write has limits of its own, and is made whole even if nobody waits for it.
+            response.await
         };
-        answer(response, &caller, request_id)
+        match response {
+            Ok(response) => answer(response, &caller, request_id),
+            Err(_) => error::fault(request_id).into(),
+        }
     }
 
     /// Runs a subscription that was found valid; of a query or a mutation, the stream is its one answer.
@@ -170,13 +185,7 @@ impl Api {
                     rows,
                 }))
             }
-            Err(error) => {
-                let error = async_graphql::Error::from(error);
-                let mut errors = [error.into_server_error(async_graphql::Pos::default())];
-                errors[0].locations.clear();
-                error::present(&mut errors, request_id);
-                Err(Answer::refused(errors.into()))
-            }
+            Err(error) => Err(refused(error, request_id)),
         }
     }
 }
@@ -186,4 +195,13 @@ fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
     error::present(&mut response.errors, request_id);
     let version = caller.answered().version.number();
     Answer::ran(response.extension("libraryVersion", version.into()))
+}
+
+/// The answer to an operation that could not be run.
+fn refused(error: Error, request_id: &str) -> Answer {
+    let error = async_graphql::Error::from(error);
+    let mut errors = [error.into_server_error(async_graphql::Pos::default())];
+    errors[0].locations.clear();
+    error::present(&mut errors, request_id);
+    Answer::refused(errors.into())
 }

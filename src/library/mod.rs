@@ -49,12 +49,12 @@ mod search;
 mod stats;
 mod story;
 mod text;
-mod turn;
 #[expect(
     clippy::disallowed_methods,
     reason = "a ticket is no library row: it changes no library"
 )]
 mod ticket;
+mod turn;
 #[expect(
     clippy::disallowed_methods,
     reason = "the writer is where rows are changed"
@@ -290,6 +290,11 @@ impl Library {
         tokio::spawn(task.in_current_span())
             .await
             .map_err(Error::fault)?
+    }
+
+    /// How long a query may take.
+    pub fn patience(&self) -> Duration {
+        self.db.patience()
     }
 
     /// Waits for the writes under way, including those whose callers have gone. Refuses none: stop the callers first.

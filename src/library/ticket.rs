@@ -57,6 +57,8 @@ impl Library {
             ticket::Entity::insert(row).exec(&db).await?;
             Ok(true)
         };
+        let db = self.db.clone();
+        let keep = async move { db.in_time(keep).await };
         self.writes.spawn(keep).await.map_err(Error::fault)?
     }
 
@@ -84,6 +86,8 @@ impl Library {
             Ok((now < kept.lapses_at && now < kept.expires_at).then_some(kept))
         };
         // In a task of its own, as every write is.
+        let db = self.db.clone();
+        let redeem = async move { db.in_time(redeem).await };
         self.writes.spawn(redeem).await.map_err(Error::fault)?
     }
 }

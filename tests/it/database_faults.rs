@@ -181,6 +181,32 @@ async fn a_connection_that_falls_silent_amid_a_change_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_the_database_never_answers_is_answered() {
+    let postgres = Server::postgres().await;
+    let proxy = Proxy::to(postgres.port).await;
+    let app = TestApp::start_on(TestDatabase::at(postgres.url_at(proxy.port)), &IMPATIENT).await;
+    let ann = app.user("ann");
+    insist(&ann).await;
+    let around = TestDatabase::at(postgres.url());
+    let other = around.connect().await;
+    for sql in ["BEGIN", "LOCK topaz_tag"] {
+        other.execute_unprepared(sql).await.unwrap();
+    }
+    let began = Instant::now();
+    let silence = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        soon("the query is under way", async {
+            while around.scalar::<i64>(waits).await == 0 {}
+        })
+        .await;
+        proxy.silence();
+    };
+    let (code, ()) = tokio::join!(ann.refused("{ tags { id } }", json!({})), silence);
+    assert_eq!(code, "UNAVAILABLE");
+    assert!(began.elapsed() < SOON_ENOUGH, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_waits_too_long_for_a_lock_is_not_made() {
     let app = TestApp::start_with(Db::Postgres, &["--statement-timeout", "300ms"]).await;
     let ann = app.user("ann");

@@ -89,7 +89,18 @@ async fn a_node_whose_database_is_silent_ends_in_the_stated_time() {
     let postgres = Server::postgres().await;
     let proxy = Proxy::to(postgres.port).await;
     let url = postgres.url_at(proxy.port);
-    let mut server = TestProcess::serve(&url, &["--shutdown-grace", "2s", "--log", "error"]).await;
+    let mut server = TestProcess::serve(
+        &url,
+        &[
+            "--shutdown-grace",
+            "2s",
+            "--drain-spread",
+            "0s",
+            "--log",
+            "error",
+        ],
+    )
+    .await;
     server
         .send("ann", CREATE, json!({"name": "a"}))
         .await
