@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::test_app::{TestApp, TestUser, on_each_database, soon};
 
 /// An open `libraryEvents`, as server-sent events.
-struct Events {
+pub struct Events {
     response: reqwest::Response,
     rest: String,
 }
 
 impl Events {
-    async fn open(user: &TestUser<'_>) -> Self {
+    pub async fn open(user: &TestUser<'_>) -> Self {
         let query =
             "subscription { libraryEvents { kind version epoch changed device { id name } at } }";
         let request = user
@@ -52,7 +52,7 @@ impl Events {
     }
 
     /// The next event that is no heartbeat.
-    async fn next_news(&mut self) -> Value {
+    pub async fn next_news(&mut self) -> Value {
         loop {
             let event = self.next().await;
             if event["kind"] != "HEARTBEAT" {
