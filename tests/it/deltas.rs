@@ -1,12 +1,20 @@
 //! What changed since a version.
 
-use std::{collections::BTreeMap, process::Stdio, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Stdio,
+    time::Duration,
+};
 
 use library_sync::library::Retention;
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::test_app::{Db, TestApp, TestDatabase, TestProcess, on_each_database, program, token};
+use crate::{
+    library_events::Events,
+    test_app::{Db, TestApp, TestDatabase, TestProcess, on_each_database, program, token},
+};
 
 const CHANGES: &str = "query ($since: Int!, $epoch: ID, $first: Int! = 500, $after: String) { libraryChanges(since: $since, epoch: $epoch, first: $first, after: $after) { version epoch reset hasMore endCursor changes { __typename ... on Tag { id stamp } ... on Fandom { id stamp } ... on Story { id stamp tags { id } } ... on Progress { id stamp storyId } ... on Tombstone { id stamp kind } } } }";
 
@@ -70,23 +78,63 @@ on_each_database! {
         assert_eq!(ann.version().await, 5, "purging is no change");
     }
 
+    async fn rows_of_two_kinds_with_one_id_leave_two_tombstones_whatever_the_page(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let ids = [Uuid::now_v7(), Uuid::now_v7()];
+        for id in ids {
+            let url = format!("https://example.org/{id}");
+            ann.create_story(json!({"title": "A", "url": url, "storyId": id, "progressId": id})).await;
+        }
+        for id in ids {
+            ann.delete_progress(&json!(id)).await;
+        }
+        for first in [1, 2, 3, 4] {
+            let (mut told, mut after) = (Vec::new(), Value::Null);
+            loop {
+                let page = ann.ask(CHANGES, json!({"since": 3, "first": first, "after": after})).await["libraryChanges"].take();
+                told.extend(page["changes"].as_array().unwrap().iter().map(|change| json!([change["id"], change["kind"]])));
+                after = page["endCursor"].clone();
+                if page["hasMore"] == false {
+                    break;
+                }
+            }
+            let [a, b] = ids;
+            assert_eq!(json!(told), json!([[a, "PROGRESS"], [a, "STORY"], [b, "PROGRESS"], [b, "STORY"]]), "first: {first}");
+        }
+    }
+
     async fn a_new_epoch_starts_every_copy_afresh_and_streams_learn_of_it(db: Db) {
         let app = TestApp::start_with(db, &["--heartbeat", "200ms"]).await;
-        let ann = app.user("ann");
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        bob.version().await;
         ann.add("A").await;
         let before = ann.ask(CHANGES, json!({"since": 0})).await["libraryChanges"].take();
-        let (code, out) = {
-            let run = program().args(["epoch", "new", "--user", "ann", "--database-url", &app.db.url]).output().unwrap();
+        let mut events = [Events::open(&ann).await, Events::open(&bob).await];
+        let number = |page: &Value| page["epoch"].as_str().unwrap().parse::<i64>().unwrap();
+        let mut epochs = Vec::new();
+        for stream in &mut events {
+            epochs.push(number(&stream.next_news().await));
+        }
+        let begin = |whose: &[&str]| {
+            let run = program().args(["epoch", "new"]).args(whose).args(["--database-url", &app.db.url]).output().unwrap();
             (run.status.code(), String::from_utf8(run.stdout).unwrap())
         };
-        assert_eq!((code, out.as_str()), (Some(0), "1 users begin a new epoch\n"));
+        assert_eq!(begin(&["--user", "ann"]), (Some(0), "1 users begin a new epoch\n".to_owned()));
         let after = ann.ask(CHANGES, json!({"since": 2, "epoch": before["epoch"]})).await["libraryChanges"].take();
         assert_eq!(after["reset"], true);
-        let number = |page: &Value| page["epoch"].as_str().unwrap().parse::<i64>().unwrap();
         assert!(number(&after) > number(&before));
+        let news = events[0].next_news().await;
+        assert_eq!((number(&news), &news["version"]), (number(&after), &json!(2)));
         assert_eq!(ann.add("B").await["libraryVersion"], 3);
-        let unknown = program().args(["epoch", "new", "--user", "nobody", "--database-url", &app.db.url]).output().unwrap();
-        assert_eq!(unknown.status.code(), Some(1));
+        assert_eq!(events[0].next_news().await["version"], 3);
+
+        assert_eq!(begin(&[]), (Some(0), "2 users begin a new epoch\n".to_owned()));
+        for (stream, (before, version)) in events.iter_mut().zip([(number(&after), 3), (epochs[1], 1)]) {
+            let news = stream.next_news().await;
+            assert!(number(&news) > before && news["version"] == version, "{news}");
+        }
+        assert_eq!(begin(&["--user", "nobody"]).0, Some(1));
     }
 
     async fn arguments_that_make_no_sense_are_refused(db: Db) {
@@ -105,17 +153,33 @@ on_each_database! {
         let ann = app.user("ann");
         assert_eq!(ann.version().await, 1);
         fill(&app.db, db, 20_000).await;
-        let mut rows = BTreeMap::new();
+        let mut walked = Stamps::new();
         let (mut after, mut pages) = (Value::Null, 0);
         loop {
-            // Somebody writes meanwhile.
-            if pages % 10 == 0 {
+            if pages % 10 == 5 {
+                // Somebody writes meanwhile: to what was told before, and to what was not told yet.
                 ann.add("meanwhile").await;
+                for (change, order) in [("edit", "UPDATED"), ("edit", "CREATED"), ("delete", "UPDATED"), ("delete", "TITLE")] {
+                    let direction = if pages % 20 == 5 { "ASC" } else { "DESC" };
+                    let query = format!("{{ progresses(first: 1, orderBy: {{field: {order}, direction: {direction}}}) {{ edges {{ node {{ id }} }} }} }}");
+                    let id = ann.ask(&query, json!({})).await["progresses"]["edges"][0]["node"]["id"].take();
+                    match change {
+                        "edit" => ann.update_progress(json!({"id": id, "currentChapter": pages})).await,
+                        _ => ann.delete_progress(&id).await,
+                    };
+                }
             }
             let page = ann.ask(CHANGES, json!({"since": 0, "first": 1000, "after": after})).await["libraryChanges"].take();
             for change in page["changes"].as_array().unwrap() {
-                let key = (change["__typename"].to_string(), change["id"].to_string());
-                rows.insert(key, change["stamp"].as_i64().unwrap());
+                let id: Uuid = change["id"].as_str().unwrap().parse().unwrap();
+                let is_gone = change["__typename"] == "Tombstone";
+                let kind = if is_gone { &change["kind"] } else { &change["__typename"] };
+                let key = (kind.as_str().unwrap().to_uppercase(), id);
+                if is_gone {
+                    walked.remove(&key);
+                } else {
+                    walked.insert(key, change["stamp"].as_i64().unwrap());
+                }
             }
             pages += 1;
             after = page["endCursor"].clone();
@@ -123,13 +187,10 @@ on_each_database! {
                 break;
             }
         }
-        for (kind, table) in [("\"Story\"", "topaz_story"), ("\"Progress\"", "topaz_progress")] {
-            let walked = rows.iter().filter(|(key, _)| key.0 == kind);
-            let (count, sum) = walked.fold((0, 0), |(count, sum), (_, stamp)| (count + 1, sum + stamp));
-            let stored: i64 = app.db.scalar(&format!("SELECT count(*) FROM {table}")).await;
-            let stored_sum: i64 = app.db.scalar(&format!("SELECT CAST(sum(stamp) AS bigint) FROM {table}")).await;
-            assert_eq!((count, sum), (stored, stored_sum), "{kind}");
-        }
+        assert!(pages >= 40);
+        let stored = stamps_of(&app.db).await;
+        assert_eq!(stored.len(), 2 * (20_000 + pages / 10 - 2 * (pages / 10)), "added and deleted meanwhile");
+        assert!(walked == stored, "{} walked, {} stored", walked.len(), stored.len());
     }
 
     async fn what_changed_since_is_found_by_index_however_large_the_library(db: Db) {
@@ -143,24 +204,31 @@ on_each_database! {
         .await;
         server.send("ann", "{ libraryVersion }", json!({})).await.unwrap();
         fill(&database, db, 20_000).await;
+        fill_the_rest(&database).await;
         let before = std::fs::read_to_string(log.path()).unwrap().len();
-        let page = server.send("ann", CHANGES, json!({"since": 20_000})).await.unwrap();
-        assert_eq!(page["data"]["libraryChanges"]["changes"].as_array().unwrap().len(), 2);
+        // One change a page, so that pages begin after each kind of change.
+        let mut after = Value::Null;
+        for kind in ["Tag", "Fandom", "Story", "Progress", "Tombstone", "Tag"] {
+            let page = server.send("ann", CHANGES, json!({"since": 19_990, "first": 1, "after": after})).await.unwrap();
+            let page = &page["data"]["libraryChanges"];
+            assert_eq!(page["changes"][0]["__typename"], kind);
+            after = page["endCursor"].clone();
+        }
         let text = std::fs::read_to_string(log.path()).unwrap();
         let ran = text[before..].lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let lists: Vec<_> = ran
+        let lists: BTreeSet<_> = ran
             .filter_map(|line| line["db.statement"].as_str().map(str::to_owned))
-            .filter(|sql| sql.starts_with("SELECT") && sql.contains("stamp"))
+            .filter(|sql| sql.starts_with("SELECT") && sql.contains("stamp") && sql.contains("ORDER BY") && !sql.contains("JOIN"))
             .collect();
-        assert!(lists.len() >= 5, "tags, fandoms, stories, progresses, tombstones: {lists:?}");
-        for sql in lists {
-            let plan = plan(&database, db, &sql).await;
-            match db {
-                Db::Sqlite => assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE FOR ORDER BY") || sql.contains("JOIN"), "{sql}\n{plan}"),
-                Db::Postgres => assert!(!plan.contains("Seq Scan on topaz_story\n") && !plan.contains("Seq Scan on topaz_progress"), "{sql}\n{plan}"),
-            }
-            if sql.contains("ORDER BY") && !sql.contains("JOIN") && (sql.contains("topaz_story") || sql.contains("topaz_progress")) {
-                assert!(plan.contains("stamp>") || plan.contains("stamp >"), "bounded by the stamp: {sql}\n{plan}");
+        for table in ["topaz_tag", "topaz_fandom", "topaz_story", "topaz_progress", "topaz_tombstone"] {
+            let of_table: Vec<_> = lists.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).collect();
+            // At the start, after another kind and after its own; after nothing comes a tag.
+            let ways = if table == "topaz_tag" { 2 } else { 3 };
+            assert!(of_table.len() >= ways, "{of_table:?}");
+            for sql in of_table {
+                for plan in plans(&database, db, sql).await {
+                    assert!(is_bounded(db, table, &plan), "{sql}\n{plan}");
+                }
             }
         }
     }
@@ -220,34 +288,127 @@ async fn fill(database: &TestDatabase, db: Db, entries: u32) {
     connection.close().await.unwrap();
 }
 
-/// The database's plan for a statement, whatever its values.
-async fn plan(database: &TestDatabase, db: Db, sql: &str) -> String {
+/// Gives `ann` as many tags, fandoms and tombstones as she has stories, with their stamps.
+async fn fill_the_rest(database: &TestDatabase) {
     let connection = database.connect().await;
-    let explain = match db {
-        Db::Sqlite => format!("EXPLAIN QUERY PLAN {sql}"),
-        Db::Postgres => {
-            connection
-                .execute_unprepared("SET plan_cache_mode = force_generic_plan")
-                .await
-                .unwrap();
-            connection
-                .execute_unprepared(&format!("PREPARE q AS {sql}"))
-                .await
-                .unwrap();
-            let values = (1..100)
-                .take_while(|n| sql.contains(&format!("${n}")))
-                .map(|_| "NULL")
-                .collect::<Vec<_>>();
-            format!("EXPLAIN EXECUTE q({})", values.join(", "))
+    for table in ["topaz_tag", "topaz_fandom"] {
+        let sql = format!(
+            "INSERT INTO {table} (user_id, id, stamp, name, name_key, created_at, updated_at)
+             SELECT user_id, id, stamp, url, url, 0, 0 FROM topaz_story"
+        );
+        connection.execute_unprepared(&sql).await.unwrap();
+    }
+    for sql in [
+        "INSERT INTO topaz_tombstone (user_id, kind, id, stamp, removed_at)
+         SELECT user_id, 'Tag', id, stamp, 0 FROM topaz_story",
+        "ANALYZE",
+    ] {
+        connection.execute_unprepared(sql).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+/// The stamps of all stories and progresses, by kind and id.
+type Stamps = BTreeMap<(String, Uuid), i64>;
+
+async fn stamps_of(database: &TestDatabase) -> Stamps {
+    let connection = database.connect().await;
+    let mut stamps = Stamps::new();
+    for (kind, table) in [("STORY", "topaz_story"), ("PROGRESS", "topaz_progress")] {
+        let sql = format!("SELECT id, stamp FROM {table}");
+        let statement = Statement::from_string(connection.get_database_backend(), sql);
+        for row in connection.query_all_raw(statement).await.unwrap() {
+            let key = (kind.to_owned(), row.try_get_by_index(0).unwrap());
+            let stamp: i32 = row.try_get_by_index(1).unwrap();
+            stamps.insert(key, stamp.into());
         }
-    };
-    let column = match db {
-        Db::Sqlite => 3,
-        Db::Postgres => 0,
-    };
-    let statement = Statement::from_string(connection.get_database_backend(), explain);
+    }
+    connection.close().await.unwrap();
+    stamps
+}
+
+/// The database's plans for a statement: SQLite's one; PostgreSQL's for the values of a page in the middle of the
+/// library and for any values, both run, with the rows that they read.
+async fn plans(database: &TestDatabase, db: Db, sql: &str) -> Vec<String> {
+    let connection = database.connect().await;
+    if db == Db::Sqlite {
+        let text = rows(&connection, &format!("EXPLAIN QUERY PLAN {sql}"), 3).await;
+        return vec![text];
+    }
+    let prepare = format!("PREPARE q AS {sql}");
+    connection.execute_unprepared(&prepare).await.unwrap();
+    let types = "SELECT unnest(parameter_types)::text FROM pg_prepared_statements WHERE name = 'q'";
+    let types = rows(&connection, types, 0).await;
+    let mut is_first = true;
+    let values: Vec<_> = types
+        .lines()
+        .map(|of| match of {
+            "text" if std::mem::take(&mut is_first) => "'ann'",
+            "text" => "'Tag'",
+            "integer" => "10000",
+            "uuid" => "'80000000-0000-0000-0000-000000000000'",
+            "bigint" => "2",
+            other => panic!("{other}: {sql}"),
+        })
+        .collect();
+    let run = format!(
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE q({})",
+        values.join(", ")
+    );
+    let mut plans = Vec::new();
+    for mode in ["force_custom_plan", "force_generic_plan"] {
+        let set = format!("SET plan_cache_mode = {mode}");
+        connection.execute_unprepared(&set).await.unwrap();
+        plans.push(rows(&connection, &run, 0).await);
+    }
+    connection.close().await.unwrap();
+    plans
+}
+
+/// One column of what `sql` selects, a row a line.
+async fn rows(connection: &DatabaseConnection, sql: &str, column: usize) -> String {
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
     let rows = connection.query_all_raw(statement).await.unwrap();
     rows.iter()
         .map(|row| row.try_get_by_index::<String>(column).unwrap() + "\n")
         .collect()
+}
+
+/// Whether a plan goes to a stamp by the index, and reads on from there in order.
+fn is_bounded(db: Db, table: &str, plan: &str) -> bool {
+    let index = format!("{table}_stamp");
+    match db {
+        Db::Sqlite => {
+            let search = format!("SEARCH {table} USING INDEX {index} (user_id=? AND ");
+            let to_stamp = plan.split_once(&search).is_some_and(|(_, bounds)| {
+                bounds.starts_with("stamp>") || bounds.starts_with("(stamp,id)>")
+            });
+            to_stamp
+                && !plan
+                    .replace("FOR LAST TERM OF ORDER BY", "")
+                    .contains("TEMP B-TREE FOR")
+        }
+        Db::Postgres => {
+            let is_condition = |line: &&str| line.contains("Index Cond:") && line.contains("stamp");
+            // Of what the index finds, the sort of equal ids and the limit throw away a row or two, no more.
+            let read = |line: &str| {
+                let (_, rest) = line.split_once("Rows Removed by Filter: ")?;
+                rest.trim().parse::<u32>().ok()
+            };
+            plan.contains(&format!("using {index} on {table}"))
+                && plan.lines().filter(is_condition).count() == 1
+                && plan.lines().filter_map(read).all(|rows| rows <= 2)
+                && !plan.contains("Seq Scan")
+                && most_rows(plan) <= 4
+        }
+    }
+}
+
+/// The most rows that a node of a plan of PostgreSQL gave.
+fn most_rows(plan: &str) -> u32 {
+    let given = |line: &str| {
+        let (_, rest) = line.split_once("(actual rows=")?;
+        rest.split([' ', '.']).next()?.parse().ok()
+    };
+    plan.lines().filter_map(given).max().unwrap_or(u32::MAX)
 }

@@ -27,6 +27,7 @@ on_each_database! {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let tag = ann.create_tag("hers").await["tag"].take();
+        let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "hers"}), "fandom { id }").await["fandom"].take();
         let entry = ann.add("A").await["progress"].take();
         let own = bob.add("B").await["progress"].take();
 
@@ -40,14 +41,47 @@ on_each_database! {
                 assert_eq!(masked(&a, &theirs), masked(&b, &unknown));
             }
         }
-        let tagged = bob.update_story(json!({"storyId": own["story"]["id"], "tagIds": [tag["id"]]})).await;
-        assert_eq!((&tagged["refusal"]["code"], &tagged["refusal"]["field"]), (&json!("NOT_FOUND"), &json!("tagIds")));
-        let created = bob.create_story(json!({"title": "C", "url": "https://example.org/c", "tagIds": [tag["id"]]})).await;
-        assert_eq!(created["refusal"]["code"], "NOT_FOUND");
+        for (field, id) in [("tagIds", &tag["id"]), ("fandomIds", &fandom["id"])] {
+            let update = async |id: &Value| bob.update_story(json!({"storyId": own["story"]["id"], field: [id]})).await;
+            let create = async |id: &Value| {
+                bob.create_story(json!({"title": "C", "url": "https://example.org/c", field: [id]})).await
+            };
+            let unknown = json!(Uuid::now_v7());
+            for (theirs, nobodys) in [(update(id).await, update(&unknown).await), (create(id).await, create(&unknown).await)] {
+                assert_eq!((&theirs["refusal"]["code"], &theirs["refusal"]["field"]), (&json!("NOT_FOUND"), &json!(field)));
+                assert_eq!(masked(&theirs, id), masked(&nobodys, &unknown));
+            }
+        }
 
-        assert_eq!((ann.version().await, bob.version().await), (3, 2));
+        assert_eq!((ann.version().await, bob.version().await), (4, 2));
         let still = ann.ask("query ($id: ID!) { progress(id: $id) { currentChapter story { title } } }", json!({"id": entry["id"]})).await;
         assert_eq!(still, json!({"progress": {"currentChapter": 0, "story": {"title": "A"}}}));
+    }
+
+    async fn another_users_cursor_leads_to_ones_own_rows_alone(db: Db) {
+        let app = TestApp::start(db).await;
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        for user in [&ann, &bob] {
+            for title in ["A", "B", "C"] {
+                user.add(title).await;
+            }
+        }
+        let own = bob.ask("{ progresses { edges { node { id } } } }", json!({})).await;
+        let own: Vec<_> = own["progresses"]["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["id"].clone()).collect();
+        let list = "query ($after: String) { progresses(first: 1, after: $after) { edges { node { id } } pageInfo { endCursor } } }";
+        let hers = ann.ask(list, json!({})).await["progresses"]["pageInfo"]["endCursor"].take();
+        let page = bob.ask(list, json!({"after": hers})).await["progresses"].take();
+        assert!(page["edges"].as_array().unwrap().iter().all(|edge| own.contains(&edge["node"]["id"])), "{page}");
+
+        let changes = "query ($after: String) { libraryChanges(since: 0, first: 1, after: $after) { reset endCursor changes { ... on Story { id } ... on Progress { id } } } }";
+        let hers = ann.ask(changes, json!({})).await["libraryChanges"]["endCursor"].take();
+        let theirs = ann.ask(changes, json!({"after": hers})).await["libraryChanges"]["changes"].take();
+        let page = bob.ask(changes, json!({"after": hers})).await["libraryChanges"].take();
+        assert!(page["reset"] == true || page["changes"] != theirs, "{page}");
+        let stories = ann.ask("{ progresses { edges { node { id storyId } } } }", json!({})).await.to_string();
+        for change in page["changes"].as_array().unwrap() {
+            assert!(!stories.contains(change["id"].as_str().unwrap()), "{page}");
+        }
     }
 
     async fn two_users_may_hold_the_same_ids_urls_and_names_and_never_meet(db: Db) {

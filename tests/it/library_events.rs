@@ -26,7 +26,7 @@ enum Source {
 }
 
 impl Events {
-    async fn open(user: &TestUser<'_>) -> Self {
+    pub async fn open(user: &TestUser<'_>) -> Self {
         Self::open_by(By::Sse, user).await
     }
 
