@@ -7,7 +7,7 @@
 //! **Invariant:** a page and its head are of one snapshot.
 //! **Invariant:** where a tombstone that the client needs may have been purged, it is told to start afresh (`reset`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
@@ -18,13 +18,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Kind, Label, LabelKind, Library, Progress, Story,
+    Kind, Label, LabelKind, Library, Progress, Story, StoryId,
     entity::{
         label::{Column, Row, names},
         progress, story, tombstone, user,
     },
     error::Error,
-    read::labels_of,
+    read::{labels_of, stories},
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
@@ -48,6 +48,8 @@ pub struct Delta {
     pub has_more: bool,
     /// The changes, by stamp.
     pub changes: Vec<Change>,
+    /// The stories of its progresses, if they were asked for: those that are read later may have been deleted by then.
+    pub stories: HashMap<StoryId, Story>,
     /// The place after the last of them; none when there are none.
     pub end: Option<DeltaCursor>,
 }
@@ -133,17 +135,37 @@ const fn label_rank(kind: LabelKind) -> u8 {
 }
 
 impl Library {
-    /// The first so many changes after `after`, or after `since` at the start of a walk.
+    /// The first so many changes after `after`, or after `since` at the start of a walk; with the stories of the
+    /// progresses among them if `with_stories`.
     pub async fn changes(
         &self,
         user: &UserId,
         since: Since,
         after: Option<DeltaCursor>,
         first: u32,
+        with_stories: bool,
     ) -> Result<Delta, Error> {
         let user = user.clone();
-        self.snapshot(move |tx| Box::pin(async move { page(tx, &user, since, after, first).await }))
-            .await
+        self.snapshot(move |tx| {
+            Box::pin(async move {
+                let mut delta = page(tx, &user, since, after, first).await?;
+                if with_stories {
+                    let ids: Vec<_> = delta.stories_of_progresses().collect();
+                    delta.stories = stories(tx, &user, ids).await?;
+                }
+                Ok(delta)
+            })
+        })
+        .await
+    }
+}
+
+impl Delta {
+    fn stories_of_progresses(&self) -> impl Iterator<Item = StoryId> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Progress(progress) => Some(progress.story_id),
+            _ => None,
+        })
     }
 }
 
@@ -163,6 +185,7 @@ async fn page(
             reset: true,
             has_more: false,
             changes: Vec::new(),
+            stories: HashMap::new(),
             end: None,
         });
     }
@@ -200,6 +223,7 @@ async fn page(
         reset: false,
         has_more,
         changes,
+        stories: HashMap::new(),
         end: end.or(after),
     })
 }
@@ -273,7 +297,7 @@ impl Source<'_> {
 
     async fn stories(&self) -> Result<Vec<Change>, Error> {
         use story::Column::{Id, Stamp, UserId};
-        let rows = story::Entity::find()
+        let rows = story::find()
             .filter(UserId.eq(self.user.as_str()))
             .filter(self.beyond(STORY, Stamp, Id))
             .order_by_asc(Stamp)
@@ -294,7 +318,7 @@ impl Source<'_> {
 
     async fn progresses(&self) -> Result<Vec<Change>, Error> {
         use progress::Column::{Id, Stamp, UserId};
-        let rows = progress::Entity::find()
+        let rows = progress::find()
             .filter(UserId.eq(self.user.as_str()))
             .filter(self.beyond(PROGRESS, Stamp, Id))
             .order_by_asc(Stamp)
