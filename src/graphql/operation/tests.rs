@@ -516,7 +516,14 @@ fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
         1,
     );
     for (query, fits) in [
-        (aliases(2, "tags { id name stamp storyCount }"), true),
+        (
+            "{ tags { id name stamp createdAt updatedAt storyCount } fandoms { id name stamp createdAt updatedAt storyCount }
+                progresses(first: 100) { nodes { id status currentChapter notes story { id title author tags { id } } } } }"
+                .to_owned(),
+            true,
+        ),
+        (aliases(6, "tags { id }"), true),
+        (aliases(7, "tags { id }"), false),
         (aliases(50, "tags { id name }"), false),
         (aliases(50, "fandoms { id }"), false),
         (copy, true),
