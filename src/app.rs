@@ -1,6 +1,8 @@
 //! The composition root: builds the parts of a node, joins them, and runs them until told to stop.
 //!
-//! **Invariant:** a node that stops finishes what it has begun: streams end, then requests, then writes, then notices.
+//! **Invariant:** a node that stops says first that it is not ready and serves on, then finishes what it has begun:
+//! streams end, then requests, then writes, then notices. It ends within `--shutdown-delay`, `--shutdown-grace` and
+//! [`FAREWELL`] of being told, whatever does not answer.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -11,16 +13,18 @@ use std::{
 use anyhow::Context as _;
 use axum_server::Handle;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{JwksTiming, Keys, Rules, TicketLimits, Tickets, Verifier},
+    auth::{JwksTiming, Keys, Rules, TicketLimits, Verifier},
     broker::{self, Broker, Memory},
     config::{self, Serve},
     feed::Feed,
     graphql::{self, Api, Documents, KeepLimits},
     http::{
-        self, Gate, Node, Pace, PaceLimits, Parts, Settings, StreamLimits, Streams, WriteDeadline,
+        self, Gate, Node, Pace, PaceLimits, Parts, Probe, Settings, StreamLimits, Streams,
+        WriteDeadline,
     },
     hub::Hub,
     library::{Database, Library, Retention},
@@ -30,6 +34,12 @@ use crate::{
 /// How long one who asks no more is remembered.
 const PACE_MEMORY: Duration = Duration::from_mins(1);
 
+/// How often metrics that nobody has fetched are condensed; what they measured piles up until then.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long writes, notices and connections may take to end when all requests have.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// A node, built and not yet serving.
 pub struct App {
     node: Node,
@@ -37,17 +47,20 @@ pub struct App {
     broker: Arc<dyn Broker>,
     header_timeout: Duration,
     write_timeout: Duration,
+    shutdown_delay: Duration,
     shutdown_grace: Duration,
     retention: config::Retention,
 }
 
 impl App {
-    /// Opens the database, migrates it unless told not to, and joins the parts.
+    /// Opens the database, migrates it unless told not to, and joins the parts. The node is told to stop by `stopping`.
     ///
     /// # Errors
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
-    pub async fn build(config: &Serve, drain: CancellationToken) -> anyhow::Result<Self> {
-        let gate = gate(&config.keys, config.streams.ticket_life)?;
+    pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
+        let drain = CancellationToken::new();
+        let gate = gate(&config.keys)?;
+        check_stop(config)?;
         let options = config.database.options()?;
         let broker = broker(&config.streams.broker_url.0, &options.url)?;
         let metrics = metrics::collect();
@@ -67,7 +80,6 @@ impl App {
         let api = Api::new(
             library.clone(),
             feed.clone(),
-            Arc::clone(&gate.tickets),
             limits(config),
             documents(&config.http)?,
         );
@@ -92,15 +104,18 @@ impl App {
                 library,
                 gate,
                 pace: Pace::new(pace_limits(&config.http)),
-                streams: Streams::new(stream_limits(&config.streams), drain.clone()),
+                streams: Streams::new(stream_limits(config), drain.clone()),
                 settings,
                 metrics,
+                probe: Probe::default(),
+                stopping,
                 drain,
             }),
             max_connections: config.http.max_connections,
             broker,
             header_timeout: config.http.header_timeout,
             write_timeout: config.streams.write_timeout,
+            shutdown_delay: config.http.shutdown_delay,
             shutdown_grace: config.http.shutdown_grace,
             retention: config.retention.clone(),
         })
@@ -111,77 +126,99 @@ impl App {
         &self.node.library
     }
 
-    /// Serves on `listener` until the drain token is cancelled, then finishes what is under way.
+    /// Serves on `listener` until told to stop, then finishes what is under way.
     pub async fn run(self, listener: TcpListener) -> anyhow::Result<()> {
-        let Self {
-            node,
-            max_connections,
-            broker,
-            header_timeout,
-            write_timeout,
-            shutdown_grace,
-            retention,
-        } = self;
-        let drain = node.drain.clone();
-        let background = TaskTracker::new();
-        background.spawn({
-            let (feed, period, stop) = (node.feed.clone(), node.settings.heartbeat, drain.clone());
-            async move { feed.keep_fresh(period, stop).await }
+        let ended = CancellationToken::new();
+        let background = self.work_in_background(&ended);
+        let handle = Handle::new();
+        let server = self.server(listener, handle.clone())?;
+        let node = &self.node;
+        let serving = server
+            .serve(http::router(node.clone()).into_make_service_with_connect_info::<SocketAddr>());
+        let stop = async {
+            node.stopping.cancelled().await;
+            tokio::time::sleep(self.shutdown_delay).await;
+            node.drain.cancel();
+            handle.graceful_shutdown(Some(self.shutdown_grace));
+            // The server does not count what was upgraded; those that do not end in time are dropped with the process.
+            let _ = timeout(self.shutdown_grace, node.streams.all_ended()).await;
+        };
+        let (outcome, ()) = tokio::join!(serving, stop);
+        outcome.context("serving failed")?;
+        ended.cancel();
+        if let Ok(done) = timeout(FAREWELL, self.take_leave(&background)).await {
+            return done;
+        }
+        tracing::warn!("stopping without waiting for the database any longer");
+        Ok(())
+    }
+
+    /// What goes on beside requests, until `ended`.
+    fn work_in_background(&self, ended: &CancellationToken) -> TaskTracker {
+        let tasks = TaskTracker::new();
+        tasks.spawn({
+            let (feed, period) = (self.node.feed.clone(), self.node.settings.heartbeat);
+            let ended = ended.clone();
+            async move { feed.keep_fresh(period, ended).await }
         });
-        background.spawn({
-            let (library, stop) = (node.library.clone(), drain.clone());
+        tasks.spawn({
+            let (library, retention) = (self.node.library.clone(), self.retention.clone());
+            let stopping = self.node.stopping.clone();
             async move {
+                let period = retention.purge_every;
                 library
-                    .keep_purging(kept(&retention), retention.purge_every, stop)
+                    .keep_purging(kept(&retention), period, stopping)
                     .await;
             }
         });
-        background.spawn({
-            let (node, stop) = (node.clone(), drain.clone());
-            async move {
-                while tokio::time::timeout(PACE_MEMORY, stop.cancelled())
-                    .await
-                    .is_err()
-                {
-                    node.pace.forget_the_idle();
-                }
-            }
-        });
-        background.close();
+        let node = self.node.clone();
+        tasks.spawn(every(PACE_MEMORY, ended.clone(), move || {
+            node.pace.forget_the_idle();
+        }));
+        let metrics = self.node.metrics.clone();
+        tasks.spawn(every(METRICS_UPKEEP, ended.clone(), move || {
+            metrics.run_upkeep();
+        }));
+        tasks.close();
+        tasks
+    }
 
-        let handle = Handle::new();
+    fn server(
+        &self,
+        listener: TcpListener,
+        handle: Handle<SocketAddr>,
+    ) -> anyhow::Result<axum_server::Server<SocketAddr, WriteDeadline>> {
         listener.set_nonblocking(true)?;
         let mut server = axum_server::from_tcp(listener)?
             .acceptor(
-                WriteDeadline::new(write_timeout)
-                    .opening_within(header_timeout)
-                    .at_most(max_connections),
+                WriteDeadline::new(self.write_timeout)
+                    .opening_within(self.header_timeout)
+                    .at_most(self.max_connections),
             )
-            .handle(handle.clone());
+            .handle(handle);
         let http = server.http_builder();
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
         http.http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout);
-        let serving = server
-            .serve(http::router(node.clone()).into_make_service_with_connect_info::<SocketAddr>());
-        let stop = async {
-            drain.cancelled().await;
-            handle.graceful_shutdown(Some(shutdown_grace));
-            // The server does not count what was upgraded; those that do not end in time are dropped with the process.
-            let _ = tokio::time::timeout(shutdown_grace, node.streams.all_ended()).await;
-        };
-        let (outcome, ()) = tokio::join!(serving, stop);
-        outcome.context("serving failed")?;
+            .header_read_timeout(self.header_timeout);
+        Ok(server)
+    }
+
+    /// Waits for what requests have left behind.
+    async fn take_leave(&self, background: &TaskTracker) -> anyhow::Result<()> {
+        self.node.library.finish_writes().await;
+        self.broker.close().await;
         background.wait().await;
-        node.library.finish_writes().await;
-        broker.close().await;
-        node.library
-            .database()
-            .clone()
-            .close()
-            .await
-            .context("the database could not be closed")
+        let database = self.node.library.database().clone();
+        let closed = database.close().await;
+        closed.context("the database could not be closed")
+    }
+}
+
+/// Does `work` every `period` until `ended`.
+async fn every(period: Duration, ended: CancellationToken, work: impl Fn()) {
+    while timeout(period, ended.cancelled()).await.is_err() {
+        work();
     }
 }
 
@@ -205,6 +242,10 @@ fn limits(config: &Serve) -> graphql::Limits {
         changes: graphql.max_changes,
         introspection: !graphql.no_introspection,
         heartbeat: config.streams.heartbeat,
+        tickets: TicketLimits {
+            life: config.streams.ticket_life,
+            ..TicketLimits::default()
+        },
         ..graphql::Limits::default()
     }
 }
@@ -216,15 +257,31 @@ fn kept(config: &config::Retention) -> Retention {
     }
 }
 
-fn stream_limits(config: &config::Streams) -> StreamLimits {
+fn stream_limits(serve: &Serve) -> StreamLimits {
+    let config = &serve.streams;
     StreamLimits {
         per_user: config.max_streams_per_user,
         total: config.max_streams,
         max_life: config.max_stream_life,
         drain_spread: config.drain_spread,
+        grace: serve.http.shutdown_grace,
         operations_per_socket: config.max_operations_per_socket,
+        messages_per_second: config.max_message_rate,
         init_timeout: config.init_timeout,
     }
+}
+
+/// Refuses settings under which streams would be cut off before their turn to end.
+fn check_stop(config: &Serve) -> anyhow::Result<()> {
+    let (spread, grace) = (config.streams.drain_spread, config.http.shutdown_grace);
+    anyhow::ensure!(
+        spread <= grace,
+        "--drain-spread (LIBRARY_SYNC_DRAIN_SPREAD) is {}, longer than --shutdown-grace \
+         (LIBRARY_SYNC_SHUTDOWN_GRACE), which is {}: give a shorter spread or a longer grace",
+        humantime::format_duration(spread),
+        humantime::format_duration(grace),
+    );
+    Ok(())
 }
 
 /// Opens the libraries of a database without serving them, once its tables are up to date.
@@ -269,7 +326,7 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
-fn gate(config: &config::Keys, ticket_life: Duration) -> anyhow::Result<Gate> {
+fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
     let keys = match (&config.jwt_secret, &config.jwt_public_key, &config.jwks_url) {
         (Some(secret), None, None) => {
             Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
@@ -301,10 +358,6 @@ fn gate(config: &config::Keys, ticket_life: Duration) -> anyhow::Result<Gate> {
         verifier: Verifier::new(keys, rules),
         origins: config.allowed_origins.clone(),
         session_cookie: config.session_cookie.clone(),
-        tickets: Arc::new(Tickets::new(TicketLimits {
-            life: ticket_life,
-            ..TicketLimits::default()
-        })),
     })
 }
 

@@ -303,7 +303,12 @@ pub struct Http {
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub header_timeout: Duration,
-    /// How long requests under way may take to finish once the server is told to stop.
+    /// How long to serve on as if nothing were, but for /readyz, once told to stop: longer than it takes your balancer
+    /// to notice.
+    #[arg(long, env = "LIBRARY_SYNC_SHUTDOWN_DELAY", default_value = "0s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub shutdown_delay: Duration,
+    /// How long requests under way may take to finish after that.
     #[arg(long, env = "LIBRARY_SYNC_SHUTDOWN_GRACE", default_value = "15s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub shutdown_grace: Duration,
@@ -419,6 +424,15 @@ pub struct Streams {
         value_name = "COUNT"
     )]
     pub max_operations_per_socket: usize,
+    /// The most messages a second that are read from one WebSocket, ten seconds' worth at once; a long one counts once
+    /// for each 4 KiB. What comes faster waits. 0 for no limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_MESSAGE_RATE",
+        default_value_t = 200,
+        value_name = "COUNT"
+    )]
+    pub max_message_rate: u32,
     /// How long a WebSocket may take to send connection_init.
     #[arg(long, env = "LIBRARY_SYNC_INIT_TIMEOUT", default_value = "3s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
@@ -431,7 +445,7 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = parse_period)]
     pub write_timeout: Duration,
-    /// Over how long the ends of streams are spread when the server stops.
+    /// Over how long the ends of streams are spread when the server stops; no longer than `--shutdown-grace`.
     #[arg(long, env = "LIBRARY_SYNC_DRAIN_SPREAD", default_value = "5s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub drain_spread: Duration,

@@ -32,16 +32,16 @@ const TOKEN_LIFE: Duration = Duration::from_hours(24 * 30);
 /// Works that anyone may read, one a line: title, author, url, chapters.
 const SAMPLE: &str = include_str!("sample_library.csv");
 
-/// Serves the sample library until `drain` is cancelled.
+/// Serves the sample library until `stopping` is cancelled.
 ///
 /// # Errors
 /// When the folder cannot be used or the address is taken.
-pub async fn run(dev: &Dev, drain: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(dev: &Dev, stopping: CancellationToken) -> anyhow::Result<()> {
     let listener = crate::app::listen(dev.listen)?;
     fs::create_dir_all(&dev.data_dir)
         .with_context(|| format!("--data-dir: {} cannot be made", dev.data_dir.display()))?;
     let secret = secret(&dev.data_dir.join("key"))?;
-    let app = App::build(&serve(dev, &secret)?, drain).await?;
+    let app = App::build(&serve(dev, &secret)?, stopping).await?;
     let user = UserId::new(USER)?;
     fill(app.library(), &user).await?;
     let token = auth::mint(secret.as_bytes(), &Rules::default(), &user, TOKEN_LIFE)?;

@@ -23,6 +23,9 @@ use crate::{
 /// How many heads one statement re-reads.
 const RECHECK_BATCH: usize = 500;
 
+/// How long to wait after heads could not be re-read, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Opens streams of heads. Cheap to clone.
 #[derive(Clone)]
 pub struct Feed {
@@ -60,31 +63,55 @@ impl Feed {
         ))
     }
 
-    /// Re-reads the heads of all watched users once a `period`, and of those in doubt at once, until `stop`.
-    pub async fn keep_fresh(&self, period: Duration, stop: CancellationToken) {
+    /// Re-reads the heads of all watched users once a `period`, and of those in doubt at once, until `ended`. Users
+    /// whose heads cannot be read stay in doubt, and are tried again after a pause that grows up to a `period`.
+    pub async fn keep_fresh(&self, period: Duration, ended: CancellationToken) {
         let mut periods = tokio::time::interval_at(Instant::now() + period, period);
         periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let users = tokio::select! {
-                () = stop.cancelled() => return,
-                _ = periods.tick() => self.hub.watched(),
-                users = self.hub.doubted() => users,
-            };
-            if let Err(error) = self.recheck(&users).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "watched heads could not be re-read"
-                );
+        let mut pause = FIRST_PAUSE;
+        let work = async {
+            loop {
+                let users = tokio::select! {
+                    _ = periods.tick() => self.hub.watched(),
+                    users = self.hub.doubted() => users,
+                };
+                let unread = self.recheck(&users, pause == FIRST_PAUSE).await;
+                if unread.is_empty() {
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
+                self.hub.deliver(Signal::RecheckUsers(unread));
+                tokio::time::sleep(pause.min(period)).await;
+                pause = (pause * 2).min(period);
             }
+        };
+        tokio::select! {
+            () = ended.cancelled() => {}
+            () = work => {}
         }
     }
 
-    async fn recheck(&self, users: &[UserId]) -> Result<(), Error> {
-        for users in users.chunks(RECHECK_BATCH) {
-            for (user, head) in self.library.heads(users).await? {
-                self.hub.deliver(Signal::Notice(Notice { user, head }));
+    /// Re-reads heads, and returns the users whose were not read: those of the batch that failed and after it, since
+    /// what fails one batch is most likely to fail the next.
+    async fn recheck(&self, users: &[UserId], is_news: bool) -> Vec<UserId> {
+        for (number, batch) in users.chunks(RECHECK_BATCH).enumerate() {
+            match self.library.heads(batch).await {
+                Ok(heads) => {
+                    for (user, head) in heads {
+                        self.hub.deliver(Signal::Notice(Notice { user, head }));
+                    }
+                }
+                Err(error) => {
+                    if is_news {
+                        tracing::warn!(
+                            error = error.causes(),
+                            "watched heads cannot be re-read; streams hear of changes by notices alone until they can"
+                        );
+                    }
+                    return users[number * RECHECK_BATCH..].to_vec();
+                }
             }
         }
-        Ok(())
+        Vec::new()
     }
 }

@@ -39,13 +39,18 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     telemetry::init(&cli.log)?;
     match cli.command {
-        Command::Dev(dev) => dev::run(&dev, drain_on_signal()?).await,
+        Command::Dev(dev) => dev::run(&dev, stop_on_signal()?).await,
         Command::Serve(serve) => {
             // Each connection is an open file; the system's default allows about a thousand.
             if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
                 tracing::warn!(%error, "the limit of open files could not be raised");
             }
-            let app = App::build(&serve, drain_on_signal()?).await?;
+            let stopping = stop_on_signal()?;
+            let app = tokio::select! {
+                app = App::build(&serve, stopping.clone()) => app?,
+                // It may wait long for another node's migration, and has begun nothing.
+                () = stopping.cancelled() => return Ok(()),
+            };
             let listener = app::listen(serve.http.listen)?;
             tracing::info!(server.address = %listener.local_addr()?, "serving");
             app.run(listener).await
@@ -60,26 +65,26 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 /// A token that is cancelled when the process is told to stop. A second signal stops it at once.
-fn drain_on_signal() -> anyhow::Result<CancellationToken> {
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    let drain = CancellationToken::new();
+    let stopping = CancellationToken::new();
     tokio::spawn({
-        let drain = drain.clone();
+        let stopping = stopping.clone();
         async move {
             let mut stop =
                 async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
             stop().await;
             tracing::info!("stopping: finishing what is under way");
-            drain.cancel();
+            stopping.cancel();
             stop().await;
             tracing::warn!("stopping at once");
             std::process::exit(1);
         }
     });
-    Ok(drain)
+    Ok(stopping)
 }
 
 async fn migrate_database(direction: Direction) -> anyhow::Result<()> {
@@ -94,7 +99,7 @@ async fn migrate_database(direction: Direction) -> anyhow::Result<()> {
         Direction::Down { steps, .. } => migrate::down(&db, &options, steps).await?,
         Direction::Status(_) => {}
     }
-    for (change, applied) in migrate::status(&db).await? {
+    for (change, applied) in migrate::status(&db, &options).await? {
         writeln!(
             stdout(),
             "{:8} {change}",

@@ -24,6 +24,8 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// Collects metrics from now on, and returns what renders them. The same handle at every call in a process.
+///
+/// Whoever holds it calls its `run_upkeep` now and then: until then, or until it renders, every measurement is kept.
 pub fn collect() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {

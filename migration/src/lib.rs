@@ -53,6 +53,7 @@ mod m20261122_000005_tombstone;
 mod m20261122_000006_receipt;
 mod m20261122_000007_write;
 mod m20261122_000008_field_change;
+mod m20261124_000009_ticket;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_receipt::Migration),
             Box::new(m20261122_000007_write::Migration),
             Box::new(m20261122_000008_field_change::Migration),
+            Box::new(m20261124_000009_ticket::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@
 //! Authorization ─ bearer ───────┐
 //! Cookie ─ cookie::find ────────┼─ Verifier ─ Keys (one key, or a JWKS) ─┬─ Viewer
 //! connection_init ─ bearer ─────┘                                        │
-//! ?ticket= ─ Tickets::redeem ────────────────────────────────────────────┘
+//! ?ticket= ─ Ticket, by whose digest the library keeps the viewer ────────┘
 //! ```
 //!
 //! A viewer whose credential is a [`Credential::Cookie`] was sent by the browser, not by the page, so
@@ -31,7 +31,7 @@ mod verify;
 pub use jwks::JwksTiming;
 pub use keys::{InvalidKey, Keys};
 pub use origin::{Ask, InvalidOrigin, Origins};
-pub use ticket::{TicketLimits, Tickets, TooManyTickets};
+pub use ticket::{Ticket, TicketLimits};
 pub use token::{Rules, mint};
 pub use verify::Verifier;
 
@@ -54,7 +54,7 @@ pub enum Credential {
     /// A token in the session cookie. Browsers attach it to requests of other sites too, so it counts
     /// only where [`Origins::admits`] says so.
     Cookie,
-    /// A ticket of [`Tickets`]: good for opening one stream, and for nothing else.
+    /// A [`Ticket`]: good for opening one stream, and for nothing else.
     Ticket,
 }
 

@@ -79,7 +79,9 @@ impl Interest {
             state.note(user);
         }
         drop(state);
-        self.changed.notify_one();
+        if !gone.is_empty() {
+            self.changed.notify_one();
+        }
         gone
     }
 

@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Limits;
 use crate::{
-    auth::{Tickets, Viewer},
+    auth::Viewer,
     feed::Feed,
     library::{
         Error, Intent, Label, LabelId, LabelKind, Library, LibraryWriter, Progress, Story, StoryId,
@@ -35,7 +35,6 @@ pub(super) struct Caller {
     pub head: Head,
     pub library: Library,
     pub feed: Feed,
-    pub tickets: Arc<Tickets>,
     pub limits: Arc<Limits>,
     /// The newest head that this operation has come to by itself.
     pub reached: Reached,

@@ -14,11 +14,7 @@ use super::{
     error::{self, code},
     operation::Reader,
 };
-use crate::{
-    auth::{Tickets, Viewer},
-    feed::Feed,
-    library::Library,
-};
+use crate::{auth::Viewer, feed::Feed, library::Library};
 
 /// The GraphQL API over one library. Cheap to clone.
 #[derive(Clone)]
@@ -28,20 +24,13 @@ pub struct Api {
     schema: Schema,
     library: Library,
     feed: Feed,
-    tickets: Arc<Tickets>,
     limits: Arc<Limits>,
 }
 
 impl Api {
-    /// The API over `library`, with subscriptions from `feed` and tickets from `tickets`, for clients that send their
-    /// documents or name those that are trusted or kept.
-    pub fn new(
-        library: Library,
-        feed: Feed,
-        tickets: Arc<Tickets>,
-        limits: Limits,
-        documents: Documents,
-    ) -> Self {
+    /// The API over `library`, with subscriptions from `feed`, for clients that send their documents or name those that
+    /// are trusted or kept.
+    pub fn new(library: Library, feed: Feed, limits: Limits, documents: Documents) -> Self {
         let mut schema = builder().validation_mode(ValidationMode::Fast);
         if !limits.introspection {
             schema = schema.disable_introspection();
@@ -52,7 +41,6 @@ impl Api {
             schema: schema.finish(),
             library,
             feed,
-            tickets,
             limits,
         }
     }
@@ -177,7 +165,6 @@ impl Api {
                     head,
                     library,
                     feed: self.feed.clone(),
-                    tickets: Arc::clone(&self.tickets),
                     limits: Arc::clone(&self.limits),
                     reached: Reached::default(),
                     rows,

@@ -39,6 +39,8 @@ pub use self::{
 };
 use self::{mutation::Mutation, query::Query, subscription::Subscription};
 
+use crate::auth::TicketLimits;
+
 type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// What one operation may ask for. Past any of them it is answered with a stable code and not run.
@@ -69,6 +71,8 @@ pub struct Limits {
     pub introspection: bool,
     /// The period of heartbeats in `libraryEvents`.
     pub heartbeat: Duration,
+    /// How long tickets live, and how many there may be.
+    pub tickets: TicketLimits,
 }
 
 impl Default for Limits {
@@ -86,6 +90,7 @@ impl Default for Limits {
             changes: 1_000,
             introspection: true,
             heartbeat: Duration::from_secs(30),
+            tickets: TicketLimits::default(),
         }
     }
 }

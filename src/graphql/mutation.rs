@@ -1,6 +1,7 @@
 //! The mutation root. Each mutation is one `library.write`: one transaction, at most one step of the version.
 
 use async_graphql::{Context, ErrorExtensions as _, Object};
+use time::OffsetDateTime;
 
 use super::{
     context::CallerExt as _,
@@ -13,7 +14,10 @@ use super::{
         UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
 };
-use crate::library::{Error, LabelKind};
+use crate::{
+    auth::Ticket,
+    library::{Error, KeptTicket, LabelKind},
+};
 
 /// Changes to your library. Each is made whole or not at all, and moves the version by 1 if it changes anything.
 pub(super) struct Mutation;
@@ -198,15 +202,26 @@ impl Mutation {
         ctx: &Context<'_>,
     ) -> async_graphql::Result<CreateStreamTicketPayload> {
         let caller = ctx.caller();
-        let ticket = caller.tickets.mint(&caller.viewer).await;
-        let ticket = ticket.map_err(|refused| {
-            async_graphql::Error::new(refused.to_string())
-                .extend_with(|_, extensions| extensions.set("code", refused.code()))
-        })?;
+        let (ticket, limits) = (Ticket::random(), caller.limits.tickets);
+        let kept = KeptTicket {
+            digest: ticket.digest(),
+            user: caller.viewer.user.clone(),
+            expires_at: caller.viewer.expires_at,
+            lapses_at: OffsetDateTime::now_utc() + limits.life,
+        };
+        let most = limits.per_user;
+        if !caller.library.keep_ticket(kept, most).await? {
+            let message =
+                format!("you have {most} tickets that were not used; use them or let them lapse");
+            let refused = async_graphql::Error::new(message);
+            return Err(
+                refused.extend_with(|_, extensions| extensions.set("code", "TOO_MANY_TICKETS"))
+            );
+        }
         Ok(CreateStreamTicketPayload {
             library_version: caller.head.version.number(),
-            ticket,
-            expires_in: i32::try_from(caller.tickets.life().as_secs()).unwrap_or(i32::MAX),
+            ticket: ticket.into_text(),
+            expires_in: i32::try_from(limits.life.as_secs()).unwrap_or(i32::MAX),
         })
     }
 }

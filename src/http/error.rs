@@ -13,6 +13,9 @@ use serde_json::json;
 use super::{pace::TooFast, streams::NoPlace};
 use crate::{auth::Rejection, graphql::Malformed, library};
 
+/// When it makes sense to try again while the database or the key server does not answer, in seconds.
+pub(super) const OUTAGE: u32 = 5;
+
 /// Why a request is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -72,7 +75,7 @@ impl HttpError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Rejected(Rejection::Unavailable)
-            | Self::NoPlace(NoPlace::Node | NoPlace::Draining)
+            | Self::NoPlace(NoPlace::Node | NoPlace::Draining(_))
             | Self::Library(library::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoPlace(NoPlace::User(_)) | Self::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoToken | Self::BadTicket | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
@@ -108,6 +111,16 @@ impl HttpError {
         }
     }
 
+    /// Whether it is the server's state and passes by itself.
+    pub(super) fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected(Rejection::Unavailable)
+                | Self::NoPlace(NoPlace::Draining(_))
+                | Self::Library(library::Error::Unavailable(_))
+        )
+    }
+
     /// Logs what whoever runs the server should know of; nothing of what a client did.
     pub(super) fn log(&self) {
         if let Self::Library(error) = self
@@ -135,6 +148,10 @@ impl IntoResponse for HttpError {
             }
             Self::TooFast(TooFast(wait)) => {
                 headers.insert(header::RETRY_AFTER, wait.as_secs().into());
+            }
+            Self::Rejected(Rejection::Unavailable)
+            | Self::Library(library::Error::Unavailable(_)) => {
+                headers.insert(header::RETRY_AFTER, OUTAGE.into());
             }
             // RFC 9110, section 15.5.6: a 405 names what is allowed.
             Self::Method(allowed) => {

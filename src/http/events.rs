@@ -21,6 +21,15 @@
 //! `resume`, how that compares: `up_to_date`, `behind`, `ahead`, or `other_epoch` (what it keeps is of another
 //! numbering, and worth nothing).
 //!
+//! Browsers give an `EventSource` up for good after any status but 200. So one that comes while the server is stopping,
+//! or the database or the key server does not answer, gets a stream that ends after telling when to come back:
+//! ```text
+//! retry: 7301
+//! : UNAVAILABLE
+//! ```
+//! Whoever does not name `text/event-stream` in `Accept`, as every `EventSource` does, is answered 503 with
+//! `Retry-After`. Refusals that do not pass by themselves have their status for all: 401, 403, and the limits.
+//!
 //! **Invariant:** nothing a client sends is written back, so no header can add a line to the stream.
 
 use std::{cmp::Ordering, fmt::Write as _, time::Duration};
@@ -34,20 +43,39 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::{
-    HttpError, Node,
+    HttpError, Node, accept,
     relay::{self, Framing},
     streams::{EndReason, Transport},
 };
 use crate::{auth::Ask, version::Head};
 
+/// When those come back whose stream ends, at the earliest, and over how long they are spread: a server that starts is
+/// not met by all at once.
+const RETURN: Duration = Duration::from_secs(1);
+const RETURN_SPREAD: Duration = Duration::from_secs(4);
+
 /// `GET` and `HEAD /api/library-version-events`.
 pub(super) async fn events(State(node): State<Node>, request: Request) -> Response {
-    open(&node, request).await.unwrap_or_else(refuse)
+    let is_event_source = request.method() == Method::GET
+        && accept::ranges(request.headers()).any(|range| range.is("text/event-stream"));
+    match open(&node, request).await {
+        Ok(stream) => stream,
+        Err(error) if is_event_source && error.passes() => later(&node, &error),
+        Err(error) => refuse(error),
+    }
+}
+
+/// A stream that only tells when to come back.
+fn later(node: &Node, error: &HttpError) -> Response {
+    error.log();
+    let retry = (RETURN + RETURN_SPREAD.mul_f64(node.streams.fraction())).as_millis();
+    let body = format!("retry: {retry}\n: {}\n\n", error.code());
+    (relay::headers(Events::CONTENT_TYPE), body).into_response()
 }
 
 async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
-    let viewer = node.gate.stream_viewer(&parts, Ask::Stream).await?;
+    let viewer = node.stream_viewer(&parts, Ask::Stream).await?;
     node.pace.user(&viewer.user)?;
     if parts.method == Method::HEAD {
         return Ok(relay::headers(Events::CONTENT_TYPE).into_response());
@@ -56,8 +84,7 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let heads = node.feed.follow(&viewer.user).await?;
     let framing = Events {
         last_seen: last_seen(&parts.headers),
-        // A server that starts is not met by all clients at once.
-        retry: Duration::from_secs(1) + Duration::from_secs(4).mul_f64(place.fraction()),
+        retry: RETURN + RETURN_SPREAD.mul_f64(place.fraction()),
         newest: None,
     };
     Ok(relay::response(

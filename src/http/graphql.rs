@@ -39,6 +39,7 @@ use uuid::Uuid;
 use super::{
     HttpError, Node,
     accept::{Offer, preferred},
+    error::OUTAGE,
     operation,
     read::{Asked, asked},
     stream, websocket,
@@ -91,7 +92,7 @@ async fn serve(State(node): State<Node>, request: Request<Body>) -> Response {
         return HttpError::NotAcceptable.into_response();
     }
     let response = answer(&node, &parts, body, accepted).await;
-    response.unwrap_or_else(|error| accepted.form().dress(error.into_response()))
+    response.unwrap_or_else(|error| accepted.form_of(&error).dress(error.into_response()))
 }
 
 /// What the client takes; at least one of the two.
@@ -104,6 +105,19 @@ struct Accepted {
 impl Accepted {
     fn form(self) -> Form {
         self.form.unwrap_or(Form::Json)
+    }
+
+    /// The form of a refusal. Of a subscription, Apollo's client takes a GraphQL response for the end, and no GraphQL
+    /// response with a status such as 503 for a reason to try again.
+    fn form_of(self, refusal: &HttpError) -> Form {
+        match refusal.status() {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+                if self.stream.is_some() =>
+            {
+                Form::Json
+            }
+            _ => self.form(),
+        }
     }
 
     /// How to stream, unless one answer will do.
@@ -151,8 +165,8 @@ async fn answer(
 async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer, HttpError> {
     let is_post = parts.method == Method::POST;
     let viewer = match accepted.stream {
-        Some(_) if is_post => node.gate.stream_viewer(parts, Ask::Change).await?,
-        Some(_) => node.gate.stream_viewer(parts, Ask::Stream).await?,
+        Some(_) if is_post => node.stream_viewer(parts, Ask::Change).await?,
+        Some(_) => node.stream_viewer(parts, Ask::Stream).await?,
         None if is_post => node.gate.viewer(parts, Ask::Change).await?,
         None => node.gate.viewer(parts, Ask::Read).await?,
     };
@@ -181,6 +195,10 @@ impl Caller {
         let read = self.read(node, request).await?;
         let kind = read.as_ref().ok().map(Operation::kind);
         if let Some(kind) = accepted.stream_of(kind) {
+            if read.is_ok() {
+                // Told by the status, it makes clients come back; told in the stream, it would end the subscription.
+                node.library.head(&self.viewer.user).await?;
+            }
             let answers = match read {
                 Ok(operation) => node.api.stream(&self.viewer, operation, &self.request_id),
                 Err(refused) => futures_util::stream::iter([refused]).boxed(),
@@ -273,7 +291,12 @@ fn status(answer: &Answer, form: Form) -> StatusCode {
 impl Form {
     fn response(self, status: StatusCode, body: &impl Serialize) -> Response {
         let body = serde_json::to_vec(body).unwrap_or_default();
-        self.dress((status, body).into_response())
+        let mut response = self.dress((status, body).into_response());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, OUTAGE.into());
+        }
+        response
     }
 
     /// Says of a response what form it has, and that it is nobody else's.

@@ -38,6 +38,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::{
     error::HttpError,
+    ops::Probe,
     pace::{Pace, PaceLimits, TooFast},
     streams::{NoPlace, StreamLimits, Streams},
     viewer::Gate,
@@ -67,7 +68,11 @@ pub struct Parts {
     pub settings: Settings,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// Cancelled when the node is to stop: streams end, new ones are refused.
+    /// Remembers whether the database answered.
+    pub probe: Probe,
+    /// Cancelled when the node is told to stop: it is ready no longer, and serves all the same.
+    pub stopping: CancellationToken,
+    /// Cancelled some time later: streams end, new ones are refused.
     pub drain: CancellationToken,
 }
 

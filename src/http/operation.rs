@@ -1,10 +1,7 @@
-//! One operation of one viewer, as every stream transport runs it.
+//! One operation of one viewer: what of it is allowed, and how a socket runs it.
 
 use async_graphql::{Request, parser::types::OperationType};
-use futures_util::{
-    FutureExt as _, StreamExt as _,
-    stream::{self, BoxStream},
-};
+use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
 use super::{Node, TooFast};
@@ -16,21 +13,30 @@ use crate::{
 /// One result of an operation.
 pub(super) type Outcome = Answer;
 
-/// Checks and runs an operation. Of a query or a mutation, the stream is its one result.
-pub(super) fn run(node: &Node, viewer: &Viewer, request: Request) -> BoxStream<'static, Outcome> {
-    let (node, viewer) = (node.clone(), viewer.clone());
+/// An operation that was found valid and runs.
+pub(super) struct Begun {
+    /// Whether it has results until somebody ends it: a subscription.
+    pub lasts: bool,
+    /// Its results; of a query or a mutation, the one.
+    pub outcomes: BoxStream<'static, Outcome>,
+}
+
+/// Checks an operation and runs it.
+///
+/// # Errors
+/// The request error to answer with.
+pub(super) async fn begin(
+    node: &Node,
+    viewer: &Viewer,
+    request: Request,
+) -> Result<Begun, Outcome> {
     let request_id = Uuid::now_v7().to_string();
-    let outcomes = async move {
-        if let Err(too_fast) = node.pace.user(&viewer.user) {
-            return stream::iter([refused(too_fast)]).boxed();
-        }
-        let read = node.api.operation(request, &request_id).await;
-        match read.and_then(|operation| allow(&viewer, operation)) {
-            Ok(operation) => node.api.stream(&viewer, operation, &request_id),
-            Err(refused) => stream::iter([refused]).boxed(),
-        }
-    };
-    outcomes.flatten_stream().boxed()
+    let operation = node.api.operation(request, &request_id).await?;
+    let operation = allow(viewer, operation)?;
+    Ok(Begun {
+        lasts: operation.kind() == OperationType::Subscription,
+        outcomes: node.api.stream(viewer, operation, &request_id),
+    })
 }
 
 /// The answer to an operation that comes too soon after others.

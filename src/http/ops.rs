@@ -1,26 +1,58 @@
 //! For whoever runs the server: is it alive, can it serve, what has it done.
 
+use std::time::Duration;
+
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use super::Node;
+
+/// How long what was found about the database is taken for true, however many ask.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the database may take to answer a probe: less than probes of common balancers wait.
+const PROBE_PATIENCE: Duration = Duration::from_millis(900);
+
+/// What was found last about the database, and when. Asked for by one at a time.
+#[derive(Default)]
+pub struct Probe(Mutex<Option<(Instant, bool)>>);
+
+impl Probe {
+    async fn is_database_ready(&self, node: &Node) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((at, ready)) = *last
+            && at.elapsed() < PROBE_EVERY
+        {
+            return ready;
+        }
+        let asked = timeout(PROBE_PATIENCE, node.library.database().takes_writes()).await;
+        let ready = matches!(asked, Ok(Ok(true)));
+        *last = Some((Instant::now(), ready));
+        ready
+    }
+}
 
 /// `GET /healthz`: the process is alive. Says nothing of the database, so that a database outage restarts nobody.
 pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: requests can be served; 503 while stopping or while the database does not answer.
+/// `GET /readyz`: requests can be served; 503 while stopping, while the database does not answer or takes no writes,
+/// and until there are keys to check tokens with.
 pub(super) async fn readyz(State(node): State<Node>) -> impl IntoResponse {
-    if node.drain.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping");
-    }
-    match node.library.database().ping().await {
-        Ok(()) => (StatusCode::OK, "ready"),
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer",
-        ),
-    }
+    let fault = if node.stopping.is_cancelled() {
+        "stopping"
+    } else if !node.gate.verifier.is_ready() {
+        "the key server has not answered yet"
+    } else if !node.probe.is_database_ready(&node).await {
+        "the database does not answer, or takes no writes"
+    } else {
+        return (StatusCode::OK, "ready");
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, fault)
 }
 
 /// `GET /metrics`: in Prometheus' text format.

@@ -9,7 +9,11 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::Future,
-    sync::Arc,
+    hash::{BuildHasher as _, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,6 +31,10 @@ use crate::{auth::Viewer, version::UserId};
 /// How long "without end" lasts, since timers cannot wait for ever.
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
+/// Over how many seconds those come back that a stopping node turns away, so that its neighbour is not met by all at
+/// once.
+const RETURN_SPREAD: u32 = 5;
+
 /// How many streams there may be, how long they last, and what one may ask for.
 #[derive(Debug, Clone)]
 pub struct StreamLimits {
@@ -38,8 +46,12 @@ pub struct StreamLimits {
     pub max_life: Duration,
     /// Over how long the ends of streams are spread when the node stops.
     pub drain_spread: Duration,
+    /// How long what is under way may take to finish once the node is to stop.
+    pub grace: Duration,
     /// Operations that may run at once on one WebSocket.
     pub operations_per_socket: usize,
+    /// Messages a second that are heard of one WebSocket. Zero: as many as come.
+    pub messages_per_second: u32,
     /// How long a WebSocket may take to send `connection_init`.
     pub init_timeout: Duration,
 }
@@ -51,7 +63,9 @@ impl Default for StreamLimits {
             total: 100_000,
             max_life: Duration::from_hours(1),
             drain_spread: Duration::from_secs(5),
+            grace: Duration::from_secs(15),
             operations_per_socket: 50,
+            messages_per_second: 200,
             init_timeout: Duration::from_secs(3),
         }
     }
@@ -112,9 +126,9 @@ pub enum NoPlace {
     /// [`StreamLimits::total`] is reached.
     #[error("this server has as many streams open as it may; try again soon")]
     Node,
-    /// The node is stopping.
+    /// The node is stopping. Holds when to try again, in seconds.
     #[error("the server is stopping; try again")]
-    Draining,
+    Draining(u32),
 }
 
 impl NoPlace {
@@ -122,7 +136,7 @@ impl NoPlace {
     pub fn code(self) -> &'static str {
         match self {
             Self::User(_) => "TOO_MANY_STREAMS",
-            Self::Node | Self::Draining => "UNAVAILABLE",
+            Self::Node | Self::Draining(_) => "UNAVAILABLE",
         }
     }
 
@@ -131,7 +145,7 @@ impl NoPlace {
         match self {
             Self::User(_) => 10,
             Self::Node => 5,
-            Self::Draining => 1,
+            Self::Draining(seconds) => seconds,
         }
     }
 }
@@ -145,6 +159,8 @@ struct Registry {
     limits: StreamLimits,
     drain: CancellationToken,
     open: Mutex<Open>,
+    /// How many were turned away, which numbers them. Nodes start at numbers of their own.
+    turned_away: AtomicU64,
     /// Counts the places too, to tell a stopping server when the last is given back.
     tracker: TaskTracker,
 }
@@ -165,6 +181,7 @@ impl Streams {
             limits,
             drain,
             open: Mutex::default(),
+            turned_away: AtomicU64::new(RandomState::new().hash_one(0)),
             tracker: TaskTracker::new(),
         }))
     }
@@ -183,6 +200,17 @@ impl Streams {
     /// Cancelled when the node is to stop.
     pub fn drain(&self) -> &CancellationToken {
         &self.0.drain
+    }
+
+    /// Where in a range one who is turned away stands, from 0 up to but not 1, to spread their return.
+    pub fn fraction(&self) -> f64 {
+        fraction(self.0.turned_away.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What one is told who comes while the node is stopping.
+    pub fn draining(&self) -> NoPlace {
+        let wait = Duration::from_secs(RETURN_SPREAD.into()).mul_f64(self.fraction());
+        NoPlace::Draining(1 + u32::try_from(wait.as_secs()).unwrap_or(RETURN_SPREAD))
     }
 
     /// Takes a place for a stream of the viewer.
@@ -224,7 +252,7 @@ impl Streams {
             ..
         } = &*self.0;
         if drain.is_cancelled() {
-            return Err(NoPlace::Draining);
+            return Err(self.draining());
         }
         let mut open = open.lock();
         if open.total >= limits.total {
@@ -271,7 +299,7 @@ impl Place {
     /// Waits until the server has a reason to end the stream.
     pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
         let (deadline, reason) = self.deadline;
-        let lag = self.streams.limits().drain_spread.mul_f64(self.fraction());
+        let lag = self.lag();
         let drain = self.streams.drain().clone();
         async move {
             let drained = async {
@@ -283,6 +311,16 @@ impl Place {
                 () = drained => EndReason::Drained,
             }
         }
+    }
+
+    /// How long what this stream has begun may take to finish after its end.
+    pub fn grace(&self) -> Duration {
+        self.streams.limits().grace.saturating_sub(self.lag())
+    }
+
+    /// How long after the others this stream ends when the node stops.
+    fn lag(&self) -> Duration {
+        self.streams.limits().drain_spread.mul_f64(self.fraction())
     }
 
     /// Where in a range this stream stands, from 0 up to but not 1, to spread what many streams would do at once.
@@ -396,7 +434,17 @@ mod tests {
         let streams = streams(StreamLimits::default());
         streams.drain().cancel();
         let refused = streams.open(&viewer("ann", DAY), Transport::Events);
-        assert_eq!(refused.unwrap_err(), NoPlace::Draining);
+        assert!(matches!(refused, Err(NoPlace::Draining(_))));
+    }
+
+    #[test]
+    fn those_who_a_stopping_node_turns_away_come_back_at_different_times() {
+        let streams = streams(StreamLimits::default());
+        let mut waits: Vec<_> = (0..20).map(|_| streams.draining().retry_after()).collect();
+        waits.sort_unstable();
+        assert_eq!((waits[0], waits[19]), (1, RETURN_SPREAD));
+        waits.dedup();
+        assert_eq!(waits.len(), 5, "{waits:?}");
     }
 
     #[tokio::test]

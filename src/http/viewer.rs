@@ -3,12 +3,10 @@
 //! **Invariant:** a request is served for exactly one viewer or refused. A token that is present but not accepted is
 //! never passed over in favour of another.
 
-use std::sync::Arc;
-
 use axum::http::{HeaderMap, header, request::Parts};
 
 use super::HttpError;
-use crate::auth::{Ask, Credential, Origins, Tickets, Verifier, Viewer, bearer, cookie};
+use crate::auth::{Ask, Credential, Origins, Verifier, Viewer, bearer, cookie};
 
 /// Decides who is calling.
 pub struct Gate {
@@ -18,8 +16,6 @@ pub struct Gate {
     pub origins: Origins,
     /// The name of the cookie that holds a token; none when cookies are not used.
     pub session_cookie: Option<String>,
-    /// The credentials of streams opened from another origin.
-    pub tickets: Arc<Tickets>,
 }
 
 impl Gate {

@@ -12,7 +12,9 @@
 //! | changed, the current chapter | another chapter | clash: nothing is written | the furthest; yours if you rewind | yours |
 //! | changed, any other | another value | clash: nothing is written | theirs, and it is reported as left | yours |
 //!
-//! What a set held at the base may be forgotten (see the floor); then nothing counts as removed.
+//! What a set held at the base may be forgotten (see the floor); then nothing counts as removed. A field of a row that was
+//! removed and made again since the base counts as changed, and so does every field when the base is above the head: it
+//! is then of a numbering that a restore has undone.
 //!
 //! **Invariant:** no field of a change is lost in silence: each is in the row afterwards, was merged into it, or is
 //! reported. (A chapter behind the furthest is reported too.)
@@ -42,6 +44,7 @@ pub enum OnConflict {
 /// What a change was made against, and what is to become of it if the row has moved on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Against {
+    #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<Version>,
     on_conflict: OnConflict,
     /// Whether a chapter behind the furthest is meant.

@@ -7,15 +7,33 @@
 //! found, or is told late.
 //!
 //! **Invariant:** a SQLite write is on disk before it is answered (`synchronous=FULL`).
+//! **Invariant:** nothing waits for ever for a database that has gone without a word, and such a connection does not
+//! come back into its pool: the server's own timeouts end nothing once the server is gone.
 
-use std::time::Duration;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use metrics::{counter, histogram};
+use parking_lot::Mutex;
 use sea_orm::{
-    AccessMode, ConnectOptions, DatabaseConnection, DbBackend, DbErr, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions,
+    sqlx::{
+        Connection as _, Error as SqlxError, PgConnection,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
+use tokio::time::{Instant, timeout};
+
+use super::error::Error;
+
+/// How long a connection may take to show that it lives before it goes back into the pool.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The longest wait for a connection to the replica, and for it to tell a head: the primary is there too.
+const REPLICA_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a replica that did not answer is left alone.
+const REPLICA_REST: Duration = Duration::from_secs(5);
 
 /// How to reach the database and how much of it to use.
 #[derive(Debug, Clone)]
@@ -41,6 +59,11 @@ pub struct Database {
     /// Reads for queries: the replica, if there is one.
     pub(super) read: DatabaseConnection,
     has_replica: bool,
+    /// Until when the replica is not asked, because it did not answer.
+    replica_rests: Arc<Mutex<Option<Instant>>>,
+    /// How long a request waits for its turn, or for a connection.
+    pub(super) wait: Duration,
+    patience: Duration,
 }
 
 impl Database {
@@ -64,12 +87,55 @@ impl Database {
             fresh,
             read,
             has_replica: options.replica_url.is_some(),
+            replica_rests: Arc::default(),
+            wait: options.acquire_timeout,
+            patience: options.acquire_timeout + 2 * options.statement_timeout,
         })
+    }
+
+    /// How long one request's work may take: a wait for a connection, and two statements of the longest kind.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Waits for the replica's answer, but not for long.
+    pub(super) async fn from_replica<T>(
+        &self,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let read = timeout(2 * REPLICA_WAIT, read).await;
+        let read = read.unwrap_or_else(|_| Err(Error::unavailable("the replica did not answer")));
+        read.inspect_err(|_| self.rest_replica())
+    }
+
+    /// Waits for `work`, but no longer than [`Database::patience`].
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match timeout(self.patience, work).await {
+            Ok(done) => done,
+            Err(_) => Err(Error::unavailable(format!(
+                "the database did not answer within {:?}",
+                self.patience
+            ))),
+        }
     }
 
     /// Whether queries may read a replica.
     pub(super) fn has_replica(&self) -> bool {
         self.has_replica
+    }
+
+    /// Whether the replica, if there is one, is worth asking now.
+    pub(super) fn replica_may_answer(&self) -> bool {
+        let rests = *self.replica_rests.lock();
+        self.has_replica && rests.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// Leaves the replica alone for a moment, so that not every query waits for one that is gone.
+    fn rest_replica(&self) {
+        *self.replica_rests.lock() = Some(Instant::now() + REPLICA_REST);
     }
 
     /// The same without its replica.
@@ -81,9 +147,16 @@ impl Database {
         }
     }
 
-    /// Checks that the database answers now.
-    pub async fn ping(&self) -> Result<(), DbErr> {
-        self.fresh.ping().await
+    /// Whether the database answers now, and takes writes: a PostgreSQL that has become a standby does not.
+    pub async fn takes_writes(&self) -> Result<bool, DbErr> {
+        if self.write.get_database_backend() != DbBackend::Postgres {
+            return self.write.ping().await.map(|()| true);
+        }
+        let standby =
+            "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
+        let standby = Statement::from_string(DbBackend::Postgres, standby);
+        let row = self.write.query_one_raw(standby).await?;
+        row.map_or(Ok(false), |row| Ok(!row.try_get_by_index::<bool>(0)?))
     }
 
     /// Closes the pools, waiting for what runs.
@@ -93,9 +166,25 @@ impl Database {
         self.write.close().await
     }
 
-    /// The connection that migrations run on.
-    pub fn migration_connection(&self) -> &DatabaseConnection {
-        &self.write
+    /// Opens the connection that migrations run on: with all the time that a large table takes, but with little patience
+    /// for locks, because whoever queues behind a migration that waits for one is not served.
+    pub async fn open_for_migrations(
+        &self,
+        options: &DatabaseOptions,
+    ) -> Result<DatabaseConnection, DbErr> {
+        if self.write.get_database_backend() != DbBackend::Postgres {
+            return Ok(self.write.clone());
+        }
+        let mut connect = base(options, &options.url, Access::Write);
+        connect
+            .max_connections(1)
+            .map_sqlx_postgres_opts(|postgres| {
+                let settings = [("statement_timeout", "0"), ("lock_timeout", "2s")];
+                postgres
+                    .application_name("library-sync migration")
+                    .options(settings)
+            });
+        sea_orm::Database::connect(connect).await
     }
 }
 
@@ -154,8 +243,12 @@ fn base(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions 
 fn postgres(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
     let timeout = options.statement_timeout.as_millis().to_string();
     let mut connect = base(options, url, access);
+    if access == Access::Replica {
+        connect.acquire_timeout(options.acquire_timeout.min(REPLICA_WAIT));
+    }
     connect
         .max_connections(options.max_connections)
+        .map_sqlx_postgres_pool_opts(|pool| pool.after_release(|link, _| Box::pin(lives(link))))
         .map_sqlx_postgres_opts(move |postgres| {
             postgres.application_name("library-sync").options([
                 ("statement_timeout", timeout.as_str()),
@@ -163,6 +256,15 @@ fn postgres(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOpti
             ])
         });
     connect
+}
+
+/// Whether a connection that was given back may be lent again. Without a limit of our own, the pool would wait for its
+/// answer for ever and have one connection less.
+async fn lives(link: &mut PgConnection) -> Result<bool, SqlxError> {
+    match timeout(FAREWELL, link.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(SqlxError::Io(std::io::ErrorKind::TimedOut.into())),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,24 +7,17 @@
 //! **Invariant:** a page and its head are of one snapshot.
 //! **Invariant:** where a tombstone that the client needs may have been purged, it is told to start afresh (`reset`).
 
-use std::collections::{BTreeSet, HashMap};
+mod source;
 
-use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
-    ExprTrait as _, FromQueryResult as _, IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-    sea_query::{Expr, Query},
-};
+use std::collections::HashMap;
+
+use sea_orm::{DatabaseTransaction, EntityTrait as _};
 use uuid::Uuid;
 
+use self::source::Source;
 use super::{
-    Kind, Label, LabelKind, Library, Progress, Story, StoryId,
-    entity::{
-        label::{Column, Row, names},
-        progress, story, tombstone, user,
-    },
-    error::Error,
-    read::{labels_of, stories},
+    Kind, Label, LabelKind, Library, Progress, Story, StoryId, entity::user, error::Error,
+    read::stories,
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
@@ -108,24 +101,34 @@ impl Change {
             Self::Label(kind, _) => label_rank(*kind),
             Self::Story { .. } => STORY,
             Self::Progress(_) => PROGRESS,
-            Self::Removed(_) => REMOVED,
+            Self::Removed(tombstone) => {
+                let kind = REMOVED_KINDS
+                    .iter()
+                    .position(|kind| *kind == tombstone.kind);
+                (REMOVED..).nth(kind.unwrap_or_default()).unwrap_or(REMOVED)
+            }
         }
     }
 
-    fn place(&self) -> (Version, u8, Uuid) {
+    /// Where it comes in a walk. Tombstones of one version come by id and only then by kind, as their index has them.
+    fn place(&self) -> (Version, u8, Uuid, u8) {
         let (stamp, id) = match self {
             Self::Label(_, label) => (label.stamp, label.id.0),
             Self::Story { story, .. } => (story.stamp, story.id.0),
             Self::Progress(progress) => (progress.stamp, progress.id.0),
             Self::Removed(tombstone) => (tombstone.stamp, tombstone.id),
         };
-        (stamp, self.rank(), id)
+        let rank = self.rank();
+        (stamp, Ord::min(rank, REMOVED), id, rank)
     }
 }
 
 const STORY: u8 = 2;
 const PROGRESS: u8 = 3;
+/// The least rank of a tombstone. Its kind is added, for rows of two kinds may have had one id.
 const REMOVED: u8 = 4;
+/// The kinds of tombstones, by their stored names.
+const REMOVED_KINDS: [Kind; 4] = [Kind::Fandom, Kind::Progress, Kind::Story, Kind::Tag];
 
 const fn label_rank(kind: LabelKind) -> u8 {
     match kind {
@@ -211,7 +214,7 @@ async fn page(
     let end = changes
         .last()
         .map(Change::place)
-        .map(|(stamp, rank, id)| DeltaCursor {
+        .map(|(stamp, _, id, rank)| DeltaCursor {
             epoch: head.epoch,
             began,
             stamp,
@@ -242,146 +245,8 @@ fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCurso
         _ => since.version,
     };
     // A page may end among the changes of one version, so of the one it ended in not all may have been told.
-    let told = after.map_or(0, |cursor| cursor.stamp.number() - 1);
+    let told = after.map_or(0, |cursor| cursor.stamp.number().saturating_sub(1));
     floor.number() > Ord::max(known.number(), told)
-}
-
-/// Where the changes of one page come from.
-struct Source<'a> {
-    tx: &'a DatabaseTransaction,
-    user: &'a UserId,
-    since: Version,
-    after: Option<DeltaCursor>,
-    /// One more than the page holds, to know whether there is a next.
-    limit: u64,
-}
-
-impl Source<'_> {
-    /// The rows of `rank` that come after the place where this page begins.
-    fn beyond(&self, rank: u8, stamp: impl IntoSimpleExpr, id: impl IntoSimpleExpr) -> Condition {
-        let (stamp, id) = (stamp.into_simple_expr(), id.into_simple_expr());
-        let Some(after) = self.after else {
-            return Condition::all().add(stamp.gt(self.since.number()));
-        };
-        let at = after.stamp.number();
-        match rank.cmp(&after.rank) {
-            std::cmp::Ordering::Less => Condition::all().add(stamp.gt(at)),
-            std::cmp::Ordering::Greater => Condition::all().add(stamp.gte(at)),
-            // `stamp >= at` bounds the walk of the index, which `OR` alone would not.
-            std::cmp::Ordering::Equal => Condition::all()
-                .add(stamp.clone().gte(at))
-                .add(Condition::any().add(stamp.gt(at)).add(id.gt(after.id))),
-        }
-    }
-
-    async fn labels(&self, kind: LabelKind) -> Result<Vec<Change>, Error> {
-        let beyond = self.beyond(
-            label_rank(kind),
-            Expr::col(Column::Stamp),
-            Expr::col(Column::Id),
-        );
-        let select = Query::select()
-            .columns(Column::ROW)
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .cond_where(beyond)
-            .order_by(Column::Stamp, Order::Asc)
-            .order_by(Column::Id, Order::Asc)
-            .limit(self.limit)
-            .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(Change::Label(kind, Row::from_query_result(row, "")?.into())))
-            .collect()
-    }
-
-    async fn stories(&self) -> Result<Vec<Change>, Error> {
-        use story::Column::{Id, Stamp, UserId};
-        let rows = story::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(self.beyond(STORY, Stamp, Id))
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        let change = |row| {
-            let story = Story::try_from(row)?;
-            Ok(Change::Story {
-                story,
-                tags: Vec::new(),
-                fandoms: Vec::new(),
-            })
-        };
-        rows.into_iter().map(change).collect()
-    }
-
-    async fn progresses(&self) -> Result<Vec<Change>, Error> {
-        use progress::Column::{Id, Stamp, UserId};
-        let rows = progress::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(self.beyond(PROGRESS, Stamp, Id))
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        rows.into_iter()
-            .map(|row| Ok(Change::Progress(row.try_into()?)))
-            .collect()
-    }
-
-    async fn tombstones(&self) -> Result<Vec<Change>, Error> {
-        use tombstone::Column::{Id, Stamp, UserId};
-        // Who has nothing yet needs to hear of no removal but those during its walk.
-        let from = if self.since.number() == 0 {
-            self.after.map(|cursor| cursor.began)
-        } else {
-            Some(self.since)
-        };
-        let Some(from) = from else {
-            return Ok(Vec::new());
-        };
-        let rows = tombstone::Entity::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(Stamp.gt(from.number()))
-            .filter(self.beyond(REMOVED, Stamp, Id))
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        rows.into_iter()
-            .map(|row| Ok(Change::Removed(row.try_into()?)))
-            .collect()
-    }
-
-    /// Fills in the labels of the page's stories.
-    async fn add_labels(&self, changes: &mut [Change]) -> Result<(), Error> {
-        let id = |change: &Change| match change {
-            Change::Story { story, .. } => Some(story.id),
-            _ => None,
-        };
-        let stories: BTreeSet<_> = changes.iter().filter_map(id).collect();
-        if stories.is_empty() {
-            return Ok(());
-        }
-        let mut all_tags = labels_of(self.tx, self.user, LabelKind::Tag, Some(&stories)).await?;
-        let mut all_fandoms =
-            labels_of(self.tx, self.user, LabelKind::Fandom, Some(&stories)).await?;
-        for change in changes {
-            if let Change::Story {
-                story,
-                tags,
-                fandoms,
-            } = change
-            {
-                *tags = all_tags.remove(&story.id).unwrap_or_default();
-                *fandoms = all_fandoms.remove(&story.id).unwrap_or_default();
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

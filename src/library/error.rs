@@ -76,9 +76,10 @@ impl Error {
             return false;
         };
         let code = cause.downcast_ref::<DbErr>().and_then(sql_code);
-        // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available; SQLite's BUSY, which a write meets
-        // only when another process holds the lock for longer than the timeout.
-        code.is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "55P03" | "5" | "517"))
+        // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available. Not SQLite's BUSY: it comes when
+        // another process has held the lock for all of the timeout, and that would be waited for again each time.
+        code.is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "55P03"))
+            || cause.downcast_ref::<Overtaken>().is_some()
     }
 
     /// An [`Error::Invalid`].
@@ -87,6 +88,11 @@ impl Error {
             field,
             message: message.into(),
         }
+    }
+
+    /// The same change, sent twice, was answered while it was being made.
+    pub(super) fn overtaken() -> Self {
+        Self::unavailable(Overtaken)
     }
 
     /// An [`Error::Unavailable`].
@@ -100,6 +106,10 @@ impl Error {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("another answer was kept first")]
+struct Overtaken;
+
 /// Why a sound change was not made: an expected outcome, stored with a receipt and shown as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -112,6 +122,7 @@ pub struct Refusal {
     /// The row of the user's own that stands in the way.
     pub existing_id: Option<Uuid>,
     /// What a conflict is about; empty when it is none.
+    #[serde(default)]
     pub clashes: Vec<Clash>,
 }
 
@@ -134,6 +145,17 @@ impl Refusal {
             message: format!("this {field} is already in the library"),
             field: field.to_owned(),
             existing_id: Some(existing),
+            clashes: Vec::new(),
+        })
+    }
+
+    /// `whose` would have more than `most` of what `field` names.
+    pub(crate) fn limit_reached(field: &str, whose: &str, most: usize) -> Error {
+        Error::Refused(Self {
+            code: RefusalCode::LimitReached,
+            message: format!("{whose} may have at most {most} of them"),
+            field: field.to_owned(),
+            existing_id: None,
             clashes: Vec::new(),
         })
     }
@@ -173,6 +195,8 @@ pub enum RefusalCode {
     AlreadyExists,
     /// The row has changed since the base in fields that the change sets.
     Conflict,
+    /// The library, or a story, would hold more than it may.
+    LimitReached,
     /// The idempotency key belongs to another change.
     IdempotencyKeyReused,
 }
@@ -222,9 +246,10 @@ fn is_passing(error: &DbErr) -> bool {
 /// PostgreSQL SQLSTATEs (appendix A of its manual) and SQLite's primary result codes.
 fn is_passing_code(code: &str) -> bool {
     // 08 connection exception, 53 insufficient resources, 57P0x server going down or coming up,
-    // 57014 statement timeout, 40 transaction rollback (serialization, deadlock), 55P03 lock timeout.
+    // 57014 statement timeout, 40 transaction rollback (serialization, deadlock), 55P03 lock timeout,
+    // 25006 read-only transaction: a primary that became a standby, until its address leads to the new primary.
     ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class))
-        || matches!(code, "57014" | "55P03" | "25P03")
+        || matches!(code, "57014" | "55P03" | "25P03" | "25006")
         // 5 SQLITE_BUSY, 6 SQLITE_LOCKED, 13 SQLITE_FULL; extended codes keep the primary in the low byte.
         || code.parse::<u32>().is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 13))
 }

@@ -30,6 +30,14 @@ pub enum LabelKind {
 }
 
 impl LabelKind {
+    /// What an import calls a list of their names.
+    pub(super) const fn names_field(self) -> &'static str {
+        match self {
+            Self::Tag => "tags",
+            Self::Fandom => "fandoms",
+        }
+    }
+
     /// The input field that carries a set of these, as GraphQL spells it.
     pub(super) const fn ids_field(self) -> &'static str {
         match self {
@@ -52,6 +60,11 @@ pub struct Label {
     pub updated_at: OffsetDateTime,
     /// Its name, as the user spelt it.
     pub name: LabelName,
+}
+
+impl Label {
+    /// The most tags, and the most fandoms, of one library. More than anybody makes by hand; an import could.
+    pub const MAX: usize = 10_000;
 }
 
 /// The name of a label: 1 to [`LabelName::MAX`] characters, unique among the user's tags (or fandoms), ignoring case.

@@ -51,11 +51,21 @@ mod story;
 mod text;
 #[expect(
     clippy::disallowed_methods,
+    reason = "a ticket is no library row: it changes no library"
+)]
+mod ticket;
+mod turn;
+#[expect(
+    clippy::disallowed_methods,
     reason = "the writer is where rows are changed"
 )]
 mod writer;
 
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use metrics::counter;
@@ -64,7 +74,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use self::database::read_transaction;
 pub use self::{
     conflict::{Against, OnConflict},
     database::{Database, DatabaseOptions},
@@ -87,8 +96,10 @@ pub use self::{
     search::Search,
     stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
+    ticket::KeptTicket,
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
+use self::{database::read_transaction, turn::Turns};
 use crate::{
     broker::{Broker, Notice},
     version::{Head, UserId},
@@ -104,6 +115,7 @@ pub struct Library {
     broker: Arc<dyn Broker>,
     /// The writes under way, which a stopping server waits for.
     writes: TaskTracker,
+    turns: Arc<Turns>,
 }
 
 /// Who asks for a change, and how it is known when it is sent again.
@@ -131,6 +143,7 @@ impl Library {
             db,
             broker,
             writes: TaskTracker::new(),
+            turns: Arc::default(),
         }
     }
 
@@ -160,15 +173,19 @@ impl Library {
     {
         let (library, user) = (self.clone(), user.clone());
         let write = async move {
-            for _ in 1..WRITE_TRIES {
-                match library.write_to_end(&user, &intent, change.clone()).await {
+            let _turn = library.turns.take(&user, library.db.wait).await?;
+            for tried in 1..WRITE_TRIES {
+                let done = library.write_to_end(&user, &intent, change.clone());
+                match library.db.in_time(done).await {
                     Err(error) if error.is_contention() => {
                         counter!("library_sync_write_retries_total").increment(1);
+                        tokio::time::sleep(pause(tried)).await;
                     }
                     done => return done,
                 }
             }
-            library.write_to_end(&user, &intent, change).await
+            let done = library.write_to_end(&user, &intent, change);
+            library.db.in_time(done).await
         }
         .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
@@ -188,7 +205,10 @@ impl Library {
         if let Some(once) = &intent.once
             && let Some(before) = writer.find_answer(once).await?
         {
-            writer.roll_back().await?;
+            // Its commit may have been made and its answer lost, and the notice with it. A head is a level: to say it
+            // again harms nobody.
+            let head = writer.roll_back().await?;
+            self.announce(user, head);
             return Ok(before);
         }
         let outcome = match change(&mut writer).await {
@@ -202,10 +222,7 @@ impl Library {
             }
         };
         if outcome.is_err() || !writer.has_changed() {
-            let head = writer.roll_back().await?;
-            return self
-                .keep_unchanged(user, intent, Written { head, outcome })
-                .await;
+            return self.keep_unchanged(writer, user, intent, outcome).await;
         }
         let answer = intent
             .once
@@ -213,30 +230,38 @@ impl Library {
             .map(|_| receipt::answer(&outcome))
             .transpose()?;
         let head = writer.commit(intent, answer).await?;
-        self.broker.publish(Notice {
-            user: user.clone(),
-            head,
-        });
+        self.announce(user, head);
         Ok(Written { head, outcome })
     }
 
-    /// Keeps the answer of a change that changed nothing; answers what was kept, if another was kept first.
+    /// Ends a change that changed nothing, keeping its answer.
     async fn keep_unchanged<T: Serialize + DeserializeOwned>(
         &self,
+        mut writer: LibraryWriter,
         user: &UserId,
         intent: &Intent,
-        written: Written<T>,
+        outcome: Result<T, Refusal>,
     ) -> Result<Written<T>, Error> {
         let Some(once) = &intent.once else {
-            return Ok(written);
+            let head = writer.roll_back().await?;
+            return Ok(Written { head, outcome });
         };
-        let (head, answer) = (written.head, receipt::answer(&written.outcome)?);
-        let now = entity::now();
-        if receipt::put(&self.db.write, user, once, head, answer, now).await? {
-            return Ok(written);
+        if writer.has_changed() {
+            // Refused halfway: what was written goes, and the lock with it, so another answer may be kept by now.
+            writer.roll_back().await?;
+            writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+            if let Some(before) = writer.find_answer(once).await? {
+                writer.roll_back().await?;
+                return Ok(before);
+            }
         }
-        let kept = receipt::find(&self.db.write, user, once).await?;
-        kept.ok_or_else(|| Error::unavailable("the receipt was purged while it was read"))
+        let head = writer.keep(once, receipt::answer(&outcome)?).await?;
+        Ok(Written { head, outcome })
+    }
+
+    fn announce(&self, user: &UserId, head: Head) {
+        let user = user.clone();
+        self.broker.publish(Notice { user, head });
     }
 
     /// Reads several things as of one moment. In a task of its own, so that a caller that goes away leaves no
@@ -248,13 +273,19 @@ impl Library {
             + Send
             + 'static,
     {
-        let db = self.db.fresh.clone();
+        let db = self.db.clone();
         let task = async move {
             #[expect(clippy::disallowed_methods, reason = "this transaction only reads")]
-            let tx = db.begin_with_options(read_transaction(&db)).await?;
-            let found = read(&tx).await;
-            tx.rollback().await?;
-            found
+            let snapshot = async {
+                let tx = db
+                    .fresh
+                    .begin_with_options(read_transaction(&db.fresh))
+                    .await?;
+                let found = read(&tx).await;
+                tx.rollback().await?;
+                found
+            };
+            db.in_time(snapshot).await
         };
         tokio::spawn(task.in_current_span())
             .await
@@ -271,4 +302,11 @@ impl Library {
     pub fn database(&self) -> &Database {
         &self.db
     }
+}
+
+/// How long to wait before a transaction is begun again: longer each time, and never as long as another does that was
+/// in the way of this one.
+fn pause(tried: u32) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_millis(5 + random % 20) * tried
 }

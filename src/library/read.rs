@@ -35,6 +35,10 @@ impl Library {
     /// # Errors
     /// [`Error::UnknownUser`] when another app makes the users and has not made this one.
     pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
+        self.db.in_time(self.find_or_make_head(user)).await
+    }
+
+    async fn find_or_make_head(&self, user: &UserId) -> Result<Head, Error> {
         if let Some(head) = find_head(&self.db.fresh, user).await? {
             return Ok(head);
         }
@@ -54,11 +58,12 @@ impl Library {
         user: &UserId,
         at_least: Option<Version>,
     ) -> Result<(Self, Head), Error> {
-        if self.db.has_replica() {
+        if self.db.replica_may_answer() {
             for wait in REPLICA_WAITS {
                 tokio::time::sleep(wait).await;
                 // A replica that does not answer, or does not know the user, is done without.
-                let Ok(Some(head)) = find_head(&self.db.read, user).await else {
+                let head = self.db.from_replica(find_head(&self.db.read, user));
+                let Ok(Some(head)) = head.await else {
                     break;
                 };
                 if at_least.is_none_or(|version| head.version >= version) {
@@ -91,8 +96,8 @@ impl Library {
             users.iter().map(|user| (user.as_str(), user)).collect();
         let rows = user::Entity::find()
             .filter(user::Column::Subject.is_in(by_subject.keys().copied()))
-            .all(&self.db.fresh)
-            .await?;
+            .all(&self.db.fresh);
+        let rows = self.db.in_time(async { Ok(rows.await?) }).await?;
         let named = |row: user::Model| {
             by_subject
                 .get(row.subject.as_str())

@@ -3,6 +3,10 @@
 //! A receipt is written in the transaction of the change that it answers, so a crash between commit and answer leaves
 //! both or neither. A refusal changes nothing, but has its receipt too: an outbox that replays it is told the same and
 //! goes on.
+//!
+//! Receipts outlive the server that wrote them. So **Invariant:** a newer server reads every answer and makes every
+//! fingerprint as an older one did: what a stored type learns is optional, and what an input learns is absent from the
+//! fingerprint when it is not given.
 
 use std::fmt;
 
@@ -10,6 +14,7 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _, sea_query::OnConflict};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
@@ -58,14 +63,43 @@ pub struct Once {
 }
 
 impl Once {
-    /// The change that the client calls `key`: `mutation` with `input`.
+    /// The change that the client calls `key`: `mutation` with `input`, in which what is null is as if it were absent.
     ///
     /// # Errors
     /// [`Error::Fault`] when the input cannot be written as JSON.
     pub fn new(key: IdempotencyKey, mutation: &str, input: &impl Serialize) -> Result<Self, Error> {
-        let input = serde_json::to_vec(&(mutation, input)).map_err(Error::fault)?;
+        let mut input = serde_json::to_value(input).map_err(Error::fault)?;
+        strip_nulls(&mut input);
+        Self::of_change(key, mutation, &input)
+    }
+
+    /// The same with an input that has a patch in it, in which null is a value.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the input cannot be written as JSON.
+    pub fn of_change(
+        key: IdempotencyKey,
+        mutation: &str,
+        input: &impl Serialize,
+    ) -> Result<Self, Error> {
+        // By way of a value, whose fields are sorted, so that the order of a type's fields does not matter.
+        let input = serde_json::to_value((mutation, input)).map_err(Error::fault)?;
+        let input = input.to_string().into_bytes();
         let fingerprint = BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &input));
         Ok(Self { key, fingerprint })
+    }
+}
+
+/// Takes out of objects what is null, so that a field that an input has learned meanwhile does not change the
+/// fingerprint of an input that lacks it.
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(values) => values.iter_mut().for_each(strip_nulls),
+        _ => {}
     }
 }
 
@@ -134,5 +168,100 @@ fn reused() -> Refusal {
         field: "idempotencyKey".to_owned(),
         existing_id: None,
         clashes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::library::{
+        Against, Entry, NewEntry, OnConflict, ProgressPatch, ProgressState, Source, StoryContent,
+        StoryState, StoryStatus,
+    };
+    use crate::version::Version;
+
+    fn key() -> IdempotencyKey {
+        IdempotencyKey::new("k".into()).unwrap()
+    }
+
+    fn bare_entry() -> NewEntry {
+        NewEntry {
+            story_id: None,
+            progress_id: None,
+            story: StoryState {
+                content: StoryContent {
+                    title: "A".into(),
+                    author: String::new(),
+                    url: "https://example.org/a".into(),
+                    source: Source::Other,
+                    status: StoryStatus::Ongoing,
+                    description: None,
+                    summary: None,
+                    chapter_count: None,
+                    word_count: None,
+                    is_nsfw: false,
+                },
+                tag_ids: [].into(),
+                fandom_ids: [].into(),
+            },
+            progress: ProgressState::default(),
+        }
+    }
+
+    /// If this fails, the mutations that wait in outboxes are refused after an upgrade: give what is new no place in
+    /// the fingerprint where it is not given.
+    #[test]
+    fn the_fingerprints_of_older_servers_are_made_again() {
+        let create = Once::new(key(), "createStoryWithProgress", &bare_entry());
+        let patch = ProgressPatch {
+            notes: Some(None),
+            ..ProgressPatch::default()
+        };
+        let update = |against: Against| {
+            let input = ("0197f3c2-0000-7000-8000-000000000001", &patch, against);
+            Once::of_change(key(), "updateProgress", &input)
+        };
+        let merge = Against::new(Some(Version::new(7)), Some(OnConflict::Merge), false).unwrap();
+        let made = [create, update(Against::ANYTHING), update(merge)];
+        assert_eq!(
+            made.map(|once| once.unwrap().fingerprint),
+            [
+                "5vEBvq8DSYB-Rvl1OAIt8-mOqJYPrC4hQ8jWg5aAVQk",
+                "hZK0E0A1_vIJlOkXKkzhsfKdpGjeKo6va1AFWco2uT0",
+                "HLoRzKGhfl5yg6bFCx37vwUGumA6wN0vPVaVNXKq0kk",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_not_given_has_no_part_in_the_fingerprint_but_a_cleared_one_has() {
+        let fingerprint = |input: Value| Once::new(key(), "m", &input).unwrap().fingerprint;
+        let old = json!({"title": "A", "entries": [{"url": "u"}]});
+        let new =
+            json!({"title": "A", "entries": [{"url": "u", "learned": null}], "learned": null});
+        assert_eq!(fingerprint(old.clone()), fingerprint(new));
+        assert_ne!(
+            fingerprint(old),
+            fingerprint(json!({"title": "B", "entries": [{"url": "u"}]}))
+        );
+        let change = |input: Value| Once::of_change(key(), "m", &input).unwrap().fingerprint;
+        assert_ne!(change(json!({"notes": null})), change(json!({})));
+    }
+
+    /// If this fails, what was answered before an upgrade cannot be answered again after it.
+    #[test]
+    fn the_answers_of_older_servers_are_read() {
+        let made = r#"{"Ok":{"story":{"id":"0197f3c2-0000-7000-8000-000000000001","stamp":2,"created_at":[2026,325,12,0,0,0,0,0,0],"updated_at":[2026,325,12,0,0,0,0,0,0],"content":{"title":"A","author":"Unknown","url":"https://example.org/a","source":"OTHER","status":"ONGOING","isNsfw":false}},"tags":[],"fandoms":[],"progress":{"id":"0197f3c2-0000-7000-8000-000000000002","story_id":"0197f3c2-0000-7000-8000-000000000001","stamp":2,"created_at":[2026,325,12,0,0,0,0,0,0],"updated_at":[2026,325,12,0,0,0,0,0,0],"state":{"status":"READING","currentChapter":3,"rating":4.5}},"unlearned":1}}"#;
+        let made: Result<Entry, Refusal> = serde_json::from_str(made).unwrap();
+        let progress = made.unwrap().progress.unwrap();
+        assert_eq!(
+            (progress.stamp.number(), progress.state.current_chapter),
+            (2, 3)
+        );
+        let refused = r#"{"Err":{"code":"AlreadyExists","message":"m","field":"url"}}"#;
+        let refused: Result<Entry, Refusal> = serde_json::from_str(refused).unwrap();
+        assert_eq!(refused.unwrap_err().code, RefusalCode::AlreadyExists);
     }
 }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    QuerySelect as _, Statement, TransactionTrait as _,
+    ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ExprTrait as _,
+    QueryFilter as _, QuerySelect as _, Statement, TransactionTrait as _,
     sea_query::{Expr, Query},
 };
 use time::OffsetDateTime;
@@ -21,8 +21,14 @@ use super::{
 };
 use crate::version::UserId;
 
-/// How many users, receipts or log entries one step purges.
+/// How many users one statement finds, and how many rows one transaction purges.
 const BATCH: u64 = 500;
+
+/// The tables of the users' histories, what tells the rows of one user apart, and when each was written.
+const HISTORY: [(&str, &str, &str); 2] = [
+    ("topaz_tombstone", "kind, id", "removed_at"),
+    ("topaz_field_change", "kind, id, stamp, field", "changed_at"),
+];
 
 /// How long what a client may come back for is kept.
 #[derive(Debug, Clone, Copy)]
@@ -42,13 +48,9 @@ impl Library {
         period: Duration,
         stop: CancellationToken,
     ) {
-        loop {
-            if let Err(error) = self.purge(retention).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "old history could not be purged"
-                );
-            }
+        while !stop.is_cancelled() {
+            // What went wrong is logged, and left for the next time.
+            let _ = self.purge_until(retention, &stop).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(period) => {}
@@ -56,112 +58,127 @@ impl Library {
         }
     }
 
-    /// Purges everything that is too old, a batch at a time.
+    /// Purges everything that is too old, and the tickets that have lapsed. What cannot be purged now is left for the next time, and holds up nothing else.
+    ///
+    /// # Errors
+    /// The last of what went wrong. All of it is logged.
     pub async fn purge(&self, retention: Retention) -> Result<(), Error> {
-        let (history, receipts) = (now() - retention.history, now() - retention.receipts);
-        loop {
-            let users = self.users_with_history_before(history).await?;
-            if users.is_empty() {
-                break;
-            }
-            for user in users {
-                self.purge_history(user, history).await?;
-            }
-        }
-        self.purge_rows(
-            "topaz_receipt",
-            "user_id, idempotency_key",
-            "created_at",
-            receipts,
-        )
-        .await?;
-        self.purge_rows(
-            "topaz_write",
-            "user_id, epoch, version",
-            "written_at",
-            history,
-        )
-        .await
+        self.purge_until(retention, &CancellationToken::new()).await
     }
 
-    async fn users_with_history_before(
+    async fn purge_until(
         &self,
-        cutoff: OffsetDateTime,
-    ) -> Result<Vec<UserId>, Error> {
-        let mut users: Vec<String> = tombstone::Entity::find()
-            .select_only()
-            .column(tombstone::Column::UserId)
-            .filter(tombstone::Column::RemovedAt.lt(millis(cutoff)))
-            .distinct()
-            .limit(BATCH)
-            .into_tuple()
-            .all(&self.db.fresh)
-            .await?;
-        if users.is_empty() {
-            users = field_change::Entity::find()
-                .select_only()
-                .column(field_change::Column::UserId)
-                .filter(field_change::Column::ChangedAt.lt(millis(cutoff)))
-                .distinct()
-                .limit(BATCH)
-                .into_tuple()
-                .all(&self.db.fresh)
-                .await?;
+        retention: Retention,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let (history, receipts) = (ago(retention.history), ago(retention.receipts));
+        let mut outcome = Ok(());
+        let mut note = |step: Result<(), Error>| {
+            if let Err(error) = step {
+                warn(&error);
+                outcome = Err(error);
+            }
+        };
+        for (table, key, time, cutoff) in [
+            ("topaz_ticket", "digest", "lapses_at", now()),
+            (
+                "topaz_receipt",
+                "user_id, idempotency_key",
+                "created_at",
+                receipts,
+            ),
+            (
+                "topaz_write",
+                "user_id, epoch, version",
+                "written_at",
+                history,
+            ),
+        ] {
+            note(self.purge_rows(table, key, time, cutoff, stop).await);
         }
-        users
-            .iter()
-            .map(|user| UserId::new(user).map_err(Error::fault))
+        for (table, _, time) in HISTORY {
+            let mut last = String::new();
+            while !stop.is_cancelled() {
+                let users = match self.users_before(table, time, history, &last).await {
+                    Ok(users) => users,
+                    Err(error) => {
+                        note(Err(error));
+                        break;
+                    }
+                };
+                let Some(user) = users.last() else { break };
+                user.as_str().clone_into(&mut last);
+                for user in users {
+                    note(self.purge_history(user, history, stop).await);
+                }
+            }
+        }
+        outcome
+    }
+
+    /// The next users after `last` with something in `table` whose `time` is before `cutoff`.
+    async fn users_before(
+        &self,
+        table: &str,
+        time: &str,
+        cutoff: OffsetDateTime,
+        last: &str,
+    ) -> Result<Vec<UserId>, Error> {
+        let sql = format!(
+            "SELECT DISTINCT user_id FROM {table} WHERE {time} < $1 AND user_id > $2 ORDER BY user_id LIMIT {BATCH}"
+        );
+        let db = &self.db.fresh;
+        let values = [millis(cutoff).into(), last.into()];
+        let select = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        let rows = db.query_all_raw(select).await?;
+        rows.iter()
+            .map(|row| UserId::new(&row.try_get_by_index::<String>(0)?).map_err(Error::fault))
             .collect()
     }
 
-    /// Purges one user's history up to the newest version that is all too old, and raises their floor to it. In a task
-    /// of its own, as every write is.
-    async fn purge_history(&self, user: UserId, cutoff: OffsetDateTime) -> Result<(), Error> {
-        let library = self.clone();
-        let purge = async move {
-            let tx = library
-                .db
-                .write
-                .begin_with_options(write_transaction())
-                .await?;
-            let newest_tombstone: Option<Option<i32>> = tombstone::Entity::find()
-                .select_only()
-                .column_as(tombstone::Column::Stamp.max(), "stamp")
-                .filter(tombstone::Column::UserId.eq(user.as_str()))
-                .filter(tombstone::Column::RemovedAt.lt(millis(cutoff)))
-                .into_tuple()
-                .one(&tx)
-                .await?;
-            let newest_change: Option<Option<i32>> = field_change::Entity::find()
-                .select_only()
-                .column_as(field_change::Column::Stamp.max(), "stamp")
-                .filter(field_change::Column::UserId.eq(user.as_str()))
-                .filter(field_change::Column::ChangedAt.lt(millis(cutoff)))
-                .into_tuple()
-                .one(&tx)
-                .await?;
-            let Some(floor) = Ord::max(newest_tombstone.flatten(), newest_change.flatten()) else {
-                return Ok(tx.rollback().await?);
-            };
-            user::Entity::update_many()
-                .col_expr(user::Column::LibraryFloor, Expr::value(floor))
-                .filter(user::Column::Subject.eq(user.as_str()))
-                .filter(user::Column::LibraryFloor.lt(floor))
-                .exec(&tx)
-                .await?;
-            tombstone::Entity::delete_many()
-                .filter(tombstone::Column::UserId.eq(user.as_str()))
-                .filter(tombstone::Column::Stamp.lte(floor))
-                .exec(&tx)
-                .await?;
-            field_change::Entity::delete_many()
-                .filter(field_change::Column::UserId.eq(user.as_str()))
-                .filter(field_change::Column::Stamp.lte(floor))
-                .exec(&tx)
-                .await?;
-            Ok(tx.commit().await?)
+    /// Purges one user's history up to the newest version that is all too old, a batch a transaction. Each is a task of
+    /// its own, as every write is.
+    async fn purge_history(
+        &self,
+        user: UserId,
+        cutoff: OffsetDateTime,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let Some(floor) = self.newest_before(&user, cutoff).await? else {
+            return Ok(());
         };
-        self.writes.spawn(purge).await.map_err(Error::fault)?
+        while !stop.is_cancelled() {
+            let purge = purge_batch(self.db.write.clone(), user.clone(), floor);
+            if self.writes.spawn(purge).await.map_err(Error::fault)?? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest version of which something is to be purged.
+    async fn newest_before(
+        &self,
+        user: &UserId,
+        cutoff: OffsetDateTime,
+    ) -> Result<Option<i32>, Error> {
+        let tombstone: Option<Option<i32>> = tombstone::Entity::find()
+            .select_only()
+            .column_as(tombstone::Column::Stamp.max(), "stamp")
+            .filter(tombstone::Column::UserId.eq(user.as_str()))
+            .filter(tombstone::Column::RemovedAt.lt(millis(cutoff)))
+            .into_tuple()
+            .one(&self.db.fresh)
+            .await?;
+        let change: Option<Option<i32>> = field_change::Entity::find()
+            .select_only()
+            .column_as(field_change::Column::Stamp.max(), "stamp")
+            .filter(field_change::Column::UserId.eq(user.as_str()))
+            .filter(field_change::Column::ChangedAt.lt(millis(cutoff)))
+            .into_tuple()
+            .one(&self.db.fresh)
+            .await?;
+        Ok(Ord::max(tombstone.flatten(), change.flatten()))
     }
 
     /// Deletes the rows of `table` whose `time` is before `cutoff`, a batch a statement. They are told apart by `key`.
@@ -171,18 +188,20 @@ impl Library {
         key: &str,
         time: &str,
         cutoff: OffsetDateTime,
+        stop: &CancellationToken,
     ) -> Result<(), Error> {
         let sql = format!(
             "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {time} < $1 LIMIT {BATCH})"
         );
         let db = &self.db.write;
-        loop {
+        while !stop.is_cancelled() {
             let values = [millis(cutoff).into()];
             let delete = Statement::from_sql_and_values(db.get_database_backend(), &sql, values);
             if db.execute_raw(delete).await?.rows_affected() == 0 {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Begins a new epoch for `user`, or for everybody: after a restore from a backup, when clients may hold versions
@@ -202,4 +221,45 @@ impl Library {
         }
         Ok(self.db.write.execute(&update).await?.rows_affected())
     }
+}
+
+/// Raises the floor of `user` and purges a batch of what is not above it. Returns how many rows there were.
+async fn purge_batch(db: DatabaseConnection, user: UserId, floor: i32) -> Result<u64, Error> {
+    let tx = db.begin_with_options(write_transaction()).await?;
+    // Raised or not, the user's row is locked, so that this and a write of the user do not meet halfway.
+    let lower = Expr::col(user::Column::LibraryFloor).lt(floor);
+    let raised = Expr::case(lower, floor).finally(Expr::col(user::Column::LibraryFloor));
+    user::Entity::update_many()
+        .col_expr(user::Column::LibraryFloor, raised.into())
+        .filter(user::Column::Subject.eq(user.as_str()))
+        .exec(&tx)
+        .await?;
+    let mut purged = 0;
+    for (table, key, _) in HISTORY {
+        let sql = format!(
+            "DELETE FROM {table} WHERE user_id = $1 AND ({key}) IN \
+             (SELECT {key} FROM {table} WHERE user_id = $1 AND stamp <= $2 LIMIT {BATCH})"
+        );
+        let values = [user.as_str().into(), floor.into()];
+        let delete = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+        purged += tx.execute_raw(delete).await?.rows_affected();
+    }
+    tx.commit().await?;
+    Ok(purged)
+}
+
+/// The time so long ago; the beginning of time when it would be before that.
+fn ago(duration: Duration) -> OffsetDateTime {
+    let duration = time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
+    let ago = now().checked_sub(duration);
+    ago.map_or(OffsetDateTime::UNIX_EPOCH, |ago| {
+        Ord::max(ago, OffsetDateTime::UNIX_EPOCH)
+    })
+}
+
+fn warn(error: &Error) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "old history could not be purged"
+    );
 }

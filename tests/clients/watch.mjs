@@ -101,7 +101,10 @@ async function watchServerSentEvents(base) {
     headers: authorization,
     retryAttempts: Infinity,
     retry: delay,
-    on: { connected: () => say('connected') },
+    on: {
+      connecting: (again) => again && say('error', { reason: 'an attempt failed' }),
+      connected: () => say('connected'),
+    },
   });
   client.subscribe({ query: QUERY }, { next: result, error: giveUp, complete });
 }

@@ -736,6 +736,33 @@ on_brokers! {
     on_redis: Redis, on_redis_cluster: RedisCluster, on_nats: Nats
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_wants_a_login_gets_that_of_the_address() {
+    let redis = Server::redis(&["--requirepass", "open:sesame"]).await;
+    let acl = ["--user", "ann", "on", ">pass@word", "+@all", "~*", "&*"];
+    let redis_with_users = Server::redis(&acl).await;
+    let nats = Server::nats(&["--user", "ann", "--pass", "pass@word"]).await;
+    let nats_with_token = Server::nats(&["--auth", "t0ken"]).await;
+    for (server, login) in [
+        (&redis, ":open%3Asesame"),
+        (&redis_with_users, "ann:pass%40word"),
+        (&nats, "ann:pass%40word"),
+        (&nats_with_token, "t0ken"),
+    ] {
+        let address = server.url().replace("://", &format!("://{login}@"));
+        let kind = if address.starts_with("redis") {
+            Kind::Redis
+        } else {
+            Kind::Nats
+        };
+        let address = Address::of(kind, address);
+        let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        b.watch("ann").await;
+        a.publish("ann", 2);
+        b.until_notice("ann", 2).await;
+    }
+}
+
 #[test]
 fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
     for (url, reason) in [

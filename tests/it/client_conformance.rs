@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::{
     clients::{CLIENTS, Client},
-    test_app::{Db, TestApp, token, token_for},
+    test_app::{Db, TestApp, soon, token, token_for},
+    transport::Transport,
 };
 
 /// Starts each of the clients, and waits until it has the current version.
@@ -129,5 +130,34 @@ async fn a_server_that_stops_loses_no_client() {
             client.name,
             client.versions
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_over_the_cap_is_back_when_a_place_is_free() {
+    let app = TestApp::start_with(Db::Sqlite, &["--max-streams-per-user", "1"]).await;
+    // An `EventSource` gives up after a status, by its specification.
+    for name in CLIENTS.into_iter().filter(|name| *name != "eventsource") {
+        let opening = async {
+            loop {
+                // Until the place of the client before is free again.
+                if let Ok(stream) = Transport::Events.open(&app, &token("ann")).await {
+                    return stream;
+                }
+            }
+        };
+        let holder = soon("a place", opening).await;
+        let mut client = Client::watch(name, &app.base, &token("ann"));
+        loop {
+            let told = client.next().await;
+            match told["event"].as_str() {
+                Some("error") => break,
+                Some("closed") => break assert_eq!(told["code"], 1013, "{told}"),
+                Some("connected") => {}
+                _ => panic!("{name}: {told}"),
+            }
+        }
+        drop(holder);
+        client.until(1).await;
     }
 }

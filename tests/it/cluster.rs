@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use fastrand::Rng;
 use sqlx::{Connection as _, PgConnection, Row as _};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::{
@@ -48,11 +48,13 @@ enum Fault {
     FirstNodeHearsNothing,
     /// PostgreSQL is killed and started again.
     DatabaseRestarts,
-    /// PostgreSQL ends all its connections, again and again.
+    /// PostgreSQL keeps its connections and answers nothing.
+    DatabaseFreezes,
+    /// PostgreSQL ends all its connections, at the beginning and at the end.
     DatabaseHangsUp,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::Kill(1),
     Fault::Roll(2),
     Fault::BrokerRestarts,
@@ -60,6 +62,7 @@ const FAULTS: [Fault; 8] = [
     Fault::FirstNodeIsCutOff,
     Fault::FirstNodeHearsNothing,
     Fault::DatabaseRestarts,
+    Fault::DatabaseFreezes,
     Fault::DatabaseHangsUp,
 ];
 
@@ -258,6 +261,7 @@ impl Cluster {
             }
             Fault::FirstNodeHearsNothing => self.ways.iter().for_each(Proxy::silence),
             Fault::DatabaseRestarts => self.database.kill(),
+            Fault::DatabaseFreezes => self.database.freeze(),
             Fault::DatabaseHangsUp => self.hang_up().await,
         }
     }
@@ -272,6 +276,7 @@ impl Cluster {
                 self.ways.iter().for_each(Proxy::mend);
             }
             Fault::DatabaseRestarts => self.database.start_if_killed().await,
+            Fault::DatabaseFreezes => self.database.thaw(),
             Fault::DatabaseHangsUp => self.hang_up().await,
         }
     }
@@ -312,11 +317,13 @@ impl Cluster {
     }
 
     async fn hang_up(&self) {
-        // It may be down for another reason.
-        if let Ok(mut connection) = PgConnection::connect(&self.database.url()).await {
+        let all = async {
+            let mut connection = PgConnection::connect(&self.database.url()).await?;
             let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
-            let _ = sqlx::query(others).execute(&mut connection).await;
-        }
+            sqlx::query(others).execute(&mut connection).await
+        };
+        // It may be down or frozen for another reason.
+        let _ = timeout(Duration::from_secs(1), all).await;
     }
 
     /// Replaces each node in turn by one that drops half of the notices that it gets.

@@ -40,6 +40,17 @@ fn serve_names_the_flag_and_the_variable_of_what_is_missing() {
 }
 
 #[test]
+fn a_spread_of_ends_that_is_longer_than_the_grace_is_refused_by_both_flags() {
+    let keys = ["--jwt-secret", SECRET, "--database-url", "sqlite::memory:"];
+    let times = ["--drain-spread", "20s", "--shutdown-grace", "15s"];
+    let (code, _, error) = run(&[&["serve"], &keys[..], &times].concat());
+    assert_eq!(code, Some(1));
+    for named in ["--drain-spread", "--shutdown-grace", "20s", "15s"] {
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
 fn a_secret_that_is_too_short_is_refused_and_not_shown() {
     let (code, _, error) = run(&[
         "serve",

@@ -247,11 +247,67 @@ on_each_database! {
         assert_eq!(ours["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("B")]));
     }
 
-    async fn a_base_must_be_a_version_of_the_library_and_is_needed_to_find_clashes(db: Db) {
+    async fn a_base_above_the_head_may_clash_with_anything(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared { base: 99, ..Shared::new(&app, json!({})).await };
+        let same = shared.ours(json!({"title": "A"}), "REJECT").await;
+        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(2)));
+        let ours = shared.ours(json!({"title": "C"}), "REJECT").await;
+        assert_eq!(ours["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("A")]));
+        let merged = shared.ours(json!({"currentChapter": 9}), "MERGE").await;
+        assert_eq!((&merged["conflict"], &merged["progress"]["currentChapter"]), (&Value::Null, &json!(9)));
+    }
+
+    async fn a_row_made_again_where_one_was_removed_clashes_with_whoever_knew_the_first(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let Shared { ann, story, progress, .. } = &shared;
+        ann.delete_progress(progress).await;
+        let again = json!({"storyId": story, "progressId": progress, "title": "Z", "url": "https://example.org/z"});
+        assert_eq!(ann.create_story(again).await["refusal"], Value::Null);
+        let title = shared.ours(json!({"title": "C"}), "REJECT").await;
+        assert_eq!(title["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("Z")]));
+        let chapter = shared.ours(json!({"currentChapter": 7}), "REJECT").await;
+        assert_eq!(chapter["conflict"], clash("REJECTED", "currentChapter", [Value::Null, json!(7), json!(0)]));
+
+        let tag = json!({"id": uuid::Uuid::now_v7(), "name": "a"});
+        let create = || ann.mutate("createTag", "CreateLabelInput", tag.clone(), "tag { id }");
+        let base = create().await["libraryVersion"].take();
+        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag["id"]}), "deletedId").await;
+        create().await;
+        let rename = json!({"id": tag["id"], "name": "b", "base": base});
+        let renamed = ann.mutate("renameTag", "RenameLabelInput", rename, "tag { id }").await;
+        assert_eq!(renamed["refusal"]["code"], "CONFLICT");
+    }
+
+    async fn a_merge_that_makes_too_many_labels_is_refused_for_good(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let entry = |n: u32| json!({
+            "title": "A", "url": format!("https://example.org/{n}"),
+            "tags": (n * 60..(n + 1) * 60).map(|n| format!("tag {n}")).collect::<Vec<_>>(),
+        });
+        let entries = json!({"entries": [entry(0), entry(1)]});
+        shared.ann.mutate("importLibrary", "ImportLibraryInput", entries, "imported").await;
+        let tags = shared.ann.ask("{ tags { id } }", json!({})).await["tags"].take();
+        let ids: Vec<_> = tags.as_array().unwrap().iter().map(|tag| &tag["id"]).collect();
+        let (hers, mine) = ids.split_at(60);
+        shared.theirs(json!({"tagIds": hers})).await;
+        let merge = || shared.ours(json!({"tagIds": mine, "idempotencyKey": "k"}), "MERGE");
+        let refused = merge().await;
+        assert_eq!((&refused["refusal"]["code"], &refused["refusal"]["field"]), (&json!("LIMIT_REACHED"), &json!("tagIds")));
+        shared.theirs(json!({"tagIds": []})).await;
+        assert_eq!(merge().await, refused, "so that an outbox goes on");
+        let too_many = json!({"input": {"storyId": shared.story, "tagIds": ids}});
+        let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
+        assert_eq!(shared.ann.refused(update, too_many).await, "BAD_USER_INPUT");
+    }
+
+    async fn a_base_is_needed_to_find_clashes(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
-        for against in [json!({"base": 3}), json!({"onConflict": "MERGE"}), json!({"onConflict": "REJECT"})] {
+        for against in [json!({"onConflict": "MERGE"}), json!({"onConflict": "REJECT"})] {
             let mut input = json!({"storyId": shared.story, "title": "B"});
             input.as_object_mut().unwrap().extend(against.as_object().unwrap().clone());
             assert_eq!(shared.ann.refused(update, json!({"input": input})).await, "BAD_USER_INPUT", "{against}");

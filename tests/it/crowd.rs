@@ -24,7 +24,11 @@ use tokio::{
 use tokio_tungstenite::tungstenite::{Message, client::ClientRequestBuilder};
 use uuid::Uuid;
 
-use crate::{socket::LIBRARY_VERSION, test_app::token, transport::Transport};
+use crate::{
+    socket::LIBRARY_VERSION,
+    test_app::{soon, token},
+    transport::Transport,
+};
 
 /// How long one who was not answered waits before trying again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -187,6 +191,17 @@ impl Crowd {
             }
         }
         late
+    }
+
+    /// Waits until so many more changes are answered.
+    pub async fn until_answered(&self, more: usize) {
+        let enough = self.answered() + more;
+        soon("changes are answered", async {
+            while self.answered() < enough {
+                sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     /// How many changes were answered.

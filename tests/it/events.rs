@@ -1,6 +1,9 @@
 //! `/api/library-version-events`, byte for byte as the older web app reads it.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -243,4 +246,24 @@ async fn pages_of_allowed_origins_alone_may_read_answers() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn streams_are_told_different_times_to_come_back_and_end_at_different_times() {
+    let app = TestApp::start_with(Db::Sqlite, &["--max-stream-life", "2s"]).await;
+    let streams = (0..10).map(async |_| {
+        let mut stream = send(get(&app)).await;
+        let event = chunk(&mut stream).await;
+        let began = Instant::now();
+        while let Ok(Some(_)) = soon("the end", stream.chunk()).await {}
+        let retry = event.lines().next().unwrap().to_owned();
+        (retry, began.elapsed())
+    });
+    let told = futures_util::future::join_all(streams).await;
+    let retries: HashSet<_> = told.iter().map(|(retry, _)| retry).collect();
+    assert_eq!(retries.len(), 10, "{told:?}");
+    let lives = told.iter().map(|(_, life)| *life);
+    let (shortest, longest) = (lives.clone().min().unwrap(), lives.max().unwrap());
+    assert!(shortest > Duration::from_millis(1_500), "{told:?}");
+    assert!(longest - shortest > Duration::from_millis(200), "{told:?}");
 }

@@ -1,9 +1,10 @@
 //! Tags and fandoms: found, counted, renamed and removed.
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_app::{TestApp, TestDatabase, TestProcess, TestUser, on_each_database};
+use crate::test_app::{Db, TestApp, TestDatabase, TestProcess, TestUser, on_each_database};
 
 /// What a mutation takes and selects, for tags and fandoms alike.
 const KINDS: [(&str, &str, &str); 2] = [("Tag", "tag", "tags"), ("Fandom", "fandom", "fandoms")];
@@ -56,6 +57,39 @@ fn carriers(count: usize) -> Value {
 }
 
 on_each_database! {
+    async fn a_library_has_at_most_ten_thousand_labels_of_a_kind(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        ann.version().await;
+        let (series, id) = match db {
+            Db::Sqlite => ("WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999)", "randomblob(16)"),
+            Db::Postgres => ("WITH n(n) AS (SELECT generate_series(1, 9999))", "gen_random_uuid()"),
+        };
+        let fill = format!(
+            "INSERT INTO topaz_tag (user_id, id, stamp, name, name_key, created_at, updated_at)
+             {series} SELECT 'ann', {id}, 1, 'tag ' || n, 'tag ' || n, 0, 0 FROM n"
+        );
+        let connection = app.db.connect().await;
+        connection.execute_unprepared(&fill).await.unwrap();
+        connection.close().await.unwrap();
+
+        assert_eq!(ann.create_tag("the last").await["libraryVersion"], 2);
+        let over = ann.create_tag("one more").await;
+        assert_eq!((&over["refusal"]["code"], &over["libraryVersion"]), (&json!("LIMIT_REACHED"), &json!(2)));
+        let import = async |fields: Value| {
+            let mut entry = json!({"title": "A", "url": format!("https://example.org/{}", Uuid::now_v7())});
+            entry.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            let input = json!({"entries": [entry], "idempotencyKey": Uuid::now_v7()});
+            ann.mutate("importLibrary", "ImportLibraryInput", input, "imported").await
+        };
+        // What was made before the refusal goes too.
+        let over = import(json!({"tags": ["one more"], "fandoms": ["f"]})).await;
+        assert_eq!((&over["refusal"]["code"], &over["refusal"]["field"]), (&json!("LIMIT_REACHED"), &json!("tags")));
+        assert_eq!((&over["imported"], &over["libraryVersion"]), (&json!(0), &json!(2)));
+        assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_fandom").await, 0);
+        assert_eq!(import(json!({"tags": ["TAG 7"], "fandoms": ["f"]})).await["imported"], 1);
+    }
+
     async fn labels_are_found_by_a_part_of_their_name_and_say_how_many_stories_carry_them(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");

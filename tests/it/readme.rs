@@ -24,7 +24,7 @@ fn readme() -> String {
 }
 
 /// The code blocks of a language.
-fn blocks(language: &str) -> Vec<String> {
+pub fn blocks(language: &str) -> Vec<String> {
     let text = readme();
     let blocks = text.split("\n```").skip(1).step_by(2);
     let of_language = |block: &str| {

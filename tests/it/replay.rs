@@ -1,40 +1,64 @@
 //! The same idempotency key gives the same answer, and at most one step of the version.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_app::{TestApp, TestDatabase, TestProcess, on_each_database};
+use crate::test_app::{Db, TestApp, TestDatabase, TestProcess, TestUser, on_each_database, soon};
 
 const CREATE: &str = "mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion refusal { code field existingId } progress { id notes story { id title tags { name } } } } }";
 
 on_each_database! {
     async fn a_mutation_replayed_across_crashes_is_made_once_and_always_answered_the_same(db: Db) {
         let database = TestDatabase::new(db).await;
-        let input = json!({"input": {
-            "title": "A", "url": "https://example.org/a", "notes": "n", "idempotencyKey": Uuid::now_v7(),
-        }});
-        let mut answers = BTreeSet::new();
-        let mut tries = 0;
-        for _ in 0..10 {
-            let mut server = TestProcess::serve(&database.url, &[]).await;
-            let send = || server.send("ann", CREATE, input.clone());
-            // One is answered for sure; then the server dies under the others.
-            answers.insert(send().await.unwrap().to_string());
-            let mut others = Box::pin(join_all((0..9).map(|_| send())));
-            let _ = futures_util::poll!(&mut others);
+        let mut server = TestProcess::serve(&database.url, &[]).await;
+        server.send("ann", "{ libraryVersion }", json!({})).await.unwrap();
+        let mut cut_short = 0;
+        for round in 1..=10 {
+            let input = json!({"input": {
+                "title": "A", "url": format!("https://example.org/{round}"), "notes": "n", "idempotencyKey": Uuid::now_v7(),
+            }});
+            let ten = |server: &TestProcess| {
+                let sends: Vec<_> = (0..10).map(|_| server.sending("ann", CREATE, input.clone())).collect();
+                Box::pin(join_all(sends))
+            };
+            let mut sends = ten(&server);
+            // When it dies is what each round tries: before the first is made, between the ten, after the last.
+            let moment = Duration::from_millis(fastrand::u64(1..40));
+            let early = tokio::time::timeout(moment, &mut sends).await;
             server.signal("-KILL");
-            for answer in others.await.into_iter().flatten() {
-                answers.insert(answer.to_string());
-            }
-            tries += 10;
+            cut_short += u32::from(early.is_err());
+            let mut answers = match early {
+                Ok(answers) => answers,
+                Err(_) => sends.await,
+            };
             server.wait().await;
+            server = TestProcess::serve(&database.url, &[]).await;
+            answers.extend(ten(&server).await);
+            assert!(answers.iter().rev().take(10).all(Result::is_ok), "the living answer");
+            let distinct: BTreeSet<_> = answers.into_iter().flatten().map(|answer| answer.to_string()).collect();
+            assert_eq!(distinct.len(), 1, "{distinct:?}");
+            let version: i32 = database.scalar("SELECT library_version FROM topaz_user").await;
+            assert_eq!(version, 1 + round, "{distinct:?}");
         }
-        assert_eq!((tries, answers.len()), (100, 1), "{answers:?}");
-        let version: i32 = database.scalar("SELECT library_version FROM topaz_user").await;
-        assert_eq!(version, 2);
+        assert!(cut_short > 0, "no server died while it was asked");
+    }
+
+    async fn a_replay_tells_the_streams_that_may_have_missed_the_first(db: Db) {
+        // Two servers that do not hear of each other. What one of them made, the other never told.
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let mut watch = ann.watch().await;
+        assert_eq!(watch.until(1).await, [1]);
+        let other = TestApp::start_on(app.db.shared(), &[]).await;
+        let input = json!({"input": {"title": "A", "url": "https://example.org/a", "idempotencyKey": "k"}});
+        let first = other.user("ann").send(CREATE, input.clone()).await;
+        assert_eq!(ann.send(CREATE, input).await, first);
+        let told = soon("long before the heartbeat", watch.until(2)).await;
+        assert_eq!(told, [2]);
     }
 
     async fn ten_at_once_are_made_once(db: Db) {
@@ -134,3 +158,62 @@ on_each_database! {
         assert_eq!(create().await["refusal"]["code"], "ALREADY_EXISTS", "it is a new change now");
     }
 }
+
+/// A change is refused, and before its answer is kept the same one is sent again, when it would be made.
+#[tokio::test]
+async fn a_refusal_and_its_retry_get_one_answer_however_they_meet() {
+    let app = TestApp::start(Db::Postgres).await;
+    let ann = app.user("ann");
+    let other = TestApp::start_on(app.db.shared(), &[]).await;
+    let ann_elsewhere = other.user("ann");
+    let in_the_way = ann.create_tag("a").await["tag"]["id"].take();
+    let input = json!({"name": "A", "idempotencyKey": "k"});
+    let create = async |user: &TestUser<'_>| {
+        let input = input.clone();
+        user.mutate("createTag", "CreateLabelInput", input, "tag { name }")
+            .await
+    };
+    // Holds up whoever keeps an answer.
+    let lock = app.db.connect().await;
+    for sql in ["BEGIN", "LOCK TABLE topaz_receipt IN SHARE MODE"] {
+        lock.execute_unprepared(sql).await.unwrap();
+    }
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()";
+    let all = async {
+        let first = create(&ann);
+        let rest = async {
+            soon("the first waits", async {
+                while app.db.scalar::<i64>(waiting).await == 0 {}
+            })
+            .await;
+            let delete = ann_elsewhere.mutate(
+                "deleteTag",
+                "DeleteLabelInput",
+                json!({"id": in_the_way}),
+                "deletedId",
+            );
+            let retry = async {
+                let mut delete = Box::pin(delete);
+                // It ends now only if the first no longer holds the user's row; then the retry would be made.
+                let early = tokio::time::timeout(MOMENT, &mut delete).await;
+                let mut retry = Box::pin(create(&ann_elsewhere));
+                let kept = tokio::time::timeout(MOMENT, &mut retry).await;
+                assert!(kept.is_err(), "no answer can be kept now");
+                lock.execute_unprepared("ROLLBACK").await.unwrap();
+                if early.is_err() {
+                    delete.await;
+                }
+                retry.await
+            };
+            retry.await
+        };
+        futures_util::join!(first, rest)
+    };
+    let (first, retry) = soon("all are answered", all).await;
+    assert_eq!(first, retry);
+    assert_eq!(first["refusal"]["code"], "ALREADY_EXISTS");
+    assert_eq!(ann.version().await, 3, "the tag was made and deleted");
+}
+
+/// How long something is waited for that is not to happen.
+const MOMENT: Duration = Duration::from_millis(300);

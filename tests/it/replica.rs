@@ -1,8 +1,12 @@
 //! A replica that lags serves queries that allow it, and nothing else.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
+    servers::Proxy,
     socket::Socket,
     test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database, soon, token},
 };
@@ -118,10 +122,32 @@ on_each_database! {
 
     async fn a_version_that_is_none_is_refused(db: Db) {
         let app = TestApp::start(db).await;
-        let request = app.http.post(app.url("/graphql")).bearer_auth(crate::test_app::token("ann"));
+        let request = app.http.post(app.url("/graphql")).bearer_auth(token("ann"));
         let request = request.header("x-min-library-version", "x").json(&json!({"query": "{ libraryVersion }"}));
         assert_eq!(request.send().await.unwrap().status(), 400);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_falls_silent_is_left_alone_for_a_while() {
+    let primary = TestDatabase::new(Db::Postgres).await;
+    let postgres: url::Url = primary.url.parse().unwrap();
+    let proxy = Proxy::to(postgres.port().unwrap()).await;
+    let mut replica = postgres;
+    replica.set_port(Some(proxy.port)).unwrap();
+    let app = TestApp::start_on(primary, &["--read-database-url", replica.as_str()]).await;
+    let ann = app.user("ann");
+    ann.add("old").await;
+    assert_eq!(titles(&ann, None).await.0, ["old"]);
+    let asked = proxy.accepted();
+    assert!(asked > 0);
+    proxy.silence();
+    let began = Instant::now();
+    for _ in 0..50 {
+        assert_eq!(titles(&ann, None).await.0, ["old"]);
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?} for 50 queries");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::test_app::{Db, TestApp, TestDatabase, TestProcess, on_each_database, program};
+use sea_orm::ConnectionTrait as _;
+
+use crate::test_app::{Db, TestApp, TestDatabase, TestProcess, on_each_database, program, soon};
 
 /// Runs `library-sync migrate`, and returns what it prints.
 pub fn migrate(database: &TestDatabase, arguments: &[&str]) -> String {
@@ -79,6 +81,73 @@ on_each_database! {
         assert_eq!(app.user("ann").version().await, 5, "also when all but the first was undone");
         assert_eq!(app.user("ann").add("C").await["libraryVersion"], 6);
     }
+}
+
+on_each_database! {
+    async fn a_database_that_a_newer_version_has_changed_is_served_all_the_same(db: Db) {
+        let mut app = TestApp::start(db).await;
+        app.user("ann").add("A").await;
+        let from_the_future = "INSERT INTO seaql_migrations VALUES ('m20990101_000001_later', 1)";
+        app.db.execute(from_the_future).await;
+        // The older one goes on, and starts again.
+        assert_eq!(app.user("ann").add("B").await["libraryVersion"], 3);
+        app.stop().await;
+        let app = app.restart(&[]).await;
+        assert_eq!(app.user("ann").add("C").await["libraryVersion"], 4);
+        let status = migrate(&app.db, &["status"]);
+        assert!(!status.contains("pending"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_history_is_refused() {
+    let database = TestDatabase::new(Db::Sqlite).await;
+    migrate(&database, &["up"]);
+    migrate(&database, &["down", "--steps", "1"]);
+    let from_the_future = "INSERT INTO seaql_migrations VALUES ('m20990101_000001_later', 1)";
+    database.execute(from_the_future).await;
+    let mut up = program();
+    up.args(["migrate", "up", "--database-url", &database.url]);
+    let error = String::from_utf8(up.output().unwrap().stderr).unwrap();
+    assert!(error.contains("m20990101_000001_later"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_waits_for_those_who_use_the_table_and_lets_them_use_it() {
+    let mut app = TestApp::start(Db::Postgres).await;
+    app.user("ann").add("A").await;
+    app.stop().await;
+    migrate(&app.db, &["down", "--steps", "99"]);
+    // What an older app's long query holds.
+    let reader = app.db.connect().await;
+    for sql in [
+        "CREATE TABLE topaz_user (id text PRIMARY KEY)",
+        "INSERT INTO topaz_user VALUES ('ann')",
+        "BEGIN",
+        "SELECT * FROM topaz_user",
+    ] {
+        reader.execute_unprepared(sql).await.unwrap();
+    }
+    let url = app.db.url.clone();
+    let starting = tokio::spawn(async move { TestProcess::serve(&url, &[]).await });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+        AND application_name = 'library-sync migration'";
+    soon("the change waits", async {
+        while app.db.scalar::<i64>(waiting).await == 0 {}
+    })
+    .await;
+    // It gives up its place again and again, so that others get at the table.
+    for _ in 0..3 {
+        let another = "INSERT INTO topaz_user VALUES (gen_random_uuid()::text)";
+        app.db.execute(another).await;
+    }
+    reader.execute_unprepared("COMMIT").await.unwrap();
+    let server = soon("the server starts", starting).await.unwrap();
+    let answer = server
+        .send("ann", "{ libraryVersion }", json!({}))
+        .await
+        .unwrap();
+    assert_eq!(answer["data"]["libraryVersion"], 1, "{answer}");
 }
 
 #[tokio::test]

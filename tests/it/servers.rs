@@ -183,7 +183,7 @@ impl Server {
         let mut heard = vec![0; answer.len()];
         socket.write_all(question).await.is_ok()
             && socket.read_exact(&mut heard).await.is_ok()
-            && heard == answer
+            && (heard == answer || heard == b"-NOAU")
     }
 
     /// Kills it, and everything of it.
@@ -196,14 +196,20 @@ impl Server {
         }
     }
 
-    /// Stops its clock: it keeps its connections and answers nothing.
+    /// Stops its clock, if it runs: it keeps its connections and answers nothing.
     pub fn freeze(&self) {
-        signal("-STOP", &family(self.child.as_ref().unwrap().id()));
+        self.signal("-STOP");
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        signal("-CONT", &family(self.child.as_ref().unwrap().id()));
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            signal(name, &family(child.id()));
+        }
     }
 }
 
@@ -337,10 +343,28 @@ enum Way {
     Cut,
 }
 
+/// What a [`Proxy`] does with its connections now.
+#[derive(Debug, Clone, Copy)]
+struct Doing {
+    way: Way,
+    /// The first so many connections are silent whatever the others are.
+    lost: usize,
+}
+
+impl Doing {
+    fn with(self, connection: usize) -> Way {
+        if connection <= self.lost && self.way == Way::Open {
+            Way::Silent
+        } else {
+            self.way
+        }
+    }
+}
+
 /// A way to a server that can be closed.
 pub struct Proxy {
     pub port: u16,
-    way: watch::Sender<Way>,
+    doing: watch::Sender<Doing>,
     accepted: watch::Receiver<usize>,
     accepting: AbortHandle,
 }
@@ -354,16 +378,20 @@ impl Proxy {
     /// A way from `here` to `127.0.0.1:port`.
     pub async fn at(here: (&str, u16), port: u16) -> Self {
         let listener = TcpListener::bind(here).await.unwrap();
-        let (way, watched) = watch::channel(Way::Open);
+        let (doing, watched) = watch::channel(Doing {
+            way: Way::Open,
+            lost: 0,
+        });
         let (count, accepted) = watch::channel(0);
         let port_here = listener.local_addr().unwrap().port();
         let accepting = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 count.send_modify(|count| *count += 1);
-                let way = watched.clone();
+                let connection = *count.borrow();
+                let doing = watched.clone();
                 tokio::spawn(async move {
-                    if *way.borrow() == Way::Cut {
+                    if doing.borrow().with(connection) == Way::Cut {
                         return;
                     }
                     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
@@ -371,15 +399,15 @@ impl Proxy {
                     };
                     let (client, server) = (client.into_split(), server.into_split());
                     tokio::select! {
-                        () = pass(client.0, server.1, way.clone()) => {}
-                        () = pass(server.0, client.1, way) => {}
+                        () = pass(client.0, server.1, doing.clone(), connection) => {}
+                        () = pass(server.0, client.1, doing, connection) => {}
                     }
                 });
             }
         });
         Self {
             port: port_here,
-            way,
+            doing,
             accepted,
             accepting: accepting.abort_handle(),
         }
@@ -399,10 +427,10 @@ impl Proxy {
 
     /// Ends all connections, and accepts none.
     pub async fn cut(&self) {
-        self.way.send_replace(Way::Cut);
+        self.go(Way::Cut);
         // Each connection holds a receiver, like the one that accepts.
         soon("connections are cut", async {
-            while self.way.receiver_count() > 1 {
+            while self.doing.receiver_count() > 1 {
                 tokio::task::yield_now().await;
             }
         })
@@ -411,35 +439,48 @@ impl Proxy {
 
     /// Passes nothing on, as if the cable were pulled.
     pub fn silence(&self) {
-        self.way.send_replace(Way::Silent);
+        self.go(Way::Silent);
     }
 
     /// Passes everything on again.
     pub fn mend(&self) {
-        self.way.send_replace(Way::Open);
+        self.go(Way::Open);
+    }
+
+    /// Passes on what comes by new connections; those that there are stay silent for ever.
+    pub fn mend_for_new_connections(&self) {
+        let lost = self.accepted();
+        self.doing.send_modify(|doing| doing.lost = lost);
+        self.mend();
+    }
+
+    fn go(&self, way: Way) {
+        self.doing.send_modify(|doing| doing.way = way);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.way.send_replace(Way::Cut);
+        self.go(Way::Cut);
     }
 }
 
 async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut way: watch::Receiver<Way>,
+    mut doing: watch::Receiver<Doing>,
+    connection: usize,
 ) {
     let mut bytes = vec![0; 64 << 10];
     loop {
         let read = tokio::select! {
             read = from.read(&mut bytes) => read,
-            _ = way.wait_for(|way| *way == Way::Cut) => return,
+            _ = doing.wait_for(|doing| doing.with(connection) == Way::Cut) => return,
         };
         // What was read while it is silent is passed on later, as a network would that repeats itself.
-        match way.wait_for(|way| *way != Way::Silent).await.as_deref() {
+        let loud = doing.wait_for(|doing| doing.with(connection) != Way::Silent);
+        match loud.await.as_deref().map(|doing| doing.with(connection)) {
             Ok(Way::Open) => {}
             _ => return,
         }

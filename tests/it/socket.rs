@@ -8,6 +8,7 @@ use tokio_tungstenite::{
     tungstenite::{
         self, Message,
         client::{ClientRequestBuilder, IntoClientRequest as _},
+        protocol::CloseFrame,
     },
 };
 
@@ -75,6 +76,15 @@ impl Socket {
     pub async fn send_raw(&mut self, message: Message) {
         // A socket that the server has closed meanwhile tells why when it is read.
         let _ = soon("the message is sent", self.0.send(message)).await;
+    }
+
+    /// Begins to close the socket.
+    pub async fn close(&mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: reason.into(),
+        };
+        self.send_raw(Message::Close(Some(frame))).await;
     }
 
     /// Begins an operation.

@@ -102,10 +102,19 @@ async fn stall(server: &TestProcess, transport: Transport) -> TcpStream {
 
 /// What the process has in memory, in bytes.
 fn memory(server: &TestProcess) -> u64 {
+    status(server, "VmRSS:")
+}
+
+/// The most that it ever had.
+fn peak_memory(server: &TestProcess) -> u64 {
+    status(server, "VmHWM:")
+}
+
+fn status(server: &TestProcess, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .unwrap();
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     kilobytes << 10
@@ -186,4 +195,43 @@ async fn two_hundred_stalled_readers_cost_neither_time_nor_memory_and_are_droppe
     );
     read_on(change(&server, 1).await).await;
     drop(stalled);
+}
+
+/// A ping that a client sends, under a mask of zeros.
+fn ping_frame() -> Vec<u8> {
+    let mut frame = vec![0x89, 0x80 | 125, 0, 0, 0, 0];
+    frame.resize(frame.len() + 125, b'x');
+    frame
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_pings_and_does_not_read_fills_no_memory_and_is_dropped() {
+    let db = TestDatabase::new(Db::Sqlite).await;
+    let flags = ["--max-message-rate", "0", "--write-timeout", "2s"];
+    let server = TestProcess::serve(&db.url, &flags).await;
+    change(&server, 1).await;
+    let mut stream = stall(&server, Transport::Websocket).await;
+    let before = peak_memory(&server);
+    let pings = ping_frame().repeat(8 << 10);
+    let began = Instant::now();
+    // Much more than the sockets hold: 64 MB.
+    let flood = async {
+        for _ in 0..64 {
+            if stream.write_all(&pings).await.is_err() {
+                return true;
+            }
+        }
+        false
+    };
+    let served = async {
+        change(&server, 1).await;
+        began.elapsed()
+    };
+    let (is_dropped, served) = tokio::join!(soon("the flood ends", flood), served);
+    let grown = peak_memory(&server).saturating_sub(before);
+    assert!(grown < 8 << 20, "by {grown}");
+    assert!(is_dropped, "all of it was taken");
+    assert!(began.elapsed() < 3 * WRITE_TIMEOUT, "{:?}", began.elapsed());
+    assert!(served < WRITE_TIMEOUT, "{served:?}");
 }

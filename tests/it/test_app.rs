@@ -105,6 +105,11 @@ impl TestDatabase {
         }
     }
 
+    /// A database that goes with its server.
+    pub fn at(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+
     /// The same database for another server. It goes with the first.
     pub fn shared(&self) -> Self {
         Self {
@@ -148,6 +153,13 @@ impl TestDatabase {
         let mut options = sea_orm::ConnectOptions::new(&self.url);
         options.max_connections(1);
         sea_orm::Database::connect(options).await.unwrap()
+    }
+
+    /// Runs `sql` around the server.
+    pub async fn execute(&self, sql: &str) {
+        let db = self.connect().await;
+        db.execute_unprepared(sql).await.unwrap();
+        db.close().await.unwrap();
     }
 
     /// The single value that `sql` selects.
@@ -514,6 +526,19 @@ impl TestProcess {
     }
 
     async fn start(port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
+        let process = Self::spawn(port, url, flags, log);
+        let ready = async {
+            let ready = process.url("/readyz");
+            while process.http.get(&ready).send().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        soon("the program is ready", ready).await;
+        process
+    }
+
+    /// Runs it, and does not wait.
+    pub fn spawn(port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
         install_crypto();
         let listen = format!("127.0.0.1:{port}");
         let child = program()
@@ -532,24 +557,11 @@ impl TestProcess {
             .stderr(log)
             .spawn()
             .unwrap();
-        let process = Self {
+        Self {
             base: format!("http://{listen}"),
             child,
             http: reqwest::Client::new(),
-        };
-        let ready = async {
-            while process
-                .http
-                .get(process.url("/readyz"))
-                .send()
-                .await
-                .is_err()
-            {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        soon("the program is ready", ready).await;
-        process
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -558,15 +570,23 @@ impl TestProcess {
 
     /// Sends an operation; `Err` when no answer came.
     pub async fn send(&self, sub: &str, query: &str, variables: Value) -> reqwest::Result<Value> {
+        self.sending(sub, query, variables).await
+    }
+
+    /// The same, to be awaited even when this is gone.
+    pub fn sending(
+        &self,
+        sub: &str,
+        query: &str,
+        variables: Value,
+    ) -> impl Future<Output = reqwest::Result<Value>> + use<> {
         let body = json!({"query": query, "variables": variables});
-        self.http
+        let request = self
+            .http
             .post(self.url("/graphql"))
             .bearer_auth(token(sub))
-            .json(&body)
-            .send()
-            .await?
-            .json()
-            .await
+            .json(&body);
+        async { request.send().await?.json().await }
     }
 
     /// A counter of `/metrics`, summed over its labels.

@@ -166,3 +166,49 @@ async fn tickets_that_are_not_used_are_limited_for_each_user() {
         .unwrap();
     mint(&app, "ann").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_of_one_node_is_good_on_every_node_and_once_over_all() {
+    let here = TestApp::start(Db::Postgres).await;
+    let there = TestApp::start_on(here.db.shared(), &[]).await;
+    for transport in Transport::ALL {
+        let query = format!("?ticket={}", mint(&here, "ann").await);
+        let mut stream = transport.open_with(&there, &query, &[]).await.unwrap();
+        assert_eq!(stream.next().await, Told::Version(1), "{transport}");
+        for node in [&here, &there] {
+            let again = transport.open_with(node, &query, &[]).await;
+            assert_eq!(again.err().unwrap().status, 401, "{transport}");
+        }
+    }
+    // Of many who come at once, on both nodes, one gets in.
+    let query = format!("?ticket={}", mint(&here, "ann").await);
+    let openings = (0..16).map(|at| {
+        let node = [&here, &there][at % 2];
+        Transport::Events.open_with(node, &query, &[])
+    });
+    let opened = futures_util::future::join_all(openings).await;
+    assert_eq!(opened.iter().filter(|opened| opened.is_ok()).count(), 1);
+    // What is limited is limited over all nodes.
+    for _ in 0..16 {
+        mint(&here, "ann").await;
+        mint(&there, "ann").await;
+    }
+    for node in [&here, &there] {
+        let refused = node.user("ann").refused(MINT, json!({})).await;
+        assert_eq!(refused, "TOO_MANY_TICKETS");
+    }
+}
+
+on_each_database! {
+    async fn a_ticket_is_kept_as_a_digest_and_purged_when_it_has_lapsed(db: Db) {
+        let app = TestApp::start_with(db, &["--ticket-life", "100ms", "--purge-every", "100ms"]).await;
+        let before: i64 = app.db.scalar("SELECT count(*) FROM topaz_ticket").await;
+        assert_eq!(before, 0);
+        let ticket = mint(&app, "ann").await;
+        let rows = "SELECT count(*) FROM topaz_ticket";
+        let clear = format!("{rows} WHERE digest LIKE '%{}%'", &ticket[3..]);
+        assert_eq!(app.db.scalar::<i64>(&clear).await, 0);
+        let purged = async { while app.db.scalar::<i64>(rows).await > 0 {} };
+        soon("it is purged", purged).await;
+    }
+}

@@ -1,12 +1,13 @@
 //! The version moves if and only if the change commits, by one, in order.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::test_app::{TestApp, on_each_database, token};
+use crate::test_app::{Db, TestApp, on_each_database, soon, token};
 
 on_each_database! {
     async fn a_library_never_changed_is_at_version_1(db: Db) {
@@ -130,19 +131,142 @@ on_each_database! {
             );
             let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
             socket.write_all(request.as_bytes()).await.unwrap();
-            // From not at all to long enough for the transaction to be under way.
-            for _ in 0..n * 50 {
-                tokio::task::yield_now().await;
-            }
+            // Each hangs up at another moment: before the transaction begins, while it is under way, after its end.
+            tokio::time::sleep(Duration::from_micros(n * 750)).await;
             drop(socket);
         }
         // Some of them may still be under way; what holds, holds at every moment. Read in one statement.
-        let agree = "SELECT CASE WHEN library_version = 1 + (SELECT count(*) FROM topaz_tag) + (SELECT count(*) FROM topaz_story) THEN 1 ELSE 0 END FROM topaz_user";
+        let agree = "SELECT CASE WHEN library_version = 1 + (SELECT count(*) FROM topaz_tag) THEN 1 ELSE 0 END FROM topaz_user";
         assert_eq!(app.db.scalar::<i32>(agree).await, 1, "each committed change moved the version");
+        // And what was committed was pushed: nothing is written now that would push it along.
+        let pushed = async {
+            let mut told = 1;
+            while told < app.db.scalar::<i32>("SELECT library_version FROM topaz_user").await {
+                told = i32::try_from(watch.next().await.unwrap()["version"].as_i64().unwrap()).unwrap();
+            }
+            told
+        };
+        let told = soon("the last commit is pushed, long before the heartbeat", pushed).await;
+        assert!(told > 1, "some of them were made");
         // The connections are sound: none was given back inside a transaction.
-        let after = ann.add("after").await["libraryVersion"].as_i64().unwrap();
-        assert_eq!(app.db.scalar::<i32>(agree).await, 1);
-        // And what was committed was pushed.
-        while watch.next().await.expect("the stream goes on")["version"].as_i64().unwrap() < after {}
+        ann.add("after").await;
     }
+}
+
+#[tokio::test]
+async fn the_changes_of_one_user_that_wait_hold_up_nobody_else() {
+    let flags = ["--database-connections", "3", "--database-wait", "2s"];
+    let app = TestApp::start_with(Db::Postgres, &flags).await;
+    let (ann, bob) = (app.user("ann"), app.user("bob"));
+    for user in [&ann, &bob] {
+        user.version().await;
+    }
+    let lock = app.db.connect().await;
+    for sql in [
+        "BEGIN",
+        "SELECT 1 FROM topaz_user WHERE subject = 'ann' FOR UPDATE",
+    ] {
+        lock.execute_unprepared(sql).await.unwrap();
+    }
+    let tag = "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
+    let hers = join_all((0..20).map(|n| ann.send(tag, json!({"name": format!("tag {n}")}))));
+    let his = async {
+        soon("hers wait", async {
+            while app.db.scalar::<i64>(WAITING).await == 0 {}
+        })
+        .await;
+        let mut answers = Vec::new();
+        for n in 0..10 {
+            answers.push(bob.send(tag, json!({"name": format!("tag {n}")})).await);
+        }
+        lock.execute_unprepared("ROLLBACK").await.unwrap();
+        answers
+    };
+    let (hers, his) = futures_util::join!(hers, his);
+    assert!(
+        his.iter().all(|answer| answer["errors"].is_null()),
+        "{his:?}"
+    );
+    // Each of hers was made, or told to come back.
+    let made = hers
+        .iter()
+        .filter(|answer| answer["errors"].is_null())
+        .count();
+    let code = |answer: &Value| answer["errors"][0]["extensions"]["code"].clone();
+    assert!(
+        hers.iter()
+            .all(|answer| answer["errors"].is_null() || code(answer) == "UNAVAILABLE"),
+        "{hers:?}"
+    );
+    assert_eq!(usize::try_from(ann.version().await).unwrap(), 1 + made);
+}
+
+#[tokio::test]
+async fn a_change_waits_for_its_turn_no_longer_than_for_a_connection() {
+    let app = TestApp::start_with(Db::Postgres, &["--database-wait", "300ms"]).await;
+    let ann = app.user("ann");
+    ann.version().await;
+    let lock = app.db.connect().await;
+    for sql in [
+        "BEGIN",
+        "SELECT 1 FROM topaz_user WHERE subject = 'ann' FOR UPDATE",
+    ] {
+        lock.execute_unprepared(sql).await.unwrap();
+    }
+    let tag = "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
+    let send = |name| ann.send(tag, json!({"name": name}));
+    let first = send("a");
+    let second = async {
+        soon("the first waits for the row", async {
+            while app.db.scalar::<i64>(WAITING).await == 0 {}
+        })
+        .await;
+        let second = send("b").await;
+        lock.execute_unprepared("ROLLBACK").await.unwrap();
+        second
+    };
+    let (first, second) = futures_util::join!(first, second);
+    assert_eq!(first["data"]["createTag"]["libraryVersion"], 2, "{first}");
+    assert_eq!(
+        second["errors"][0]["extensions"]["code"], "UNAVAILABLE",
+        "{second}"
+    );
+}
+
+/// How many statements wait for a row that another transaction has locked.
+const WAITING: &str = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()";
+
+#[tokio::test]
+async fn a_sqlite_file_that_another_process_holds_is_waited_for_once() {
+    let app = TestApp::start_with(Db::Sqlite, &["--statement-timeout", "1s"]).await;
+    let ann = app.user("ann");
+    ann.version().await;
+    let lock = app.db.connect().await;
+    lock.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let began = std::time::Instant::now();
+    let tag = "mutation { createTag(input: {name: \"a\"}) { libraryVersion } }";
+    assert_eq!(ann.refused(tag, json!({})).await, "UNAVAILABLE");
+    let waited = began.elapsed();
+    assert!(
+        waited >= Duration::from_secs(1) && waited < Duration::from_secs(3),
+        "{waited:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_primary_that_became_a_standby_is_unavailable() {
+    let app = TestApp::start(Db::Postgres).await;
+    let ann = app.user("ann");
+    ann.version().await;
+    let connection = app.db.connect().await;
+    let name = app.db.url.rsplit('/').next().unwrap();
+    for sql in [
+        format!("ALTER DATABASE {name} SET default_transaction_read_only = on"),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()".to_owned(),
+    ] {
+        connection.execute_unprepared(&sql).await.unwrap();
+    }
+    let tag = "mutation { createTag(input: {name: \"a\"}) { libraryVersion } }";
+    assert_eq!(ann.refused(tag, json!({})).await, "UNAVAILABLE");
+    assert_eq!(ann.version().await, 1, "reads go on");
 }

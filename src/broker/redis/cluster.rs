@@ -197,7 +197,7 @@ impl Shards {
 
     fn are_up(&self) -> bool {
         let table = self.table.read();
-        table.shards.values().all(|shard| shard.station.is_up())
+        !table.shards.is_empty() && table.shards.values().all(|shard| shard.station.is_up())
     }
 
     /// The ranges of slots and their masters, as one server sees them.
@@ -221,8 +221,10 @@ impl Shards {
             .query_async(&mut connection)
             .await?;
         let ranges = slots.iter().map(|range| Range::read(range, &url));
+        // A server that has forgotten its cluster answers with an empty list.
         ranges
-            .collect::<Option<_>>()
+            .collect::<Option<Vec<_>>>()
+            .filter(|ranges| !ranges.is_empty())
             .ok_or_else(|| "it tells no shards".into())
     }
 
@@ -240,9 +242,15 @@ impl Shards {
     /// Makes the stations agree with the cluster.
     fn arrange(&self, ranges: &[Range], tasks: &Tasks) {
         let slots = Slots::of(ranges);
-        if self.table.read().slots == slots {
+        let table = self.table.read();
+        if table.slots == slots {
+            // A batch that was under way when its slots moved comes back to the station that it left from.
+            for station in table.stations() {
+                self.move_unsent(station, &table);
+            }
             return;
         }
+        drop(table);
         let mut table = self.table.write();
         for range in ranges {
             table
@@ -265,15 +273,24 @@ impl Shards {
         );
         let gone = gone.iter().map(|shard| &shard.station);
         for station in table.stations().chain(gone) {
-            let leaves = |user: &UserId| !Arc::ptr_eq(table.station(self.slot(user)), station);
+            let leaves = |user: &UserId| !self.belongs(user, station, &table);
             for (user, watches) in station.interest.remove(leaves) {
                 let to = table.station(self.slot(&user));
                 to.interest.watch(&user, watches);
             }
-            for notice in station.outbox.remove(leaves) {
-                table.station(self.slot(&notice.user)).send(notice);
-            }
+            self.move_unsent(station, &table);
         }
+    }
+
+    fn move_unsent(&self, station: &Arc<Station>, table: &Table) {
+        let leaves = |user: &UserId| !self.belongs(user, station, table);
+        for notice in station.outbox.remove(leaves) {
+            table.station(self.slot(&notice.user)).send(notice);
+        }
+    }
+
+    fn belongs(&self, user: &UserId, station: &Arc<Station>, table: &Table) -> bool {
+        Arc::ptr_eq(table.station(self.slot(user)), station)
     }
 
     fn open(&self, url: Url, tasks: &Tasks) -> Shard {

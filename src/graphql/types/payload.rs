@@ -15,6 +15,8 @@ pub(in crate::graphql) enum RefusalCode {
     AlreadyExists,
     /// The row has changed since your base in fields that you set.
     Conflict,
+    /// Your library, or the story, would hold more than it may.
+    LimitReached,
     /// The idempotency key belongs to another mutation.
     IdempotencyKeyReused,
 }

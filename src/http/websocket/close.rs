@@ -8,13 +8,15 @@
 //! | 4406 | the client does not offer `graphql-transport-ws` | no |
 //! | 4408 | no `connection_init` in time | yes |
 //! | 4409 | an operation of this id is running | no |
-//! | 4429 | a second `connection_init`; too many streams of this user | no |
+//! | 4429 | a second `connection_init` | no |
 //! | 4440 | the token has expired | yes, with a fresh token |
 //! | 4499 | nothing was heard of the client | yes |
 //! | 1001 | the socket has reached its longest life | yes |
 //! | 1009 | a message over the limit | no |
 //! | 1012 | the server is stopping | yes |
-//! | 1013 | the database or the key server does not answer; too many requests in so short a time | yes |
+//! | 1013 | the database or the key server does not answer; too many streams, or requests in so short a time | yes |
+//!
+//! A close that the client begins is answered by its own code.
 
 use std::borrow::Cow;
 
@@ -36,8 +38,10 @@ const MAX_REASON_BYTES: usize = 123;
 /// Why a socket is closed.
 #[derive(Debug)]
 pub(super) enum Close {
-    /// By the client, or because the connection broke: there is nobody to tell.
+    /// Because the connection broke: there is nobody to tell.
     Gone,
+    /// By the client, which is to have its answer.
+    Left,
     /// A frame that is no message of the protocol.
     Invalid(Cow<'static, str>),
     /// An operation before `connection_ack`.
@@ -61,10 +65,10 @@ pub(super) enum Close {
 }
 
 impl Close {
-    /// The frame that tells the client; none when it is gone.
+    /// The frame that tells the client; none when it is gone, or said so first.
     pub fn frame(&self) -> Option<CloseFrame> {
         let (code, reason): (u16, Cow<'_, str>) = match self {
-            Self::Gone => return None,
+            Self::Gone | Self::Left => return None,
             Self::Invalid(what) => (4400, format!("Invalid message: {what}").into()),
             Self::Unacknowledged => (4401, "Unauthorized".into()),
             Self::Refused(error) => (refused(error), error.to_string().into()),
@@ -88,7 +92,7 @@ impl Close {
     /// How metrics count it.
     pub fn outcome(&self) -> &'static str {
         match self {
-            Self::Gone => "gone",
+            Self::Gone | Self::Left => "gone",
             Self::Silent => "silent",
             Self::End(reason) => reason.into(),
             _ => "violation",
@@ -98,9 +102,9 @@ impl Close {
 
 fn refused(error: &HttpError) -> u16 {
     match error {
-        HttpError::NoPlace(NoPlace::User(_)) => 4429,
-        HttpError::NoPlace(NoPlace::Draining) => 1012,
-        HttpError::NoPlace(NoPlace::Node)
+        HttpError::NoPlace(NoPlace::Draining(_)) => 1012,
+        // The streams of a device that lost its network are noticed to be dead soon, so it is worth coming back.
+        HttpError::NoPlace(NoPlace::User(_) | NoPlace::Node)
         | HttpError::TooFast(_)
         | HttpError::Rejected(Rejection::Unavailable)
         | HttpError::Library(library::Error::Unavailable(_) | library::Error::Fault(_)) => 1013,
@@ -167,13 +171,14 @@ mod tests {
             Close::Refused(HttpError::NoToken),
             Close::Refused(Rejection::Expired.into()),
             Close::Refused(Rejection::Unavailable.into()),
-            Close::Refused(NoPlace::Draining.into()),
+            Close::Refused(NoPlace::Draining(1).into()),
             Close::Refused(NoPlace::Node.into()),
+            Close::Refused(NoPlace::User(20).into()),
             Close::Refused(TooFast(Duration::from_secs(1)).into()),
         ] {
             let why = format!("{close:?}");
             assert!(!is_fatal(code(close)), "{why}");
         }
-        assert!(is_fatal(code(Close::Refused(NoPlace::User(20).into()))));
+        assert!(is_fatal(code(Close::InitTwice)));
     }
 }

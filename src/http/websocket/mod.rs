@@ -1,16 +1,20 @@
 //! GraphQL over WebSocket: the `graphql-transport-ws` protocol, over a feed and the schema.
 //!
 //! ```text
-//! upgrade ─ who is calling? ─ connection_init ─ a place ─ connection_ack ─┬─ messages in:  message, operations
+//! upgrade ─ who is calling? ─ connection_init ─ a place ─ connection_ack ─┬─ messages in:  line, message, operations
 //!                                                                         └─ messages out: one at a time, session
 //! ```
 //!
 //! Queries and mutations pass the guards they pass over HTTP: a cookie counts only from an allowed origin, checked when
 //! the socket opens, and a ticket opens subscriptions alone.
 //!
+//! Messages are taken one after the other, so what a client sends on the heels of `connection_init` is met by a socket
+//! that has been acknowledged by then, or closed.
+//!
 //! **Invariant:** nothing of a library is told before `connection_ack`.
 
 mod close;
+mod line;
 mod message;
 mod operations;
 mod session;
@@ -24,7 +28,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     HttpError, Node,
-    streams::{NoPlace, Place, Transport},
+    streams::{Place, Transport},
 };
 use crate::auth::{Ask, Viewer};
 
@@ -32,6 +36,10 @@ const SUBPROTOCOL: &str = "graphql-transport-ws";
 
 /// What a socket's reader holds ready, in bytes; the default would cost 128 kB a socket.
 const READ_BUFFER: usize = 4 << 10;
+
+/// The most that waits to be written to a socket, in bytes. Nothing is queued, so this is room for the longest answer;
+/// it is a stop for what the library might queue by itself.
+const MAX_UNWRITTEN: usize = 256 << 20;
 
 /// Tells whether a request wants to become a WebSocket.
 pub(super) fn is_wanted(request: &Parts) -> bool {
@@ -44,6 +52,7 @@ pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut request, node).await {
         Ok(upgrade) => upgrade
             .read_buffer_size(READ_BUFFER)
+            .max_write_buffer_size(MAX_UNWRITTEN)
             .max_frame_size(node.settings.max_body)
             .max_message_size(node.settings.max_body)
             .protocols([SUBPROTOCOL]),
@@ -72,9 +81,9 @@ enum Caller {
 
 async fn caller(node: &Node, request: &Parts) -> Result<Caller, HttpError> {
     if node.drain.is_cancelled() {
-        return Err(NoPlace::Draining.into());
+        return Err(node.streams.draining().into());
     }
-    match node.gate.stream_viewer(request, Ask::Change).await {
+    match node.stream_viewer(request, Ask::Change).await {
         Ok(viewer) => {
             let place = node.streams.open(&viewer, Transport::Websocket)?;
             Ok(Caller::Known(viewer, place))

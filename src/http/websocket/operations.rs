@@ -11,14 +11,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::StreamExt as _;
 
 use super::message::Id;
-use crate::http::operation::Outcome;
+use crate::http::operation::{Begun, Outcome};
 
 /// The running operations, in the order in which they are to be served.
 #[derive(Default)]
-pub(super) struct Operations(VecDeque<(Id, BoxStream<'static, Outcome>)>);
+pub(super) struct Operations(VecDeque<(Id, Begun)>);
 
 impl Operations {
     /// How many there are.
@@ -32,13 +32,18 @@ impl Operations {
     }
 
     /// Begins an operation.
-    pub fn begin(&mut self, id: Id, outcomes: BoxStream<'static, Outcome>) {
-        self.0.push_back((id, outcomes));
+    pub fn begin(&mut self, id: Id, begun: Begun) {
+        self.0.push_back((id, begun));
     }
 
     /// Forgets an operation, if it runs.
     pub fn end(&mut self, id: &Id) {
         self.0.retain(|(running, _)| running != id);
+    }
+
+    /// Forgets the subscriptions, which would never end by themselves.
+    pub fn end_those_that_last(&mut self) {
+        self.0.retain(|(_, begun)| !begun.lasts);
     }
 
     /// Waits for the next outcome of any; `None` says that the operation has ended, and is forgotten. Waits for ever
@@ -49,16 +54,16 @@ impl Operations {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Id, Option<Outcome>)> {
         for _ in 0..self.0.len() {
-            let Some((id, mut outcomes)) = self.0.pop_front() else {
+            let Some((id, mut begun)) = self.0.pop_front() else {
                 break;
             };
-            match outcomes.poll_next_unpin(cx) {
+            match begun.outcomes.poll_next_unpin(cx) {
                 Poll::Ready(Some(outcome)) => {
-                    self.0.push_back((id.clone(), outcomes));
+                    self.0.push_back((id.clone(), begun));
                     return Poll::Ready((id, Some(outcome)));
                 }
                 Poll::Ready(None) => return Poll::Ready((id, None)),
-                Poll::Pending => self.0.push_back((id, outcomes)),
+                Poll::Pending => self.0.push_back((id, begun)),
             }
         }
         Poll::Pending
@@ -67,7 +72,10 @@ impl Operations {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{FutureExt as _, stream};
+    use futures_util::{
+        FutureExt as _,
+        stream::{self, BoxStream},
+    };
 
     use super::*;
 
@@ -75,8 +83,15 @@ mod tests {
         Id::try_from(text.to_owned()).unwrap()
     }
 
-    fn busy() -> BoxStream<'static, Outcome> {
-        stream::repeat_with(|| Outcome::error("X", "x")).boxed()
+    fn lasting(outcomes: BoxStream<'static, Outcome>) -> Begun {
+        Begun {
+            lasts: true,
+            outcomes,
+        }
+    }
+
+    fn busy() -> Begun {
+        lasting(stream::repeat_with(|| Outcome::error("X", "x")).boxed())
     }
 
     #[tokio::test]
@@ -85,7 +100,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             operations.begin(id(name), busy());
         }
-        operations.begin(id("idle"), stream::pending().boxed());
+        operations.begin(id("idle"), lasting(stream::pending().boxed()));
         let mut served = String::new();
         for _ in 0..9 {
             served.push_str(operations.next().await.0.as_str());
@@ -96,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn an_operation_that_has_ended_is_forgotten() {
         let mut operations = Operations::default();
-        operations.begin(id("a"), stream::empty().boxed());
+        operations.begin(id("a"), lasting(stream::empty().boxed()));
         assert!(matches!(operations.next().await, (_, None)));
         assert_eq!(operations.len(), 0);
         operations.begin(id("a"), busy());
@@ -104,5 +119,23 @@ mod tests {
         assert!(operations.contains(&id("a")));
         operations.end(&id("a"));
         assert!(operations.next().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn only_what_ends_by_itself_is_left_when_the_lasting_are_ended() {
+        let mut operations = Operations::default();
+        operations.begin(id("s"), busy());
+        let answer = stream::iter([Outcome::error("X", "x")]).boxed();
+        operations.begin(
+            id("m"),
+            Begun {
+                lasts: false,
+                outcomes: answer,
+            },
+        );
+        operations.end_those_that_last();
+        assert_eq!(operations.next().await.0, id("m"));
+        assert!(matches!(operations.next().await, (m, None) if m == id("m")));
+        assert_eq!(operations.len(), 0);
     }
 }

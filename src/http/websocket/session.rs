@@ -4,18 +4,21 @@
 //! client's messages nor the results of its operations are taken. A client that does not read is dropped by the
 //! connection's write deadline.
 //! **Invariant:** any frame of the client is a sign of life, and without one the socket is closed.
+//! **Invariant:** when the server ends a socket, the queries and mutations under way are answered first, within the
+//! grace: clients send again after a close what was not answered. Subscriptions are not told to be complete, so that
+//! clients open them again.
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{convert::Infallible, pin::pin};
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::WebSocket;
 use futures_util::{StreamExt as _, stream::BoxStream};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite;
 
 use super::{
     Caller,
     close::Close,
+    line::{FAREWELL, Heard, Line},
     message::{ClientMessage, Heartbeat, Id, Operation, ServerMessage},
     operations::Operations,
 };
@@ -29,18 +32,16 @@ use crate::{
     version::Head,
 };
 
-/// How long a client may take to answer a close.
-const FAREWELL: Duration = Duration::from_secs(2);
-
 /// Serves a socket until it is closed.
-pub(super) async fn serve(node: Node, mut socket: WebSocket, caller: Caller) {
-    let (viewer, mut place, heads) = match greet(&node, &mut socket, caller).await {
+pub(super) async fn serve(node: Node, socket: WebSocket, caller: Caller) {
+    let mut line = Line::new(socket, node.streams.limits().messages_per_second);
+    let (viewer, mut place, heads) = match greet(&node, &mut line, caller).await {
         Ok(greeted) => greeted,
-        Err(close) => return say_goodbye(&mut socket, &close).await,
+        Err(close) => return line.close(&close).await,
     };
     let mut session = Session {
         node: &node,
-        socket: &mut socket,
+        line: &mut line,
         viewer,
         heads,
         newest: None,
@@ -50,22 +51,22 @@ pub(super) async fn serve(node: Node, mut socket: WebSocket, caller: Caller) {
     };
     let Err(close) = session.converse(&place).await;
     place.note(close.outcome());
-    say_goodbye(&mut socket, &close).await;
+    line.close(&close).await;
 }
 
 /// Closes a socket whose client speaks another subprotocol.
-pub(super) async fn refuse_subprotocol(mut socket: WebSocket) {
-    say_goodbye(&mut socket, &Close::Subprotocol).await;
+pub(super) async fn refuse_subprotocol(socket: WebSocket) {
+    Line::new(socket, 0).close(&Close::Subprotocol).await;
 }
 
 /// Waits for `connection_init`, finds out who is calling, and acknowledges it.
 async fn greet(
     node: &Node,
-    socket: &mut WebSocket,
+    line: &mut Line,
     caller: Caller,
 ) -> Result<(Viewer, Place, BoxStream<'static, Head>), Close> {
     let payload = tokio::select! {
-        init = timeout(node.streams.limits().init_timeout, init(socket)) => init.map_err(|_| Close::InitTimeout)??,
+        init = timeout(node.streams.limits().init_timeout, init(line)) => init.map_err(|_| Close::InitTimeout)??,
         () = node.drain.cancelled() => return Err(Close::End(EndReason::Drained)),
     };
     let (viewer, place) = identify(node, caller, payload.as_ref()).await?;
@@ -75,20 +76,21 @@ async fn greet(
         .follow(&viewer.user)
         .await
         .map_err(HttpError::from)?;
-    say(socket, &ServerMessage::ConnectionAck).await?;
+    line.say(&ServerMessage::ConnectionAck).await?;
     Ok((viewer, place, heads.boxed()))
 }
 
 /// Waits for `connection_init`, and returns its payload.
-async fn init(socket: &mut WebSocket) -> Result<Option<Map<String, Value>>, Close> {
+async fn init(line: &mut Line) -> Result<Option<Map<String, Value>>, Close> {
     loop {
-        match hear(socket).await? {
-            Some(ClientMessage::ConnectionInit { payload }) => return Ok(payload),
-            Some(ClientMessage::Ping { payload }) => {
-                say(socket, &ServerMessage::Pong { payload }).await?;
+        match line.hear().await? {
+            Heard::Message(ClientMessage::ConnectionInit { payload }) => return Ok(payload),
+            Heard::Message(ClientMessage::Ping { payload }) => {
+                line.say(&ServerMessage::Pong { payload }).await?;
             }
-            Some(ClientMessage::Subscribe { .. }) => return Err(Close::Unacknowledged),
-            Some(ClientMessage::Pong { .. } | ClientMessage::Complete { .. }) | None => {}
+            Heard::Message(ClientMessage::Subscribe { .. }) => return Err(Close::Unacknowledged),
+            Heard::Message(ClientMessage::Pong { .. } | ClientMessage::Complete { .. }) => {}
+            Heard::Sign => line.flush().await?,
         }
     }
 }
@@ -125,7 +127,7 @@ fn authorization(payload: &Map<String, Value>) -> Option<&Value> {
 /// An acknowledged socket.
 struct Session<'s> {
     node: &'s Node,
-    socket: &'s mut WebSocket,
+    line: &'s mut Line,
     viewer: Viewer,
     heads: BoxStream<'static, Head>,
     /// What pings tell.
@@ -146,17 +148,37 @@ impl Session<'_> {
                 // In this order, because operations may always have a result, and because a client that has spoken in
                 // the meantime is not to be found silent.
                 biased;
-                reason = &mut end => return Err(Close::End(reason)),
-                message = hear(self.socket) => {
+                reason = &mut end => return Err(self.finish(place, reason).await),
+                heard = self.line.hear() => {
                     self.heard = Instant::now();
-                    if let Some(message) = message? {
-                        self.answer(message).await?;
+                    match heard? {
+                        Heard::Message(message) => self.answer(message).await?,
+                        // Here and not while hearing, which anything else that happens would cut off.
+                        Heard::Sign => self.line.flush().await?,
                     }
                 }
                 () = sleep_until(tick) => self.beat().await?,
                 Some(head) = self.heads.next() => self.newest = Some(head),
                 (id, outcome) = self.operations.next() => self.tell(&id, outcome).await?,
             }
+        }
+    }
+
+    /// Answers the queries and mutations under way, takes nothing new, and returns how to close.
+    async fn finish(&mut self, place: &Place, reason: EndReason) -> Close {
+        self.operations.end_those_that_last();
+        let finishing = async {
+            while self.operations.len() > 0 {
+                let (id, outcome) = self.operations.next().await;
+                self.tell(&id, outcome).await?;
+            }
+            Ok::<(), Close>(())
+        };
+        // A stopping server does not wait for longer, and the client is to hear of it.
+        let grace = place.grace().saturating_sub(FAREWELL);
+        match timeout(grace, finishing).await {
+            Ok(Err(close)) => close,
+            Ok(Ok(())) | Err(_) => Close::End(reason),
         }
     }
 
@@ -177,14 +199,20 @@ impl Session<'_> {
         if self.operations.contains(&id) {
             return Err(Close::Duplicate(id));
         }
+        // Counted before anything else, so that what is refused or given up at once is not for free.
+        if let Err(too_fast) = self.node.pace.user(&self.viewer.user) {
+            return self.tell(&id, Some(operation::refused(too_fast))).await;
+        }
         let most = self.node.streams.limits().operations_per_socket;
         if self.operations.len() >= most {
             let message = format!("{most} operations run on this socket, as many as may");
             let refused = Outcome::error("TOO_MANY_OPERATIONS", &message);
             return self.tell(&id, Some(refused)).await;
         }
-        let outcomes = operation::run(self.node, &self.viewer, *request);
-        self.operations.begin(id, outcomes);
+        match operation::begin(self.node, &self.viewer, *request).await {
+            Ok(begun) => self.operations.begin(id, begun),
+            Err(refused) => self.tell(&id, Some(refused)).await?,
+        }
         Ok(())
     }
 
@@ -227,58 +255,6 @@ impl Session<'_> {
     }
 
     async fn say(&mut self, message: &ServerMessage<'_>) -> Result<(), Close> {
-        say(self.socket, message).await
+        self.line.say(message).await
     }
-}
-
-/// The client's next frame: a message, or `None` for one that only says that it lives.
-async fn hear(socket: &mut WebSocket) -> Result<Option<ClientMessage>, Close> {
-    match socket.recv().await {
-        Some(Ok(Message::Text(text))) => match ClientMessage::parse(&text) {
-            Ok(message) => Ok(Some(message)),
-            Err(error) => Err(Close::Invalid(error.to_string().into())),
-        },
-        Some(Ok(Message::Binary(_))) => Err(Close::Invalid("it is not text".into())),
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-        Some(Ok(Message::Close(_))) | None => Err(Close::Gone),
-        Some(Err(error)) => Err(broken(error)),
-    }
-}
-
-fn broken(error: axum::Error) -> Close {
-    let error = error.into_inner();
-    match error.downcast_ref::<tungstenite::Error>() {
-        Some(tungstenite::Error::Capacity(_)) => Close::TooBig,
-        Some(tungstenite::Error::Utf8(_)) => Close::Invalid("it is not UTF-8".into()),
-        _ => Close::Gone,
-    }
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "the messages hold only what JSON can say"
-)]
-async fn say(socket: &mut WebSocket, message: &ServerMessage<'_>) -> Result<(), Close> {
-    let text = serde_json::to_string(message).expect("a message is JSON");
-    let sent = socket.send(Message::Text(text.into())).await;
-    sent.map_err(|_| Close::Gone)
-}
-
-/// Tells the client why, and waits a moment for its answer: closing at once could destroy what is still on the way.
-async fn say_goodbye(socket: &mut WebSocket, close: &Close) {
-    let Some(frame) = close.frame() else {
-        return;
-    };
-    tracing::debug!(
-        close.code = frame.code,
-        close.reason = frame.reason.as_str(),
-        "a socket is closed"
-    );
-    let farewell = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
-        }
-    };
-    // When the time is up, the connection is dropped anyway.
-    let _ = timeout(FAREWELL, farewell).await;
 }

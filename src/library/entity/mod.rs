@@ -8,6 +8,7 @@ pub(super) mod label;
 pub(super) mod progress;
 pub(super) mod receipt;
 pub(super) mod story;
+pub(super) mod ticket;
 pub(super) mod tombstone;
 pub(super) mod user;
 pub(super) mod write;

@@ -20,12 +20,14 @@ use crate::{
     version::Version,
 };
 
+/// In place of a field: all of them, of a row that was made where another was removed. What they held is forgotten.
+const ALL_FIELDS: &str = "*";
+
 impl LibraryWriter {
     /// What a row is to hold after `change`, and what of the change is left, given what else changed since its base.
     ///
     /// # Errors
-    /// Refused when the change clashes and its sender wants no merge; [`Error::Invalid`] when its base is no version
-    /// of this library.
+    /// Refused when the change clashes and its sender wants no merge.
     pub(super) async fn resolve<S: Serialize + DeserializeOwned>(
         &self,
         kind: Kind,
@@ -38,12 +40,12 @@ impl LibraryWriter {
         let Some(base) = against.base() else {
             return Ok((patch::apply(stored, change)?, Vec::new()));
         };
-        // The head is that of this very change.
-        if base >= self.head.version {
-            return Err(Error::invalid("base", "is newer than the library"));
-        }
         let change = patch::fields(change)?;
-        let since = if row_stamp > base {
+        // The head is that of this very change. A base that is not below it is of a numbering that a restore has undone,
+        // and says nothing of this one.
+        let since = if base >= self.head.version {
+            all_forgotten(&change)
+        } else if row_stamp > base {
             self.changed_since(kind, id, base, &change).await?
         } else {
             ChangedSince::new()
@@ -63,10 +65,8 @@ impl LibraryWriter {
         change: &Fields,
     ) -> Result<ChangedSince, Error> {
         // Below the floor it is forgotten which fields changed, so any may have.
-        let mut since = ChangedSince::new();
         if base < self.floor {
-            since.extend(change.keys().map(|field| (field.clone(), None)));
-            return Ok(since);
+            return Ok(all_forgotten(change));
         }
         let changes: Vec<(String, String)> = field_change::Entity::find()
             .select_only()
@@ -79,6 +79,10 @@ impl LibraryWriter {
             .into_tuple()
             .all(&self.tx)
             .await?;
+        if changes.iter().any(|(field, _)| field == ALL_FIELDS) {
+            return Ok(all_forgotten(change));
+        }
+        let mut since = ChangedSince::new();
         // Newest first, so that of several changes of a field the oldest, nearest the base, is kept.
         for (field, was) in changes {
             let was: Value = serde_json::from_str(&was).map_err(Error::fault)?;
@@ -103,6 +107,12 @@ impl LibraryWriter {
             .map(|(field, was)| self.field_change(kind, id, field, &was))
             .collect();
         self.insert_field_changes(changes).await
+    }
+
+    /// Records that all fields of a row are new.
+    pub(super) async fn record_remade(&self, kind: Kind, id: Uuid) -> Result<(), Error> {
+        let change = self.field_change(kind, id, ALL_FIELDS.to_owned(), &Value::Null);
+        self.insert_field_changes(vec![change]).await
     }
 
     /// The record that `field` held `was` before this change.
@@ -146,4 +156,9 @@ impl LibraryWriter {
             .await?;
         Ok(())
     }
+}
+
+/// Every field of `change` has changed, and what it held is forgotten.
+fn all_forgotten(change: &Fields) -> ChangedSince {
+    change.keys().map(|field| (field.clone(), None)).collect()
 }

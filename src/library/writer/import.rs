@@ -31,6 +31,9 @@ struct NewLine {
 impl LibraryWriter {
     /// Adds an entry for each line that is sound and whose url is new, making the labels that are missing. The outcomes
     /// are in the order of the lines. Where none is added, nothing is changed.
+    ///
+    /// # Errors
+    /// Refused when that would make too many labels.
     pub async fn import(&mut self, lines: Vec<EntryLine>) -> Result<Vec<ImportOutcome>, Error> {
         let lines: Vec<_> = lines.into_iter().map(EntryLine::check).collect();
         let urls = lines.iter().flatten().map(|line| line.story.url.as_str());
@@ -166,6 +169,8 @@ impl LibraryWriter {
                 missing.push(label);
             }
         }
+        self.refuse_too_many(kind, kind.names_field(), missing.len())
+            .await?;
         self.insert_labels(kind, &missing).await?;
         Ok(carriers
             .into_iter()

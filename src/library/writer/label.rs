@@ -24,7 +24,7 @@ impl LibraryWriter {
     /// Makes a label.
     ///
     /// # Errors
-    /// Refused when the user has one of this name, in whatever case, or of this id.
+    /// Refused when the user has one of this name, in whatever case, or of this id, or has too many.
     pub async fn create_label(
         &mut self,
         kind: LabelKind,
@@ -42,6 +42,7 @@ impl LibraryWriter {
         {
             return Err(Refusal::already_exists("id", id));
         }
+        self.refuse_too_many(kind, "name", 1).await?;
         let id = id.unwrap_or_else(LabelId::fresh);
         let label = self.new_label(kind, id, name);
         self.unbury(kind.into(), id.0).await?;
@@ -149,6 +150,30 @@ impl LibraryWriter {
                 ]);
             }
             self.tx.execute(&insert).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses so many `more` labels if the user then had too many.
+    pub(super) async fn refuse_too_many(
+        &self,
+        kind: LabelKind,
+        field: &str,
+        more: usize,
+    ) -> Result<(), Error> {
+        if more == 0 {
+            return Ok(());
+        }
+        let select = Query::select()
+            .expr_as(Expr::col(Column::Id).count(), "count")
+            .from(names(kind).table)
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .to_owned();
+        let row = self.tx.query_one(&select).await?;
+        let count = row.map(|row| row.try_get::<i64>("", "count")).transpose()?;
+        let count = usize::try_from(count.unwrap_or_default()).map_err(Error::fault)?;
+        if count + more > Label::MAX {
+            return Err(Refusal::limit_reached(field, "a library", Label::MAX));
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ pub struct Updated<T> {
     /// The row as it is now.
     pub row: T,
     /// The fields that clashed and were left as they are.
+    #[serde(default)]
     pub left: Vec<Clash>,
 }
 
@@ -100,10 +101,34 @@ impl LibraryWriter {
     ) -> Result<Head, Error> {
         self.log(intent.device.as_ref()).await?;
         if let (Some(once), Some(answer)) = (&intent.once, answer) {
-            receipt::put(&self.tx, &self.user, once, self.head, answer, self.now).await?;
+            self.put_receipt(once, self.head, answer).await?;
         }
         self.tx.commit().await?;
         Ok(self.head)
+    }
+
+    /// Keeps the answer of a change that changed nothing, and returns the head as it was and is.
+    ///
+    /// The bump is taken back rather than rolled back, because the user's row must stay locked until the answer is kept:
+    /// the same change sent again could otherwise be made in between, and be answered otherwise.
+    pub(super) async fn keep(self, once: &Once, answer: String) -> Result<Head, Error> {
+        let head = self.head_before();
+        user::Entity::update_many()
+            .col_expr(user::Column::LibraryVersion, head.version.number().into())
+            .filter(user::Column::Subject.eq(self.user.as_str()))
+            .exec(&self.tx)
+            .await?;
+        self.put_receipt(once, head, answer).await?;
+        self.tx.commit().await?;
+        Ok(head)
+    }
+
+    async fn put_receipt(&self, once: &Once, head: Head, answer: String) -> Result<(), Error> {
+        if receipt::put(&self.tx, &self.user, once, head, answer, self.now).await? {
+            return Ok(());
+        }
+        // Not by a server that locks the row as this one does. Begun again, the change finds the answer that was kept.
+        Err(Error::overtaken())
     }
 
     async fn log(&self, device: Option<&Device>) -> Result<(), Error> {
@@ -125,12 +150,17 @@ impl LibraryWriter {
 
     /// Undoes everything, and returns the head as it was and is.
     pub(super) async fn roll_back(self) -> Result<Head, Error> {
+        let head = self.head_before();
         self.tx.rollback().await?;
+        Ok(head)
+    }
+
+    fn head_before(&self) -> Head {
         let version = Version::new(self.head.version.number() - 1);
-        Ok(Head {
+        Head {
             version,
             ..self.head
-        })
+        }
     }
 
     /// The version that this change makes, for a row of this kind that it is about to touch.
@@ -154,16 +184,15 @@ impl LibraryWriter {
         self.forget(kind, id).await
     }
 
-    /// Forgets that a row was removed, because a client makes it again under the same id.
+    /// Forgets that a row was removed, because a client makes it again under the same id. Who knew the row that was
+    /// removed does not know this one, so all of it counts as changed.
     async fn unbury(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
-        tombstone::Entity::delete_by_id((
-            self.user.as_str().to_owned(),
-            kind.name().to_owned(),
-            id,
-        ))
-        .exec(&self.tx)
-        .await?;
-        Ok(())
+        let key = (self.user.as_str().to_owned(), kind.name().to_owned(), id);
+        let dug_up = tombstone::Entity::delete_by_id(key).exec(&self.tx).await?;
+        if dug_up.rows_affected == 0 {
+            return Ok(());
+        }
+        self.record_remade(kind, id).await
     }
 }
 

@@ -1,12 +1,14 @@
 //! Writing stories, and the entry that a story and its progress make together.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{LibraryWriter, Updated};
 use crate::library::{
-    Against, Kind, Label, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story,
+    Against, Kind, Label, LabelId, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story,
     StoryContent, StoryId, StoryPatch, StoryState,
     entity::{progress, story},
     error::Error,
@@ -31,8 +33,10 @@ pub struct Entry {
     /// The story.
     pub story: Story,
     /// Its tags, by name.
+    #[serde(default)]
     pub tags: Vec<Label>,
     /// Its fandoms, by name.
+    #[serde(default)]
     pub fandoms: Vec<Label>,
     /// Its progress.
     pub progress: Option<Progress>,
@@ -69,7 +73,8 @@ impl LibraryWriter {
     /// Changes some fields of a story, its sets of labels among them. No change, no stamp.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; refused when the story or a label is unknown, the new url is taken, or the change clashes.
+    /// [`Error::Invalid`]; refused when the story or a label is unknown, the new url is taken, the change clashes, or the
+    /// story would carry too many labels once it is merged.
     pub async fn update_story(
         &mut self,
         id: StoryId,
@@ -86,6 +91,7 @@ impl LibraryWriter {
         let (after, left) = self
             .resolve(Kind::Story, id.0, story.stamp, &before, &change, against)
             .await?;
+        refuse_merged_labels(&change, &after)?;
         let after = after.tidy()?;
         if after.content.url != before.content.url {
             self.refuse_taken_url(&after.content.url).await?;
@@ -187,4 +193,24 @@ impl LibraryWriter {
         }
         Ok(())
     }
+}
+
+/// Refuses sets of labels that are too large only by what they were merged with. That is no fault of the change: the
+/// same one may be made at another time.
+fn refuse_merged_labels(change: &StoryPatch, after: &StoryState) -> Result<(), Error> {
+    for (kind, asked, merged) in [
+        (LabelKind::Tag, &change.tag_ids, &after.tag_ids),
+        (LabelKind::Fandom, &change.fandom_ids, &after.fandom_ids),
+    ] {
+        let is_sound = |ids: &BTreeSet<LabelId>| ids.len() <= StoryState::MAX_LABELS;
+        if asked.as_ref().is_some_and(is_sound) && !is_sound(merged) {
+            let field = kind.ids_field();
+            return Err(Refusal::limit_reached(
+                field,
+                "a story",
+                StoryState::MAX_LABELS,
+            ));
+        }
+    }
+    Ok(())
 }

@@ -44,12 +44,24 @@ struct DeviceInput {
 impl IntentInput {
     /// The intent of `mutation` with `input`.
     pub fn of(self, mutation: &str, input: &impl Serialize) -> Result<Intent, Error> {
+        self.made_once(|key| Once::new(key, mutation, input))
+    }
+
+    /// The intent of `mutation` with an input in which null is a value.
+    pub fn of_change(self, mutation: &str, input: &impl Serialize) -> Result<Intent, Error> {
+        self.made_once(|key| Once::of_change(key, mutation, input))
+    }
+
+    fn made_once(
+        self,
+        once: impl FnOnce(IdempotencyKey) -> Result<Once, Error>,
+    ) -> Result<Intent, Error> {
         let device = self
             .device
             .map(|device| Device::new(device.id, device.name))
             .transpose()?;
         let key = self.idempotency_key.map(IdempotencyKey::new).transpose()?;
-        let once = key.map(|key| Once::new(key, mutation, input)).transpose()?;
+        let once = key.map(once).transpose()?;
         Ok(Intent { device, once })
     }
 }

@@ -43,7 +43,9 @@ impl UpdateProgressInput {
         };
         let id = progress_id("id", &self.id)?;
         let against = self.against.against(self.rewind.unwrap_or_default())?;
-        let intent = self.intent.of("updateProgress", &(id, &patch, against))?;
+        let intent = self
+            .intent
+            .of_change("updateProgress", &(id, &patch, against))?;
         Ok((id, patch, against, intent))
     }
 }

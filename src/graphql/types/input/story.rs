@@ -154,7 +154,7 @@ impl UpdateStoryWithRelationsInput {
         let against = self.against.against(false)?;
         let intent = self
             .intent
-            .of("updateStoryWithRelations", &(id, &patch, against))?;
+            .of_change("updateStoryWithRelations", &(id, &patch, against))?;
         Ok((id, patch, against, intent))
     }
 }
