@@ -339,7 +339,7 @@ pub struct Graphql {
     )]
     pub max_depth: usize,
     /// The most fields that may be selected, those of a list counted for each element: as many as `first` says, else
-    /// 10, or 1,000 in a list of all tags or fandoms. `libraryChanges` counts 20 a change at the least.
+    /// 10, or 2,500 in a list of all tags or fandoms. `libraryChanges` counts 20 a change at the least.
     #[arg(
         long,
         env = "LIBRARY_SYNC_MAX_COMPLEXITY",

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | a field with `first` | `first` times |
 //! | a list without it, such as the tags of a story | [`SOME`] times |
-//! | such a list at the root, which is of all that a user has | [`ALL`] times |
+//! | such a list at the root, which is of all that a user has | [`ALL`] times, and as [`LABEL`] fields if it is fewer |
 //! | `libraryChanges` | as [`CHANGE`] fields a change, if it is fewer |
 //! | several types of a union | as the type of which the most is selected |
 //!
@@ -35,9 +35,12 @@ use super::{
 /// How many elements a list in an object is taken to have. A story has 100 tags at the most, and a few as a rule.
 const SOME: usize = 10;
 
-/// How many elements a list of all that a user has is taken to have: far more than most have, and a tenth of what they
-/// may, so that asking for all once or twice is cheap enough for everybody, and fifty times is not.
-const ALL: usize = 1_000;
+/// How many elements a list of all that a user has is taken to have: more than most have, and a quarter of what they
+/// may, so that asking for all tags and all fandoms is cheap enough for everybody, and asking many times is not.
+const ALL: usize = 2_500;
+
+/// What an element of such a list costs to read.
+const LABEL: usize = 3;
 
 /// What a change costs to read: a story or a progress, with all of its texts, and as many of the other kind that the
 /// page then has no room for.
@@ -225,8 +228,9 @@ impl<'d> Measure<'d> {
         let fields = shape.and_then(|shape| self.shapes.fields_of(shape));
         let size = self.below(&field.selection_set, fields, above)?;
         let elements = shape.map_or(1, |shape| self.elements(field, shape));
-        let least = match field.name.node.as_str() {
-            "libraryChanges" => CHANGE,
+        let least = match (shape.map(|shape| shape.count), field.name.node.as_str()) {
+            (Some(Count::All), _) => LABEL,
+            (_, "libraryChanges") => CHANGE,
             _ => 0,
         };
         Ok(Size {

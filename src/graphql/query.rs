@@ -160,11 +160,12 @@ impl Query {
             epoch: epoch.map_err(|_| invalid("epoch", "is no epoch of this server"))?,
         };
         let after = after.as_deref().map(delta_cursor).transpose()?;
-        Ok(caller
+        let with_stories = ctx.look_ahead().field("changes").field("story").exists();
+        let user = &caller.viewer.user;
+        let changes = caller
             .library
-            .changes(&caller.viewer.user, since, after, first)
-            .await?
-            .into())
+            .changes(user, since, after, first, with_stories);
+        Ok(changes.await?.into())
     }
 }
 

@@ -53,7 +53,7 @@ async fn exported(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Expo
 /// How many labels of one kind are on no story.
 async fn unused(tx: &DatabaseTransaction, user: &UserId, kind: LabelKind) -> Result<u64, Error> {
     let names = names_of(kind);
-    let used = Query::select()
+    let carried = Query::select()
         .column(names.link_column)
         .from(names.link_table)
         .and_where(Expr::col(Column::UserId).eq(user.as_str()))
@@ -62,7 +62,7 @@ async fn unused(tx: &DatabaseTransaction, user: &UserId, kind: LabelKind) -> Res
         .expr_as(Expr::cust("count(*)"), "labels")
         .from(names.table)
         .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-        .and_where(Expr::col(Column::Id).not_in_subquery(used))
+        .and_where(Expr::col(Column::Id).not_in_subquery(carried))
         .to_owned();
     let row = tx.query_one(&count).await?;
     let labels: i64 = row.map_or(Ok(0), |row| row.try_get("", "labels"))?;

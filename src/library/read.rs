@@ -124,18 +124,7 @@ impl Library {
         user: &UserId,
         ids: impl IntoIterator<Item = StoryId> + Send,
     ) -> Result<HashMap<StoryId, Story>, Error> {
-        let rows = story::Entity::find()
-            .filter(story::Column::UserId.eq(user.as_str()))
-            .filter(story::Column::Id.is_in(ids.into_iter().map(|id| id.0)))
-            .all(&self.db.read)
-            .await?;
-        rows.into_iter()
-            .map(|row| {
-                Story::try_from(row)
-                    .map(|story| (story.id, story))
-                    .map_err(Error::from)
-            })
-            .collect()
+        stories(&self.db.read, user, ids).await
     }
 
     /// The progresses of those stories of this user, in one statement.
@@ -144,7 +133,7 @@ impl Library {
         user: &UserId,
         stories: impl IntoIterator<Item = StoryId> + Send,
     ) -> Result<HashMap<StoryId, Progress>, Error> {
-        let rows = progress::Entity::find()
+        let rows = progress::find()
             .filter(progress::Column::UserId.eq(user.as_str()))
             .filter(progress::Column::StoryId.is_in(stories.into_iter().map(|id| id.0)))
             .all(&self.db.read)
@@ -248,6 +237,26 @@ impl Library {
     ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
         labels_of(&self.db.read, user, kind, Some(stories)).await
     }
+}
+
+/// Those of `ids` that are stories of this user, in one statement.
+pub(super) async fn stories(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+    ids: impl IntoIterator<Item = StoryId> + Send,
+) -> Result<HashMap<StoryId, Story>, Error> {
+    let rows = story::find()
+        .filter(story::Column::UserId.eq(user.as_str()))
+        .filter(story::Column::Id.is_in(ids.into_iter().map(|id| id.0)))
+        .all(db)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Story::try_from(row)
+                .map(|story| (story.id, story))
+                .map_err(Error::from)
+        })
+        .collect()
 }
 
 /// The labels of one kind on each of these stories, or of all, by name, in one statement.

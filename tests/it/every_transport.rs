@@ -308,6 +308,7 @@ async fn what_would_exhaust_the_server_is_refused_at_every_entrance() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-batch", "2"]).await;
     let twice = |n| format!("fragment F{n} on Query {{ ...F{m} ...F{m} }}", m = n + 1);
     let alias = |n| format!("a{n}: libraryVersion ");
+    let tags = |n| format!("a{n}: tags {{ id name }} ");
     let (bomb, aliases): (String, String) =
         ((0..40).map(twice).collect(), (0..100).map(alias).collect());
     let attacks = [
@@ -340,12 +341,7 @@ async fn what_would_exhaust_the_server_is_refused_at_every_entrance() {
         ("wide", format!("{{ {} }}", "a ".repeat(5_000))),
         (
             "whole lists",
-            format!(
-                "{{ {} }}",
-                (0..50)
-                    .map(|n| format!("a{n}: tags {{ id name }} "))
-                    .collect::<String>()
-            ),
+            format!("{{ {} }}", (0..50).map(tags).collect::<String>()),
         ),
         ("aliased", format!("{{ {aliases} }}")),
         (

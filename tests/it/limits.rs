@@ -22,7 +22,8 @@ fn limits() -> Vec<Limit> {
     // A name is one token, and so is each brace.
     let fields = |n| document(format!("{{ {} }}", "__typename ".repeat(n)));
     let aliases = |n: usize| {
-        let names: String = (0..n).map(|n| format!("a{n}: __typename ")).collect();
+        let alias = |n| format!("a{n}: __typename ");
+        let names: String = (0..n).map(alias).collect();
         document(format!("{{ {names} }}"))
     };
     let nested = |depth: usize| {
@@ -94,11 +95,8 @@ async fn what_is_at_a_limit_is_answered_and_what_is_past_it_is_refused() {
 async fn no_more_documents_are_kept_than_persisted_documents_says() {
     let persisted = |text: &str| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        let hash: String = digest
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = |byte: &u8| format!("{byte:02x}");
+        let hash: String = digest.as_ref().iter().map(hex).collect();
         json!({"persistedQuery": {"version": 1, "sha256Hash": hash}})
     };
     let texts = ["{ libraryVersion }", "{ viewer { id } }", "{ __typename }"];

@@ -58,7 +58,7 @@ on_each_database! {
         assert_eq!(back["story"]["progress"]["id"], made["id"]);
     }
 
-    async fn a_list_holds_no_entry_without_its_story_however_many_are_deleted_meanwhile(db: Db) {
+    async fn a_list_and_a_delta_hold_no_entry_without_its_story_however_many_are_deleted_meanwhile(db: Db) {
         let app = TestApp::start_with(db, &["--max-user-rate", "0", "--max-address-rate", "0"]).await;
         let ann = app.user("ann");
         let entries = (0..100).map(|n| json!({"title": format!("{n}"), "url": format!("https://example.org/{n}")}));
@@ -73,7 +73,7 @@ on_each_database! {
             }
         };
         let lists = async {
-            let query = "{ progresses(first: 100) { edges { node { id ...S } } nodes { ...S } } } fragment S on Progress { story { id tags { id } } }";
+            let query = "{ progresses(first: 100) { edges { node { id ...S } } nodes { ...S } } libraryChanges(since: 0) { changes { ...S } } } fragment S on Progress { story { id tags { id } } }";
             loop {
                 let list = ann.send(query, json!({})).await;
                 assert!(list.get("errors").is_none(), "{list}");

@@ -497,7 +497,8 @@ fn a_document_past_a_limit_is_too_complex() {
 #[test]
 fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
     let aliases = |n, field: &str| -> String {
-        let fields: String = (0..n).map(|n| format!("a{n}: {field} ")).collect();
+        let alias = |n| format!("a{n}: {field} ");
+        let fields: String = (0..n).map(alias).collect();
         format!("{{ {fields} }}")
     };
     let changes = "libraryChanges(since: 0, first: 1000)";
@@ -515,7 +516,14 @@ fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
         1,
     );
     for (query, fits) in [
-        (aliases(2, "tags { id name stamp storyCount }"), true),
+        (
+            "{ tags { id name stamp createdAt updatedAt storyCount } fandoms { id name stamp createdAt updatedAt storyCount }
+                progresses(first: 100) { nodes { id status currentChapter notes story { id title author tags { id } } } } }"
+                .to_owned(),
+            true,
+        ),
+        (aliases(6, "tags { id }"), true),
+        (aliases(7, "tags { id }"), false),
         (aliases(50, "tags { id name }"), false),
         (aliases(50, "fandoms { id }"), false),
         (copy, true),
@@ -558,9 +566,8 @@ fn fragments_that_multiply_by_the_types_of_a_union_are_refused_at_once() {
         let of = |ty| format!("... on {ty} {{ ...F{n} }} ");
         types.map(of).concat()
     };
-    let fragments: String = (0..20)
-        .map(|n| format!("fragment F{n} on LibraryChange {{ {} }} ", each(n + 1)))
-        .collect();
+    let fragment = |n| format!("fragment F{n} on LibraryChange {{ {} }} ", each(n + 1));
+    let fragments: String = (0..20).map(fragment).collect();
     let bomb = format!(
         "{{ libraryChanges(since: 0, first: 1) {{ changes {{ ...F0 }} }} }} {fragments}
         fragment F20 on LibraryChange {{ __typename }}"

@@ -1,12 +1,14 @@
 //! What changed since a version.
 
+use std::collections::HashMap;
+
 use async_graphql::{Enum, ID, Object, SimpleObject, Union};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 use super::{Fandom, Progress, Story, Tag};
 use crate::{
-    library::{self, Change, Delta, DeltaCursor, Error, LabelKind},
+    library::{self, Change, Delta, DeltaCursor, Error, LabelKind, StoryId},
     version::{Epoch, Version},
 };
 
@@ -39,7 +41,11 @@ impl From<Delta> for LibraryChanges {
             reset: delta.reset,
             has_more: delta.has_more,
             end_cursor: delta.end.map(encode),
-            changes: delta.changes.into_iter().map(LibraryChange::from).collect(),
+            changes: delta
+                .changes
+                .into_iter()
+                .map(|change| LibraryChange::of(change, &delta.stories))
+                .collect(),
         }
     }
 }
@@ -54,8 +60,8 @@ pub(in crate::graphql) enum LibraryChange {
     Tombstone(Tombstone),
 }
 
-impl From<Change> for LibraryChange {
-    fn from(change: Change) -> Self {
+impl LibraryChange {
+    fn of(change: Change, stories: &HashMap<StoryId, library::Story>) -> Self {
         match change {
             Change::Label(LabelKind::Tag, label) => Self::Tag(Tag(label)),
             Change::Label(LabelKind::Fandom, label) => Self::Fandom(Fandom(label)),
@@ -64,7 +70,10 @@ impl From<Change> for LibraryChange {
                 tags,
                 fandoms,
             } => Self::Story(Box::new(Story::with_labels(story, tags, fandoms))),
-            Change::Progress(progress) => Self::Progress(Box::new(progress.into())),
+            Change::Progress(progress) => {
+                let story = stories.get(&progress.story_id).cloned();
+                Self::Progress(Box::new(Progress::with_story(progress, story)))
+            }
             Change::Removed(tombstone) => Self::Tombstone(Tombstone(tombstone)),
         }
     }

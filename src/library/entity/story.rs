@@ -1,6 +1,8 @@
 //! `topaz_story`.
 
-use sea_orm::{ActiveValue::Set, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, IdenStatic as _, Iterable as _, QuerySelect as _, entity::prelude::*,
+};
 
 use super::{fold, millis, parse_name};
 use crate::{
@@ -37,6 +39,17 @@ pub(in crate::library) struct Model {
 pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Selects stories to read them. What they are searched and ordered by comes empty: it is as long as their texts again.
+pub(in crate::library) fn find() -> Select<Entity> {
+    const KEYS: [Column; 3] = [Column::TitleKey, Column::AuthorKey, Column::SearchKey];
+    let shown =
+        Column::iter().filter(|column| !KEYS.iter().any(|key| key.as_str() == column.as_str()));
+    let select = Entity::find().select_only().columns(shown);
+    let empty =
+        |select: Select<Entity>, key: Column| select.expr_as(Expr::cust("''"), key.as_str());
+    KEYS.into_iter().fold(select, empty)
+}
 
 impl TryFrom<Model> for Story {
     type Error = DbErr;

@@ -7,24 +7,17 @@
 //! **Invariant:** a page and its head are of one snapshot.
 //! **Invariant:** where a tombstone that the client needs may have been purged, it is told to start afresh (`reset`).
 
-use std::{cmp::Ordering, collections::BTreeSet};
+mod source;
 
-use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
-    ExprTrait as _, FromQueryResult as _, IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-    sea_query::{Expr, Query},
-};
+use std::collections::HashMap;
+
+use sea_orm::{DatabaseTransaction, EntityTrait as _};
 use uuid::Uuid;
 
+use self::source::Source;
 use super::{
-    Kind, Label, LabelKind, Library, Progress, Story,
-    entity::{
-        label::{Column, Row, names},
-        progress, story, tombstone, user,
-    },
-    error::Error,
-    read::labels_of,
+    Kind, Label, LabelKind, Library, Progress, Story, StoryId, entity::user, error::Error,
+    read::stories,
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
@@ -48,6 +41,8 @@ pub struct Delta {
     pub has_more: bool,
     /// The changes, by stamp.
     pub changes: Vec<Change>,
+    /// The stories of its progresses, if they were asked for: those that are read later may have been deleted by then.
+    pub stories: HashMap<StoryId, Story>,
     /// The place after the last of them; none when there are none.
     pub end: Option<DeltaCursor>,
 }
@@ -143,17 +138,37 @@ const fn label_rank(kind: LabelKind) -> u8 {
 }
 
 impl Library {
-    /// The first so many changes after `after`, or after `since` at the start of a walk.
+    /// The first so many changes after `after`, or after `since` at the start of a walk; with the stories of the
+    /// progresses among them if `with_stories`.
     pub async fn changes(
         &self,
         user: &UserId,
         since: Since,
         after: Option<DeltaCursor>,
         first: u32,
+        with_stories: bool,
     ) -> Result<Delta, Error> {
         let user = user.clone();
-        self.snapshot(move |tx| Box::pin(async move { page(tx, &user, since, after, first).await }))
-            .await
+        self.snapshot(move |tx| {
+            Box::pin(async move {
+                let mut delta = page(tx, &user, since, after, first).await?;
+                if with_stories {
+                    let ids: Vec<_> = delta.stories_of_progresses().collect();
+                    delta.stories = stories(tx, &user, ids).await?;
+                }
+                Ok(delta)
+            })
+        })
+        .await
+    }
+}
+
+impl Delta {
+    fn stories_of_progresses(&self) -> impl Iterator<Item = StoryId> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Progress(progress) => Some(progress.story_id),
+            _ => None,
+        })
     }
 }
 
@@ -173,6 +188,7 @@ async fn page(
             reset: true,
             has_more: false,
             changes: Vec::new(),
+            stories: HashMap::new(),
             end: None,
         });
     }
@@ -210,6 +226,7 @@ async fn page(
         reset: false,
         has_more,
         changes,
+        stories: HashMap::new(),
         end: end.or(after),
     })
 }
@@ -230,166 +247,6 @@ fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCurso
     // A page may end among the changes of one version, so of the one it ended in not all may have been told.
     let told = after.map_or(0, |cursor| cursor.stamp.number().saturating_sub(1));
     floor.number() > Ord::max(known.number(), told)
-}
-
-/// Where the changes of one page come from.
-struct Source<'a> {
-    tx: &'a DatabaseTransaction,
-    user: &'a UserId,
-    since: Version,
-    after: Option<DeltaCursor>,
-    /// One more than the page holds, to know whether there is a next.
-    limit: u64,
-}
-
-impl Source<'_> {
-    /// The rows of `rank` that come after the place where this page begins.
-    fn beyond(&self, rank: u8, stamp: impl IntoSimpleExpr, id: impl IntoSimpleExpr) -> Condition {
-        let (stamp, id) = (stamp.into_simple_expr(), id.into_simple_expr());
-        let Some(after) = self.after else {
-            return Condition::all().add(stamp.gt(self.since.number()));
-        };
-        let at = after.stamp.number();
-        match rank.cmp(&after.rank) {
-            Ordering::Less => Condition::all().add(stamp.gt(at)),
-            Ordering::Greater => Condition::all().add(stamp.gte(at)),
-            // As one comparison of pairs, which is a place in the index: no row before it is looked at.
-            Ordering::Equal => Condition::all().add(Expr::tuple([stamp, id]).gt(place_of(after))),
-        }
-    }
-
-    /// The tombstones that come after the place where this page begins.
-    fn beyond_removed(&self) -> Condition {
-        use tombstone::Column::{Id, Kind, Stamp};
-        let Some(after) = self.after.filter(|after| after.rank >= REMOVED) else {
-            return self.beyond(REMOVED, Stamp, Id);
-        };
-        let told = usize::from(after.rank - REMOVED) + 1;
-        let later = REMOVED_KINDS.iter().skip(told).map(|kind| kind.name());
-        let place = Expr::tuple([Stamp.into_simple_expr(), Id.into_simple_expr()]);
-        Condition::all()
-            .add(place.clone().gte(place_of(after)))
-            .add(
-                Condition::any()
-                    .add(place.gt(place_of(after)))
-                    .add(Kind.is_in(later)),
-            )
-    }
-
-    async fn labels(&self, kind: LabelKind) -> Result<Vec<Change>, Error> {
-        let beyond = self.beyond(
-            label_rank(kind),
-            Expr::col(Column::Stamp),
-            Expr::col(Column::Id),
-        );
-        let select = Query::select()
-            .columns(Column::ROW)
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .cond_where(beyond)
-            .order_by(Column::Stamp, Order::Asc)
-            .order_by(Column::Id, Order::Asc)
-            .limit(self.limit)
-            .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(Change::Label(kind, Row::from_query_result(row, "")?.into())))
-            .collect()
-    }
-
-    async fn stories(&self) -> Result<Vec<Change>, Error> {
-        use story::Column::{Id, Stamp, UserId};
-        let rows = story::Entity::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(self.beyond(STORY, Stamp, Id))
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        let change = |row| {
-            let story = Story::try_from(row)?;
-            Ok(Change::Story {
-                story,
-                tags: Vec::new(),
-                fandoms: Vec::new(),
-            })
-        };
-        rows.into_iter().map(change).collect()
-    }
-
-    async fn progresses(&self) -> Result<Vec<Change>, Error> {
-        use progress::Column::{Id, Stamp, UserId};
-        let rows = progress::Entity::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(self.beyond(PROGRESS, Stamp, Id))
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        rows.into_iter()
-            .map(|row| Ok(Change::Progress(row.try_into()?)))
-            .collect()
-    }
-
-    async fn tombstones(&self) -> Result<Vec<Change>, Error> {
-        use tombstone::Column::{Id, Kind, Stamp, UserId};
-        // Who has nothing yet needs to hear of no removal but those during its walk.
-        let from = if self.since.number() == 0 {
-            self.after.map(|cursor| cursor.began)
-        } else {
-            Some(self.since)
-        };
-        let Some(from) = from else {
-            return Ok(Vec::new());
-        };
-        let rows = tombstone::Entity::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(Stamp.gt(from.number()))
-            .filter(self.beyond_removed())
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .order_by_asc(Kind)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        rows.into_iter()
-            .map(|row| Ok(Change::Removed(row.try_into()?)))
-            .collect()
-    }
-
-    /// Fills in the labels of the page's stories.
-    async fn add_labels(&self, changes: &mut [Change]) -> Result<(), Error> {
-        let id = |change: &Change| match change {
-            Change::Story { story, .. } => Some(story.id),
-            _ => None,
-        };
-        let stories: BTreeSet<_> = changes.iter().filter_map(id).collect();
-        if stories.is_empty() {
-            return Ok(());
-        }
-        let mut all_tags = labels_of(self.tx, self.user, LabelKind::Tag, Some(&stories)).await?;
-        let mut all_fandoms =
-            labels_of(self.tx, self.user, LabelKind::Fandom, Some(&stories)).await?;
-        for change in changes {
-            if let Change::Story {
-                story,
-                tags,
-                fandoms,
-            } = change
-            {
-                *tags = all_tags.remove(&story.id).unwrap_or_default();
-                *fandoms = all_fandoms.remove(&story.id).unwrap_or_default();
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The stamp and the id of a place, to compare with those of rows.
-fn place_of(cursor: DeltaCursor) -> Expr {
-    Expr::tuple([Expr::val(cursor.stamp.number()), Expr::val(cursor.id)])
 }
 
 #[cfg(test)]
