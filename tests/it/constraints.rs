@@ -1,9 +1,10 @@
 //! What the server never writes, the database refuses too.
 
+use library_sync::library::DatabaseOptions;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::json;
 
-use crate::test_app::{Db, TestApp, on_each_database};
+use crate::test_app::{DEADLINE, Db, TestApp, on_each_database};
 
 on_each_database! {
     async fn rows_that_break_a_rule_are_refused_around_the_server_too(db: Db) {
@@ -54,7 +55,16 @@ on_each_database! {
 #[tokio::test]
 async fn the_servers_own_sqlite_connection_is_durable_and_keeps_references() {
     let app = TestApp::start(Db::Sqlite).await;
-    let db = app.library.database().migration_connection();
+    // On SQLite, migrations run on the connection that writes.
+    let options = DatabaseOptions {
+        url: app.db.url.clone(),
+        replica_url: None,
+        max_connections: 1,
+        acquire_timeout: DEADLINE,
+        statement_timeout: DEADLINE,
+    };
+    let database = app.library.database();
+    let db = database.open_for_migrations(&options).await.unwrap();
     let pragma = async |name: &str| {
         let sql = format!("SELECT CAST({name} AS text) FROM pragma_{name}");
         let statement = Statement::from_string(db.get_database_backend(), sql);
