@@ -99,7 +99,7 @@ impl Database {
     }
 
     /// Waits for the replica's answer, but not for long.
-    pub(super) async fn from_replica<T>(
+    pub(super) async fn ask_replica<T>(
         &self,
         read: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {

@@ -62,7 +62,7 @@ impl Library {
             for wait in REPLICA_WAITS {
                 tokio::time::sleep(wait).await;
                 // A replica that does not answer, or does not know the user, is done without.
-                let head = self.db.from_replica(find_head(&self.db.read, user));
+                let head = self.db.ask_replica(find_head(&self.db.read, user));
                 let Ok(Some(head)) = head.await else {
                     break;
                 };
