@@ -85,7 +85,7 @@ impl Inbox {
     pub fn receive(&self, bytes: &[u8]) {
         counter!("library_sync_broker_notices_received_total", "broker" => self.broker)
             .increment(1);
-        if self.lose > 0 && super::station::fraction() * 100.0 < f64::from(self.lose) {
+        if fastrand::u8(..100) < self.lose {
             return self.count_dropped("lost_on_purpose");
         }
         match decode(bytes) {

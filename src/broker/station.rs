@@ -8,7 +8,6 @@ use std::{
     collections::HashSet,
     convert::Infallible,
     future::Future,
-    hash::{BuildHasher as _, RandomState},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -273,14 +272,8 @@ impl Pauses {
     fn next(&mut self) -> Duration {
         let pause = self.next.min(self.longest);
         self.next = (pause * 2).min(self.longest);
-        pause.mul_f64(0.5 + fraction() / 2.0)
+        pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
-}
-
-/// A random number from 0 to 1, for what need not be secret: each `RandomState` has a key of its own.
-pub(super) fn fraction() -> f64 {
-    let [a, b, c, d, ..] = RandomState::new().hash_one(()).to_le_bytes();
-    f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -299,15 +292,5 @@ mod tests {
             "{taken:?}"
         );
         assert!(taken[10..].iter().any(|ms| *ms != taken[10]), "{taken:?}");
-    }
-
-    #[test]
-    fn a_fraction_takes_all_values() {
-        let mut tenths = [0; 10];
-        for _ in 0..10_000 {
-            let tenth = format!("{:.9}", fraction() * 9.999_999);
-            tenths[tenth[..1].parse::<usize>().unwrap()] += 1;
-        }
-        assert!(tenths.iter().all(|n| (800..1200).contains(n)), "{tenths:?}");
     }
 }

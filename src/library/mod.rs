@@ -61,11 +61,7 @@ mod turn;
 )]
 mod writer;
 
-use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use metrics::counter;
@@ -312,6 +308,5 @@ impl Library {
 /// How long to wait before a transaction is begun again: longer each time, and never as long as another does that was
 /// in the way of this one.
 fn pause(tried: u32) -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    Duration::from_millis(5 + random % 20) * tried
+    Duration::from_millis(fastrand::u64(5..25)) * tried
 }
