@@ -89,12 +89,15 @@ impl Events {
 
     /// The next event that is no heartbeat.
     pub async fn next_news(&mut self) -> Value {
-        loop {
-            let event = self.next().await;
-            if event["kind"] != "HEARTBEAT" {
-                return event;
+        soon("news", async {
+            loop {
+                let event = self.next().await;
+                if event["kind"] != "HEARTBEAT" {
+                    return event;
+                }
             }
-        }
+        })
+        .await
     }
 }
 
