@@ -36,6 +36,7 @@ pub struct App {
     max_connections: usize,
     broker: Arc<dyn Broker>,
     header_timeout: Duration,
+    idle_timeout: Duration,
     write_timeout: Duration,
     shutdown_grace: Duration,
     retention: config::Retention,
@@ -100,6 +101,7 @@ impl App {
             max_connections: config.http.max_connections,
             broker,
             header_timeout: config.http.header_timeout,
+            idle_timeout: config.http.idle_timeout,
             write_timeout: config.streams.write_timeout,
             shutdown_grace: config.http.shutdown_grace,
             retention: config.retention.clone(),
@@ -118,6 +120,7 @@ impl App {
             max_connections,
             broker,
             header_timeout,
+            idle_timeout,
             write_timeout,
             shutdown_grace,
             retention,
@@ -154,15 +157,17 @@ impl App {
         let mut server = axum_server::from_tcp(listener)?
             .acceptor(
                 WriteDeadline::new(write_timeout)
-                    .opening_within(header_timeout)
+                    .heads_within(header_timeout)
                     .at_most(max_connections),
             )
             .handle(handle.clone());
         let http = server.http_builder();
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
+        // The server's timer runs from one request to the end of the next one's head, most of it idle; a head that has
+        // begun is the acceptor's to time.
         http.http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout);
+            .header_read_timeout(idle_timeout);
         let serving = server
             .serve(http::router(node.clone()).into_make_service_with_connect_info::<SocketAddr>());
         let stop = async {
