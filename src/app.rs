@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a node that stops says first that it is not ready and serves on, then finishes what it has begun:
 //! streams end, then requests, then writes, then notices. It ends within `--shutdown-delay`, `--shutdown-grace` and
-//! [`FAREWELL`] of being told, whatever does not answer.
+//! 5 s of being told, whatever does not answer.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -46,6 +46,7 @@ pub struct App {
     max_connections: usize,
     broker: Arc<dyn Broker>,
     header_timeout: Duration,
+    idle_timeout: Duration,
     write_timeout: Duration,
     shutdown_delay: Duration,
     shutdown_grace: Duration,
@@ -114,6 +115,7 @@ impl App {
             max_connections: config.http.max_connections,
             broker,
             header_timeout: config.http.header_timeout,
+            idle_timeout: config.http.idle_timeout,
             write_timeout: config.streams.write_timeout,
             shutdown_delay: config.http.shutdown_delay,
             shutdown_grace: config.http.shutdown_grace,
@@ -192,15 +194,19 @@ impl App {
         let mut server = axum_server::from_tcp(listener)?
             .acceptor(
                 WriteDeadline::new(self.write_timeout)
-                    .opening_within(self.header_timeout)
+                    .heads_within(self.header_timeout)
                     .at_most(self.max_connections),
             )
             .handle(handle);
         let http = server.http_builder();
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
+        // The server's timer runs from one request to the end of the next one's head, most of it idle; a head that has
+        // begun is the acceptor's to time.
+        // The server's timer runs from one request to the end of the next one's head, most of it idle; a head that has
+        // begun is the acceptor's to time.
         http.http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout);
+            .header_read_timeout(self.idle_timeout);
         Ok(server)
     }
 

@@ -300,10 +300,15 @@ pub struct Http {
     #[arg(long, env = "LIBRARY_SYNC_MAX_CONNECTIONS", default_value_t = 100_000, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=10_000_000).map(|count| count as usize))]
     pub max_connections: usize,
-    /// How long a client may take to send a request's header.
+    /// How long a client may take to send a request's header, once it has begun.
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub header_timeout: Duration,
+    /// How long a connection is kept open without a request. To be longer than your proxy keeps its connections, or now
+    /// and then a request meets a connection that is being closed.
+    #[arg(long, env = "LIBRARY_SYNC_IDLE_TIMEOUT", default_value = "75s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub idle_timeout: Duration,
     /// How long to serve on as if nothing were, but for /readyz, once told to stop: longer than it takes your balancer
     /// to notice.
     #[arg(long, env = "LIBRARY_SYNC_SHUTDOWN_DELAY", default_value = "0s", value_name = "DURATION",
@@ -442,7 +447,8 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_TICKET_LIFE", default_value = "30s", value_name = "DURATION",
         value_parser = parse_period)]
     pub ticket_life: Duration,
-    /// How long a client may leave what it was sent unread before its connection is dropped.
+    /// How long a client may leave what it was sent unread before its connection is dropped. One that has fallen behind
+    /// is also dropped if it reads less than 4 KiB a second on average, beyond that time.
     #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
         value_parser = parse_period)]
     pub write_timeout: Duration,

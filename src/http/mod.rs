@@ -8,6 +8,8 @@ mod cors;
 mod error;
 mod events;
 mod graphql;
+mod head;
+mod linger;
 mod observe;
 mod opening;
 mod operation;

@@ -4,8 +4,10 @@
 //! response's body is not even asked for more while its connection has no room.
 //!
 //! **Invariant:** a write, flush or shutdown that makes no progress for the limit fails, and with it the connection.
-//! A peer that reads slowly but reads is not given up.
-//! **Invariant:** a peer that connects and says nothing is given up as well; see [`opening`](super::opening).
+//! **Invariant:** a peer that reads slowly but reads is not given up, as long as it takes [`SLOWEST`] bytes a second on
+//! average, beyond the limit. So an answer is held for no longer than its length allows.
+//! **Invariant:** a peer that connects and says nothing, or begins a request and does not go on, is given up as well; see
+//! [`opening`](super::opening) and [`head`](super::head).
 //! **Invariant:** a peer that vanished without a word is given up soon after something was sent to it.
 
 use std::{
@@ -22,11 +24,14 @@ use metrics::counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
+    sync::Semaphore,
+    time::{Instant, Sleep, sleep_until},
 };
 
-use super::opening::Opening;
+use super::{head::Heads, linger::Lingering, opening::Opening};
+
+/// How many bytes a second a peer must take that has fallen behind.
+const SLOWEST: u32 = 4 << 10;
 
 /// How many limits long a peer may leave what it was sent unacknowledged.
 #[cfg(target_os = "linux")]
@@ -52,9 +57,9 @@ impl WriteDeadline {
         }
     }
 
-    /// Gives up peers that do not begin to speak HTTP/1 within `limit`.
+    /// Gives up peers that do not begin to speak HTTP/1 within `limit`, or do not end the head of a request within it.
     #[must_use]
-    pub fn opening_within(self, limit: Duration) -> Self {
+    pub fn heads_within(self, limit: Duration) -> Self {
         Self {
             opening: Some(limit),
             ..self
@@ -72,7 +77,7 @@ impl WriteDeadline {
 }
 
 impl<S> Accept<TcpStream, S> for WriteDeadline {
-    type Stream = Deadlined<TcpStream>;
+    type Stream = Deadlined<Lingering>;
     type Service = S;
     type Future = Ready<io::Result<(Self::Stream, S)>>;
 
@@ -83,11 +88,15 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
             return ready(Err(io::Error::other("too many connections")));
         };
         let tuned = tune(&stream, limit).map(|()| Deadlined {
-            stream,
-            limit,
+            stream: Lingering::new(stream, place),
+            pace: ReadingPace {
+                limit,
+                slowest: SLOWEST,
+            },
+            behind: None,
             deadline: None,
             opening: opening.map(Opening::within),
-            _place: Some(place),
+            heads: opening.map(Heads::within),
         });
         ready(tuned.map(|stream| (stream, service)))
     }
@@ -107,13 +116,39 @@ fn tune(stream: &TcpStream, limit: Duration) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Deadlined<S> {
     stream: S,
-    limit: Duration,
+    pace: ReadingPace,
+    /// Since when what was to be written has not all been taken. None while the peer keeps up.
+    behind: Option<Behind>,
     /// Until when a write that waits may go on waiting. Made anew by every wait, and none while nothing waits.
     deadline: Option<Pin<Box<Sleep>>>,
     /// None once the peer has told what it speaks.
     opening: Option<Opening>,
-    /// Its place among the connections that there may be.
-    _place: Option<OwnedSemaphorePermit>,
+    /// Follows the heads of requests, if those have a limit.
+    heads: Option<Heads>,
+}
+
+/// How slowly a peer may read.
+#[derive(Debug, Clone, Copy)]
+struct ReadingPace {
+    /// For how long it may take nothing.
+    limit: Duration,
+    /// How many bytes it must take in each second beyond that, on average.
+    slowest: u32,
+}
+
+/// A peer that has fallen behind.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    since: Instant,
+    taken: u64,
+}
+
+impl ReadingPace {
+    /// Until when a peer may have taken no more than it has.
+    fn due(self, behind: Behind) -> Instant {
+        let millis = behind.taken.saturating_mul(1_000) / u64::from(self.slowest);
+        behind.since + self.limit + Duration::from_millis(millis)
+    }
 }
 
 impl<S: Unpin> Deadlined<S> {
@@ -127,12 +162,26 @@ impl<S: Unpin> Deadlined<S> {
             self.deadline = None;
             return polled;
         }
-        let limit = self.limit;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let (pace, now) = (self.pace, Instant::now());
+        let behind = *self.behind.get_or_insert(Behind {
+            since: now,
+            taken: 0,
+        });
+        let until = pace.due(behind).min(now + pace.limit);
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
         deadline.as_mut().poll(cx).map(|()| {
             tracing::debug!("a connection is dropped: its peer does not read");
             Err(io::ErrorKind::TimedOut.into())
         })
+    }
+
+    /// Counts what the peer has taken since it fell behind.
+    fn taken(&mut self, polled: &Poll<io::Result<usize>>) {
+        if let (Some(behind), Poll::Ready(Ok(bytes))) = (&mut self.behind, polled) {
+            behind.taken += u64::try_from(*bytes).unwrap_or(u64::MAX);
+        }
     }
 }
 
@@ -143,15 +192,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deadlined<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let Some(opening) = &mut self.opening else {
-            return polled;
-        };
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if polled.is_pending() {
-            return opening.wait(cx);
+            if let Some(opening) = &mut this.opening {
+                return opening.wait(cx);
+            }
+            return this.heads.as_mut().map_or(polled, |heads| heads.wait(cx));
         }
-        if opening.hear(&buffer.filled()[before..])? {
-            self.opening = None;
+        let heard = &buffer.filled()[before..];
+        if let Some(opening) = &mut this.opening
+            && opening.hear(heard)?
+        {
+            this.opening = None;
+        }
+        if let Some(heads) = &mut this.heads {
+            heads.hear(heard);
         }
         polled
     }
@@ -163,7 +219,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.polled(cx, |stream, cx| stream.poll_write(cx, bytes))
+        if let Some(heads) = &mut self.heads {
+            heads.say(bytes);
+        }
+        let polled = self.polled(cx, |stream, cx| stream.poll_write(cx, bytes));
+        self.taken(&polled);
+        polled
     }
 
     fn poll_write_vectored(
@@ -171,7 +232,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.polled(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+        if let (Some(heads), Some(first)) = (&mut self.heads, slices.first()) {
+            heads.say(first);
+        }
+        let polled = self.polled(cx, |stream, cx| stream.poll_write_vectored(cx, slices));
+        self.taken(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -179,6 +245,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Asked for when everything has been written.
+        self.behind = None;
         self.polled(cx, AsyncWrite::poll_flush)
     }
 
@@ -202,10 +270,14 @@ mod tests {
         let (stream, peer) = duplex(8);
         let deadlined = Deadlined {
             stream,
-            limit: LIMIT,
+            pace: ReadingPace {
+                limit: LIMIT,
+                slowest: 200,
+            },
+            behind: None,
             deadline: None,
             opening: None,
-            _place: None,
+            heads: None,
         };
         (deadlined, peer)
     }
@@ -230,9 +302,40 @@ mod tests {
                 peer.read_exact(&mut [0; 8]).await.unwrap();
             }
         };
-        let (written, ()) = tokio::join!(connection.write_all(&[0; 80]), reader);
-        written.unwrap();
+        let writer = async { connection.write_all(&[0; 80]).await.unwrap() };
+        tokio::join!(writer, reader);
         assert!(began.elapsed() > LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_a_byte_now_and_then_is_given_up_however_long_it_goes_on() {
+        let (mut connection, mut peer) = connection();
+        connection.pace.slowest = 1_000_000;
+        let reader = async {
+            loop {
+                let late = Instant::now() + LIMIT / 5;
+                tokio::time::sleep_until(late).await;
+                peer.read_u8().await.unwrap();
+            }
+        };
+        let error = tokio::select! {
+            written = connection.write_all(&[0; 800]) => written.unwrap_err(),
+            () = reader => unreachable!(),
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_a_peer_has_taken_earns_it_time() {
+        let pace = ReadingPace {
+            limit: Duration::from_secs(10),
+            slowest: SLOWEST,
+        };
+        let since = Instant::now();
+        for (taken, seconds) in [(0, 10), (4 << 10, 11), (4 << 20, 1034)] {
+            let due = pace.due(Behind { since, taken });
+            assert_eq!(due - since, Duration::from_secs(seconds));
+        }
     }
 
     #[tokio::test]
@@ -269,8 +372,9 @@ mod tests {
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (stream, _) = listener.accept().await.unwrap();
         let (accepted, ()) = WriteDeadline::new(LIMIT).accept(stream, ()).await.unwrap();
-        let socket = socket2::SockRef::from(&accepted.stream);
+        let stream = accepted.stream.stream().unwrap();
+        let socket = socket2::SockRef::from(stream);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(3 * LIMIT));
-        assert!(accepted.stream.nodelay().unwrap());
+        assert!(stream.nodelay().unwrap());
     }
 }

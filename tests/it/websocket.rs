@@ -4,7 +4,14 @@ use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::{self, Message, client::ClientRequestBuilder};
+use tokio_tungstenite::tungstenite::{
+    self, Message,
+    client::ClientRequestBuilder,
+    protocol::frame::{
+        Frame,
+        coding::{Data as OpData, OpCode},
+    },
+};
 
 use crate::{
     socket::{LIBRARY_VERSION, Socket, version},
@@ -589,9 +596,15 @@ async fn a_message_far_over_the_limit_is_not_read_to_its_end() {
     let mut socket = Socket::of(&app, &token("ann")).await;
     let huge = "x".repeat(50 << 20);
     socket.send_raw(Message::text(huge)).await;
-    let (code, _) = socket.closed().await;
-    // The connection may break before the code is read, since the client is still sending.
-    assert!([1009, 1006].contains(&code), "{code}");
+    assert_eq!(socket.closed().await.0, 1009);
+
+    // Nor does what follows a frame that is not UTF-8 destroy the code.
+    let mut socket = Socket::of(&app, &token("ann")).await;
+    let mut frame = Frame::message("x", OpCode::Data(OpData::Text), true);
+    frame = Frame::from_payload(frame.header().clone(), vec![0xff; 100].into());
+    socket.send_raw(Message::Frame(frame)).await;
+    socket.send_raw(Message::text("x".repeat(900_000))).await;
+    assert_eq!(socket.closed().await.0, 4400);
     Socket::of(&app, &token("ann")).await.assert_quiet().await;
 }
 
@@ -806,43 +819,4 @@ async fn what_is_sent_on_the_heels_of_the_introduction_waits_for_the_acknowledge
             assert_eq!(code, 4403, "and nothing was run");
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_several_subscriptions_that_are_always_busy_each_is_served_in_turn() {
-    let app = app(&["--max-user-rate", "0"]).await;
-    let ann = app.user("ann");
-    let mut socket = Socket::of(&app, &token("ann")).await;
-    // So long that the socket is the bottleneck.
-    let query = format!("subscription {{ {}: libraryVersion }}", "v".repeat(20_000));
-    let ids = ["a", "b", "c", "d", "e"];
-    for id in ids {
-        socket.subscribe(id, &query).await;
-    }
-    let tags: String = (0..40)
-        .map(|at| format!(r#"t{at}: createTag(input: {{name: "{at}"}}) {{ libraryVersion }} "#))
-        .collect();
-    let changes = async {
-        for round in 0.. {
-            let fresh = tags.replace("name: \"", &format!("name: \"{round}-"));
-            ann.ask(&format!("mutation {{ {fresh} }}"), json!({})).await;
-        }
-    };
-    let served = async {
-        let mut served = std::collections::BTreeMap::new();
-        for _ in 0..200 {
-            let id = socket.next().await["id"].as_str().unwrap().to_owned();
-            *served.entry(id).or_insert(0) += 1;
-        }
-        served
-    };
-    let served = tokio::select! {
-        served = served => served,
-        () = changes => unreachable!(),
-    };
-    let counts: Vec<_> = ids.map(|id| served.get(id).copied().unwrap_or(0)).into();
-    assert!(
-        counts.iter().all(|count| (30..=50).contains(count)),
-        "{counts:?}"
-    );
 }
