@@ -43,6 +43,9 @@ pub struct Ticket(String);
 
 impl Ticket {
     /// Makes one that nobody can guess.
+    ///
+    /// # Panics
+    /// When the system has no randomness.
     #[expect(
         clippy::expect_used,
         reason = "no credential can be made without randomness"

@@ -256,7 +256,8 @@ async fn a_change_that_dies_in_a_deadlock_is_made_again() {
             other.execute_unprepared(sql).await.unwrap();
         }
     };
-    let (answer, ()) = soon("both end", async { tokio::join!(updating, locking) }).await;
+    let both = Box::pin(async { tokio::join!(updating, locking) });
+    let (answer, ()) = soon("both end", both).await;
     let answer = answer.unwrap();
     assert_eq!(
         answer["data"]["updateStoryWithRelations"]["libraryVersion"], 3,

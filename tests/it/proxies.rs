@@ -180,7 +180,7 @@ by_each_proxy! {
     async fn every_transport_tells_of_changes_at_once(kind: Kind) {
         let front = Front::start(kind, &["--max-user-rate", "0", "--max-address-rate", "0"]).await;
         let timeline = Timeline::new(0);
-        let crowd = Crowd::start(&[front.base.clone()], 2, &timeline);
+        let crowd = Crowd::start(std::slice::from_ref(&front.base), 2, &timeline);
         // Far from the next heartbeat, which would flush a buffer.
         for _ in 0..5 {
             crowd.until_answered(10).await;
@@ -192,7 +192,7 @@ by_each_proxy! {
         let flags = ["--max-user-rate", "0", "--max-address-rate", "0", "--shutdown-delay", "4s", "--drain-spread", "1s"];
         let mut front = Front::start(kind, &flags).await;
         let timeline = Timeline::new(0);
-        let crowd = Crowd::start(&[front.base.clone()], 1, &timeline);
+        let crowd = Crowd::start(std::slice::from_ref(&front.base), 1, &timeline);
         crowd.until_all_know(Duration::from_secs(5)).await;
         front.servers[0].signal("-TERM");
         assert_eq!(front.servers[0].wait().await, Some(0));
