@@ -737,6 +737,24 @@ on_brokers! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_forgotten_its_cluster_is_passed_over() {
+    let bus = free_port().to_string();
+    let alone = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+    let alone = Server::redis(&alone).await;
+    let hosts = Kind::RedisCluster.shared();
+    let (scheme, hosts) = hosts.split_once("://").unwrap();
+    // It is asked first, and knows of no shard.
+    let address = Address {
+        server: format!("{scheme}://127.0.0.1:{},{hosts}", alone.port),
+        ..Kind::RedisCluster.address()
+    };
+    let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    b.watch("ann").await;
+    a.publish("ann", 2);
+    b.until_notice("ann", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_wants_a_login_gets_that_of_the_address() {
     let redis = Server::redis(&["--requirepass", "open:sesame"]).await;
     let acl = ["--user", "ann", "on", ">pass@word", "+@all", "~*", "&*"];
