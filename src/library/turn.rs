@@ -101,7 +101,7 @@ mod tests {
         let turns = Arc::new(Turns::default());
         let first = turns.take(&user("ann"), PATIENCE).await.unwrap();
         let (second, late) = (user("ann"), user("ann"));
-        let (second, _) = tokio::join!(turns.take(&second, PATIENCE * 100), async {
+        let (second, ()) = tokio::join!(turns.take(&second, PATIENCE * 100), async {
             assert!(turns.take(&late, PATIENCE).await.is_err());
             drop(first);
         });

@@ -54,8 +54,8 @@ async fn run(db: Db, seed: u64) {
             35..55 => device.send(&servers, &mut model, &mut rng).await,
             55..63 => {
                 let (mut first, mut second) = (rng.fork(), rng.fork());
-                let send = device.send(&servers, &mut model, &mut first);
-                futures_util::join!(send, other.follow(&servers, &mut second));
+                let sent = device.send(&servers, &mut model, &mut first);
+                futures_util::join!(sent, other.follow(&servers, &mut second));
             }
             63..90 => {
                 if device.follow(&servers, &mut rng).await {
@@ -74,7 +74,7 @@ async fn run(db: Db, seed: u64) {
             97 => {
                 device
                     .send_and_crash(&mut servers, &mut model, &mut rng)
-                    .await
+                    .await;
             }
             _ => drop(servers.second.user("bob").add("noise").await),
         }
@@ -447,7 +447,7 @@ impl Device {
                 let is_tag = rng.bool();
                 let name = format!("label {}", rng.u32(..12));
                 let id = rng.choice(if is_tag { &tags } else { &fandoms });
-                match (id, is_tag, rng.u32(..4)) {
+                match (id, is_tag, rng.u32(..3)) {
                     (Some(id), true, 0) => ("deleteTag", json!({"id": id})),
                     (Some(id), false, 0) => ("deleteFandom", json!({"id": id})),
                     (Some(id), true, 1) => ("renameTag", json!({"id": id, "name": name})),
