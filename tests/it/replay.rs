@@ -213,7 +213,7 @@ async fn a_refusal_and_its_retry_get_one_answer_however_they_meet() {
         };
         futures_util::join!(first, rest)
     };
-    let (first, retry) = soon("all are answered", all).await;
+    let (first, retry) = soon("all are answered", Box::pin(all)).await;
     assert_eq!(first, retry);
     assert_eq!(first["refusal"]["code"], "ALREADY_EXISTS");
     assert_eq!(ann.version().await, 3, "the tag was made and deleted");

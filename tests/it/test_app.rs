@@ -446,17 +446,7 @@ impl TestUser<'_> {
 
     /// Opens `/api/library-version-events`.
     pub async fn watch(&self) -> Watch {
-        let request = self
-            .app
-            .http
-            .get(self.app.url("/api/library-version-events"))
-            .bearer_auth(&self.token);
-        let response = soon("the stream opens", request.send()).await.unwrap();
-        assert_eq!(response.status(), 200);
-        Watch {
-            response,
-            rest: String::new(),
-        }
+        Watch::open(&self.app.http, &self.app.base, &self.token).await
     }
 }
 
@@ -467,6 +457,19 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Opens the stream of the server at `base`.
+    pub async fn open(http: &reqwest::Client, base: &str, token: &str) -> Self {
+        let request = http
+            .get(format!("{base}/api/library-version-events"))
+            .bearer_auth(token);
+        let response = soon("the stream opens", request.send()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Self {
+            response,
+            rest: String::new(),
+        }
+    }
+
     /// The next event's `data`; `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<Value> {
         loop {
@@ -587,6 +590,11 @@ impl TestProcess {
             .bearer_auth(token(sub))
             .json(&body);
         async { request.send().await?.json().await }
+    }
+
+    /// Opens `/api/library-version-events` as the user `sub`.
+    pub async fn watch(&self, sub: &str) -> Watch {
+        Watch::open(&self.http, &self.base, &token(sub)).await
     }
 
     /// A counter of `/metrics`, summed over its labels.
