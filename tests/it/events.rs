@@ -170,7 +170,7 @@ async fn other_methods_are_told_which_there_are() {
     let app = TestApp::start(Db::Sqlite).await;
     let refused = send(app.http.post(app.url(PATH)).bearer_auth(token("ann"))).await;
     assert_eq!(refused.status(), 405);
-    assert_eq!(refused.headers()["allow"], "GET,HEAD");
+    assert_eq!(refused.headers()["allow"], "GET, HEAD");
 }
 
 #[tokio::test]
