@@ -3,10 +3,10 @@
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 
-/// How many cases a parser is put to that are damaged, and that are not: some seconds' worth where tests are not
-/// optimised.
-pub(super) const DAMAGED: u32 = 20_000;
+/// How many cases a parser is put to: some seconds' worth where tests are not optimised.
 pub(super) const CASES: u32 = 4_000;
+/// How many times each is damaged, since it is the cases that take their time to be made up.
+const DAMAGES: usize = 6;
 
 /// Any JSON, not deep.
 pub(super) fn any_json() -> impl Strategy<Value = Value> {
@@ -95,8 +95,12 @@ const TELLING: &[&[u8]] = &[
     b"\"type\":\"ping\",",
 ];
 
-/// Damage that leaves most of a text as it was.
-pub(super) fn any_damage() -> impl Strategy<Value = Damage> {
+/// Several times damage that leaves most of a text as it was.
+pub(super) fn any_damages() -> impl Strategy<Value = Vec<Damage>> {
+    vec(any_damage(), DAMAGES)
+}
+
+fn any_damage() -> impl Strategy<Value = Damage> {
     let telling = prop::sample::select(TELLING);
     let change = prop_oneof![
         any::<u8>().prop_map(Change::Replace),

@@ -122,7 +122,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::http::testing::{CASES, DAMAGED, any_damage, any_json, any_map, any_request};
+    use crate::http::{
+        testing::{CASES, any_damages, any_map, any_request},
+        websocket::close::Close,
+    };
 
     fn parse(message: &Value) -> Result<ClientMessage, serde_json::Error> {
         ClientMessage::parse(&message.to_string())
@@ -298,12 +301,10 @@ mod tests {
         }
 
         #[test]
-        fn any_json_is_a_message_or_refused(said in any_json(), kind in "connection_init|ping|pong|subscribe|complete|next|.{0,8}") {
-            let mut said = said;
-            if let Some(said) = said.as_object_mut() {
-                said.insert("type".to_owned(), json!(kind));
-                said.entry("payload").or_insert(Value::Null);
-            }
+        fn any_json_is_a_message_or_refused(said in any_map(), id in "[ -~]{0,2}|x{255,258}", kind in "connection_init|ping|pong|subscribe|complete|next|.{0,8}") {
+            let mut said = Value::from(said);
+            said["type"] = json!(kind);
+            said["id"] = json!(id);
             if let Ok(understood) = parse(&said) {
                 prop_assert!(agrees(&understood, &said), "{understood:?}");
             }
@@ -311,25 +312,27 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(DAMAGED))]
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
         fn a_damaged_message_is_understood_as_what_it_says_or_refused(
-            message in any_message(), damage in any_damage(),
+            message in any_message(), damages in any_damages(),
         ) {
-            let bytes = damage.of(&message.to_string());
-            // What is not UTF-8 is refused before.
-            let text = String::from_utf8_lossy(&bytes);
-            match ClientMessage::parse(&text) {
-                Ok(understood) => {
-                    let said: Value = serde_json::from_str(&text).unwrap();
-                    prop_assert!(agrees(&understood, &said), "{understood:?}");
-                }
-                Err(error) => {
-                    let close = super::super::close::Close::Invalid(error.to_string().into());
-                    let frame = close.frame().unwrap();
-                    prop_assert_eq!(frame.code, 4400);
-                    prop_assert!(frame.reason.as_str().len() <= 123);
+            for damage in damages {
+                let bytes = damage.of(&message.to_string());
+                // What is not UTF-8 is refused before.
+                let text = String::from_utf8_lossy(&bytes);
+                match ClientMessage::parse(&text) {
+                    Ok(understood) => {
+                        let said: Value = serde_json::from_str(&text).unwrap();
+                        prop_assert!(agrees(&understood, &said), "{understood:?}");
+                    }
+                    Err(error) => {
+                        let close = Close::Invalid(error.to_string().into());
+                        let frame = close.frame().unwrap();
+                        prop_assert_eq!(frame.code, 4400);
+                        prop_assert!(frame.reason.as_str().len() <= 123);
+                    }
                 }
             }
         }
