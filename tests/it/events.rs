@@ -265,5 +265,5 @@ async fn streams_are_told_different_times_to_come_back_and_end_at_different_time
     let lives = told.iter().map(|(_, life)| *life);
     let (shortest, longest) = (lives.clone().min().unwrap(), lives.max().unwrap());
     assert!(shortest > Duration::from_millis(1_500), "{told:?}");
-    assert!(longest - shortest > Duration::from_millis(200), "{told:?}");
+    assert!(longest > shortest + Duration::from_millis(200), "{told:?}");
 }

@@ -274,13 +274,13 @@ async fn an_idle_connection_is_kept_for_longer_than_a_head_may_take() {
         // Those who do not end their heads are the clock.
         for _ in 0..2 {
             let mut slow = connect(&app.base).await;
-            slow.write_all(request[..20].as_bytes()).await.unwrap();
+            slow.write_all(&request.as_bytes()[..20]).await.unwrap();
             assert_eq!(until_closed(&mut slow).await, "");
         }
         while idle.try_read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
     }
     // And its own next head is timed again.
-    idle.write_all(request[..20].as_bytes()).await.unwrap();
+    idle.write_all(&request.as_bytes()[..20]).await.unwrap();
     let began = Instant::now();
     until_closed(&mut idle).await;
     assert!(began.elapsed() < Duration::from_secs(5));
