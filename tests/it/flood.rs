@@ -449,6 +449,39 @@ async fn ten_megabytes_are_refused_with_and_without_a_length() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_still_sending_is_not_cut_off_before_it_can_read_the_refusal() {
+    let app = TestApp::start(Db::Sqlite).await;
+    let mut stream = connect(&app.base).await;
+    let body = vec![b' '; 10 << 20];
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nauthorization: Bearer {}\r\n\r\n",
+        body.len(),
+        token("ann")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    soon("the body is sent", stream.write_all(&body))
+        .await
+        .unwrap();
+    let mut said = String::new();
+    // Not reset, which would let some systems throw away what has come.
+    soon("the end", stream.read_to_string(&mut said))
+        .await
+        .unwrap();
+    assert!(said.starts_with("HTTP/1.1 413"), "{said}");
+    // But it is not listened to for ever.
+    let mut endless = connect(&app.base).await;
+    endless.write_all(head.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    let sending = async { while endless.write_all(&body[..1 << 10]).await.is_ok() {} };
+    soon("it is cut off", sending).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
 async fn a_body_that_trickles_is_not_waited_for() {
     let app = TestApp::start_with(Db::Sqlite, &["--body-timeout", "500ms"]).await;
     let mut stream = connect(&app.base).await;
