@@ -238,7 +238,7 @@ pub struct Http {
     /// Serve the playground at /playground.
     #[arg(long, env = "LIBRARY_SYNC_PLAYGROUND")]
     pub playground: bool,
-    /// The largest request body, in bytes.
+    /// The largest request body, in bytes, and the largest message of a WebSocket.
     #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 2 << 20, value_name = "BYTES")]
     pub max_body: usize,
     /// How long a client may take to send a request's body.

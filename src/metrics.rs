@@ -18,6 +18,8 @@
 //! | `library_sync_broker_notices_published_total` | counter | notices that a server has taken | `broker` |
 //! | `library_sync_broker_notices_received_total` | counter | notices that came from a server, this node's own among them | `broker` |
 //! | `library_sync_broker_notices_dropped_total` | counter | notices | `broker`; `reason`: malformed, too_long, no_room, lost_on_purpose |
+//! | `library_sync_jwks_fetches_total` | counter | fetches of the key server's keys | `outcome` |
+//! | `library_sync_jwks_age_seconds` | gauge | seconds since the newest keys came, at the last fetch | |
 
 use std::sync::OnceLock;
 

@@ -43,17 +43,11 @@ pub struct Ticket(String);
 
 impl Ticket {
     /// Makes one that nobody can guess.
-    ///
-    /// # Panics
-    /// When the system has no randomness.
-    #[expect(
-        clippy::expect_used,
-        reason = "no credential can be made without randomness"
-    )]
     pub fn random() -> Self {
-        let mut bytes = [0; RANDOM_BYTES];
-        rand::fill(&mut bytes).expect("the system gives random bytes");
-        Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+        Self(format!(
+            "{PREFIX}{}",
+            URL_SAFE_NO_PAD.encode(random_bytes())
+        ))
     }
 
     /// Reads what is given for a ticket; `None` for what cannot be one.
@@ -71,6 +65,16 @@ impl Ticket {
     pub fn into_text(self) -> String {
         self.0
     }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "no credential can be made without randomness"
+)]
+fn random_bytes() -> [u8; RANDOM_BYTES] {
+    let mut bytes = [0; RANDOM_BYTES];
+    rand::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
 }
 
 impl fmt::Debug for Ticket {

@@ -53,6 +53,12 @@ pub enum HttpError {
     /// None of the forms that the client takes.
     #[error("the answer is `application/graphql-response+json` or `application/json`")]
     NotAcceptable,
+    /// A path that leads nowhere.
+    #[error("there is nothing at this path")]
+    NoRoute,
+    /// A WebSocket of another version than there is.
+    #[error("a WebSocket must be opened by HTTP/1.1, in version 13")]
+    UpgradeRequired,
     /// A method that the route has not, or not for this operation. Holds those it has.
     #[error("this needs another method: {0}")]
     Method(&'static str),
@@ -83,6 +89,8 @@ impl HttpError {
             | Self::NotPreflighted
             | Self::Library(library::Error::UnknownUser) => StatusCode::FORBIDDEN,
             Self::BadRequest(_) | Self::Batch(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -102,6 +110,8 @@ impl HttpError {
             Self::ForbiddenOrigin | Self::NotPreflighted => "FORBIDDEN",
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::Batch(_) => "BATCH_TOO_LARGE",
+            Self::NoRoute => "ROUTE_NOT_FOUND",
+            Self::UpgradeRequired => "UPGRADE_REQUIRED",
             Self::NotAcceptable => "NOT_ACCEPTABLE",
             Self::Method(_) => "METHOD_NOT_ALLOWED",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
@@ -156,6 +166,17 @@ impl IntoResponse for HttpError {
             // RFC 9110, section 15.5.6: a 405 names what is allowed.
             Self::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            // RFC 6455, section 4.2.2, and RFC 9110, section 15.5.22: a 426 names what is spoken.
+            Self::UpgradeRequired => {
+                let spoken = [
+                    (header::SEC_WEBSOCKET_VERSION, "13"),
+                    (header::UPGRADE, "websocket"),
+                    (header::CONNECTION, "upgrade"),
+                ];
+                for (name, value) in spoken {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
             }
             _ => {}
         }

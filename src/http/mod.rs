@@ -20,6 +20,8 @@ mod read;
 mod relay;
 mod stream;
 mod streams;
+#[cfg(test)]
+mod testing;
 mod ticket;
 mod trpc;
 mod version;
@@ -108,6 +110,11 @@ pub struct Settings {
     pub playground: bool,
 }
 
+/// What every route but `/graphql` answers to other methods than GET and HEAD.
+async fn only_get() -> HttpError {
+    HttpError::Method("GET, HEAD")
+}
+
 /// Every route.
 pub fn router(node: Node) -> Router {
     let playground = if node.settings.playground {
@@ -120,6 +127,7 @@ pub fn router(node: Node) -> Router {
         .route("/api/library-version", get(version::version))
         .route("/api/library-version-events", get(events::events))
         .route("/api/trpc/view.getVersion", get(trpc::version))
+        .method_not_allowed_fallback(only_get)
         .layer(from_fn_with_state(node.clone(), pace::by_address))
         .layer(cors::layer(node.clone()));
     Router::new()
@@ -128,6 +136,8 @@ pub fn router(node: Node) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
+        .method_not_allowed_fallback(only_get)
+        .fallback(async || HttpError::NoRoute)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(observe::observe))
         .with_state(node)

@@ -140,6 +140,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::testing::{CASES, any_damages, any_json, any_request};
 
     fn settings() -> Settings {
         Settings {
@@ -348,16 +349,126 @@ mod tests {
         assert_eq!(status(asked), StatusCode::BAD_REQUEST);
     }
 
+    /// Whether a request is what the JSON says.
+    fn agrees(request: &Request, said: &Json) -> bool {
+        let map = |name: &str| match &said[name] {
+            Json::Null => json!({}),
+            map => map.clone(),
+        };
+        request.query == said["query"].as_str().unwrap_or_default()
+            && request.operation_name.as_deref() == said["operationName"].as_str()
+            && json!(request.variables) == map("variables")
+    }
+
+    /// What is refused is refused by one of these.
+    fn has_a_stable_code(error: &HttpError) -> bool {
+        let expected = match error.status().as_u16() {
+            400 => ["BAD_REQUEST", "BATCH_TOO_LARGE"],
+            413 => ["PAYLOAD_TOO_LARGE"; 2],
+            415 => ["UNSUPPORTED_MEDIA_TYPE"; 2],
+            _ => return false,
+        };
+        expected.contains(&error.code())
+    }
+
+    fn address(request: &Map<String, Json>) -> String {
+        let mut address = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in request {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            address.append_pair(name, &text);
+        }
+        address.finish()
+    }
+
+    const MAX_BODY: usize = 600;
+
+    /// Sends a body in pieces of these sizes.
+    fn send(content_type: &str, body: &[u8], sizes: &[usize]) -> Result<Asked, HttpError> {
+        let (mut pieces, mut rest) = (Vec::new(), body);
+        for size in sizes.iter().cycle() {
+            let (piece, more) = rest.split_at((*size).min(rest.len()));
+            pieces.push(Ok::<_, std::io::Error>(piece.to_vec()));
+            rest = more;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let mut request = HttpRequest::post("/graphql").body(()).unwrap();
+        let value = HeaderValue::from_str(content_type).unwrap();
+        request.headers_mut().insert(header::CONTENT_TYPE, value);
+        let settings = Settings {
+            max_body: MAX_BODY,
+            body_timeout: Duration::from_secs(20),
+            ..settings()
+        };
+        let body = Body::from_stream(stream::iter(pieces));
+        let parts = request.into_parts().0;
+        let asked = asked(&parts, body, &settings);
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(asked)
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+
         #[test]
-        fn any_body_and_any_address_are_read_without_a_panic(
-            body in prop::collection::vec(any::<u8>(), 0..200),
-            json in "[\\[{]{0,3}(\"(query|variables|extensions|documentId)\":(1|null|\\{\\}|\"[a-z{}]{0,4}\"),?){0,4}[\\]}]{0,3}",
-            query in "((query|variables|extensions|operationName)=[a-z0-9%{}:+\"]{0,8}&?){0,4}",
+        fn every_request_is_read_as_it_was_meant_by_post_and_by_get(request in any_request()) {
+            let json = Json::Object(request.clone());
+            prop_assert!(agrees(&one(post(json.to_string())), &json));
+            let read = get(&address(&request));
+            prop_assert!(read.is_ok(), "{read:?}");
+            let read = read.unwrap();
+            prop_assert!(agrees(&read, &json), "{read:?}");
+            prop_assert_eq!(read.extensions.0.contains_key("documentId"), request.contains_key("documentId")
+                || json["extensions"].get("documentId").is_some());
+        }
+
+        #[test]
+        fn any_json_is_a_request_a_batch_or_refused(said in any_json(), bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            match post(said.to_string()) {
+                Ok(Asked::One(request)) => prop_assert!(agrees(&request, &said)),
+                Ok(Asked::Batch(requests)) => prop_assert!((1..=2).contains(&requests.len())),
+                Err(error) => prop_assert!(has_a_stable_code(&error), "{error:?}"),
+            }
+            let _ = post(bytes);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+        #[test]
+        fn a_damaged_request_is_read_as_what_it_says_or_refused(
+            request in any_request(), damages in any_damages(), sizes in prop::collection::vec(1usize..200, 1..4),
+            content_type in "application/json(; ?charset=\"?utf-8\"?)?|application/json;[a-z=; \"]{0,12}|[a-z]{1,5}/[a-z+]{1,9}",
         ) {
-            let _ = post(body);
-            let _ = post(json);
-            let _ = get(&query);
+            let text = Json::Object(request.clone()).to_string();
+            let address = address(&request);
+            for damage in damages {
+                let body = damage.of(&text);
+                match send(&content_type, &body, &sizes) {
+                    Ok(asked) => {
+                        prop_assert!(body.len() <= MAX_BODY && content_type.starts_with("application/json"));
+                        let said: Json = serde_json::from_slice(&body).unwrap();
+                        match asked {
+                            Asked::One(request) => prop_assert!(agrees(&request, &said)),
+                            Asked::Batch(requests) => {
+                                prop_assert_eq!(requests.len(), said.as_array().unwrap().len());
+                            }
+                        }
+                    }
+                    Err(error) => prop_assert!(has_a_stable_code(&error), "{error:?}"),
+                }
+                match get(&String::from_utf8_lossy(&damage.of(&address))) {
+                    Ok(read) => prop_assert!(!read.query.is_empty() || !read.extensions.0.is_empty()),
+                    Err(error) => prop_assert!(has_a_stable_code(&error), "{error:?}"),
+                }
+            }
         }
     }
 }

@@ -310,7 +310,10 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_reads_a_byte_now_and_then_is_given_up_however_long_it_goes_on() {
         let (mut connection, mut peer) = connection();
-        connection.pace.slowest = 1_000_000;
+        connection.pace = ReadingPace {
+            limit: 10 * LIMIT,
+            slowest: 1_000_000,
+        };
         let reader = async {
             loop {
                 let late = Instant::now() + LIMIT / 5;
@@ -319,7 +322,7 @@ mod tests {
             }
         };
         let error = tokio::select! {
-            written = connection.write_all(&[0; 800]) => written.unwrap_err(),
+            written = connection.write_all(&[0; 300]) => written.unwrap_err(),
             () = reader => unreachable!(),
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -49,6 +49,37 @@ async fn by_event_stream(app: &TestApp, token: &str) -> u16 {
     soon("an answer", request).await.unwrap().status().as_u16()
 }
 
+/// The statuses of the other ways in: by GET, as a cookie, and the streams of GraphQL.
+async fn by_the_rest(app: &TestApp, token: &str) -> [u16; 4] {
+    let subscribe = |accept: &str| {
+        let request = app.http.post(app.url("/graphql")).bearer_auth(token);
+        request
+            .header("accept", accept)
+            .json(&json!({"query": "subscription { libraryVersion }"}))
+    };
+    let as_cookie = app.http.post(app.url("/graphql"));
+    let as_cookie = as_cookie
+        .header("cookie", format!("session={token}"))
+        .header("origin", &app.base)
+        .header("sec-fetch-site", "same-origin")
+        .json(&json!({"query": "{ libraryVersion }"}));
+    let by_get = app.http.get(app.url("/graphql?query={libraryVersion}"));
+    let requests = [
+        by_get.bearer_auth(token),
+        as_cookie,
+        subscribe("text/event-stream"),
+        subscribe("multipart/mixed;subscriptionSpec=1.0"),
+    ];
+    let answers = requests.map(async |request| {
+        let answer = soon("an answer", request.send()).await.unwrap();
+        answer.status().as_u16()
+    });
+    futures_util::future::join_all(answers)
+        .await
+        .try_into()
+        .unwrap()
+}
+
 /// Without a close there is an acknowledgement.
 async fn by_socket(app: &TestApp, token: &str) -> Option<u16> {
     let mut socket = Socket::open(app).await;
@@ -115,6 +146,8 @@ async fn a_token_that_breaks_a_rule_is_refused_at_every_entrance() {
         ISSUER,
         "--jwt-leeway",
         "1s",
+        "--session-cookie",
+        "session",
     ];
     let app = TestApp::start_with(Db::Sqlite, &rules).await;
     let key = EncodingKey::from_secret(SECRET.as_bytes());
@@ -131,6 +164,7 @@ async fn a_token_that_breaks_a_rule_is_refused_at_every_entrance() {
     assert_eq!(by_post(&app, &good).await, (200, String::new()));
     assert_eq!(by_event_stream(&app, &good).await, 200);
     assert_eq!(by_socket(&app, &good).await, None);
+    assert_eq!(by_the_rest(&app, &good).await, [200; 4]);
     for (changes, code) in [
         (json!({"exp": now() - 2}), "TOKEN_EXPIRED"),
         (json!({"exp": null}), "UNAUTHENTICATED"),
@@ -154,6 +188,7 @@ async fn a_token_that_breaks_a_rule_is_refused_at_every_entrance() {
         );
         assert_eq!(by_event_stream(&app, &token).await, 401, "{changes}");
         assert_eq!(by_socket(&app, &token).await, Some(4403), "{changes}");
+        assert_eq!(by_the_rest(&app, &token).await, [401; 4], "{changes}");
     }
 }
 
@@ -165,7 +200,11 @@ async fn a_public_key_cannot_be_passed_off_as_a_secret_nor_a_token_go_unsigned()
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &public).unwrap();
     let path = file.path().to_str().unwrap();
-    let app = TestApp::start_with(Db::Sqlite, &["--jwt-public-key", path]).await;
+    let app = TestApp::start_with(
+        Db::Sqlite,
+        &["--jwt-public-key", path, "--session-cookie", "session"],
+    )
+    .await;
 
     let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
     let private = pem("PRIVATE KEY", pkcs8.as_ref());
@@ -218,6 +257,8 @@ async fn a_public_key_cannot_be_passed_off_as_a_secret_nor_a_token_go_unsigned()
         let refused = (401, "UNAUTHENTICATED".to_owned());
         assert_eq!(by_post(&app, &token).await, refused, "{attack}");
         assert_eq!(by_socket(&app, &token).await, Some(4403), "{attack}");
+        assert_eq!(by_event_stream(&app, &token).await, 401, "{attack}");
+        assert_eq!(by_the_rest(&app, &token).await, [401; 4], "{attack}");
     }
 }
 
@@ -296,6 +337,10 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
     let metrics = metrics.text().await.unwrap();
     let failed = r#"library_sync_jwks_fetches_total{outcome="status"}"#;
     assert!(metrics.contains(failed), "{metrics}");
+    let age = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("library_sync_jwks_age_seconds "));
+    assert!((0.0..60.0).contains(&age.unwrap().parse::<f64>().unwrap()));
 
     // Whatever ids are made up, the key server is asked no more than once a second.
     for made_up in 0..200 {

@@ -572,3 +572,62 @@ async fn a_request_id_of_the_client_is_taken_only_if_it_can_do_no_harm() {
         assert_eq!(answer.headers()["x-request-id"] == given, taken, "{given}");
     }
 }
+
+#[tokio::test]
+async fn whatever_is_refused_has_a_code_and_a_method_that_is_not_there_names_those_that_are() {
+    let app = TestApp::start_with(Db::Sqlite, &["--playground"]).await;
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let method = method.parse().unwrap();
+        let mut request = app.http.request(method, app.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = soon("an answer", request.send()).await.unwrap();
+        let allow = answer.headers().get("allow").cloned();
+        let version = answer.headers().get("sec-websocket-version").cloned();
+        let status = answer.status().as_u16();
+        let body: Value = soon("a body", answer.json()).await.unwrap();
+        let code = body["errors"][0]["extensions"]["code"].as_str();
+        (status, code.unwrap().to_owned(), allow, version)
+    };
+    for path in ["/", "/nothing", "/graphql/x", "/api/", "/playground/none"] {
+        let (status, code, ..) = ask("GET", path, &[]).await;
+        assert_eq!((status, &*code), (404, "ROUTE_NOT_FOUND"), "{path}");
+    }
+    for (path, allowed) in [
+        ("/graphql", "GET, HEAD, POST"),
+        ("/api/library-version", "GET, HEAD"),
+        ("/api/library-version-events", "GET, HEAD"),
+        ("/api/trpc/view.getVersion", "GET, HEAD"),
+        ("/playground", "GET, HEAD"),
+        ("/healthz", "GET, HEAD"),
+        ("/readyz", "GET, HEAD"),
+        ("/metrics", "GET, HEAD"),
+    ] {
+        for method in ["PUT", "DELETE", "PATCH"] {
+            let (status, code, allow, _) = ask(method, path, &[]).await;
+            assert_eq!((status, &*code), (405, "METHOD_NOT_ALLOWED"), "{path}");
+            assert_eq!(allow.unwrap(), allowed, "{path}");
+        }
+    }
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let (status, code, allow, _) = ask("POST", "/graphql", &upgrade).await;
+    assert_eq!((status, &*code), (405, "METHOD_NOT_ALLOWED"));
+    assert_eq!(allow.unwrap(), "GET");
+    let (status, code, ..) = ask("GET", "/graphql", &upgrade[..3]).await;
+    assert_eq!((status, &*code), (400, "BAD_REQUEST"));
+    let old = [
+        &upgrade[..2],
+        &[("sec-websocket-version", "8")],
+        &upgrade[3..],
+    ]
+    .concat();
+    let (status, code, _, version) = ask("GET", "/graphql", &old).await;
+    assert_eq!((status, &*code), (426, "UPGRADE_REQUIRED"));
+    assert_eq!(version.unwrap(), "13");
+}

@@ -122,6 +122,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::{
+        testing::{CASES, any_damages, any_map, any_request},
+        websocket::close::Close,
+    };
 
     fn parse(message: &Value) -> Result<ClientMessage, serde_json::Error> {
         ClientMessage::parse(&message.to_string())
@@ -244,22 +248,92 @@ mod tests {
         }
     }
 
+    /// A message that a client may send.
+    fn any_message() -> impl Strategy<Value = Value> {
+        let id = "[a-z0-9-]{1,36}|[\\PC]{1,64}|x{250,256}";
+        let bare = prop_oneof![Just("connection_init"), Just("ping"), Just("pong")];
+        prop_oneof![
+            (bare, prop::option::of(any_map()))
+                .prop_map(|(kind, payload)| json!({"type": kind, "payload": payload})),
+            (id, any_request()).prop_map(
+                |(id, payload)| json!({"type": "subscribe", "id": id, "payload": payload})
+            ),
+            id.prop_map(|id| json!({"type": "complete", "id": id})),
+        ]
+    }
+
+    /// Whether what was understood is what the JSON says.
+    fn agrees(understood: &ClientMessage, said: &Value) -> bool {
+        let payload = |read: &Payload| json!(read) == said["payload"];
+        let is_id =
+            |id: &Id| (1..=MAX_ID_BYTES).contains(&id.as_str().len()) && said["id"] == id.as_str();
+        match understood {
+            ClientMessage::ConnectionInit { payload: read } => {
+                said["type"] == "connection_init" && payload(read)
+            }
+            ClientMessage::Ping { payload: read } => said["type"] == "ping" && payload(read),
+            ClientMessage::Pong { .. } => said["type"] == "pong",
+            ClientMessage::Complete { id } => said["type"] == "complete" && is_id(id),
+            ClientMessage::Subscribe { id, payload } => {
+                let (request, said_request) = (&payload.0, &said["payload"]);
+                let query = said_request["query"].as_str().unwrap_or_default();
+                let variables = match &said_request["variables"] {
+                    Value::Null => json!({}),
+                    variables => variables.clone(),
+                };
+                said["type"] == "subscribe"
+                    && is_id(id)
+                    && request.query == query
+                    && request.operation_name.as_deref() == said_request["operationName"].as_str()
+                    && json!(request.variables) == variables
+            }
+        }
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+
         #[test]
-        fn no_text_brings_the_parser_down(text in ".{0,200}") {
-            let _ = ClientMessage::parse(&text);
+        fn every_message_is_understood_as_it_was_meant(message in any_message()) {
+            let understood = parse(&message);
+            prop_assert!(understood.is_ok(), "{understood:?}");
+            prop_assert!(agrees(&understood.unwrap(), &message));
         }
 
         #[test]
-        fn no_json_brings_the_parser_down(
-            kind in "connection_init|ping|pong|subscribe|complete|next|.{0,8}",
-            id in ".{0,300}",
-            payload in r#"(\{|\}|\[|\]|"|:|,|query|variables|extensions|[0-9]|null|-|e|\\u0000){0,40}"#,
+        fn any_json_is_a_message_or_refused(said in any_map(), id in "[ -~]{0,2}|x{255,258}", kind in "connection_init|ping|pong|subscribe|complete|next|.{0,8}") {
+            let mut said = Value::from(said);
+            said["type"] = json!(kind);
+            said["id"] = json!(id);
+            if let Ok(understood) = parse(&said) {
+                prop_assert!(agrees(&understood, &said), "{understood:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+        #[test]
+        fn a_damaged_message_is_understood_as_what_it_says_or_refused(
+            message in any_message(), damages in any_damages(),
         ) {
-            let (kind, id) = (json!(kind), json!(id));
-            let text = format!(r#"{{"type":{kind},"id":{id},"payload":{payload}}}"#);
-            if let Ok(ClientMessage::Subscribe { id, .. }) = ClientMessage::parse(&text) {
-                prop_assert!((1..=MAX_ID_BYTES).contains(&id.as_str().len()));
+            for damage in damages {
+                let bytes = damage.of(&message.to_string());
+                // What is not UTF-8 is refused before.
+                let text = String::from_utf8_lossy(&bytes);
+                match ClientMessage::parse(&text) {
+                    Ok(understood) => {
+                        let said: Value = serde_json::from_str(&text).unwrap();
+                        prop_assert!(agrees(&understood, &said), "{understood:?}");
+                    }
+                    Err(error) => {
+                        let close = Close::Invalid(error.to_string().into());
+                        let frame = close.frame().unwrap();
+                        prop_assert_eq!(frame.code, 4400);
+                        prop_assert!(frame.reason.as_str().len() <= 123);
+                    }
+                }
             }
         }
     }

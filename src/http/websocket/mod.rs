@@ -20,7 +20,7 @@ mod operations;
 mod session;
 
 use axum::{
-    extract::{FromRequestParts as _, WebSocketUpgrade},
+    extract::{FromRequestParts as _, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{header, request::Parts},
     response::{IntoResponse as _, Response},
 };
@@ -56,7 +56,7 @@ pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
             .max_frame_size(node.settings.max_body)
             .max_message_size(node.settings.max_body)
             .protocols([SUBPROTOCOL]),
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return refusal(&rejection).into_response(),
     };
     // The refusal is a close code, since that is all that browsers show.
     if upgrade.selected_protocol().is_none() {
@@ -69,6 +69,15 @@ pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
             upgrade.on_upgrade(move |socket| session::serve(node, socket, caller).instrument(span))
         }
         Err(error) => error.into_response(),
+    }
+}
+
+fn refusal(rejection: &WebSocketUpgradeRejection) -> HttpError {
+    match rejection {
+        WebSocketUpgradeRejection::MethodNotGet(_) => HttpError::Method("GET"),
+        WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_)
+        | WebSocketUpgradeRejection::ConnectionNotUpgradable(_) => HttpError::UpgradeRequired,
+        other => HttpError::BadRequest(other.body_text()),
     }
 }
 
