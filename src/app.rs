@@ -27,7 +27,7 @@ use crate::{
         WriteDeadline,
     },
     hub::Hub,
-    library::{Database, Library, Retention},
+    library::{Database, DatabaseOptions, Library, Retention},
     metrics, migrate,
 };
 
@@ -202,8 +202,6 @@ impl App {
         *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
         // The server's timer runs from one request to the end of the next one's head, most of it idle; a head that has
         // begun is the acceptor's to time.
-        // The server's timer runs from one request to the end of the next one's head, most of it idle; a head that has
-        // begun is the acceptor's to time.
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.idle_timeout);
@@ -295,7 +293,11 @@ fn check_stop(config: &Serve) -> anyhow::Result<()> {
 /// # Errors
 /// When no database is named, or it cannot be opened or migrated.
 pub(crate) async fn open_library(config: &config::Database) -> anyhow::Result<Library> {
-    let options = config.options()?;
+    let options = DatabaseOptions {
+        // Whoever runs a command waits for it.
+        statement_timeout: Duration::ZERO,
+        ..config.options()?
+    };
     let db = Database::connect(&options)
         .await
         .context("the database cannot be opened")?;

@@ -47,7 +47,8 @@ pub enum Command {
     ///
     /// Entries whose url is in the library already are passed over, and so are those that break a rule, which are told
     /// on standard error with their line. Each 1,000 entries are one step of the library version. The exit code is 0
-    /// unless the file cannot be read as a whole, or holds nothing but bad entries.
+    /// unless the file cannot be read as a whole or holds nothing but bad entries, or the library has no room for more
+    /// tags or fandoms; what the steps before that have added stays.
     #[command(after_long_help = transfer::FILE_HELP)]
     Import(Import),
     /// Write a user's library to a CSV or JSON file.
@@ -167,12 +168,12 @@ pub struct Database {
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_CONNECTIONS", default_value_t = 10, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
-    /// How long a request waits for a connection before it is answered UNAVAILABLE.
+    /// How long a request waits for a connection, or for its turn to change a library, before it is answered UNAVAILABLE.
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_WAIT", default_value = "5s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub database_wait: Duration,
-    /// How long one SQL statement may run; on SQLite, how long it waits for another process's lock. A query may take twice
-    /// that and `--database-wait` in all.
+    /// How long one SQL statement may run; on SQLite, how long it waits for another process's lock. A query or a change
+    /// may take twice that and `--database-wait` in all. 0s for no limit.
     #[arg(long, env = "LIBRARY_SYNC_STATEMENT_TIMEOUT", default_value = "15s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub statement_timeout: Duration,
@@ -300,14 +301,14 @@ pub struct Http {
     #[arg(long, env = "LIBRARY_SYNC_MAX_CONNECTIONS", default_value_t = 100_000, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=10_000_000).map(|count| count as usize))]
     pub max_connections: usize,
-    /// How long a client may take to send a request's header, once it has begun.
+    /// How long a client may take to begin its first request, and to send a request's header once it has begun.
     #[arg(long, env = "LIBRARY_SYNC_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+        value_parser = parse_period)]
     pub header_timeout: Duration,
-    /// How long a connection is kept open without a request. To be longer than your proxy keeps its connections, or now
+    /// How long a connection is kept open between requests. To be longer than your proxy keeps its connections, or now
     /// and then a request meets a connection that is being closed.
     #[arg(long, env = "LIBRARY_SYNC_IDLE_TIMEOUT", default_value = "75s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+        value_parser = parse_period)]
     pub idle_timeout: Duration,
     /// How long to serve on as if nothing were, but for /readyz, once told to stop: longer than it takes your balancer
     /// to notice.

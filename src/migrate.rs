@@ -110,6 +110,9 @@ async fn lock(options: &DatabaseOptions) -> Result<DatabaseConnection, DbErr> {
     connect
         .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
+        // Idle as long as the migration takes, and never closed for it: the lock would be gone.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .sqlx_logging(false);
     let connection = sea_orm::Database::connect(connect).await?;
     connection

@@ -10,8 +10,8 @@ use super::error;
 /// Serializes as section 7.1 of the GraphQL specification says: `errors` first if there are any, and `data` if and only if the
 /// operation was run, so that a client can tell a request that was refused from a field that failed.
 ///
-/// What was run says `extensions.libraryVersion`. A request error does not: it is found before anything is read, shows
-/// nothing that could be old, and must cost no look into the database.
+/// What was run says `extensions.libraryVersion`. A request error does not: it shows nothing that could be old, and
+/// unless the database does not answer it is found without a look into it.
 #[derive(Debug)]
 pub struct Answer(Outcome);
 

@@ -6,7 +6,7 @@
 //! **Invariant:** every operation has a viewer. There is no anonymous GraphQL.
 //! **Invariant:** every operation was checked as an [`Operation`], whatever transport it came by.
 //! **Invariant:** every answer to what was run, each event of a subscription too, says `extensions.libraryVersion`, a
-//! version its data is at least as new as. Only request errors do not: for them nothing is read.
+//! version its data is at least as new as. Only request errors, which show nothing, do not.
 
 mod answer;
 mod context;
@@ -38,7 +38,6 @@ pub use self::{
     request::{Malformed, request},
 };
 use self::{mutation::Mutation, query::Query, subscription::Subscription};
-
 use crate::auth::TicketLimits;
 
 type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

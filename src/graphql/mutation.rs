@@ -1,4 +1,5 @@
-//! The mutation root. Each mutation is one `library.write`: one transaction, at most one step of the version.
+//! The mutation root. Each mutation, but that of tickets, is one `library.write`: one transaction, at most one step of the
+//! version.
 
 use async_graphql::{Context, ErrorExtensions as _, Object};
 use time::OffsetDateTime;

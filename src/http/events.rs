@@ -24,7 +24,7 @@
 //! Browsers give an `EventSource` up for good after any status but 200. So one that comes while the server is stopping,
 //! or the database or the key server does not answer, gets a stream that ends after telling when to come back:
 //! ```text
-//! retry: 7301
+//! retry: 3301
 //! : UNAVAILABLE
 //! ```
 //! Whoever does not name `text/event-stream` in `Accept`, as every `EventSource` does, is answered 503 with

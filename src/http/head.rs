@@ -4,7 +4,8 @@
 //! so it cannot tell a client that is slow from a connection that is kept for later; here they are told apart. What is
 //! seen of the bytes is only where a head ends and what is answered.
 //!
-//! **Invariant:** a head that has begun is whole within the limit, or the connection is given up.
+//! **Invariant:** a head that has begun is whole within the limit, or the connection is given up; but one that began in
+//! the same packet as the end of the request before it, which only clients that pipeline send, counts as idle.
 //! **Invariant:** nothing else is held to that limit: neither a connection that is idle, nor a body, nor a socket that
 //! was upgraded.
 

@@ -31,8 +31,8 @@ use crate::{auth::Viewer, version::UserId};
 /// How long "without end" lasts, since timers cannot wait for ever.
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// Over how many seconds those come back that a stopping node turns away, so that its neighbour is not met by all at
-/// once.
+/// Over how many seconds those come back that a stopping node turns away by `Retry-After`, so that its neighbour is not
+/// met by all at once.
 const RETURN_SPREAD: u32 = 5;
 
 /// How many streams there may be, how long they last, and what one may ask for.
@@ -313,9 +313,14 @@ impl Place {
         }
     }
 
-    /// How long what this stream has begun may take to finish after its end.
-    pub fn grace(&self) -> Duration {
-        self.streams.limits().grace.saturating_sub(self.lag())
+    /// How long what this stream has begun may take to finish after its end. A node that stops does not wait longer for
+    /// the last to end than for the first.
+    pub fn grace(&self, end: EndReason) -> Duration {
+        let grace = self.streams.limits().grace;
+        match end {
+            EndReason::Drained => grace.saturating_sub(self.lag()),
+            EndReason::Expired | EndReason::TooOld => grace,
+        }
     }
 
     /// How long after the others this stream ends when the node stops.

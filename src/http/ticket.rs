@@ -22,6 +22,10 @@ impl Node {
             return self.gate.viewer(request, ask).await;
         };
         let ticket = Ticket::read(&ticket).ok_or(HttpError::BadTicket)?;
+        if self.drain.is_cancelled() {
+            // Kept for the node that the client turns to next.
+            return Err(self.streams.draining().into());
+        }
         let kept = self.library.redeem_ticket(ticket.digest()).await?;
         let kept = kept.ok_or(HttpError::BadTicket)?;
         Ok(Viewer {

@@ -41,8 +41,8 @@ const UNACKNOWLEDGED: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct WriteDeadline {
     limit: Duration,
-    /// How long a peer may take until it says something.
-    opening: Option<Duration>,
+    /// How long a peer may take until it speaks, and for the head of a request.
+    heads: Option<Duration>,
     /// One for each connection that there may be.
     places: Arc<Semaphore>,
 }
@@ -52,7 +52,7 @@ impl WriteDeadline {
     pub fn new(limit: Duration) -> Self {
         Self {
             limit,
-            opening: None,
+            heads: None,
             places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         }
     }
@@ -61,7 +61,7 @@ impl WriteDeadline {
     #[must_use]
     pub fn heads_within(self, limit: Duration) -> Self {
         Self {
-            opening: Some(limit),
+            heads: Some(limit),
             ..self
         }
     }
@@ -82,7 +82,7 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
     type Future = Ready<io::Result<(Self::Stream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let (limit, opening) = (self.limit, self.opening);
+        let (limit, heads) = (self.limit, self.heads);
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             counter!("library_sync_connections_refused_total").increment(1);
             return ready(Err(io::Error::other("too many connections")));
@@ -95,8 +95,8 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
             },
             behind: None,
             deadline: None,
-            opening: opening.map(Opening::within),
-            heads: opening.map(Heads::within),
+            opening: heads.map(Opening::within),
+            heads: heads.map(Heads::within),
         });
         ready(tuned.map(|stream| (stream, service)))
     }

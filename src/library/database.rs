@@ -26,6 +26,9 @@ use tokio::time::{Instant, timeout};
 
 use super::error::Error;
 
+/// How long "without end" lasts: SQLite counts milliseconds in 31 bits.
+const NO_LIMIT: Duration = Duration::from_hours(24);
+
 /// How long a connection may take to show that it lives before it goes back into the pool.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -46,7 +49,7 @@ pub struct DatabaseOptions {
     pub max_connections: u32,
     /// How long a request waits for a connection before it is answered as unavailable.
     pub acquire_timeout: Duration,
-    /// How long one statement may run; on SQLite, how long it waits for the lock of another process.
+    /// How long one statement may run; on SQLite, how long it waits for the lock of another process. Zero: without end.
     pub statement_timeout: Duration,
 }
 
@@ -89,7 +92,7 @@ impl Database {
             has_replica: options.replica_url.is_some(),
             replica_rests: Arc::default(),
             wait: options.acquire_timeout,
-            patience: options.acquire_timeout + 2 * options.statement_timeout,
+            patience: patience(options),
         })
     }
 
@@ -150,7 +153,8 @@ impl Database {
     /// Whether the database answers now, and takes writes: a PostgreSQL that has become a standby does not.
     pub async fn takes_writes(&self) -> Result<bool, DbErr> {
         if self.write.get_database_backend() != DbBackend::Postgres {
-            return self.write.ping().await.map(|()| true);
+            // Not the one connection that writes, for which a long import may keep everybody waiting.
+            return self.fresh.ping().await.map(|()| true);
         }
         let standby =
             "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
@@ -186,6 +190,13 @@ impl Database {
             });
         sea_orm::Database::connect(connect).await
     }
+}
+
+fn patience(options: &DatabaseOptions) -> Duration {
+    if options.statement_timeout.is_zero() {
+        return NO_LIMIT;
+    }
+    options.acquire_timeout + 2 * options.statement_timeout
 }
 
 /// What every write transaction begins with: on SQLite the write lock at once, since a transaction that reads
@@ -276,7 +287,11 @@ enum Access {
 }
 
 fn sqlite(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
-    let busy = options.statement_timeout;
+    let busy = match options.statement_timeout {
+        // SQLite takes zero for no patience at all.
+        Duration::ZERO => NO_LIMIT,
+        timeout => timeout,
+    };
     let mut connect = base(options, url, access);
     connect.max_connections(if access == Access::Write {
         1

@@ -124,7 +124,7 @@ impl Library {
         user: &UserId,
         ids: impl IntoIterator<Item = StoryId> + Send,
     ) -> Result<HashMap<StoryId, Story>, Error> {
-        stories(&self.db.read, user, ids).await
+        self.db.in_time(stories(&self.db.read, user, ids)).await
     }
 
     /// The progresses of those stories of this user, in one statement.
@@ -136,8 +136,8 @@ impl Library {
         let rows = progress::find()
             .filter(progress::Column::UserId.eq(user.as_str()))
             .filter(progress::Column::StoryId.is_in(stories.into_iter().map(|id| id.0)))
-            .all(&self.db.read)
-            .await?;
+            .all(&self.db.read);
+        let rows = self.db.in_time(async { Ok(rows.await?) }).await?;
         rows.into_iter()
             .map(|row| {
                 Progress::try_from(row)
@@ -188,7 +188,8 @@ impl Library {
             select
                 .and_where(Expr::col(names.link_column).is_in(labels.iter().map(|label| label.0)));
         }
-        let rows = self.db.read.query_all(&select).await?;
+        let rows = async { Ok(self.db.read.query_all(&select).await?) };
+        let rows = self.db.in_time(rows).await?;
         rows.iter()
             .map(|row| Ok((LabelId(row.try_get("", "id")?), row.try_get("", "stories")?)))
             .collect()
@@ -235,7 +236,8 @@ impl Library {
         kind: LabelKind,
         stories: &BTreeSet<StoryId>,
     ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
-        labels_of(&self.db.read, user, kind, Some(stories)).await
+        let labels = labels_of(&self.db.read, user, kind, Some(stories));
+        self.db.in_time(labels).await
     }
 }
 

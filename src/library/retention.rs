@@ -21,6 +21,9 @@ use super::{
 };
 use crate::version::UserId;
 
+/// After how many steps in a row that the database did not answer the rest is left for the next time.
+const UNANSWERED: u32 = 3;
+
 /// How many users one statement finds, and how many rows one transaction purges.
 const BATCH: u64 = 500;
 
@@ -58,7 +61,8 @@ impl Library {
         }
     }
 
-    /// Purges everything that is too old, and the tickets that have lapsed. What cannot be purged now is left for the next time, and holds up nothing else.
+    /// Purges everything that is too old, and the tickets that have lapsed. What cannot be purged now is left for the
+    /// next time, and holds up nothing else.
     ///
     /// # Errors
     /// The last of what went wrong. All of it is logged.
@@ -73,11 +77,17 @@ impl Library {
     ) -> Result<(), Error> {
         let (history, receipts) = (ago(retention.history), ago(retention.receipts));
         let mut outcome = Ok(());
+        // One user's rows may be too many to be purged in time; the database that answers for nobody is away.
+        let mut unanswered = 0;
         let mut note = |step: Result<(), Error>| {
-            if let Err(error) = step {
-                warn(&error);
-                outcome = Err(error);
-            }
+            let Err(error) = step else {
+                unanswered = 0;
+                return true;
+            };
+            warn(&error);
+            unanswered += u32::from(matches!(error, Error::Unavailable(_)));
+            outcome = Err(error);
+            unanswered < UNANSWERED
         };
         for (table, key, time, cutoff) in [
             ("topaz_ticket", "digest", "lapses_at", now()),
@@ -94,7 +104,9 @@ impl Library {
                 history,
             ),
         ] {
-            note(self.purge_rows(table, key, time, cutoff, stop).await);
+            if !note(self.purge_rows(table, key, time, cutoff, stop).await) {
+                return outcome;
+            }
         }
         for (table, _, time) in HISTORY {
             let mut last = String::new();
@@ -109,7 +121,9 @@ impl Library {
                 let Some(user) = users.last() else { break };
                 user.as_str().clone_into(&mut last);
                 for user in users {
-                    note(self.purge_history(user, history, stop).await);
+                    if stop.is_cancelled() || !note(self.purge_history(user, history, stop).await) {
+                        return outcome;
+                    }
                 }
             }
         }
@@ -130,7 +144,8 @@ impl Library {
         let db = &self.db.fresh;
         let values = [millis(cutoff).into(), last.into()];
         let select = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-        let rows = db.query_all_raw(select).await?;
+        let rows = async { Ok(db.query_all_raw(select).await?) };
+        let rows = self.db.in_time(rows).await?;
         rows.iter()
             .map(|row| UserId::new(&row.try_get_by_index::<String>(0)?).map_err(Error::fault))
             .collect()
@@ -144,11 +159,13 @@ impl Library {
         cutoff: OffsetDateTime,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let Some(floor) = self.newest_before(&user, cutoff).await? else {
+        let newest = self.db.in_time(self.newest_before(&user, cutoff));
+        let Some(floor) = newest.await? else {
             return Ok(());
         };
         while !stop.is_cancelled() {
-            let purge = purge_batch(self.db.write.clone(), user.clone(), floor);
+            let (db, user) = (self.db.clone(), user.clone());
+            let purge = async move { db.in_time(purge_batch(&db.write, user, floor)).await };
             if self.writes.spawn(purge).await.map_err(Error::fault)?? == 0 {
                 break;
             }
@@ -197,7 +214,8 @@ impl Library {
         while !stop.is_cancelled() {
             let values = [millis(cutoff).into()];
             let delete = Statement::from_sql_and_values(db.get_database_backend(), &sql, values);
-            if db.execute_raw(delete).await?.rows_affected() == 0 {
+            let deleted = async { Ok(db.execute_raw(delete).await?.rows_affected()) };
+            if self.db.in_time(deleted).await? == 0 {
                 break;
             }
         }
@@ -224,7 +242,7 @@ impl Library {
 }
 
 /// Raises the floor of `user` and purges a batch of what is not above it. Returns how many rows there were.
-async fn purge_batch(db: DatabaseConnection, user: UserId, floor: i32) -> Result<u64, Error> {
+async fn purge_batch(db: &DatabaseConnection, user: UserId, floor: i32) -> Result<u64, Error> {
     let tx = db.begin_with_options(write_transaction()).await?;
     // Raised or not, the user's row is locked, so that this and a write of the user do not meet halfway.
     let lower = Expr::col(user::Column::LibraryFloor).lt(floor);

@@ -72,7 +72,8 @@ pub struct Row {
 /// standard error and passed over.
 ///
 /// # Errors
-/// When the file cannot be read as a whole, holds nothing but bad entries, or the database fails.
+/// When the file cannot be read as a whole, holds nothing but bad entries, the library has no room for more tags or
+/// fandoms, or the database fails. The steps before that stay.
 pub async fn import(import: &Import) -> anyhow::Result<()> {
     let user = UserId::new(&import.sub).context("--sub")?;
     let contents = read(&import.file, import.format)?;
@@ -198,9 +199,14 @@ async fn add(library: &Library, user: &UserId, contents: Contents) -> anyhow::Re
         });
         let added = added.await?;
         tally.version = Some(added.head.version);
-        let outcomes = added
-            .outcome
-            .map_err(|refusal| anyhow::anyhow!(refusal.message))?;
+        let outcomes = added.outcome.map_err(|refusal| {
+            let done = tally.summary(user);
+            anyhow::anyhow!(
+                "{}: {}; before that, {done}",
+                refusal.field,
+                refusal.message
+            )
+        })?;
         for (line, outcome) in numbers.into_iter().zip(outcomes) {
             match outcome {
                 ImportOutcome::Imported(..) => tally.added += 1,

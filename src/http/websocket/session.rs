@@ -175,7 +175,7 @@ impl Session<'_> {
             Ok::<(), Close>(())
         };
         // A stopping server does not wait for longer, and the client is to hear of it.
-        let grace = place.grace().saturating_sub(FAREWELL);
+        let grace = place.grace(reason).saturating_sub(FAREWELL);
         match timeout(grace, finishing).await {
             Ok(Err(close)) => close,
             Ok(Ok(())) | Err(_) => Close::End(reason),

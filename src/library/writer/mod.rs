@@ -30,7 +30,7 @@ use super::{
     Clash, Device, Intent, Kind, Once, Written,
     database::{Database, write_transaction},
     entity::{millis, now, tombstone, user, write},
-    error::Error,
+    error::{Error, sql_code},
     receipt,
 };
 use crate::version::{Head, UserId, Version};
@@ -234,11 +234,5 @@ pub(super) async fn insert_user(
 }
 
 fn is_not_null_violation(error: &sea_orm::DbErr) -> bool {
-    use sea_orm::{DbErr, RuntimeErr, SqlxError};
-    let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) =
-        error
-    else {
-        return false;
-    };
-    matches!(source.as_ref(), SqlxError::Database(db) if db.code().as_deref() == Some("23502"))
+    sql_code(error).as_deref() == Some("23502")
 }
