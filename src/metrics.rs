@@ -11,7 +11,7 @@
 //! | `library_sync_db_statement_seconds` | histogram | seconds | |
 //! | `library_sync_streams` | gauge | open streams | `transport`: websocket, sse, multipart, events |
 //! | `library_sync_streams_refused_total` | counter | streams | `transport`; `code`: TOO_MANY_STREAMS, UNAVAILABLE |
-//! | `library_sync_stream_ends_total` | counter | streams | `transport`; `reason`: expired, too_old, drained, completed, silent (WebSocket), violation (of the WebSocket's protocol), gone (the client left or did not read) |
+//! | `library_sync_stream_ends_total` | counter | streams | `transport`; `reason`: expired, too_old, drained, completed, silent (WebSocket), unavailable (a subscription could not begin), violation (of the WebSocket's protocol), gone (the client left or did not read) |
 //! | `library_sync_broker_connected` | gauge | links that are up: 1, or one a shard of a Redis Cluster | `broker`: postgres, redis, redis_cluster, nats |
 //! | `library_sync_broker_reconnects_total` | counter | links made again after one was lost | `broker` |
 //! | `library_sync_broker_watched_users` | gauge | users whose notices are wanted here | `broker` |

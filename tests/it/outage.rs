@@ -85,6 +85,26 @@ async fn while_the_database_is_down_every_route_says_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_an_open_socket_begins_in_an_outage_brings_its_client_back() {
+    let mut database = Server::postgres().await;
+    let flags = ["--database-wait", "500ms"];
+    let app = TestApp::start_on(TestDatabase::at(database.url()), &flags).await;
+    let mut socket = Socket::of(&app, &token("ann")).await;
+    database.kill();
+    // What has one answer is answered, and its client decides.
+    socket.subscribe("q", "{ libraryVersion }").await;
+    let answer = socket.next().await;
+    assert_eq!(
+        (&answer["id"], &answer["type"]),
+        (&json!("q"), &json!("error"))
+    );
+    socket
+        .subscribe("s", "subscription { libraryVersion }")
+        .await;
+    assert_eq!(socket.closed().await.0, 1013);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_source_that_comes_in_an_outage_is_told_when_to_come_back() {
     let (_database, app) = cut_off().await;
     let open = || {

@@ -60,6 +60,8 @@ pub(super) enum Close {
     TooBig,
     /// Nothing was heard of the client.
     Silent,
+    /// A subscription could not begin, since the database does not answer. An `error` message would be its end for good.
+    Away,
     /// The server ends the stream.
     End(EndReason),
 }
@@ -81,6 +83,7 @@ impl Close {
             }
             Self::TooBig => (1009, "Message too big".into()),
             Self::Silent => (4499, "Nothing was heard of the client".into()),
+            Self::Away => (1013, "The database does not answer; come back".into()),
             Self::End(reason) => (ended(*reason), reason.message().into()),
         };
         Some(CloseFrame {
@@ -94,6 +97,7 @@ impl Close {
         match self {
             Self::Gone | Self::Left => "gone",
             Self::Silent => "silent",
+            Self::Away => "unavailable",
             Self::End(reason) => reason.into(),
             _ => "violation",
         }
@@ -165,6 +169,7 @@ mod tests {
         for close in [
             Close::InitTimeout,
             Close::Silent,
+            Close::Away,
             Close::End(EndReason::Expired),
             Close::End(EndReason::TooOld),
             Close::End(EndReason::Drained),

@@ -31,6 +31,13 @@ impl Operations {
         self.0.iter().any(|(running, _)| running == id)
     }
 
+    /// Tells whether a subscription of this id runs.
+    pub fn lasts(&self, id: &Id) -> bool {
+        self.0
+            .iter()
+            .any(|(running, begun)| running == id && begun.lasts)
+    }
+
     /// Begins an operation.
     pub fn begin(&mut self, id: Id, begun: Begun) {
         self.0.push_back((id, begun));

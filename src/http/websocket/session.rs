@@ -4,6 +4,8 @@
 //! client's messages nor the results of its operations are taken. A client that does not read is dropped by the
 //! connection's write deadline.
 //! **Invariant:** any frame of the client is a sign of life, and without one the socket is closed.
+//! **Invariant:** a subscription that cannot begin while the database does not answer closes the socket, so that the
+//! client comes back for it: an `error` would be its end.
 //! **Invariant:** when the server ends a socket, the queries and mutations under way are answered first, within the
 //! grace: clients send again after a close what was not answered. Subscriptions are not told to be complete, so that
 //! clients open them again.
@@ -226,6 +228,9 @@ impl Session<'_> {
                 id: name,
                 payload: &outcome,
             },
+            Some(_) if outcome.code() == Some("UNAVAILABLE") && self.operations.lasts(id) => {
+                return Err(Close::Away);
+            }
             Some(errors) => {
                 self.operations.end(id);
                 ServerMessage::Error {
