@@ -648,6 +648,25 @@ async fn slots_that_move_to_another_shard_take_their_users_along() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_replica_takes_the_place_of_its_master_it_is_used() {
+    let mut cluster = RedisCluster::start_with(1).await;
+    let address = Address::of(Kind::RedisCluster, cluster.url());
+    let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    let names: Vec<_> = (0..12).map(|n| format!("user {n}")).collect();
+    for name in &names {
+        b.broker.watch(&user(name));
+    }
+    b.until_rechecked(&names).await;
+    for name in &names {
+        b.until_heard_of(&a, name).await;
+    }
+    cluster.servers[0].kill();
+    for name in &names {
+        b.until_heard_of(&a, name).await;
+    }
+}
+
 impl Node {
     /// Lets `other` publish of a user until it is heard here.
     async fn until_heard_of(&mut self, other: &Node, name: &str) {

@@ -227,8 +227,13 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// A cluster that serves what it can when a part of it is down.
     pub async fn start() -> Self {
+        Self::start_with(0).await
+    }
+
+    /// The same with so many replicas of each master, which follow the masters.
+    pub async fn start_with(replicas: usize) -> Self {
         let mut servers = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..3 * (1 + replicas) {
             let bus = free_port().to_string();
             let settings = [
                 ("--cluster-enabled", "yes"),
@@ -236,6 +241,7 @@ impl RedisCluster {
                 ("--cluster-node-timeout", "2000"),
                 ("--cluster-require-full-coverage", "no"),
                 ("--cluster-port", &bus),
+                ("--repl-diskless-sync-delay", "0"),
             ];
             let arguments: Vec<_> = settings
                 .iter()
@@ -248,16 +254,20 @@ impl RedisCluster {
             .servers
             .iter()
             .map(|server| format!("127.0.0.1:{}", server.port));
-        let create = ["--cluster", "create"];
+        let replicas = replicas.to_string();
         run(Command::new("redis-cli")
-            .args(create)
+            .args(["--cluster", "create"])
             .args(hosts)
-            .arg("--cluster-yes"));
+            .args(["--cluster-replicas", &replicas, "--cluster-yes"]));
         for server in &cluster.servers {
-            let is_known =
-                || redis_cli(server.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok");
+            // A replica that has not caught up would never be a master.
+            let is_ready = || {
+                redis_cli(server.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")
+                    && !redis_cli(server.port, &["INFO", "replication"])
+                        .contains("link_status:down")
+            };
             soon("the cluster is ready", async {
-                while !is_known() {
+                while !is_ready() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             })
