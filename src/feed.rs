@@ -3,7 +3,8 @@
 //! In the flow: a transport calls [`Feed::follow`]; the hub wakes it; the library answers what the head is.
 //!
 //! **Invariant:** watch first, read second: a change between the two is seen twice rather than never.
-//! **Invariant (monotone):** a stream yields its user's present head at once and then only greater ones.
+//! **Invariant (monotone):** a stream yields its user's present head at once and then only greater ones; and once one
+//! has yielded a head, every other stream of that user on this node has it, or a greater one, to yield next.
 //! **Invariant (converging):** [`Feed::keep_fresh`] re-reads every watched head once a period, so a stream is at most
 //! that far behind even if every notice is lost; and at once where the broker says that one may have been.
 
@@ -51,6 +52,11 @@ impl Feed {
     ) -> Result<impl Stream<Item = Head> + Send + use<>, Error> {
         let watch = self.hub.watch(user);
         let first = self.library.head(user).await?;
+        // The notice may be late or lost: no other stream of the user here is to know less.
+        self.hub.deliver(Signal::Notice(Notice {
+            user: user.clone(),
+            head: first,
+        }));
         Ok(stream::unfold(
             (watch, None),
             move |(mut watch, last)| async move {

@@ -55,6 +55,17 @@ on_each_database! {
         }
     }
 
+    async fn what_one_stream_has_read_reaches_the_others_of_its_node_at_once(db: Db) {
+        let here = TestApp::start_with(db, &["--heartbeat", "1h"]).await;
+        let there = TestApp::start_on(here.db.shared(), &["--heartbeat", "1h"]).await;
+        let mut first = there.user("ann").watch().await;
+        assert_eq!(first.until(1).await, [1]);
+        here.user("ann").add("A").await;
+        let mut second = there.user("ann").watch().await;
+        assert_eq!(second.until(2).await, [2]);
+        assert_eq!(first.until(2).await, [2]);
+    }
+
     async fn a_client_that_comes_back_gets_the_current_version_first(db: Db) {
         let [here, there] = two_nodes(db).await;
         let reader = there.user("ann");

@@ -13,9 +13,12 @@
 use std::{convert::Infallible, pin::pin};
 
 use axum::extract::ws::WebSocket;
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use serde_json::{Map, Value};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, sleep_until, timeout},
+};
 
 use super::{
     Caller,
@@ -248,6 +251,10 @@ impl Session<'_> {
             return Err(Close::Silent);
         }
         self.next_ping = Instant::now() + self.node.settings.heartbeat;
+        // A subscription of this socket may have told what waits to be taken here; and a ping never tells of less.
+        while let Some(Some(head)) = unconstrained(self.heads.next()).now_or_never() {
+            self.newest = Some(head);
+        }
         let payload = self.newest.map(|head| Heartbeat {
             library_version: head.version,
         });
