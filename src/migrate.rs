@@ -8,12 +8,10 @@
 use std::{future::Future, time::Duration};
 
 use migration::Migrator;
-use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr, RuntimeErr, SqlxError,
-};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait as _;
 
-use crate::library::{Database, DatabaseOptions};
+use crate::library::{Database, DatabaseOptions, sql_code};
 
 /// "library" in hexadecimal digits that fit: any number will do, as long as all nodes use the same.
 const LOCK: i64 = 0x006c_6962_7261_7279;
@@ -139,10 +137,5 @@ async fn patiently<F: Future<Output = Result<(), DbErr>>>(
 
 /// SQLSTATE 55P03, lock not available.
 fn is_lock_timeout(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) =
-        error
-    else {
-        return false;
-    };
-    matches!(source.as_ref(), SqlxError::Database(db) if db.code().as_deref() == Some("55P03"))
+    sql_code(error).as_deref() == Some("55P03")
 }

@@ -9,7 +9,6 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::Future,
-    hash::{BuildHasher as _, RandomState},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -181,7 +180,7 @@ impl Streams {
             limits,
             drain,
             open: Mutex::default(),
-            turned_away: AtomicU64::new(RandomState::new().hash_one(0)),
+            turned_away: AtomicU64::new(fastrand::u64(..)),
             tracker: TaskTracker::new(),
         }))
     }

@@ -112,12 +112,12 @@ impl Database {
     }
 
     /// Waits for `work`, but no longer than [`Database::patience`].
-    pub(super) async fn in_time<T>(
+    pub(super) async fn in_time<T, E: Into<Error>>(
         &self,
-        work: impl Future<Output = Result<T, Error>>,
+        work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error> {
         match timeout(self.patience, work).await {
-            Ok(done) => done,
+            Ok(done) => done.map_err(Into::into),
             Err(_) => Err(Error::unavailable(format!(
                 "the database did not answer within {:?}",
                 self.patience

@@ -212,7 +212,7 @@ impl From<DbErr> for Error {
 }
 
 /// What the database calls the error.
-pub(super) fn sql_code(error: &DbErr) -> Option<Cow<'_, str>> {
+pub(crate) fn sql_code(error: &DbErr) -> Option<Cow<'_, str>> {
     let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) =
         error
     else {

@@ -34,7 +34,7 @@ impl Library {
             .filter(write::Column::Version.lte(head.version.number()))
             .order_by_desc(write::Column::Version)
             .all(&self.db.fresh);
-        let rows = self.db.in_time(async { Ok(rows.await?) }).await?;
+        let rows = self.db.in_time(rows).await?;
         let all = i64::from(head.version.number()) - i64::from(after.number());
         let Some(newest) = rows
             .first()

@@ -61,7 +61,7 @@ mod turn;
 )]
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use metrics::counter;
@@ -70,6 +70,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+pub(crate) use self::error::sql_code;
 pub use self::{
     conflict::{Against, OnConflict},
     database::{Database, DatabaseOptions},
@@ -286,6 +287,16 @@ impl Library {
         tokio::spawn(task.in_current_span())
             .await
             .map_err(Error::fault)?
+    }
+
+    /// Writes something that is no change of a library: in a task of its own, as changes are, and in time.
+    async fn write_apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let db = self.db.clone();
+        let work = async move { db.in_time(work).await };
+        self.writes.spawn(work).await.map_err(Error::fault)?
     }
 
     /// How long a query may take.

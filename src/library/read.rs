@@ -97,7 +97,7 @@ impl Library {
         let rows = user::Entity::find()
             .filter(user::Column::Subject.is_in(by_subject.keys().copied()))
             .all(&self.db.fresh);
-        let rows = self.db.in_time(async { Ok(rows.await?) }).await?;
+        let rows = self.db.in_time(rows).await?;
         let named = |row: user::Model| {
             by_subject
                 .get(row.subject.as_str())
@@ -137,7 +137,7 @@ impl Library {
             .filter(progress::Column::UserId.eq(user.as_str()))
             .filter(progress::Column::StoryId.is_in(stories.into_iter().map(|id| id.0)))
             .all(&self.db.read);
-        let rows = self.db.in_time(async { Ok(rows.await?) }).await?;
+        let rows = self.db.in_time(rows).await?;
         rows.into_iter()
             .map(|row| {
                 Progress::try_from(row)
@@ -188,8 +188,7 @@ impl Library {
             select
                 .and_where(Expr::col(names.link_column).is_in(labels.iter().map(|label| label.0)));
         }
-        let rows = async { Ok(self.db.read.query_all(&select).await?) };
-        let rows = self.db.in_time(rows).await?;
+        let rows = self.db.in_time(self.db.read.query_all(&select)).await?;
         rows.iter()
             .map(|row| Ok((LabelId(row.try_get("", "id")?), row.try_get("", "stories")?)))
             .collect()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ExprTrait as _,
-    QueryFilter as _, QuerySelect as _, Statement, TransactionTrait as _,
+    QueryFilter as _, Statement, TransactionTrait as _,
     sea_query::{Expr, Query},
 };
 use time::OffsetDateTime;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Library,
     database::write_transaction,
-    entity::{field_change, millis, now, tombstone, user},
+    entity::{millis, now, user},
     error::Error,
 };
 use crate::version::UserId;
@@ -144,8 +144,7 @@ impl Library {
         let db = &self.db.fresh;
         let values = [millis(cutoff).into(), last.into()];
         let select = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-        let rows = async { Ok(db.query_all_raw(select).await?) };
-        let rows = self.db.in_time(rows).await?;
+        let rows = self.db.in_time(db.query_all_raw(select)).await?;
         rows.iter()
             .map(|row| UserId::new(&row.try_get_by_index::<String>(0)?).map_err(Error::fault))
             .collect()
@@ -159,14 +158,12 @@ impl Library {
         cutoff: OffsetDateTime,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let newest = self.db.in_time(self.newest_before(&user, cutoff));
-        let Some(floor) = newest.await? else {
+        let Some(floor) = self.newest_before(&user, cutoff).await? else {
             return Ok(());
         };
         while !stop.is_cancelled() {
-            let (db, user) = (self.db.clone(), user.clone());
-            let purge = async move { db.in_time(purge_batch(&db.write, user, floor)).await };
-            if self.writes.spawn(purge).await.map_err(Error::fault)?? == 0 {
+            let purge = purge_batch(self.db.write.clone(), user.clone(), floor);
+            if self.write_apart(purge).await? == 0 {
                 break;
             }
         }
@@ -179,23 +176,17 @@ impl Library {
         user: &UserId,
         cutoff: OffsetDateTime,
     ) -> Result<Option<i32>, Error> {
-        let tombstone: Option<Option<i32>> = tombstone::Entity::find()
-            .select_only()
-            .column_as(tombstone::Column::Stamp.max(), "stamp")
-            .filter(tombstone::Column::UserId.eq(user.as_str()))
-            .filter(tombstone::Column::RemovedAt.lt(millis(cutoff)))
-            .into_tuple()
-            .one(&self.db.fresh)
-            .await?;
-        let change: Option<Option<i32>> = field_change::Entity::find()
-            .select_only()
-            .column_as(field_change::Column::Stamp.max(), "stamp")
-            .filter(field_change::Column::UserId.eq(user.as_str()))
-            .filter(field_change::Column::ChangedAt.lt(millis(cutoff)))
-            .into_tuple()
-            .one(&self.db.fresh)
-            .await?;
-        Ok(Ord::max(tombstone.flatten(), change.flatten()))
+        let db = &self.db.fresh;
+        let mut newest = None;
+        for (table, _, time) in HISTORY {
+            let sql = format!("SELECT max(stamp) FROM {table} WHERE user_id = $1 AND {time} < $2");
+            let values = [user.as_str().into(), millis(cutoff).into()];
+            let select = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+            if let Some(row) = self.db.in_time(db.query_one_raw(select)).await? {
+                newest = Ord::max(newest, row.try_get_by_index(0)?);
+            }
+        }
+        Ok(newest)
     }
 
     /// Deletes the rows of `table` whose `time` is before `cutoff`, a batch a statement. They are told apart by `key`.
@@ -214,8 +205,8 @@ impl Library {
         while !stop.is_cancelled() {
             let values = [millis(cutoff).into()];
             let delete = Statement::from_sql_and_values(db.get_database_backend(), &sql, values);
-            let deleted = async { Ok(db.execute_raw(delete).await?.rows_affected()) };
-            if self.db.in_time(deleted).await? == 0 {
+            let deleted = self.db.in_time(db.execute_raw(delete)).await?;
+            if deleted.rows_affected() == 0 {
                 break;
             }
         }
@@ -242,7 +233,7 @@ impl Library {
 }
 
 /// Raises the floor of `user` and purges a batch of what is not above it. Returns how many rows there were.
-async fn purge_batch(db: &DatabaseConnection, user: UserId, floor: i32) -> Result<u64, Error> {
+async fn purge_batch(db: DatabaseConnection, user: UserId, floor: i32) -> Result<u64, Error> {
     let tx = db.begin_with_options(write_transaction()).await?;
     // Raised or not, the user's row is locked, so that this and a write of the user do not meet halfway.
     let lower = Expr::col(user::Column::LibraryFloor).lt(floor);

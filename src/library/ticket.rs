@@ -37,7 +37,7 @@ impl Library {
     /// When the database does not answer.
     pub async fn keep_ticket(&self, kept: KeptTicket, most: u64) -> Result<bool, Error> {
         let db = self.db.write.clone();
-        let keep = async move {
+        self.write_apart(async move {
             let of_user = ticket::Column::UserId.eq(kept.user.as_str());
             let lapsed = ticket::Column::LapsesAt.lte(millis(now()));
             ticket::Entity::delete_many()
@@ -56,10 +56,8 @@ impl Library {
             };
             ticket::Entity::insert(row).exec(&db).await?;
             Ok(true)
-        };
-        let db = self.db.clone();
-        let keep = async move { db.in_time(keep).await };
-        self.writes.spawn(keep).await.map_err(Error::fault)?
+        })
+        .await
     }
 
     /// Takes a ticket away, and returns it if it has not lapsed. `None` also when it was redeemed, or never was.
@@ -68,7 +66,7 @@ impl Library {
     /// When the database does not answer.
     pub async fn redeem_ticket(&self, digest: String) -> Result<Option<KeptTicket>, Error> {
         let db = self.db.write.clone();
-        let redeem = async move {
+        self.write_apart(async move {
             let redeemed = ticket::Entity::delete_many()
                 .filter(ticket::Column::Digest.eq(digest))
                 .exec_with_returning(&db)
@@ -84,10 +82,7 @@ impl Library {
             };
             let now = now();
             Ok((now < kept.lapses_at && now < kept.expires_at).then_some(kept))
-        };
-        // In a task of its own, as every write is.
-        let db = self.db.clone();
-        let redeem = async move { db.in_time(redeem).await };
-        self.writes.spawn(redeem).await.map_err(Error::fault)?
+        })
+        .await
     }
 }

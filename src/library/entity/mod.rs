@@ -15,7 +15,10 @@ pub(super) mod write;
 
 use std::str::FromStr;
 
-use sea_orm::{DbErr, entity::prelude::TimeUnixTimestampMillis};
+use sea_orm::{
+    DbErr, EntityTrait, IdenStatic as _, Iterable as _, QuerySelect as _, Select,
+    entity::prelude::TimeUnixTimestampMillis, sea_query::Expr,
+};
 use time::OffsetDateTime;
 
 /// The present time, cut to the milliseconds that a column holds.
@@ -34,6 +37,15 @@ pub(in crate::library) fn fold(text: &str) -> String {
         .flat_map(char::to_lowercase)
         .map(sigma)
         .collect()
+}
+
+/// Selects rows to read them. The columns of `keys` come empty.
+fn find_without<E: EntityTrait>(keys: &[E::Column]) -> Select<E> {
+    let is_shown = |column: &E::Column| keys.iter().all(|key| key.as_str() != column.as_str());
+    let shown = E::Column::iter().filter(is_shown);
+    let empty = |select: Select<E>, key: &E::Column| select.expr_as(Expr::cust("''"), key.as_str());
+    keys.iter()
+        .fold(E::find().select_only().columns(shown), empty)
 }
 
 fn parse_name<T: FromStr>(column: &str, name: &str) -> Result<T, DbErr> {

@@ -1,10 +1,8 @@
 //! `topaz_progress`.
 
-use sea_orm::{
-    ActiveValue::Set, IdenStatic as _, Iterable as _, QuerySelect as _, entity::prelude::*,
-};
+use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{fold, millis, parse_name, story};
+use super::{find_without, fold, millis, parse_name, story};
 use crate::{
     library::{Progress, ProgressId, ProgressState, Rating, StoryId},
     version::{UserId, Version},
@@ -35,13 +33,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// Selects progresses to read them. What they are searched and ordered by comes empty: it is as long as their texts again.
 pub(in crate::library) fn find() -> Select<Entity> {
-    const KEYS: [Column; 1] = [Column::SearchKey];
-    let shown =
-        Column::iter().filter(|column| !KEYS.iter().any(|key| key.as_str() == column.as_str()));
-    let select = Entity::find().select_only().columns(shown);
-    let empty =
-        |select: Select<Entity>, key: Column| select.expr_as(Expr::cust("''"), key.as_str());
-    KEYS.into_iter().fold(select, empty)
+    find_without::<Entity>(&[Column::SearchKey])
 }
 
 impl TryFrom<Model> for Progress {
