@@ -167,6 +167,11 @@ impl IntoResponse for HttpError {
             Self::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
             }
+            // The rest of the body is not read, so the connection ends; a client that did not know could send its next
+            // request into the end (RFC 9112, section 9.6).
+            Self::TooLarge(_) => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             // RFC 6455, section 4.2.2, and RFC 9110, section 15.5.22: a 426 names what is spoken.
             Self::UpgradeRequired => {
                 let spoken = [

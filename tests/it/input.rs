@@ -245,6 +245,9 @@ on_each_database! {
         ] {
             let response = post(body).await.unwrap();
             assert_eq!(response.status(), status);
+            // What is not read to its end ends the connection, and the client must know.
+            let closes = response.headers().get("connection").is_some_and(|value| value == "close");
+            assert_eq!(closes, status == StatusCode::PAYLOAD_TOO_LARGE);
             let body: Value = response.json().await.unwrap();
             assert!(body["errors"][0]["extensions"]["code"].is_string(), "{body}");
         }
