@@ -30,15 +30,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: CreateStoryWithProgressInput,
-    ) -> Result<CreateStoryWithProgressPayload, Error> {
-        let (new, intent) = input.into_new_entry()?;
-        let written = ctx
-            .caller()
-            .write(intent, |library| {
-                Box::pin(library.create_story_with_progress(new))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<CreateStoryWithProgressPayload, Error>> {
+        nullable(async {
+            let (new, intent) = input.into_new_entry()?;
+            let written = ctx
+                .caller()
+                .write(intent, |library| {
+                    Box::pin(library.create_story_with_progress(new))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Changes a story: fields that are absent are left alone, and null clears where it may.
@@ -46,15 +49,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: UpdateStoryWithRelationsInput,
-    ) -> Result<UpdateStoryWithRelationsPayload, Error> {
-        let (id, patch, against, intent) = input.into_change()?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.update_story(id, patch, against))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<UpdateStoryWithRelationsPayload, Error>> {
+        nullable(async {
+            let (id, patch, against, intent) = input.into_change()?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.update_story(id, patch, against))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Changes how far you have read: fields that are absent are left alone, and null clears where it may.
@@ -62,15 +68,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: UpdateProgressInput,
-    ) -> Result<UpdateProgressPayload, Error> {
-        let (id, patch, against, intent) = input.into_change()?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.update_progress(id, patch, against))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<UpdateProgressPayload, Error>> {
+        nullable(async {
+            let (id, patch, against, intent) = input.into_change()?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.update_progress(id, patch, against))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Removes an entry from your library: the progress and its story.
@@ -78,13 +87,16 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: DeleteProgressInput,
-    ) -> Result<DeleteProgressPayload, Error> {
-        let (id, intent) = input.into_id()?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| Box::pin(library.delete_progress(id)))
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<DeleteProgressPayload, Error>> {
+        nullable(async {
+            let (id, intent) = input.into_id()?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| Box::pin(library.delete_progress(id)))
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Makes a tag.
@@ -92,15 +104,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: CreateLabelInput,
-    ) -> Result<CreateTagPayload, Error> {
-        let (id, name, intent) = input.into_label("createTag")?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.create_label(LabelKind::Tag, id, name))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<CreateTagPayload, Error>> {
+        nullable(async {
+            let (id, name, intent) = input.into_label("createTag")?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.create_label(LabelKind::Tag, id, name))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Makes a fandom.
@@ -108,15 +123,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: CreateLabelInput,
-    ) -> Result<CreateFandomPayload, Error> {
-        let (id, name, intent) = input.into_label("createFandom")?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.create_label(LabelKind::Fandom, id, name))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<CreateFandomPayload, Error>> {
+        nullable(async {
+            let (id, name, intent) = input.into_label("createFandom")?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.create_label(LabelKind::Fandom, id, name))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Gives a tag another name. The stories that carry it do not change.
@@ -124,15 +142,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: RenameLabelInput,
-    ) -> Result<RenameTagPayload, Error> {
-        let (id, name, against, intent) = input.into_change("renameTag")?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.rename_label(LabelKind::Tag, id, name, against))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<RenameTagPayload, Error>> {
+        nullable(async {
+            let (id, name, against, intent) = input.into_change("renameTag")?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.rename_label(LabelKind::Tag, id, name, against))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Removes a tag, and takes it off the stories that carry it.
@@ -140,15 +161,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: DeleteLabelInput,
-    ) -> Result<DeleteTagPayload, Error> {
-        let (id, intent) = input.into_id("deleteTag")?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.delete_label(LabelKind::Tag, id))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<DeleteTagPayload, Error>> {
+        nullable(async {
+            let (id, intent) = input.into_id("deleteTag")?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.delete_label(LabelKind::Tag, id))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Gives a fandom another name. The stories that carry it do not change.
@@ -156,15 +180,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: RenameLabelInput,
-    ) -> Result<RenameFandomPayload, Error> {
-        let (id, name, against, intent) = input.into_change("renameFandom")?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.rename_label(LabelKind::Fandom, id, name, against))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<RenameFandomPayload, Error>> {
+        nullable(async {
+            let (id, name, against, intent) = input.into_change("renameFandom")?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.rename_label(LabelKind::Fandom, id, name, against))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Removes a fandom, and takes it off the stories that carry it.
@@ -172,15 +199,18 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: DeleteLabelInput,
-    ) -> Result<DeleteFandomPayload, Error> {
-        let (id, intent) = input.into_id("deleteFandom")?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| {
-                Box::pin(library.delete_label(LabelKind::Fandom, id))
-            })
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<DeleteFandomPayload, Error>> {
+        nullable(async {
+            let (id, intent) = input.into_id("deleteFandom")?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.delete_label(LabelKind::Fandom, id))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Adds many entries at once: those that are sound and whose address is new. What becomes of each is told.
@@ -188,41 +218,54 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: ImportLibraryInput,
-    ) -> Result<ImportLibraryPayload, Error> {
-        let (lines, intent) = input.into_lines(ctx.caller().limits.import)?;
-        let written = ctx
-            .caller()
-            .write(intent, move |library| Box::pin(library.import(lines)))
-            .await?;
-        Ok(written.into())
+    ) -> Option<Result<ImportLibraryPayload, Error>> {
+        nullable(async {
+            let (lines, intent) = input.into_lines(ctx.caller().limits.import)?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| Box::pin(library.import(lines)))
+                .await?;
+            Ok(written.into())
+        })
+        .await
     }
 
     /// Makes a ticket that opens one stream, for a page on another origin, whose `EventSource` can send no header.
     async fn create_stream_ticket(
         &self,
         ctx: &Context<'_>,
-    ) -> async_graphql::Result<CreateStreamTicketPayload> {
-        let caller = ctx.caller();
-        let (ticket, limits) = (Ticket::random(), caller.limits.tickets);
-        let kept = KeptTicket {
-            digest: ticket.digest(),
-            user: caller.viewer.user.clone(),
-            expires_at: caller.viewer.expires_at,
-            lapses_at: OffsetDateTime::now_utc() + limits.life,
-        };
-        let most = limits.per_user;
-        if !caller.library.keep_ticket(kept, most).await? {
-            let message =
-                format!("you have {most} tickets that were not used; use them or let them lapse");
-            let refused = async_graphql::Error::new(message);
-            return Err(
-                refused.extend_with(|_, extensions| extensions.set("code", "TOO_MANY_TICKETS"))
-            );
-        }
-        Ok(CreateStreamTicketPayload {
-            library_version: caller.head.version.number(),
-            ticket: ticket.into_text(),
-            expires_in: i32::try_from(limits.life.as_secs()).unwrap_or(i32::MAX),
+    ) -> Option<async_graphql::Result<CreateStreamTicketPayload>> {
+        nullable(async {
+            let caller = ctx.caller();
+            let (ticket, limits) = (Ticket::random(), caller.limits.tickets);
+            let kept = KeptTicket {
+                digest: ticket.digest(),
+                user: caller.viewer.user.clone(),
+                expires_at: caller.viewer.expires_at,
+                lapses_at: OffsetDateTime::now_utc() + limits.life,
+            };
+            let most = limits.per_user;
+            if !caller.library.keep_ticket(kept, most).await? {
+                let message = format!(
+                    "you have {most} tickets that were not used; use them or let them lapse"
+                );
+                let refused = async_graphql::Error::new(message);
+                return Err(
+                    refused.extend_with(|_, extensions| extensions.set("code", "TOO_MANY_TICKETS"))
+                );
+            }
+            Ok(CreateStreamTicketPayload {
+                library_version: caller.head.version.number(),
+                ticket: ticket.into_text(),
+                expires_in: i32::try_from(limits.life.as_secs()).unwrap_or(i32::MAX),
+            })
         })
+        .await
     }
+}
+
+/// A field of its own nullability: what fails is null with an error of its path, so that it hides nothing of what the
+/// mutations before it made.
+async fn nullable<T, E>(made: impl Future<Output = Result<T, E>>) -> Option<Result<T, E>> {
+    Some(made.await)
 }

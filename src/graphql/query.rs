@@ -14,6 +14,12 @@ use crate::{
     version::Version,
 };
 
+/// Number of entries in a page where `first` is absent or null.
+const PAGE: i32 = 20;
+
+/// Number of changes in a page where `first` is absent or null.
+const CHANGES: i32 = 500;
+
 /// What the signed-in user keeps in their library.
 pub(super) struct Query;
 
@@ -65,10 +71,10 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            default = 20,
-            desc = "How many, at the most. The server has a limit of its own, 100 unless configured."
+            default_with = "Some(PAGE)",
+            desc = "Number of entries in a page, at most 100 unless the server is configured otherwise. Null means 20."
         )]
-        first: i32,
+        first: Option<i32>,
         #[graphql(desc = "Continue after this edge's cursor, in the same order.")] after: Option<
             String,
         >,
@@ -78,7 +84,7 @@ impl Query {
         >,
     ) -> Result<Connection<ProgressCursor, Progress, ProgressList>, Error> {
         let caller = ctx.caller();
-        let page = Page::new(first, after.as_deref(), caller.limits.page)?;
+        let page = Page::new(first.unwrap_or(PAGE), after.as_deref(), caller.limits.page)?;
         let filter = filter.unwrap_or_default().parse()?;
         let order = order_by.map(Into::into).unwrap_or_default();
         let list = ctx.look_ahead();
@@ -133,10 +139,10 @@ impl Query {
         #[graphql(desc = "The version that your copy reflects; 0 if you have none.")] since: i32,
         #[graphql(desc = "The epoch that came with that version.")] epoch: Option<ID>,
         #[graphql(
-            default = 500,
-            desc = "How many changes, at the most. The server has a limit of its own, 1,000 unless configured."
+            default_with = "Some(CHANGES)",
+            desc = "Number of changes in a page, at most 1,000 unless the server is configured otherwise. Null means 500."
         )]
-        first: i32,
+        first: Option<i32>,
         #[graphql(desc = "Continue a walk: the `endCursor` of its last page.")] after: Option<
             String,
         >,
@@ -150,7 +156,7 @@ impl Query {
             return Err(invalid("since", "must not be negative"));
         }
         let most = caller.limits.changes;
-        let first = u32::try_from(first)
+        let first = u32::try_from(first.unwrap_or(CHANGES))
             .ok()
             .filter(|first| (1..=most).contains(first));
         let first = first.ok_or_else(|| invalid("first", &format!("must be from 1 to {most}")))?;

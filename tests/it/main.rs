@@ -35,6 +35,7 @@ mod constraints;
 mod converging;
 mod database_faults;
 mod deltas;
+mod documents;
 mod events;
 mod every_transport;
 mod flood;

@@ -9,6 +9,9 @@ use crate::{
     version::{Head, Version},
 };
 
+/// Number of labels at the top where `first` is absent or null.
+const TOP: i32 = 10;
+
 /// All that you keep.
 pub(in crate::graphql) struct Library {
     pub head: Head,
@@ -87,7 +90,11 @@ impl LibraryStats {
     async fn top_tags(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 10, desc = "How many, at the most.")] first: i32,
+        #[graphql(
+            default_with = "Some(TOP)",
+            desc = "Number of labels, at most 100 unless the server is configured otherwise. Null means 10."
+        )]
+        first: Option<i32>,
     ) -> Result<Vec<Tag>, Error> {
         let labels = top(ctx, LabelKind::Tag, first).await?;
         Ok(labels.into_iter().map(Tag).collect())
@@ -97,16 +104,20 @@ impl LibraryStats {
     async fn top_fandoms(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 10, desc = "How many, at the most.")] first: i32,
+        #[graphql(
+            default_with = "Some(TOP)",
+            desc = "Number of labels, at most 100 unless the server is configured otherwise. Null means 10."
+        )]
+        first: Option<i32>,
     ) -> Result<Vec<Fandom>, Error> {
         let labels = top(ctx, LabelKind::Fandom, first).await?;
         Ok(labels.into_iter().map(Fandom).collect())
     }
 }
 
-async fn top(ctx: &Context<'_>, kind: LabelKind, first: i32) -> Result<Vec<Label>, Error> {
+async fn top(ctx: &Context<'_>, kind: LabelKind, first: Option<i32>) -> Result<Vec<Label>, Error> {
     let caller = ctx.caller();
-    let first = page_size(first, caller.limits.page)?;
+    let first = page_size(first.unwrap_or(TOP), caller.limits.page)?;
     caller
         .library
         .top_labels(&caller.viewer.user, kind, first)
