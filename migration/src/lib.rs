@@ -54,6 +54,7 @@ mod m20261122_000006_receipt;
 mod m20261122_000007_write;
 mod m20261122_000008_field_change;
 mod m20261124_000009_ticket;
+mod m20261126_000015_label_removal;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000007_write::Migration),
             Box::new(m20261122_000008_field_change::Migration),
             Box::new(m20261124_000009_ticket::Migration),
+            Box::new(m20261126_000015_label_removal::Migration),
         ]
     }
 }

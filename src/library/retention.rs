@@ -28,8 +28,9 @@ const UNANSWERED: u32 = 3;
 const BATCH: u64 = 500;
 
 /// The tables of the users' histories, what tells the rows of one user apart, and when each was written.
-const HISTORY: [(&str, &str, &str); 2] = [
+const HISTORY: [(&str, &str, &str); 3] = [
     ("topaz_tombstone", "kind, id", "removed_at"),
+    ("topaz_label_removal", "stamp, kind, id", "removed_at"),
     ("topaz_field_change", "kind, id, stamp, field", "changed_at"),
 ];
 

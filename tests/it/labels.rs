@@ -205,8 +205,9 @@ on_each_database! {
         let stamped: i64 = app.db.scalar("SELECT count(*) FROM topaz_story WHERE stamp = 4").await;
         let links: i64 = app.db.scalar("SELECT count(*) FROM topaz_story_tag").await;
         let tombstones: i64 = app.db.scalar("SELECT count(*) FROM topaz_tombstone WHERE kind = 'Tag' AND stamp = 4").await;
-        let records: i64 = app.db.scalar("SELECT count(*) FROM topaz_field_change WHERE field = 'tagIds' AND stamp = 4").await;
-        assert_eq!((stamped, links, tombstones, records), (1_300, 650, 1, 1_300));
+        let records: i64 = app.db.scalar("SELECT (SELECT count(*) FROM topaz_field_change) + (SELECT count(*) FROM topaz_label_removal)").await;
+        let kept: i64 = app.db.scalar("SELECT CAST(length(carriers) AS bigint) FROM topaz_label_removal WHERE kind = 'Tag' AND stamp = 4").await;
+        assert_eq!((stamped, links, tombstones, records, kept), (1_300, 650, 1, 1, 1_300 * 33 - 1));
         let left = ann.ask("query ($id: ID!) { tags { id name stamp storyCount } story(id: $id) { stamp } }", json!({"id": untouched["id"]})).await;
         let expected = json!([{"id": other["id"], "name": "other", "stamp": other["stamp"], "storyCount": 650}]);
         assert_eq!((&left["tags"], &left["story"]["stamp"]), (&expected, &json!(3)));
@@ -228,6 +229,58 @@ on_each_database! {
         assert_eq!(rejected["conflict"]["fields"], json!([{"field": "tagIds", "base": [a, b]}]));
         let merged = ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", update("MERGE"), fields).await;
         assert_eq!(merged["story"]["tags"], json!([{"name": "b"}, {"name": "c"}]));
+    }
+
+    async fn of_several_removals_and_changes_since_the_base_each_counts_in_conflicts(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        for (kind, labels, ids) in [("Tag", "tags", "tagIds"), ("Fandom", "fandoms", "fandomIds")] {
+            let mut made = Vec::new();
+            for name in ["a", "b", "c", "d", "e"] {
+                made.push(ann.create(kind, name).await["id"].take());
+            }
+            let [first, second, kept, others, ours] = made.try_into().unwrap();
+            let story = |set: Value| json!({"title": "A", "url": format!("https://example.org/{}", Uuid::now_v7()), ids: set});
+            let carrier = ann.create_story(story(json!([first, second, kept]))).await["progress"]["story"]["id"].take();
+            let other = ann.create_story(story(json!([others]))).await["progress"]["story"]["id"].take();
+            let base = ann.version().await;
+            ann.delete(kind, json!({"id": first})).await;
+            ann.update_story(json!({"storyId": carrier, ids: [second, kept, others]})).await;
+            ann.delete(kind, json!({"id": second})).await;
+            ann.update_story(json!({"storyId": carrier, ids: [kept]})).await;
+            let update = |story: &Value, set: Value, policy: &str| json!({"storyId": story, ids: set, "base": base, "onConflict": policy});
+            let fields = format!("story {{ {labels} {{ name }} }} conflict {{ fields {{ field base }} }}");
+            let send = async |input: Value| ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", input, &fields).await;
+            let rejected = send(update(&carrier, json!([first, second, kept, ours]), "REJECT")).await;
+            assert_eq!(rejected["conflict"]["fields"], json!([{"field": ids, "base": [first, second, kept]}]));
+            let merged = send(update(&carrier, json!([first, second, kept, ours]), "MERGE")).await;
+            assert_eq!(merged["story"][labels], json!([{"name": "c"}, {"name": "e"}]));
+            // A story that never carried them has lost none: to add one that is gone is reported.
+            let unknown = send(update(&other, json!([first, others]), "MERGE")).await;
+            assert_eq!((&unknown["refusal"]["code"], &unknown["refusal"]["field"]), (&json!("NOT_FOUND"), &json!(ids)));
+        }
+    }
+
+    async fn after_more_removals_than_are_looked_through_what_a_story_carried_is_forgotten(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let entry = json!({"title": "A", "url": "https://example.org/a", "tags": (0..65).map(|n| format!("{n:02}")).collect::<Vec<_>>()});
+        let imported = ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "outcomes { storyId }").await;
+        let story = &imported["outcomes"][0]["storyId"];
+        let base = ann.version().await;
+        let tags = ann.ask("{ tags { id } }", json!({})).await["tags"].take();
+        let mut held = None;
+        for (n, tag) in tags.as_array().unwrap().iter().enumerate() {
+            ann.delete("Tag", json!({"id": tag["id"]})).await;
+            if n >= 63 {
+                let update = json!({"storyId": story, "tagIds": [tag["id"]], "base": base, "onConflict": "REJECT"});
+                let rejected = ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", update, "conflict { fields { base } }").await;
+                let was = rejected["conflict"]["fields"][0]["base"].as_array().map(Vec::len);
+                assert_eq!(was, if n == 63 { Some(65) } else { None }, "{rejected}");
+                held = Some(rejected);
+            }
+        }
+        assert_eq!(held.unwrap()["refusal"]["code"], "CONFLICT");
     }
 
     async fn removing_a_label_costs_as_many_statements_for_many_stories_as_for_few(db: Db) {

@@ -67,9 +67,13 @@ on_each_database! {
         ann.mutate("importLibrary", "ImportLibraryInput", input, "imported").await;
         let tag = ann.ask("{ tags { id } }", json!({})).await["tags"][0]["id"].take();
         ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedId").await;
+        assert_eq!(count(&app, "topaz_label_removal", "true").await, 1);
+        // A change of each story, made by the same version.
+        app.db.execute("INSERT INTO topaz_field_change (user_id, kind, id, stamp, field, was, changed_at) SELECT user_id, 'Story', id, stamp, 'title', '\"B\"', updated_at FROM topaz_story").await;
         assert_eq!(count(&app, "topaz_field_change", "true").await, 1_200);
         app.library.purge(ALL).await.unwrap();
         assert_eq!(count(&app, "topaz_field_change", "true").await, 0);
+        assert_eq!(count(&app, "topaz_label_removal", "true").await, 0);
         assert_eq!(count(&app, "topaz_tombstone", "true").await, 0);
         assert_eq!(app.db.scalar::<i32>("SELECT library_floor FROM topaz_user").await, 3);
     }

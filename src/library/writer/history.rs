@@ -8,10 +8,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{LibraryWriter, ROWS_A_STATEMENT};
+use super::{LibraryWriter, ROWS_A_STATEMENT, label_removal::LostLabel};
 use crate::{
     library::{
-        Against, Clash, Kind, Refusal,
+        Against, Clash, Kind, LabelKind, Refusal,
         conflict::{self, ChangedSince, Resolution},
         entity::{field_change, millis},
         error::Error,
@@ -43,14 +43,15 @@ impl LibraryWriter {
         let change = patch::fields(change)?;
         // The head is that of this very change. A base that is not below it is of a numbering that a restore has undone,
         // and says nothing of this one.
+        let held = patch::fields(stored)?;
         let since = if base >= self.head.version {
             all_forgotten(&change)
         } else if row_stamp > base {
-            self.changed_since(kind, id, base, &change).await?
+            self.changed_since(kind, id, base, &held, &change).await?
         } else {
             ChangedSince::new()
         };
-        match conflict::resolve(against, &since, &patch::fields(stored)?, &change) {
+        match conflict::resolve(against, &since, &held, &change) {
             Resolution::Reject(clashes) => Err(Refusal::conflict(clashes)),
             Resolution::Apply { fields, left } => Ok((patch::apply(stored, &fields)?, left)),
         }
@@ -62,33 +63,64 @@ impl LibraryWriter {
         kind: Kind,
         id: Uuid,
         base: Version,
+        stored: &Fields,
         change: &Fields,
     ) -> Result<ChangedSince, Error> {
         // Below the floor it is forgotten which fields changed, so any may have.
         if base < self.floor {
             return Ok(all_forgotten(change));
         }
-        let changes: Vec<(String, String)> = field_change::Entity::find()
+        let mut changes = self.recorded_changes(kind, id, base).await?;
+        if changes.iter().any(|change| change.field == ALL_FIELDS) {
+            return Ok(all_forgotten(change));
+        }
+        let mut forgotten = Vec::new();
+        if kind == Kind::Story {
+            for labels in [LabelKind::Tag, LabelKind::Fandom] {
+                let field = labels.ids_field();
+                let Some(held) = stored.get(field).filter(|_| change.contains_key(field)) else {
+                    continue;
+                };
+                match self.lost_labels(labels, id, base).await? {
+                    Some(lost) => add_lost(&mut changes, field, held, &lost),
+                    None => forgotten.push((field.to_owned(), None)),
+                }
+            }
+        }
+        // Newest first, so that of several changes of a field the oldest, nearest the base, is kept.
+        let known = changes
+            .into_iter()
+            .map(|change| (change.field, Some(change.was)));
+        Ok(known.chain(forgotten).collect())
+    }
+
+    /// The recorded changes of a row after `base`, newest first.
+    async fn recorded_changes(
+        &self,
+        kind: Kind,
+        id: Uuid,
+        base: Version,
+    ) -> Result<Vec<FieldChange>, Error> {
+        use field_change::Column;
+        let rows: Vec<(i32, String, String)> = field_change::Entity::find()
             .select_only()
-            .columns([field_change::Column::Field, field_change::Column::Was])
-            .filter(field_change::Column::UserId.eq(self.user.as_str()))
-            .filter(field_change::Column::Kind.eq(kind.name()))
-            .filter(field_change::Column::Id.eq(id))
-            .filter(field_change::Column::Stamp.gt(base.number()))
-            .order_by_desc(field_change::Column::Stamp)
+            .columns([Column::Stamp, Column::Field, Column::Was])
+            .filter(Column::UserId.eq(self.user.as_str()))
+            .filter(Column::Kind.eq(kind.name()))
+            .filter(Column::Id.eq(id))
+            .filter(Column::Stamp.gt(base.number()))
+            .order_by_desc(Column::Stamp)
             .into_tuple()
             .all(&self.tx)
             .await?;
-        if changes.iter().any(|(field, _)| field == ALL_FIELDS) {
-            return Ok(all_forgotten(change));
-        }
-        let mut since = ChangedSince::new();
-        // Newest first, so that of several changes of a field the oldest, nearest the base, is kept.
-        for (field, was) in changes {
-            let was: Value = serde_json::from_str(&was).map_err(Error::fault)?;
-            since.insert(field, Some(was));
-        }
-        Ok(since)
+        let change = |(stamp, field, was): (i32, String, String)| {
+            Ok(FieldChange {
+                stamp: Version::new(stamp),
+                field,
+                was: serde_json::from_str(&was).map_err(Error::fault)?,
+            })
+        };
+        rows.into_iter().map(change).collect()
     }
 
     /// Records what the fields that differ held before this change.
@@ -156,6 +188,40 @@ impl LibraryWriter {
             .await?;
         Ok(())
     }
+}
+
+/// That a field changed, and what it held before.
+struct FieldChange {
+    stamp: Version,
+    field: String,
+    was: Value,
+}
+
+/// Adds to a row's changes, newest first, those of a set of labels from which labels were `lost`, newest first. They
+/// are not recorded with the row: what the set held before such a loss follows from what it held after it.
+fn add_lost(changes: &mut Vec<FieldChange>, field: &str, stored: &Value, lost: &[LostLabel]) {
+    let mut held = stored.clone();
+    let mut recorded = changes
+        .iter()
+        .filter(|change| change.field == field)
+        .peekable();
+    let mut losses = Vec::with_capacity(lost.len());
+    for LostLabel { stamp, label } in lost {
+        while let Some(later) = recorded.next_if(|change| change.stamp > *stamp) {
+            held = later.was.clone();
+        }
+        if let Value::Array(ids) = &mut held {
+            ids.push(label.to_string().into());
+            ids.sort_unstable_by(|one, other| one.as_str().cmp(&other.as_str()));
+        }
+        losses.push(FieldChange {
+            stamp: *stamp,
+            field: field.to_owned(),
+            was: held.clone(),
+        });
+    }
+    changes.extend(losses);
+    changes.sort_by_key(|change| std::cmp::Reverse(change.stamp));
 }
 
 /// Every field of `change` has changed, and what it held is forgotten.

@@ -92,7 +92,7 @@ impl LibraryWriter {
     }
 
     /// Removes a label, with a tombstone, and takes it off the stories that carry it, which are stamped. As many
-    /// statements for many stories as for one, but for the records of what they held, which go a thousand at a time.
+    /// statements, and as many rows of history, for many stories as for one.
     ///
     /// # Errors
     /// Refused when the label is unknown.

@@ -1,21 +1,16 @@
 //! Which labels are on which stories. A link belongs to its story: whoever changes one stamps the story.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
-    QueryFilter as _,
-    sea_query::{DynIden, Expr, Query, SelectStatement},
+    ConnectionTrait as _, ExprTrait as _, FromQueryResult as _,
+    sea_query::{DynIden, Expr, Query},
 };
-use serde_json::Value;
 
 use super::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::library::{
-    Kind, Label, LabelId, LabelKind, Refusal, StoryId,
-    entity::{
-        label::{Column, Row, names},
-        millis, story,
-    },
+    Label, LabelId, LabelKind, Refusal, StoryId,
+    entity::label::{Column, Row, names},
     error::Error,
 };
 
@@ -147,64 +142,5 @@ impl LibraryWriter {
     ) -> Result<(), Error> {
         self.unlink(kind, story, &(before - after)).await?;
         self.link(kind, story, &(after - before)).await
-    }
-
-    /// Takes a label off every story that carries it, and stamps them.
-    pub(super) async fn take_off_all(&mut self, kind: LabelKind, id: LabelId) -> Result<(), Error> {
-        let names = names(kind);
-        let carriers = Query::select()
-            .column(Column::StoryId)
-            .from(names.link_table.clone())
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(names.link_column.clone()).eq(id.0))
-            .to_owned();
-        let before = self.sets_of(kind, carriers.clone()).await?;
-        if before.is_empty() {
-            return Ok(());
-        }
-        let field = kind.ids_field();
-        let changes = before.into_iter().map(|(story, ids)| {
-            let was = ids.iter().map(|id| Value::from(id.to_string())).collect();
-            self.field_change(Kind::Story, story.0, field.to_owned(), &was)
-        });
-        self.insert_field_changes(changes.collect()).await?;
-        let stamp = self.stamp(Kind::Story).number();
-        story::Entity::update_many()
-            .col_expr(story::Column::Stamp, stamp.into())
-            .col_expr(story::Column::UpdatedAt, Expr::val(millis(self.now)))
-            .filter(story::Column::UserId.eq(self.user.as_str()))
-            .filter(story::Column::Id.in_subquery(carriers))
-            .exec(&self.tx)
-            .await?;
-        let unlink = Query::delete()
-            .from_table(names.link_table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(names.link_column).eq(id.0))
-            .to_owned();
-        self.tx.execute(&unlink).await?;
-        Ok(())
-    }
-
-    /// All labels of one kind that are on each of these stories.
-    async fn sets_of(
-        &self,
-        kind: LabelKind,
-        stories: SelectStatement,
-    ) -> Result<BTreeMap<StoryId, BTreeSet<LabelId>>, Error> {
-        let names = names(kind);
-        let select = Query::select()
-            .column(Column::StoryId)
-            .expr_as(Expr::col(names.link_column), "id")
-            .from(names.link_table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(Column::StoryId).in_subquery(stories))
-            .to_owned();
-        let mut sets = BTreeMap::<_, BTreeSet<_>>::new();
-        for row in self.tx.query_all(&select).await? {
-            let story = StoryId(row.try_get("", "story_id")?);
-            let label = LabelId(row.try_get("", "id")?);
-            sets.entry(story).or_default().insert(label);
-        }
-        Ok(sets)
     }
 }

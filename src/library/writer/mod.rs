@@ -9,6 +9,7 @@
 mod history;
 mod import;
 mod label;
+mod label_removal;
 mod link;
 mod progress;
 mod story;
