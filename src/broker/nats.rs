@@ -6,13 +6,20 @@
 //! In a cluster of NATS servers, interest travels from server to server: for the moment that takes, a subscription that
 //! was echoed by its own server may miss what another took. The periodic recheck covers that.
 //!
-//! **Invariant:** publishing, subscribing and probing each end in an echo, a message to this link itself: a server
-//! reads a connection in order, so by then it has taken what came before. (The library's `flush` says only that the
-//! bytes have left this process.)
+//! **Invariant:** connecting, publishing, subscribing and probing each end in an echo, a message to this link itself: a
+//! server reads a connection in order, so by then it has taken what came before. (The library's `flush` says only that
+//! the bytes have left this process.)
+//! **Invariant:** a link whose server refuses a subject ends, with the server's reason. The echo's subject has the form
+//! of a user's, so permissions that are too narrow leave the link down instead of up and silent.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError, Subscriber};
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
@@ -113,11 +120,17 @@ impl link::Route for Route {
 
     async fn connect(&self, inbox: &Arc<Inbox>) -> Result<Link, Fault> {
         let ended = CancellationToken::new();
+        let refused = Arc::new(OnceLock::new());
         let on_event = {
             let (ended, inbox) = (ended.clone(), Arc::clone(inbox));
+            let refused = Arc::clone(&refused);
             move |event| {
                 match event {
                     Event::Disconnected | Event::Closed => ended.cancel(),
+                    Event::ServerError(ServerError::Other(reason)) if is_permission(&reason) => {
+                        let _ = refused.set(reason);
+                        ended.cancel();
+                    }
                     // It threw notices away.
                     Event::SlowConsumer(_) => inbox.tell(Signal::Recheck),
                     _ => {}
@@ -127,10 +140,10 @@ impl link::Route for Route {
         };
         let options = self.options().await?.event_callback(on_event);
         let client = options.connect(self.servers.as_slice()).await?;
-        // Three tokens, where a user's subject has two.
-        let echo = format!("{}.echo.{}", self.prefix, Uuid::new_v4().simple());
+        // `~` occurs in no user's subject.
+        let echo = format!("{}.~{}", self.prefix, Uuid::new_v4().simple());
         let echoes = client.subscribe(echo.clone()).await?;
-        Ok(Link {
+        let link = Link {
             client,
             prefix: self.prefix.clone(),
             inbox: Arc::clone(inbox),
@@ -138,8 +151,18 @@ impl link::Route for Route {
             echo,
             echoes: tokio::sync::Mutex::new((echoes, 0)),
             ended,
-        })
+            refused,
+        };
+        tokio::select! {
+            heard = link.hear_echo() => heard?,
+            fault = link::Link::ended(&link) => return Err(fault),
+        }
+        Ok(link)
     }
+}
+
+fn is_permission(reason: &str) -> bool {
+    reason.to_lowercase().starts_with("permissions violation")
 }
 
 /// A connection to a server.
@@ -153,6 +176,8 @@ pub(super) struct Link {
     /// The echoes, and how many were sent.
     echoes: tokio::sync::Mutex<(Subscriber, u64)>,
     ended: CancellationToken,
+    /// What the server did not permit.
+    refused: Arc<OnceLock<String>>,
 }
 
 impl Link {
@@ -217,6 +242,13 @@ impl link::Link for Link {
 
     async fn ended(&self) -> Fault {
         self.ended.cancelled().await;
-        "the connection ended".into()
+        match self.refused.get() {
+            Some(reason) => format!(
+                "the NATS user may not exchange notices: permit publish and subscribe on {}.* ({reason})",
+                self.prefix
+            )
+            .into(),
+            None => "the connection ended".into(),
+        }
     }
 }

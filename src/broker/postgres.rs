@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** a listener that lost its connection for a moment has lost notices, so it is never resumed: `Err`,
 //! `Ok(None)` and silence all end the link.
+//! **Invariant:** a link counts as up only once a notification of its own has come back.
 //! **Invariant:** the connections are the broker's own, so a busy pool of the library delays no notice.
 
 use std::{str::FromStr as _, sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::{sync::Mutex, time::timeout};
+use uuid::Uuid;
 
 use super::{
     InvalidAddress, Notice, Timing,
@@ -24,6 +26,9 @@ use super::{
     link::{self, Fault},
 };
 use crate::version::UserId;
+
+/// How long a notification may take to come back.
+const ECHO: Duration = Duration::from_secs(2);
 
 /// The way to a PostgreSQL.
 pub(super) struct Route {
@@ -70,6 +75,7 @@ impl link::Route for Route {
             .await?;
         let mut listener = PgListener::connect_with(&connections).await?;
         listener.eager_reconnect(false);
+        hear_echo(&mut listener, &connections).await?;
         listener.listen(&self.channel).await?;
         Ok(Link {
             connections,
@@ -80,6 +86,21 @@ impl link::Route for Route {
             patience: self.timing.patience,
         })
     }
+}
+
+/// Waits until the listener has received a notification of this link's own. One that never comes is a pooler between
+/// (PgBouncer in transaction mode), which takes LISTEN and delivers nothing.
+async fn hear_echo(listener: &mut PgListener, connections: &PgPool) -> Result<(), Fault> {
+    let echo = format!("echo-{}", Uuid::new_v4().simple());
+    listener.listen(&echo).await?;
+    let notify = sqlx::query("SELECT pg_notify($1, '')").bind(&echo);
+    notify.execute(connections).await?;
+    let heard = timeout(ECHO, listener.recv()).await;
+    heard.map_err(|_| {
+        "NOTIFY does not reach LISTEN: --broker-url must lead to PostgreSQL itself, not to a pooler in transaction mode"
+    })??;
+    listener.unlisten(&echo).await?;
+    Ok(())
 }
 
 /// Two connections: one listens, one notifies.

@@ -17,6 +17,7 @@
 )]
 
 mod crowd;
+mod printed;
 mod servers;
 mod socket;
 mod test_app;
@@ -24,6 +25,7 @@ mod transport;
 
 mod adoption;
 mod architecture;
+mod broker_permissions;
 mod brokers;
 mod client_conformance;
 mod clients;

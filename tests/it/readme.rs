@@ -8,6 +8,7 @@ use library_sync::config::Cli;
 use crate::{
     architecture::sources,
     clients::Client,
+    printed,
     test_app::{Db, TestApp, repository, token},
 };
 
@@ -25,13 +26,7 @@ fn readme() -> String {
 
 /// The code blocks of a language.
 pub fn blocks(language: &str) -> Vec<String> {
-    let text = readme();
-    let blocks = text.split("\n```").skip(1).step_by(2);
-    let of_language = |block: &str| {
-        let (first, code) = block.split_once('\n')?;
-        (first == language).then(|| code.to_owned())
-    };
-    blocks.filter_map(of_language).collect()
+    printed::blocks("README.md", language)
 }
 
 /// The table of settings, as `serve --help` has them.

@@ -2,17 +2,19 @@
 //!
 //! Each user has a channel, and a node subscribes to those it watches. Where the server has sharded channels (Redis 7)
 //! they are used, which in a cluster stay on one shard; otherwise plain ones, which a cluster carries to all.
+//! A link counts as up only once it has received a message of its own ([`echo`]).
 //!
 //! **Invariant:** notices, subscriptions and probes share one connection, so a probe that is answered shows that
 //! notices would arrive. (Of a server that froze, a subscriber notices nothing by itself.)
 //! **Invariant:** each command has one channel and so one reply: the client library tells replies apart by counting.
 
 mod cluster;
+mod echo;
 mod sentinel;
 mod slots;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -20,11 +22,12 @@ use redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind,
     RedisError, Value, aio::MultiplexedConnection,
 };
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(super) use self::cluster::Cluster;
-use self::sentinel::Sentinels;
+use self::{echo::Commands, sentinel::Sentinels};
 use super::{
     InvalidAddress, Notice, Timing,
     address::Address,
@@ -112,41 +115,27 @@ pub(super) struct Link {
     events: Arc<Events>,
 }
 
-/// How the server's commands are called.
-struct Commands {
-    publish: &'static str,
-    subscribe: &'static str,
-    unsubscribe: &'static str,
-}
-
-const SHARDED: Commands = Commands {
-    publish: "SPUBLISH",
-    subscribe: "SSUBSCRIBE",
-    unsubscribe: "SUNSUBSCRIBE",
-};
-
-const PLAIN: Commands = Commands {
-    publish: "PUBLISH",
-    subscribe: "SUBSCRIBE",
-    unsubscribe: "UNSUBSCRIBE",
-};
-
 /// What a connection tells on its own.
 #[derive(Default)]
 struct Events {
     ended: CancellationToken,
     /// How many of our unsubscriptions the server has not confirmed.
     leaving: AtomicUsize,
+    /// The channel on which this connection sends itself a message, and whether the message has come.
+    echo: OnceLock<String>,
+    echoed: Notify,
 }
 
 impl Events {
     fn take(&self, push: &PushInfo, inbox: &Inbox) {
         match push.kind {
-            PushKind::Message | PushKind::SMessage => {
-                if let Some(Value::BulkString(notice)) = push.data.get(1) {
-                    inbox.receive(notice);
+            PushKind::Message | PushKind::SMessage => match push.data.as_slice() {
+                [Value::BulkString(channel), ..] if self.is_echo(channel) => {
+                    self.echoed.notify_one();
                 }
-            }
+                [_, Value::BulkString(notice), ..] => inbox.receive(notice),
+                _ => {}
+            },
             // A cluster ends subscriptions of its own accord when their slot moves to another shard.
             PushKind::Unsubscribe | PushKind::SUnsubscribe if !self.has_left() => {
                 self.ended.cancel();
@@ -154,6 +143,17 @@ impl Events {
             PushKind::Disconnection => self.ended.cancel(),
             _ => {}
         }
+    }
+
+    fn is_echo(&self, channel: &[u8]) -> bool {
+        self.echo
+            .get()
+            .is_some_and(|echo| echo.as_bytes() == channel)
+    }
+
+    /// Says that a confirmation that comes will be of our own unsubscription.
+    fn expect_unsubscription(&self) {
+        self.leaving.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the confirmation of an unsubscription is one of ours.
@@ -175,14 +175,10 @@ impl Link {
                 Ok::<_, Fault>(())
             }
         };
-        let mut connection = client
+        let connection = client
             .get_multiplexed_async_connection_with_config(&patient().set_push_sender(take))
             .await?;
-        let commands = if has_sharded_channels(&mut connection, prefix).await? {
-            SHARDED
-        } else {
-            PLAIN
-        };
+        let commands = echo::hear(connection.clone(), prefix, &events).await?;
         Ok(Self {
             connection,
             commands,
@@ -202,24 +198,6 @@ impl Link {
             pipe.cmd(command).arg(channel).ignore();
         }
         Ok(pipe.exec_async(&mut self.connection()).await?)
-    }
-}
-
-/// Asks by publishing to nobody, since versions and lists of commands mean different things on Redis' relatives.
-async fn has_sharded_channels(
-    connection: &mut MultiplexedConnection,
-    prefix: &str,
-) -> Result<bool, Fault> {
-    let to_nobody = redis::cmd(SHARDED.publish).arg(prefix).arg("").to_owned();
-    match to_nobody.exec_async(connection).await {
-        Ok(()) => Ok(true),
-        Err(error) => match error.code() {
-            // Known, but that channel is another shard's.
-            Some("MOVED" | "ASK") => Ok(true),
-            // Unknown, or not allowed.
-            Some("ERR" | "NOPERM") => Ok(false),
-            _ => Err(error.into()),
-        },
     }
 }
 
