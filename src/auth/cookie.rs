@@ -4,27 +4,55 @@
 ///
 /// Takes the values of all `Cookie` headers, because HTTP/2 clients may send one header a cookie. Names
 /// are compared with their case. Of several cookies of the name the first counts, which browsers send
-/// for the longest path; an empty value is no value.
-pub fn find<'a>(headers: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+/// for the longest path; an empty value is no value. Other cookies may hold any bytes.
+pub fn find<'a>(headers: impl IntoIterator<Item = &'a [u8]>, name: &str) -> Option<&'a [u8]> {
     headers
         .into_iter()
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, value)| unquoted(value.trim()))
+        .flat_map(|header| header.split(|byte| *byte == b';'))
+        .filter_map(|pair| {
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            Some((&pair[..at], &pair[at + 1..]))
+        })
+        .find(|(key, _)| key.trim_ascii() == name.as_bytes())
+        .map(|(_, value)| unquoted(value.trim_ascii()))
         .filter(|value| !value.is_empty())
 }
 
-fn unquoted(value: &str) -> &str {
+fn unquoted(value: &[u8]) -> &[u8] {
     value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
         .unwrap_or(value)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    /// As text where the value is ASCII.
+    fn find<'a>(headers: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+        let headers = headers.into_iter().map(str::as_bytes);
+        super::find(headers, name).map(|value| std::str::from_utf8(value).unwrap())
+    }
+
+    #[test]
+    fn another_cookie_may_hold_any_bytes() {
+        for header in [
+            &b"a=\xff; session=t"[..],
+            b"session=t; a=\xc3",
+            b"\xff=\xff;session=\"t\"",
+            b"\x80; session=t",
+        ] {
+            assert_eq!(
+                super::find([header], "session"),
+                Some(&b"t"[..]),
+                "{header:?}"
+            );
+        }
+        let other = [&b"a=\xff"[..], b"session=t"];
+        assert_eq!(super::find(other, "session"), Some(&b"t"[..]));
+        assert_eq!(super::find([&b"session\xff=t"[..]], "session"), None);
+        let own = super::find([&b"session=\xff"[..]], "session");
+        assert_eq!(own, Some(&b"\xff"[..]), "to be refused, not to be skipped");
+    }
 
     #[test]
     fn the_cookie_is_found_among_others() {

@@ -13,45 +13,81 @@ use super::keys::{InvalidKey, Key};
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     by_id: HashMap<String, Arc<Key>>,
-    /// The key of a set that has but one: what a token without `kid` can only mean.
-    only: Option<Arc<Key>>,
+    /// All of them, for tokens without `kid`.
+    keys: Vec<Arc<Key>>,
+}
+
+/// Why a set has no key for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoKey {
+    /// The token's `kid` is not in the set.
+    UnknownId,
+    /// The token has no `kid`, and no key of the set is for its algorithm.
+    NoneFits,
+    /// The token has no `kid`, and several keys of the set are for its algorithm.
+    SeveralFit,
+}
+
+/// Why a document gives no keys.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoKeySet {
+    #[error("its answer is not a JSON Web Key Set")]
+    NotAKeySet,
+    #[error("its key set is empty: `keys` is []")]
+    Empty,
+    #[error("none of the {0} keys in its set can be used to check signatures")]
+    NoneUsable(usize),
 }
 
 impl KeySet {
     /// Reads a JWKS. Keys that are for something else, broken, or too weak are left out, as the RFC asks
-    /// (section 5). `None` when it is no JWKS at all, or when nothing is left.
-    pub(super) fn parse(document: &[u8]) -> Option<Self> {
+    /// (section 5).
+    ///
+    /// # Errors
+    /// When it is not a JWKS, is empty, or holds no usable key.
+    pub(super) fn parse(document: &[u8]) -> Result<Self, NoKeySet> {
         #[derive(Deserialize)]
         struct Document {
             keys: Vec<Value>,
         }
 
-        let Document { keys } = serde_json::from_slice(document).ok()?;
-        let keys: Vec<_> = keys.into_iter().filter_map(usable).collect();
-        let only = match keys.as_slice() {
-            [] => return None,
-            [(_, key)] => Some(Arc::clone(key)),
-            _ => None,
-        };
-        let mut by_id = HashMap::new();
-        for (kid, key) in keys {
+        let document: Document =
+            serde_json::from_slice(document).map_err(|_| NoKeySet::NotAKeySet)?;
+        let published = document.keys.len();
+        if published == 0 {
+            return Err(NoKeySet::Empty);
+        }
+        let mut set = Self::default();
+        for (kid, key) in document.keys.into_iter().filter_map(usable) {
+            set.keys.push(Arc::clone(&key));
             if let Some(kid) = kid {
-                by_id.entry(kid).or_insert(key);
+                set.by_id.entry(kid).or_insert(key);
             }
         }
-        Some(Self { by_id, only })
+        if set.is_empty() {
+            return Err(NoKeySet::NoneUsable(published));
+        }
+        Ok(set)
     }
 
-    /// Finds the key that a token means.
-    pub(super) fn find(&self, kid: Option<&str>) -> Option<&Arc<Key>> {
-        match kid {
-            Some(kid) => self.by_id.get(kid),
-            None => self.only.as_ref(),
+    /// Finds the key that a token means: the one of its `kid`, or without one the only key for its algorithm.
+    ///
+    /// # Errors
+    /// When there is none, or no single one.
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Arc<Key>, NoKey> {
+        if let Some(kid) = kid {
+            return self.by_id.get(kid).ok_or(NoKey::UnknownId);
+        }
+        let mut fitting = self.keys.iter().filter(|key| key.is_for(algorithm));
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Ok(key),
+            (None, _) => Err(NoKey::NoneFits),
+            (Some(_), Some(_)) => Err(NoKey::SeveralFit),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_id.is_empty() && self.only.is_none()
+        self.keys.is_empty()
     }
 }
 
@@ -172,8 +208,12 @@ mod tests {
     use super::*;
     use crate::auth::testing::{claims, ed25519, p256, rsa};
 
-    fn set(keys: &[&Value]) -> Option<KeySet> {
+    fn set(keys: &[&Value]) -> Result<KeySet, NoKeySet> {
         KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
+    }
+
+    fn algorithm(token: &str) -> Algorithm {
+        jsonwebtoken::decode_header(token).unwrap().alg
     }
 
     fn with(mut jwk: Value, member: &str, value: Value) -> Value {
@@ -197,29 +237,44 @@ mod tests {
             .collect();
         let set = set(&jwks.iter().collect::<Vec<_>>()).unwrap();
         for signer in signers {
-            let key = set.find(Some(signer.kind)).unwrap();
-            assert!(
-                key.open::<Value>(&signer.sign(&claims())).is_ok(),
-                "{}",
-                signer.kind
-            );
+            let token = signer.sign(&claims());
+            // By its id, and by its algorithm, which no other key of the set is for.
+            for kid in [Some(signer.kind), None] {
+                let key = set.find(kid, algorithm(&token)).unwrap();
+                assert!(key.open::<Value>(&token).is_ok(), "{} {kid:?}", signer.kind);
+            }
         }
-        assert!(set.find(Some("other")).is_none());
-        assert!(
-            set.find(None).is_none(),
-            "a token must name its key when there are several"
-        );
+        let unknown = set.find(Some("other"), Algorithm::RS256);
+        assert_eq!(unknown.unwrap_err(), NoKey::UnknownId);
     }
 
     #[test]
-    fn a_token_without_kid_means_the_only_key() {
+    fn a_token_without_kid_means_the_only_key_for_its_algorithm() {
         let named = p256().jwk("a");
         let mut nameless = named.clone();
         nameless.as_object_mut().unwrap().remove("kid");
-        assert!(set(&[&named]).unwrap().find(None).is_some());
-        assert!(set(&[&nameless]).unwrap().find(None).is_some());
-        assert!(set(&[&nameless]).unwrap().find(Some("a")).is_none());
-        assert!(!set(&[&nameless]).unwrap().is_empty());
+        let of = |keys: &[&Value], kid, algorithm| {
+            let set = set(keys).unwrap();
+            set.find(kid, algorithm).map(drop)
+        };
+        assert_eq!(of(&[&named], None, Algorithm::ES256), Ok(()));
+        assert_eq!(of(&[&nameless], None, Algorithm::ES256), Ok(()));
+        assert_eq!(
+            of(&[&nameless, &rsa().jwk("r")], None, Algorithm::ES256),
+            Ok(())
+        );
+        assert_eq!(
+            of(&[&nameless], Some("a"), Algorithm::ES256),
+            Err(NoKey::UnknownId)
+        );
+        for algorithm in [Algorithm::RS256, Algorithm::HS256, Algorithm::EdDSA] {
+            assert_eq!(of(&[&named], None, algorithm), Err(NoKey::NoneFits));
+        }
+        let other = crate::auth::testing::new_p256().jwk("b");
+        assert_eq!(
+            of(&[&named, &other], None, Algorithm::ES256),
+            Err(NoKey::SeveralFit)
+        );
     }
 
     #[test]
@@ -227,10 +282,11 @@ mod tests {
         let oct =
             json!({"kty": "oct", "kid": "a", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode([7; 32])});
         assert_eq!(why_not(oct.clone()), Unusable::Kind);
-        assert!(set(&[&oct]).is_none());
+        assert_eq!(set(&[&oct]).unwrap_err(), NoKeySet::NoneUsable(1));
         let beside = set(&[&oct, &p256().jwk("b")]).unwrap();
-        assert!(beside.find(Some("a")).is_none());
-        assert!(beside.find(Some("b")).is_some());
+        assert!(beside.find(Some("a"), Algorithm::HS256).is_err());
+        assert!(beside.find(None, Algorithm::HS256).is_err());
+        assert!(beside.find(Some("b"), Algorithm::ES256).is_ok());
     }
 
     #[test]
@@ -248,7 +304,7 @@ mod tests {
             "key_ops",
             json!(["verify"]),
         );
-        assert!(set(&[&fit]).is_some());
+        assert!(set(&[&fit]).is_ok());
     }
 
     #[test]
@@ -258,10 +314,8 @@ mod tests {
         let open = |jwk| {
             set(&[&jwk])
                 .unwrap()
-                .find(None)
-                .unwrap()
-                .open::<Value>(&token)
-                .is_ok()
+                .find(None, Algorithm::RS256)
+                .is_ok_and(|key| key.open::<Value>(&token).is_ok())
         };
         assert!(open(rsa().jwk("a")), "RS256 when not named");
         assert!(open(named("RS256")));
@@ -314,7 +368,7 @@ mod tests {
         );
         let good = rsa().jwk("b");
         let set = set(&[&json!(5), &json!({"kid": "a"}), &good]).unwrap();
-        assert!(set.find(Some("b")).is_some());
+        assert!(set.find(Some("b"), Algorithm::RS256).is_ok());
     }
 
     #[test]
@@ -325,7 +379,7 @@ mod tests {
         let padded = URL_SAFE_NO_PAD.encode([vec![0], n].concat());
         let set = set(&[&with(rsa().jwk("a"), "n", json!(padded))]).unwrap();
         assert!(
-            set.find(None)
+            set.find(None, Algorithm::RS256)
                 .unwrap()
                 .open::<Value>(&rsa().sign(&claims()))
                 .is_ok()
@@ -336,7 +390,7 @@ mod tests {
     fn of_two_keys_with_one_id_the_first_counts() {
         let set = set(&[&p256().jwk("a"), &ed25519().jwk("a")]).unwrap();
         assert!(
-            set.find(Some("a"))
+            set.find(Some("a"), Algorithm::ES256)
                 .unwrap()
                 .open::<Value>(&p256().sign(&claims()))
                 .is_ok()
@@ -345,8 +399,11 @@ mod tests {
 
     #[test]
     fn what_is_no_set_of_keys_is_refused() {
-        for document in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "<html>"] {
-            assert!(KeySet::parse(document.as_bytes()).is_none(), "{document}");
+        let refused = |document: &str| KeySet::parse(document.as_bytes()).unwrap_err();
+        for document in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>"] {
+            assert_eq!(refused(document), NoKeySet::NotAKeySet, "{document}");
         }
+        assert_eq!(refused(r#"{"keys":[]}"#), NoKeySet::Empty);
+        assert_eq!(refused(r#"{"keys":[{}, 5]}"#), NoKeySet::NoneUsable(2));
     }
 }

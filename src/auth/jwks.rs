@@ -6,6 +6,8 @@
 //! forged ids cannot turn this server against the key server.
 //!
 //! **Invariant:** a fetch that fails takes nothing away.
+//! **Invariant:** a token is refused for its key id only by an answer that was asked for after the token came. Until the
+//! key server may be asked again, an unknown id may be that of a new key, and the client is told to come back.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,12 +19,17 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use jsonwebtoken::Algorithm;
 use parking_lot::Mutex;
 use reqwest::{StatusCode, redirect};
 use tokio::task::AbortHandle;
 use url::{Host, Url};
 
-use super::{InvalidKey, Rejection, jwk::KeySet, keys::Key};
+use super::{
+    InvalidKey, Rejection,
+    jwk::{KeySet, NoKey, NoKeySet},
+    keys::Key,
+};
 
 /// The longest document taken from a key server, in bytes. Real ones have a few thousand.
 const MAX_DOCUMENT_BYTES: usize = 256 << 10;
@@ -65,8 +72,11 @@ pub(super) struct Jwks {
 struct Flight {
     begun: Instant,
     task: AbortHandle,
-    landed: Shared<BoxFuture<'static, bool>>,
+    landed: Landed,
 }
+
+/// The end of a fetch: whether it brought keys.
+type Landed = Shared<BoxFuture<'static, bool>>;
 
 impl Jwks {
     /// Prepares the cache and starts to keep it fresh, until the last use of it is dropped.
@@ -101,29 +111,45 @@ impl Jwks {
         !self.keys.load().is_empty()
     }
 
-    /// Finds the key of that id, in the cache or else at the key server.
-    pub(super) async fn find(self: &Arc<Self>, kid: Option<&str>) -> Result<Arc<Key>, Rejection> {
-        self.find_at(kid, Instant::now()).await
+    /// Finds the key that a token means, in the cache or else at the key server.
+    pub(super) async fn find(
+        self: &Arc<Self>,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Arc<Key>, Rejection> {
+        self.find_at(kid, algorithm, Instant::now()).await
     }
 
     async fn find_at(
         self: &Arc<Self>,
         kid: Option<&str>,
+        algorithm: Algorithm,
         now: Instant,
     ) -> Result<Arc<Key>, Rejection> {
-        if let Some(key) = self.keys.load().find(kid) {
-            return Ok(Arc::clone(key));
+        match self.keys.load().find(kid, algorithm) {
+            Ok(key) => return Ok(Arc::clone(key)),
+            Err(NoKey::SeveralFit) => return Err(Rejection::SeveralKeysFit),
+            Err(NoKey::UnknownId | NoKey::NoneFits) => {}
         }
-        let has_news = self.flight(now).await;
-        match self.keys.load().find(kid) {
-            Some(key) => Ok(Arc::clone(key)),
-            None if has_news => Err(Rejection::Untrusted),
-            None => Err(Rejection::Unavailable),
+        let (begun, landed) = self.latest_fetch(now);
+        if !landed.await {
+            return Err(Rejection::Unavailable);
+        }
+        match self.keys.load().find(kid, algorithm) {
+            Ok(key) => Ok(Arc::clone(key)),
+            Err(NoKey::SeveralFit) => Err(Rejection::SeveralKeysFit),
+            Err(NoKey::NoneFits) => Err(Rejection::NoKeyFits),
+            Err(NoKey::UnknownId) if begun >= now => Err(Rejection::Untrusted),
+            Err(NoKey::UnknownId) => {
+                let wait = (begun + self.timing.refetch).saturating_duration_since(now);
+                let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+                Err(Rejection::UnknownKey(seconds.saturating_add(1)))
+            }
         }
     }
 
-    /// The fetch that runs or was begun of late, or else a new one.
-    fn flight(self: &Arc<Self>, now: Instant) -> Shared<BoxFuture<'static, bool>> {
+    /// When the fetch that runs or was begun of late was begun, or else a new one, and what it brings.
+    fn latest_fetch(self: &Arc<Self>, now: Instant) -> (Instant, Landed) {
         let mut flight = self.flight.lock();
         if let Some(Flight {
             begun,
@@ -132,7 +158,7 @@ impl Jwks {
         }) = &*flight
             && (!task.is_finished() || now.saturating_duration_since(*begun) < self.timing.refetch)
         {
-            return landed.clone();
+            return (*begun, landed.clone());
         }
         // In a task of its own: a client that hangs up must not end a fetch that others wait for.
         let fetch = tokio::spawn(Arc::clone(self).refresh());
@@ -143,7 +169,7 @@ impl Jwks {
             task,
             landed: landed.clone(),
         });
-        landed
+        (now, landed)
     }
 
     async fn refresh(self: Arc<Self>) -> bool {
@@ -182,14 +208,15 @@ impl Jwks {
             }
             document.extend_from_slice(&chunk);
         }
-        KeySet::parse(&document).ok_or(FetchError::NoKeys)
+        Ok(KeySet::parse(&document)?)
     }
 }
 
 /// Fetches the keys now and then, for as long as somebody uses them.
 async fn keep_fresh(jwks: Weak<Jwks>) {
     while let Some(jwks) = jwks.upgrade() {
-        let is_fresh = jwks.flight(Instant::now()).await;
+        let (_, landed) = jwks.latest_fetch(Instant::now());
+        let is_fresh = landed.await;
         let JwksTiming {
             refresh, refetch, ..
         } = jwks.timing;
@@ -227,8 +254,8 @@ enum FetchError {
     Status(StatusCode),
     #[error("its answer is longer than {MAX_DOCUMENT_BYTES} bytes")]
     TooLong,
-    #[error("its answer holds no key that can be used")]
-    NoKeys,
+    #[error(transparent)]
+    NoKeys(#[from] NoKeySet),
 }
 
 impl FetchError {
@@ -237,7 +264,7 @@ impl FetchError {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Status(_) => "status",
-            Self::TooLong | Self::NoKeys => "invalid",
+            Self::TooLong | Self::NoKeys(_) => "invalid",
         }
     }
 }

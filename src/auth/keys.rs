@@ -12,7 +12,9 @@ use aws_lc_rs::{
         RsaPublicKeyComponents,
     },
 };
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, errors::ErrorKind};
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey, Header, Validation, errors::ErrorKind,
+};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -64,11 +66,11 @@ impl Keys {
         }
     }
 
-    /// Finds the key of that id, which matters only for keys that are served.
-    pub(super) async fn find(&self, kid: Option<&str>) -> Result<Arc<Key>, Rejection> {
+    /// Finds the key that a token's header means, which matters only for keys that are served.
+    pub(super) async fn find(&self, token: &Header) -> Result<Arc<Key>, Rejection> {
         match &self.0 {
             Source::Configured(key) => Ok(Arc::clone(key)),
-            Source::Served(jwks) => jwks.find(kid).await,
+            Source::Served(jwks) => jwks.find(token.kid.as_deref(), token.alg).await,
         }
     }
 }
@@ -154,6 +156,11 @@ impl Key {
             Algorithm::EdDSA,
             DecodingKey::from_ed_der(public),
         ))
+    }
+
+    /// Tells whether tokens of this algorithm are signed with it.
+    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.validation.algorithms.contains(&algorithm)
     }
 
     /// Checks the token's algorithm and signature, then reads its claims.

@@ -70,6 +70,14 @@ pub enum Rejection {
     /// Another algorithm, an unknown key, a `crit` header, or a wrong signature: which, is not told.
     #[error("the token's signature is not accepted")]
     Untrusted,
+    /// The token has no `kid`, and no published key is for its algorithm.
+    #[error("the token has no `kid`, and no key of the key server is for its `alg`")]
+    NoKeyFits,
+    /// The token has no `kid`, and several published keys are for its algorithm.
+    #[error(
+        "the token has no `kid`, and several keys of the key server are for its `alg`; the issuer must set `kid`"
+    )]
+    SeveralKeysFit,
     /// A claim that every token must carry.
     #[error("the token lacks the claim `{0}`")]
     MissingClaim(&'static str),
@@ -91,6 +99,10 @@ pub enum Rejection {
     /// The key server does not answer, and the token's key is not among the cached ones.
     #[error("tokens cannot be checked at the moment; try again soon")]
     Unavailable,
+    /// The token's `kid` is not among the cached keys, and the key server was asked too short a time ago to be asked
+    /// again. Holds when it can be, in seconds.
+    #[error("the token's `kid` is not known yet; try again in {0} s")]
+    UnknownKey(u32),
 }
 
 impl Rejection {
@@ -98,9 +110,14 @@ impl Rejection {
     pub fn code(self) -> &'static str {
         match self {
             Self::Expired => "TOKEN_EXPIRED",
-            Self::Unavailable => "UNAVAILABLE",
+            Self::Unavailable | Self::UnknownKey(_) => "UNAVAILABLE",
             _ => "UNAUTHENTICATED",
         }
+    }
+
+    /// Whether the same token may be accepted later.
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Self::Unavailable | Self::UnknownKey(_))
     }
 }
 
@@ -145,11 +162,16 @@ mod tests {
     #[test]
     fn each_rejection_has_one_of_three_codes() {
         assert_eq!(Rejection::Expired.code(), "TOKEN_EXPIRED");
-        assert_eq!(Rejection::Unavailable.code(), "UNAVAILABLE");
+        for rejection in [Rejection::Unavailable, Rejection::UnknownKey(30)] {
+            assert_eq!(rejection.code(), "UNAVAILABLE");
+            assert!(rejection.is_temporary());
+        }
         for rejection in [
             Rejection::TooLong,
             Rejection::Malformed,
             Rejection::Untrusted,
+            Rejection::NoKeyFits,
+            Rejection::SeveralKeysFit,
             Rejection::MissingClaim("exp"),
             Rejection::NotYetValid,
             Rejection::WrongIssuer,

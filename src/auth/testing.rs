@@ -29,6 +29,10 @@ pub(super) struct Signer {
 }
 
 impl Signer {
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     pub(super) fn sign(&self, claims: &Value) -> String {
         self.sign_with(&Header::new(self.algorithm), claims)
     }

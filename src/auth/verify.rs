@@ -40,7 +40,7 @@ impl Verifier {
         if header.crit.is_some() {
             return Err(Rejection::Untrusted);
         }
-        let key = self.keys.find(header.kid.as_deref()).await?;
+        let key = self.keys.find(&header).await?;
         let claims: Claims = key.open(token)?;
         self.rules
             .judge(&claims, credential, OffsetDateTime::now_utc())

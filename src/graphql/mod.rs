@@ -15,6 +15,7 @@ mod documents;
 mod error;
 mod execute;
 mod fit;
+pub mod json;
 mod measure;
 mod mutation;
 mod operation;

@@ -23,7 +23,7 @@ pub enum Malformed {
 }
 
 /// Reads the parameters `query`, `operationName`, `variables`, `extensions` and `documentId`. All but the document may
-/// be null or missing; others are passed over.
+/// be null, `""` or missing, as clients send them that have nothing to say; other parameters are ignored.
 ///
 /// # Errors
 /// When a parameter is of the wrong type, or there is neither a document nor a name of one.
@@ -31,16 +31,21 @@ pub fn request(json: Json) -> Result<Request, Malformed> {
     let Json::Object(mut parameters) = json else {
         return Err(Malformed::NoObject);
     };
+    let query = match parameters.remove("query") {
+        None | Some(Json::Null) => None,
+        Some(Json::String(text)) => Some(text),
+        Some(_) => return Err(Malformed::NoString("query")),
+    };
+    parameters.retain(|_, value| !value.is_null() && value != "");
     let mut string = |name| match parameters.remove(name) {
-        None | Some(Json::Null) => Ok(None),
+        None => Ok(None),
         Some(Json::String(text)) => Ok(Some(text)),
         Some(_) => Err(Malformed::NoString(name)),
     };
-    let query = string("query")?;
     let operation_name = string("operationName")?;
     let document_id = string(DOCUMENT_ID)?;
     let mut map = |name| match parameters.remove(name) {
-        None | Some(Json::Null) => Ok(serde_json::Map::new()),
+        None => Ok(serde_json::Map::new()),
         Some(Json::Object(map)) => Ok(map),
         Some(_) => Err(Malformed::NoMap(name)),
     };

@@ -48,7 +48,7 @@ pub enum HttpError {
     #[error("{0}")]
     BadRequest(String),
     /// As many operations at once as are not allowed.
-    #[error("this server takes batches of at most {0} operations")]
+    #[error("{}", too_many_at_once(*.0))]
     Batch(usize),
     /// None of the forms that the client takes.
     #[error("the answer is `application/graphql-response+json` or `application/json`")]
@@ -80,8 +80,10 @@ impl HttpError {
     /// The status that says it.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Rejected(Rejection::Unavailable)
-            | Self::NoPlace(NoPlace::Node | NoPlace::Draining(_))
+            Self::Rejected(rejection) if rejection.is_temporary() => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::NoPlace(NoPlace::Node | NoPlace::Draining(_))
             | Self::Library(library::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoPlace(NoPlace::User(_)) | Self::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoToken | Self::BadTicket | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
@@ -123,12 +125,28 @@ impl HttpError {
 
     /// Whether it is the server's state and passes by itself.
     pub(super) fn passes(&self) -> bool {
-        matches!(
-            self,
-            Self::Rejected(Rejection::Unavailable)
-                | Self::NoPlace(NoPlace::Draining(_))
-                | Self::Library(library::Error::Unavailable(_))
-        )
+        match self {
+            Self::Rejected(rejection) => rejection.is_temporary(),
+            Self::NoPlace(NoPlace::Draining(_)) | Self::Library(library::Error::Unavailable(_)) => {
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// How to sign in, which every 401 says (RFC 9110, section 11.6.1), and what is wrong with the credential that was
+    /// sent, if one was (RFC 6750, section 3).
+    fn challenge(&self) -> HeaderValue {
+        let invalid = |why: &dyn std::fmt::Display| {
+            let challenge = format!(r#"Bearer error="invalid_token", error_description="{why}""#);
+            HeaderValue::try_from(challenge).ok()
+        };
+        let challenge = match self {
+            Self::Rejected(rejection) => invalid(rejection),
+            Self::BadTicket => invalid(self),
+            _ => None,
+        };
+        challenge.unwrap_or(HeaderValue::from_static("Bearer"))
     }
 
     /// Logs what whoever runs the server should know of; nothing of what a client did.
@@ -148,6 +166,7 @@ impl HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let (status, code) = (self.status(), self.code());
+        let challenge = self.challenge();
         self.log();
         let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
         let mut response = (status, Json(body)).into_response();
@@ -158,6 +177,9 @@ impl IntoResponse for HttpError {
             }
             Self::TooFast(TooFast(wait)) => {
                 headers.insert(header::RETRY_AFTER, wait.as_secs().into());
+            }
+            Self::Rejected(Rejection::UnknownKey(wait)) => {
+                headers.insert(header::RETRY_AFTER, wait.into());
             }
             Self::Rejected(Rejection::Unavailable)
             | Self::Library(library::Error::Unavailable(_)) => {
@@ -186,10 +208,16 @@ impl IntoResponse for HttpError {
             _ => {}
         }
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110, section 15.5.2: a 401 names how to sign in.
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+fn too_many_at_once(limit: usize) -> String {
+    match limit {
+        0 => "this server takes no batches; send one operation a request".to_owned(),
+        limit => format!("this server takes batches of at most {limit} operations"),
     }
 }
 
@@ -202,4 +230,46 @@ impl From<Malformed> for HttpError {
 /// What is answered when a handler panicked, which was reported where it arose.
 pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     HttpError::Library(library::Error::fault("a handler panicked")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_401_says_how_to_sign_in_and_what_is_wrong_with_a_token_that_was_sent() {
+        for (error, challenge) in [
+            (HttpError::NoToken, "Bearer"),
+            (
+                Rejection::Expired.into(),
+                r#"Bearer error="invalid_token", error_description="the token has expired""#,
+            ),
+            (
+                Rejection::MissingClaim("exp").into(),
+                r#"Bearer error="invalid_token", error_description="the token lacks the claim `exp`""#,
+            ),
+            (
+                HttpError::BadTicket,
+                r#"Bearer error="invalid_token", error_description="the ticket has been used, has lapsed, or never was""#,
+            ),
+        ] {
+            let response = error.into_response();
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+            assert_eq!(response.headers()[header::WWW_AUTHENTICATE], challenge);
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_asked_for_yet_is_no_401_and_says_when_to_come_back() {
+        for (rejection, wait) in [
+            (Rejection::UnknownKey(17), "17"),
+            (Rejection::Unavailable, "5"),
+        ] {
+            let error = HttpError::from(rejection);
+            assert!(error.passes());
+            let response = error.into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], wait);
+        }
+    }
 }

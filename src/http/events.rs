@@ -78,7 +78,7 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let viewer = node.stream_viewer(&parts, Ask::Stream).await?;
     node.pace.user(&viewer.user)?;
     if parts.method == Method::HEAD {
-        return Ok(relay::headers(Events::CONTENT_TYPE).into_response());
+        return Ok(relay::head(Events::CONTENT_TYPE));
     }
     let place = node.streams.open(&viewer, Transport::Events)?;
     let heads = node.feed.follow(&viewer.user).await?;

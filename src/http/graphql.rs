@@ -135,7 +135,7 @@ async fn answer(
 ) -> Result<Response, HttpError> {
     let caller = Caller {
         viewer: viewer(node, parts, accepted).await?,
-        may_change: parts.method == Method::POST,
+        method: parts.method.clone(),
         at_least: at_least(parts)?,
         request_id: request_id(parts),
     };
@@ -180,7 +180,7 @@ async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer
 /// Who asks, and what for they may.
 struct Caller {
     viewer: Viewer,
-    may_change: bool,
+    method: Method,
     at_least: Option<Version>,
     request_id: String,
 }
@@ -198,6 +198,9 @@ impl Caller {
             if read.is_ok() {
                 // Told by the status, it makes clients come back; told in the stream, it would end the subscription.
                 node.library.head(&self.viewer.user).await?;
+            }
+            if self.method == Method::HEAD {
+                return Ok(stream::head(kind));
             }
             let answers = match read {
                 Ok(operation) => node.api.stream(&self.viewer, operation, &self.request_id),
@@ -221,7 +224,9 @@ impl Caller {
     ) -> Result<Result<Operation, Answer>, HttpError> {
         let read = node.api.operation(request, &self.request_id).await;
         match read {
-            Ok(operation) if operation.kind() == OperationType::Mutation && !self.may_change => {
+            Ok(operation)
+                if operation.kind() == OperationType::Mutation && self.method != Method::POST =>
+            {
                 Err(HttpError::Method("POST"))
             }
             Ok(operation) => Ok(operation::allow(

@@ -10,6 +10,7 @@ mod events;
 mod graphql;
 mod head;
 mod linger;
+mod malformed;
 mod observe;
 mod opening;
 mod operation;

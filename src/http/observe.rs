@@ -7,13 +7,15 @@ use axum::{
     extract::{MatchedPath, Request},
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use metrics::{counter, histogram};
 use tokio::time::Instant;
 use tower_http::request_id::RequestId;
 use tracing::Instrument as _;
 use uuid::Uuid;
+
+use super::malformed;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a client or a proxy, in bytes.
@@ -36,7 +38,10 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         http.route = route,
     );
     let began = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = match malformed::check(&request) {
+        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Err(error) => error.into_response(),
+    };
     let (status, took) = (response.status(), began.elapsed());
     span.in_scope(|| {
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

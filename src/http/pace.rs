@@ -82,14 +82,15 @@ impl Pace {
 
     fn address_of(&self, request: &Request) -> Option<IpAddr> {
         let told = self.address_header.as_ref().and_then(|name| {
-            let value = request
-                .headers()
-                .get_all(name)
+            let values = request.headers().get_all(name);
+            // Before the entry of the proxy may stand any bytes, which the client sent.
+            let last = values
                 .iter()
                 .next_back()?
-                .to_str()
-                .ok()?;
-            let last = value.rsplit(',').next()?.trim();
+                .as_bytes()
+                .rsplit(|byte| *byte == b',')
+                .next()?;
+            let last = std::str::from_utf8(last).ok()?.trim();
             // Some proxies tell the port too.
             let with_port = || Some(last.parse::<SocketAddr>().ok()?.ip());
             last.parse().ok().or_else(with_port)
@@ -162,7 +163,7 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::{body::Body, http::HeaderValue};
 
     use super::*;
 
@@ -223,6 +224,10 @@ mod tests {
             let request = from("10.0.0.1:1", &[told]);
             assert_eq!(trusting.address_of(&request), address.parse().ok());
         }
+        let mut request = from("10.0.0.1:1", &[]);
+        let told = HeaderValue::from_bytes(b"\xff, 5.5.5.5").unwrap();
+        request.headers_mut().append("x-forwarded-for", told);
+        assert_eq!(trusting.address_of(&request), "5.5.5.5".parse().ok());
         assert_eq!(
             trusting.address_of(&from("10.0.0.1:1", &["junk"])),
             Some("10.0.0.1".parse().unwrap())

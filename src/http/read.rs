@@ -68,8 +68,11 @@ fn is_json(content_type: &str) -> bool {
         .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
     let is_other_charset = parts.any(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = value.trim().trim_matches('"');
-        name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8")
+        let value = value.trim().trim_matches(['"', '\'']);
+        let is_utf8 = ["utf-8", "utf8"]
+            .iter()
+            .any(|utf8| value.eq_ignore_ascii_case(utf8));
+        name.trim().eq_ignore_ascii_case("charset") && !is_utf8
     });
     is_json && !is_other_charset
 }
@@ -95,13 +98,25 @@ async fn read_body(
 }
 
 fn parse_body(body: &[u8], max_batch: usize) -> Result<Asked, HttpError> {
-    let json: Json = serde_json::from_slice(body)
-        .map_err(|error| HttpError::BadRequest(format!("the body is not JSON: {error}")))?;
+    let refused = |why: &str| HttpError::BadRequest(why.to_owned());
+    if body.is_empty() {
+        return Err(refused(
+            "the body is empty; send a JSON object with `query`",
+        ));
+    }
+    let text = std::str::from_utf8(body).map_err(|_| refused("the body is not UTF-8"))?;
+    let json = graphql::json::parse(text)
+        .map_err(|error| refused(&format!("the body cannot be read as JSON: {error}")))?;
     let Json::Array(items) = json else {
         let request = graphql::request(json)?;
         return Ok(Asked::One(request.into()));
     };
-    if items.is_empty() || items.len() > max_batch {
+    if items.is_empty() {
+        return Err(refused(
+            "the body is an empty list; send a JSON object with `query`",
+        ));
+    }
+    if items.len() > max_batch {
         return Err(HttpError::Batch(max_batch));
     }
     let requests: Result<_, _> = items.into_iter().map(graphql::request).collect();
@@ -115,8 +130,9 @@ fn parse_query(query: &str) -> Result<Request, HttpError> {
         let value = match &*name {
             _ if value.is_empty() => continue,
             "query" | "operationName" | "documentId" => Json::String(value.into_owned()),
-            "variables" | "extensions" => serde_json::from_str(&value)
-                .map_err(|error| HttpError::BadRequest(format!("`{name}` is not JSON: {error}")))?,
+            "variables" | "extensions" => graphql::json::parse(&value).map_err(|error| {
+                HttpError::BadRequest(format!("`{name}` cannot be read as JSON: {error}"))
+            })?,
             _ => continue,
         };
         if parameters
@@ -236,6 +252,10 @@ mod tests {
             "{\"documentId\":1}",
             "{\"query\":\"a\"} {}",
             "\u{feff}{}",
+            "{\"query\":\"a\",\"query\":\"b\"}",
+            "{\"query\":\"a\",\"variables\":{\"x\":1,\"x\":2}}",
+            "{\"query\":\"a\",\"variables\":{\"x\":1e999}}",
+            "[]",
         ] {
             assert_eq!(status(post(body)), StatusCode::BAD_REQUEST, "{body}");
         }
@@ -261,11 +281,59 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_means_is_read_though_it_is_written_oddly() {
+        for body in [
+            "\u{feff}{\"query\":\"{ a }\"}",
+            r#"{"query":"{ a }","operationName":"","variables":"","extensions":"","documentId":""}"#,
+            r#"{"query":"{ a }","operationName":null,"variables":null,"extensions":null}"#,
+        ] {
+            let request = one(post(body));
+            assert_eq!(request.query, "{ a }", "{body}");
+            assert_eq!(request.operation_name, None, "{body}");
+            assert!(
+                request.variables.is_empty() && request.extensions.0.is_empty(),
+                "{body}"
+            );
+        }
+        let half = one(post(
+            r#"{"query":"{ a }","variables":{"n":"a note \ud83d"}}"#,
+        ));
+        assert_eq!(json!(half.variables), json!({"n": "a note \u{fffd}"}));
+        let half = get(r#"query=a&variables={"n":"a note \ud83d"}"#).unwrap();
+        assert_eq!(json!(half.variables), json!({"n": "a note \u{fffd}"}));
+    }
+
+    #[test]
+    fn what_is_refused_is_told_by_its_cause() {
+        for (body, cause) in [
+            (&b""[..], "is empty"),
+            (b"[]", "empty list"),
+            (b"\xff\xfe{\0}\0", "not UTF-8"),
+            (b"{\"query\":\"\xed\xa0\xbd\"}", "not UTF-8"),
+            (
+                b"{\"query\":\"a\",\"variables\":{},\"variables\":{}}",
+                "duplicate key \"variables\"",
+            ),
+            (
+                b"{\"query\":\"a\",\"variables\":{\"n\":1e999}}",
+                "number out of range",
+            ),
+            (
+                b"{\"query\":\"a\",\"variables\":[]}",
+                "`variables` must be an object",
+            ),
+        ] {
+            let error = post(body).unwrap_err().to_string();
+            assert!(error.contains(cause), "{error}");
+        }
+    }
+
+    #[test]
     fn a_batch_holds_one_or_more_up_to_the_limit() {
         let batch = |size: usize| json!(vec![json!({"query": "a"}); size]).to_string();
         assert!(matches!(post(batch(1)), Ok(Asked::Batch(requests)) if requests.len() == 1));
         assert!(matches!(post(batch(2)), Ok(Asked::Batch(requests)) if requests.len() == 2));
-        assert!(matches!(post(batch(0)), Err(HttpError::Batch(2))));
+        assert!(matches!(post(batch(0)), Err(HttpError::BadRequest(_))));
         assert!(matches!(post(batch(3)), Err(HttpError::Batch(2))));
         assert!(matches!(
             post("[{\"query\":\"a\"},1]"),
@@ -282,6 +350,10 @@ mod tests {
             "application/json; charset=utf-8",
             "application/json;CHARSET=\"UTF-8\"",
             "application/json; profile=x",
+            "application/json; charset=utf8",
+            "application/json;charset=\"UTF8\"",
+            "application/json; charset='utf-8'",
+            "application/json ; charset = Utf-8",
         ] {
             let asked = post_with(Some(content_type), body()).await;
             assert!(asked.is_ok(), "{content_type}");
@@ -353,10 +425,14 @@ mod tests {
     fn agrees(request: &Request, said: &Json) -> bool {
         let map = |name: &str| match &said[name] {
             Json::Null => json!({}),
+            nothing if nothing == "" => json!({}),
             map => map.clone(),
         };
+        let name = said["operationName"]
+            .as_str()
+            .filter(|name| !name.is_empty());
         request.query == said["query"].as_str().unwrap_or_default()
-            && request.operation_name.as_deref() == said["operationName"].as_str()
+            && request.operation_name.as_deref() == name
             && json!(request.variables) == map("variables")
     }
 
@@ -454,7 +530,7 @@ mod tests {
                 match send(&content_type, &body, &sizes) {
                     Ok(asked) => {
                         prop_assert!(body.len() <= MAX_BODY && content_type.starts_with("application/json"));
-                        let said: Json = serde_json::from_slice(&body).unwrap();
+                        let said = graphql::json::parse(str::from_utf8(&body).unwrap()).unwrap();
                         match asked {
                             Asked::One(request) => prop_assert!(agrees(&request, &said)),
                             Asked::Batch(requests) => {

@@ -76,6 +76,13 @@ where
     response
 }
 
+/// Answers HEAD for a stream: its headers, of which none tells a length (RFC 9110, section 9.3.2).
+pub(super) fn head(content_type: HeaderValue) -> Response {
+    // Only the length of a body that is known would be told.
+    let unknown = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
+    (headers(content_type), unknown).into_response()
+}
+
 /// What a stream's response says of itself: nothing on the way may keep it, change it, or hold parts of it back.
 pub(super) fn headers(content_type: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
     [

@@ -75,6 +75,14 @@ pub(super) fn wanted(headers: &HeaderMap) -> Option<Kind> {
     best.map(|(kind, _)| kind)
 }
 
+/// Answers HEAD for such a stream.
+pub(super) fn head(kind: Kind) -> Response {
+    relay::head(match kind {
+        Kind::Sse => Sse::CONTENT_TYPE,
+        Kind::Multipart => Multipart::CONTENT_TYPE,
+    })
+}
+
 /// Streams the results of an operation.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! The viewer of a stream: a token as anywhere, or a ticket in `?ticket=`, which only streams accept.
 
-use axum::http::request::Parts;
+use axum::http::{Method, request::Parts};
 
 use super::{HttpError, Node};
 use crate::auth::{Ask, Credential, Ticket, Viewer};
@@ -9,7 +9,7 @@ impl Node {
     /// The viewer of a request that opens a stream.
     ///
     /// A ticket goes before header and cookie, because the page put it there on purpose; and since no browser adds one
-    /// by itself, it needs no trusted origin.
+    /// by itself, it needs no trusted origin. HEAD leaves it unused: link checkers and proxies send HEAD before the GET.
     ///
     /// # Errors
     /// As [`Gate::viewer`](super::Gate::viewer); also when there is a ticket and it does not open a stream.
@@ -18,7 +18,7 @@ impl Node {
         request: &Parts,
         ask: Ask,
     ) -> Result<Viewer, HttpError> {
-        let Some(ticket) = ticket(request.uri.query().unwrap_or_default()) else {
+        let Some(ticket) = ticket(request.uri.query().unwrap_or_default())? else {
             return self.gate.viewer(request, ask).await;
         };
         let ticket = Ticket::read(&ticket).ok_or(HttpError::BadTicket)?;
@@ -26,7 +26,10 @@ impl Node {
             // Kept for the node that the client turns to next.
             return Err(self.streams.draining().into());
         }
-        let kept = self.library.redeem_ticket(ticket.digest()).await?;
+        let kept = match request.method {
+            Method::HEAD => self.library.find_ticket(ticket.digest()).await?,
+            _ => self.library.redeem_ticket(ticket.digest()).await?,
+        };
         let kept = kept.ok_or(HttpError::BadTicket)?;
         Ok(Viewer {
             user: kept.user,
@@ -36,10 +39,14 @@ impl Node {
     }
 }
 
-fn ticket(query: &str) -> Option<String> {
-    url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == "ticket")
-        .map(|(_, ticket)| ticket.into_owned())
+fn ticket(query: &str) -> Result<Option<String>, HttpError> {
+    let parameters = url::form_urlencoded::parse(query.as_bytes());
+    let mut tickets = parameters.filter(|(name, _)| name == "ticket");
+    let ticket = tickets.next().map(|(_, ticket)| ticket.into_owned());
+    if tickets.next().is_some() {
+        return Err(HttpError::BadRequest("`ticket` is given twice".to_owned()));
+    }
+    Ok(ticket)
 }
 
 #[cfg(test)]
@@ -48,11 +55,12 @@ mod tests {
 
     #[test]
     fn a_ticket_is_found_whatever_is_escaped_in_it() {
-        assert_eq!(ticket("ticket=st_a-_b").as_deref(), Some("st_a-_b"));
-        assert_eq!(ticket("a=1&ticket=st_%61").as_deref(), Some("st_a"));
-        assert_eq!(ticket("Ticket=st_a&tickets=x"), None);
-        assert_eq!(ticket("ticket=").as_deref(), Some(""));
-        assert_eq!(ticket("a=1&ticket=x&ticket=y").as_deref(), Some("x"));
-        assert_eq!(ticket(""), None);
+        let found = |query| ticket(query).unwrap();
+        assert_eq!(found("ticket=st_a-_b").as_deref(), Some("st_a-_b"));
+        assert_eq!(found("a=1&ticket=st_%61").as_deref(), Some("st_a"));
+        assert_eq!(found("Ticket=st_a&tickets=x"), None);
+        assert_eq!(found("ticket=").as_deref(), Some(""));
+        assert_eq!(found(""), None);
+        assert!(ticket("a=1&ticket=x&ticket=y").is_err());
     }
 }

@@ -3,10 +3,10 @@
 //! **Invariant:** a request is served for exactly one viewer or refused. A token that is present but not accepted is
 //! never passed over in favour of another.
 
-use axum::http::{HeaderMap, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use super::HttpError;
-use crate::auth::{Ask, Credential, Origins, Verifier, Viewer, bearer, cookie};
+use crate::auth::{Ask, Credential, Origins, Rejection, Verifier, Viewer, bearer, cookie};
 
 /// Decides who is calling.
 pub struct Gate {
@@ -32,21 +32,19 @@ impl Gate {
                 .ok_or(HttpError::NoToken)?;
             return Ok(self.verifier.verify(token, Credential::Bearer).await?);
         }
-        let token = self.cookie(&request.headers).ok_or(HttpError::NoToken)?;
+        let cookie = self.cookie(&request.headers).ok_or(HttpError::NoToken)?;
         if !self.admits(&request.headers, ask) {
             return Err(HttpError::ForbiddenOrigin);
         }
+        // A token is ASCII; what is not even text is no token.
+        let token = std::str::from_utf8(cookie).map_err(|_| Rejection::Malformed)?;
         Ok(self.verifier.verify(token, Credential::Cookie).await?)
     }
 
-    fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+    fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         let name = self.session_cookie.as_deref()?;
-        let values = headers
-            .get_all(header::COOKIE)
-            .iter()
-            // Another cookie may hold any bytes; a token is ASCII.
-            .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-        cookie::find(values, name)
+        let headers = headers.get_all(header::COOKIE).iter();
+        cookie::find(headers.map(HeaderValue::as_bytes), name)
     }
 
     fn admits(&self, headers: &HeaderMap, ask: Ask) -> bool {

@@ -74,15 +74,32 @@ impl Library {
             let Some(row) = redeemed.into_iter().next() else {
                 return Ok(None);
             };
-            let kept = KeptTicket {
-                digest: row.digest,
-                user: UserId::new(&row.user_id).map_err(Error::fault)?,
-                expires_at: row.expires_at.0,
-                lapses_at: row.lapses_at.0,
-            };
-            let now = now();
-            Ok((now < kept.lapses_at && now < kept.expires_at).then_some(kept))
+            unlapsed(row)
         })
         .await
     }
+
+    /// Finds a ticket that has not lapsed, and leaves it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_ticket(&self, digest: String) -> Result<Option<KeptTicket>, Error> {
+        let row = ticket::Entity::find()
+            .filter(ticket::Column::Digest.eq(digest))
+            .one(&self.db.write)
+            .await?;
+        row.map_or(Ok(None), unlapsed)
+    }
+}
+
+/// What a row keeps, unless it has lapsed.
+fn unlapsed(row: ticket::Model) -> Result<Option<KeptTicket>, Error> {
+    let kept = KeptTicket {
+        digest: row.digest,
+        user: UserId::new(&row.user_id).map_err(Error::fault)?,
+        expires_at: row.expires_at.0,
+        lapses_at: row.lapses_at.0,
+    };
+    let now = now();
+    Ok((now < kept.lapses_at && now < kept.expires_at).then_some(kept))
 }

@@ -8,7 +8,9 @@ use std::sync::{
 use aws_lc_rs::{
     encoding::AsDer as _,
     rsa::{KeyPair as RsaKeyPair, KeySize},
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RsaPublicKeyComponents,
+    },
 };
 use axum::{Router, http::StatusCode, routing::get};
 use base64::{Engine as _, engine::general_purpose as base64_engine};
@@ -289,13 +291,13 @@ impl KeyServer {
     fn say(answer: &Answer) -> (StatusCode, String) {
         answer.asked.fetch_add(1, Ordering::SeqCst);
         match &*answer.keys.lock() {
-            Some(keys) => (StatusCode::OK, json!({"keys": [keys]}).to_string()),
+            Some(keys) => (StatusCode::OK, json!({"keys": keys}).to_string()),
             None => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
         }
     }
 
     fn publish(&self, signer: Option<&Signer>) {
-        *self.answer.keys.lock() = signer.map(|signer| signer.jwk.clone());
+        *self.answer.keys.lock() = signer.map(|signer| json!([signer.jwk]));
     }
 
     fn asked(&self) -> usize {
@@ -333,10 +335,17 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
     becomes(&old.own_token(), (503, "UNAVAILABLE")).await;
     assert_eq!(by_socket(&app, &old.own_token()).await, Some(1013));
     assert_eq!(by_post(&app, &new.own_token()).await, (200, String::new()));
-    let metrics = app.http.get(app.url("/metrics")).send().await.unwrap();
-    let metrics = metrics.text().await.unwrap();
     let failed = r#"library_sync_jwks_fetches_total{outcome="status"}"#;
-    assert!(metrics.contains(failed), "{metrics}");
+    let metrics = async {
+        loop {
+            let metrics = app.http.get(app.url("/metrics")).send().await.unwrap();
+            let metrics = metrics.text().await.unwrap();
+            if metrics.contains(failed) {
+                return metrics;
+            }
+        }
+    };
+    let metrics = soon("a fetch fails", metrics).await;
     let age = metrics
         .lines()
         .find_map(|line| line.strip_prefix("library_sync_jwks_age_seconds "));
@@ -352,4 +361,59 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
 
     server.publish(Some(&old));
     becomes(&old.own_token(), (200, "")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_id_just_before_a_rotation_costs_good_tokens_a_wait_and_no_refusal() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let server = KeyServer::start().await;
+    server.publish(Some(&old));
+    let flags = ["--jwks-url", &server.url, "--jwks-refetch", "2s"];
+    let app = TestApp::start_with(Db::Sqlite, &flags).await;
+    let known = async { while by_post(&app, &old.own_token()).await.0 != 200 {} };
+    soon("the keys are known", known).await;
+    // The fetch that the forged id is worth.
+    let asked = async { while by_post(&app, &old.token("forged")).await.0 != 401 {} };
+    soon("the key server is asked", asked).await;
+    server.publish(Some(&new));
+    let request = app.http.get(app.url("/api/library-version"));
+    let request = request.bearer_auth(new.own_token()).send();
+    let new_token = new.own_token();
+    let (refused, closed) = tokio::join!(request, by_socket(&app, &new_token));
+    let refused = refused.unwrap();
+    assert_eq!((refused.status().as_u16(), closed), (503, Some(1013)));
+    let wait = refused.headers()["retry-after"].to_str().unwrap();
+    assert!(["1", "2"].contains(&wait), "{wait}");
+    let accepted = async { while by_post(&app, &new.own_token()).await.0 != 200 {} };
+    soon("the new key is known", accepted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_without_kid_is_accepted_by_the_only_key_for_its_algorithm() {
+    let (one, other) = (Signer::new("one"), Signer::new("other"));
+    let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let parts = RsaPublicKeyComponents::<Vec<u8>>::from(rsa.public_key());
+    let rsa = json!({"kty": "RSA", "kid": "rsa", "n": base64(parts.n), "e": base64(parts.e)});
+    let server = KeyServer::start().await;
+    *server.answer.keys.lock() = Some(json!([one.jwk, rsa]));
+    let app = TestApp::start_with(Db::Sqlite, &["--jwks-url", &server.url]).await;
+    let sign = |algorithm| {
+        let header = Header::new(algorithm);
+        jsonwebtoken::encode(&header, &claims(), &one.private).unwrap()
+    };
+    let known = async { while by_post(&app, &one.own_token()).await.0 != 200 {} };
+    soon("the keys are known", known).await;
+    assert_eq!(by_post(&app, &sign(Algorithm::ES256)).await.0, 200);
+
+    *server.answer.keys.lock() = Some(json!([one.jwk, other.jwk]));
+    let app = TestApp::start_with(Db::Sqlite, &["--jwks-url", &server.url]).await;
+    let request = app.http.get(app.url("/api/library-version"));
+    let request = request.bearer_auth(sign(Algorithm::ES256));
+    let answer = soon("an answer", request.send()).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    let body = soon("the body", answer.text()).await.unwrap();
+    assert!(
+        body.contains("several keys of the key server are for its `alg`"),
+        "{body}"
+    );
 }

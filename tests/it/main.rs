@@ -53,6 +53,7 @@ mod lifecycle;
 mod limits;
 mod lists;
 mod model;
+mod odd_requests;
 mod outage;
 mod proxies;
 mod queries;

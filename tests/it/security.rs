@@ -32,7 +32,7 @@ async fn text(response: Response) -> String {
 }
 
 /// Sends just these bytes, and returns what comes until it holds `enough` or the server hangs up.
-async fn raw(base: &str, request: &[u8], enough: &str) -> String {
+pub async fn raw(base: &str, request: &[u8], enough: &str) -> String {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
@@ -176,7 +176,13 @@ async fn json_nested_beyond_reason_is_refused_at_every_entrance() {
             let mut socket = Socket::of(&app, &token("ann")).await;
             let message = format!(r#"{{"type":"subscribe","id":"1","payload":{request}}}"#);
             socket.send_raw(message.into()).await;
-            assert_eq!(socket.closed().await.0, 4400, "{member}");
+            let error = socket.next().await;
+            assert_eq!(
+                (&error["type"], &error["id"]),
+                (&json!("error"), &json!("1"))
+            );
+            let code = &error["payload"][0]["extensions"]["code"];
+            assert_eq!(code, "BAD_REQUEST", "{member}");
         }
         for name in ["variables", "extensions"] {
             let mut url = url::Url::parse(&app.url("/graphql")).unwrap();

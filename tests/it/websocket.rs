@@ -555,8 +555,9 @@ async fn what_is_no_message_of_a_client_is_closed_with_4400() {
         r#"{"type":"subscribe","id":"1"}"#,
         r#"{"type":"subscribe","id":"","payload":{"query":"{a}"}}"#,
         r#"{"type":"subscribe","id":1,"payload":{"query":"{a}"}}"#,
-        r#"{"type":"subscribe","id":"1","payload":{"query":1}}"#,
-        r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","variables":"x"}}"#,
+        r#"{"type":"subscribe","id":"1","payload":[]}"#,
+        r#"{"type":"ping","type":"ping"}"#,
+        r#"{"type":"connection_init","payload":{"a":1,"a":2}}"#,
         r#"{"type":"complete"}"#,
         &"[".repeat(100_000),
     ] {

@@ -24,7 +24,6 @@ use axum::extract::ws::{CloseFrame, Utf8Bytes};
 
 use super::message::Id;
 use crate::{
-    auth::Rejection,
     http::{
         HttpError,
         streams::{EndReason, NoPlace},
@@ -110,8 +109,8 @@ fn refused(error: &HttpError) -> u16 {
         // The streams of a device that lost its network are noticed to be dead soon, so it is worth coming back.
         HttpError::NoPlace(NoPlace::User(_) | NoPlace::Node)
         | HttpError::TooFast(_)
-        | HttpError::Rejected(Rejection::Unavailable)
         | HttpError::Library(library::Error::Unavailable(_) | library::Error::Fault(_)) => 1013,
+        HttpError::Rejected(rejection) if rejection.is_temporary() => 1013,
         _ => 4403,
     }
 }
@@ -141,7 +140,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http::TooFast;
+    use crate::{auth::Rejection, http::TooFast};
 
     #[test]
     fn a_reason_fits_into_a_close_frame_whatever_the_client_sent() {
@@ -176,6 +175,7 @@ mod tests {
             Close::Refused(HttpError::NoToken),
             Close::Refused(Rejection::Expired.into()),
             Close::Refused(Rejection::Unavailable.into()),
+            Close::Refused(Rejection::UnknownKey(30).into()),
             Close::Refused(NoPlace::Draining(1).into()),
             Close::Refused(NoPlace::Node.into()),
             Close::Refused(NoPlace::User(20).into()),
@@ -183,6 +183,13 @@ mod tests {
         ] {
             let why = format!("{close:?}");
             assert!(!is_fatal(code(close)), "{why}");
+        }
+        for temporary in [Rejection::Unavailable, Rejection::UnknownKey(30)] {
+            assert_eq!(
+                code(Close::Refused(temporary.into())),
+                1013,
+                "the token is good"
+            );
         }
         assert!(is_fatal(code(Close::InitTwice)));
     }

@@ -66,7 +66,7 @@ impl Line {
         match frame {
             Message::Text(text) => ClientMessage::parse(&text)
                 .map(Heard::Message)
-                .map_err(|error| Close::Invalid(error.to_string().into())),
+                .map_err(Close::Invalid),
             Message::Binary(_) => Err(Close::Invalid("it is not text".into())),
             Message::Ping(_) | Message::Pong(_) => Ok(Heard::Sign),
             Message::Close(_) => Err(Close::Left),

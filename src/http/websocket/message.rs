@@ -1,13 +1,16 @@
 //! The messages of `graphql-transport-ws`, as its PROTOCOL.md defines them.
 //!
 //! **Invariant:** what does not have the form of a client's message is refused here, whatever its bytes are.
+//! **Invariant:** an operation whose parameters are wrong is still a message: it fails alone, and its socket lives on.
+
+use std::borrow::Cow;
 
 use async_graphql::{Request, ServerError};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    graphql::{self, Malformed},
+    graphql::{self, json},
     http::operation::Outcome,
     version::Version,
 };
@@ -15,35 +18,86 @@ use crate::{
 /// The longest id of an operation, in bytes. It is sent back with every result, so it is not to be long.
 pub(super) const MAX_ID_BYTES: usize = 256;
 
-type Payload = Option<Map<String, Value>>;
-
 /// What a client may say.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug)]
 pub(super) enum ClientMessage {
     /// Who is calling.
-    ConnectionInit { payload: Payload },
+    ConnectionInit { payload: Option<Map<String, Value>> },
     /// A probe, to be answered with a pong of the same payload.
-    Ping { payload: Payload },
+    Ping { payload: Option<Box<RawValue>> },
     /// The answer to a ping, or just a sign of life.
-    Pong {
-        #[serde(rename = "payload")]
-        _payload: Payload,
+    Pong,
+    /// Begin an operation, unless its parameters are wrong: then how.
+    Subscribe {
+        id: Id,
+        payload: Result<Box<Request>, String>,
     },
-    /// Begin an operation.
-    Subscribe { id: Id, payload: Operation },
     /// End an operation.
     Complete { id: Id },
 }
+
+/// The form that all messages have.
+#[derive(Deserialize)]
+#[serde(expecting = "a message must be an object")]
+struct Envelope<'m> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'m, str>,
+    id: Option<Id>,
+    #[serde(borrow)]
+    payload: Option<&'m RawValue>,
+}
+
+/// Why a text is no message.
+type Broken = Cow<'static, str>;
 
 impl ClientMessage {
     /// Reads the text of a frame.
     ///
     /// # Errors
     /// When it is no message of the protocol, or one that only a server may send.
-    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+    pub fn parse(text: &str) -> Result<Self, Broken> {
+        // `serde` would take a list for an object.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err("a message must be an object".into());
+        }
+        let message: Envelope<'_> =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let id = message.id.ok_or("`id` is missing");
+        let payload = message.payload;
+        if payload.is_some_and(|payload| !payload.get().starts_with('{')) {
+            return Err("`payload` must be an object".into());
+        }
+        match &*message.kind {
+            "connection_init" => Ok(Self::ConnectionInit {
+                payload: payload.map(object).transpose()?,
+            }),
+            "ping" => Ok(Self::Ping {
+                payload: payload.map(ToOwned::to_owned),
+            }),
+            "pong" => Ok(Self::Pong),
+            "subscribe" => Ok(Self::Subscribe {
+                id: id?,
+                payload: operation(payload.ok_or("`payload` is missing")?),
+            }),
+            "complete" => Ok(Self::Complete { id: id? }),
+            _ => Err("`type` is none of a client's messages".into()),
+        }
     }
+}
+
+fn object(payload: &RawValue) -> Result<Map<String, Value>, String> {
+    match json::parse(payload.get()) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err("`payload` must be an object".to_owned()),
+        Err(error) => Err(format!("`payload`: {error}")),
+    }
+}
+
+/// The operation of a payload, in the form that it has over HTTP too.
+fn operation(payload: &RawValue) -> Result<Box<Request>, String> {
+    let payload = object(payload)?;
+    let request = graphql::request(Value::Object(payload));
+    request.map(Box::new).map_err(|error| error.to_string())
 }
 
 /// The name that a client gives an operation, unique among those it runs on one socket.
@@ -69,19 +123,6 @@ impl TryFrom<String> for Id {
     }
 }
 
-/// An operation, in the form that it has over HTTP too.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Value")]
-pub(super) struct Operation(pub Box<Request>);
-
-impl TryFrom<Value> for Operation {
-    type Error = Malformed;
-
-    fn try_from(payload: Value) -> Result<Self, Self::Error> {
-        graphql::request(payload).map(Box::new).map(Self)
-    }
-}
-
 /// What the server says.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -96,7 +137,7 @@ pub(super) enum ServerMessage<'a> {
     /// The answer to a ping.
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Payload,
+        payload: Option<Box<RawValue>>,
     },
     /// A result of an operation.
     Next { id: &'a str, payload: &'a Outcome },
@@ -127,7 +168,7 @@ mod tests {
         websocket::close::Close,
     };
 
-    fn parse(message: &Value) -> Result<ClientMessage, serde_json::Error> {
+    fn parse(message: &Value) -> Result<ClientMessage, Broken> {
         ClientMessage::parse(&message.to_string())
     }
 
@@ -149,15 +190,17 @@ mod tests {
             ));
         }
         assert!(parse(&json!({"type": "pong", "payload": {}})).is_ok());
-        for kind in ["connection_init", "ping"] {
-            let (ClientMessage::ConnectionInit { payload: read }
-            | ClientMessage::Ping { payload: read }) =
-                parse(&json!({"type": kind, "payload": {"a": 1}})).unwrap()
-            else {
-                panic!("{kind}");
-            };
-            assert_eq!(read, payload);
-        }
+        let init = parse(&json!({"type": "connection_init", "payload": {"a": 1}})).unwrap();
+        assert!(matches!(init, ClientMessage::ConnectionInit { payload: read } if read == payload));
+        let ping = ClientMessage::parse(r#"{"type":"ping","payload": {"a":"\ud83d", "a":1e999}}"#);
+        let Ok(ClientMessage::Ping { payload }) = ping else {
+            panic!("{ping:?}");
+        };
+        let answer = written(&ServerMessage::Pong { payload });
+        assert_eq!(
+            answer,
+            r#"{"type":"pong","payload":{"a":"\ud83d", "a":1e999}}"#
+        );
         let complete = parse(&json!({"id": "1", "type": "complete"})).unwrap();
         assert!(matches!(complete, ClientMessage::Complete { id } if id.as_str() == "1"));
     }
@@ -172,7 +215,7 @@ mod tests {
         let ClientMessage::Subscribe { id, payload } = parse(&message).unwrap() else {
             panic!("{message}");
         };
-        let Operation(request) = payload;
+        let request = payload.unwrap();
         assert_eq!(id.as_str(), "1");
         assert_eq!(request.query, "query A($n: Int) {a}");
         assert_eq!(request.operation_name.as_deref(), Some("A"));
@@ -201,11 +244,7 @@ mod tests {
             json!({"type": "subscribe", "id": "", "payload": {"query": "{a}"}}),
             json!({"type": "subscribe", "id": "x".repeat(MAX_ID_BYTES + 1), "payload": {"query": "{a}"}}),
             json!({"type": "subscribe", "id": "1", "payload": "{a}"}),
-            json!({"type": "subscribe", "id": "1", "payload": {}}),
-            json!({"type": "subscribe", "id": "1", "payload": {"query": null}}),
-            json!({"type": "subscribe", "id": "1", "payload": {"query": "{a}", "variables": []}}),
-            json!({"type": "subscribe", "id": "1", "payload": {"query": "{a}", "operationName": 1}}),
-            json!({"type": "subscribe", "id": "1", "payload": {"query": "{a}", "extensions": "x"}}),
+            json!({"type": "subscribe", "id": "1", "payload": ["{a}"]}),
             json!({"type": "complete"}),
             json!({"type": "complete", "id": ""}),
             json!({"type": "connection_ack"}),
@@ -214,9 +253,78 @@ mod tests {
         ] {
             assert!(parse(&message).is_err(), "{message}");
         }
-        for text in ["", " ", "{", "{}{}", "\u{0}", &"[".repeat(100_000)] {
-            assert!(ClientMessage::parse(text).is_err());
+        for text in [
+            "",
+            " ",
+            "{",
+            "{}{}",
+            "\u{0}",
+            &"[".repeat(100_000),
+            r#"["ping"]"#,
+            r#"{"type":"ping","type":"pong"}"#,
+            r#"{"type":"complete","id":"1","id":"2"}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{a}"},"payload":{"query":"{b}"}}"#,
+            r#"{"type":"connection_init","payload":{"Authorization":"a","Authorization":"b"}}"#,
+        ] {
+            assert!(ClientMessage::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_operation_of_wrong_parameters_is_a_message_that_tells_its_cause() {
+        let deep = format!(
+            r#"{{"query":"{{a}}","variables":{{"x":{}1{}}}}}"#,
+            "[".repeat(2_000),
+            "]".repeat(2_000)
+        );
+        for (payload, cause) in [
+            ("{}", "`query` is missing"),
+            (r#"{"query":null}"#, "`query` is missing"),
+            (r#"{"query":1}"#, "`query` must be a string"),
+            (
+                r#"{"query":"{a}","variables":[]}"#,
+                "`variables` must be an object",
+            ),
+            (
+                r#"{"query":"{a}","operationName":1}"#,
+                "`operationName` must be a string",
+            ),
+            (
+                r#"{"query":"{a}","extensions":"x"}"#,
+                "`extensions` must be an object",
+            ),
+            (
+                r#"{"query":"{a}","variables":{"x":1e999}}"#,
+                "number out of range",
+            ),
+            (
+                r#"{"query":"{a}","query":"{b}"}"#,
+                r#"duplicate key "query""#,
+            ),
+            (&deep, "recursion limit"),
+        ] {
+            let text = format!(r#"{{"type":"subscribe","id":"7","payload":{payload}}}"#);
+            let message = ClientMessage::parse(&text).unwrap();
+            let ClientMessage::Subscribe {
+                id,
+                payload: Err(error),
+            } = message
+            else {
+                panic!("{message:?}");
+            };
+            assert_eq!(id.as_str(), "7");
+            assert!(error.contains(cause), "{error}");
+        }
+        // Neither unknown parameters nor half a character are wrong.
+        let odd = r#"{"type":"subscribe","id":"7","payload":{"query":"{a}","more":1,"variables":{"n":"\ud83d"}}}"#;
+        let Ok(ClientMessage::Subscribe {
+            payload: Ok(request),
+            ..
+        }) = ClientMessage::parse(odd)
+        else {
+            panic!("it is an operation");
+        };
+        assert_eq!(json!(request.variables), json!({"n": "\u{fffd}"}));
     }
 
     #[test]
@@ -264,27 +372,33 @@ mod tests {
 
     /// Whether what was understood is what the JSON says.
     fn agrees(understood: &ClientMessage, said: &Value) -> bool {
-        let payload = |read: &Payload| json!(read) == said["payload"];
         let is_id =
             |id: &Id| (1..=MAX_ID_BYTES).contains(&id.as_str().len()) && said["id"] == id.as_str();
         match understood {
-            ClientMessage::ConnectionInit { payload: read } => {
-                said["type"] == "connection_init" && payload(read)
+            ClientMessage::ConnectionInit { payload } => {
+                said["type"] == "connection_init" && json!(payload) == said["payload"]
             }
-            ClientMessage::Ping { payload: read } => said["type"] == "ping" && payload(read),
-            ClientMessage::Pong { .. } => said["type"] == "pong",
+            ClientMessage::Ping { payload } => {
+                said["type"] == "ping" && json!(payload) == said["payload"]
+            }
+            ClientMessage::Pong => said["type"] == "pong",
             ClientMessage::Complete { id } => said["type"] == "complete" && is_id(id),
             ClientMessage::Subscribe { id, payload } => {
-                let (request, said_request) = (&payload.0, &said["payload"]);
+                let said_request = &said["payload"];
+                let Ok(request) = payload else {
+                    return said["type"] == "subscribe" && is_id(id);
+                };
+                let name = said_request["operationName"].as_str();
                 let query = said_request["query"].as_str().unwrap_or_default();
                 let variables = match &said_request["variables"] {
                     Value::Null => json!({}),
+                    nothing if nothing == "" => json!({}),
                     variables => variables.clone(),
                 };
                 said["type"] == "subscribe"
                     && is_id(id)
                     && request.query == query
-                    && request.operation_name.as_deref() == said_request["operationName"].as_str()
+                    && request.operation_name.as_deref() == name.filter(|name| !name.is_empty())
                     && json!(request.variables) == variables
             }
         }
@@ -297,7 +411,10 @@ mod tests {
         fn every_message_is_understood_as_it_was_meant(message in any_message()) {
             let understood = parse(&message);
             prop_assert!(understood.is_ok(), "{understood:?}");
-            prop_assert!(agrees(&understood.unwrap(), &message));
+            let understood = understood.unwrap();
+            let is_refused = matches!(understood, ClientMessage::Subscribe { payload: Err(_), .. });
+            prop_assert!(!is_refused, "{understood:?}");
+            prop_assert!(agrees(&understood, &message));
         }
 
         #[test]
@@ -324,11 +441,11 @@ mod tests {
                 let text = String::from_utf8_lossy(&bytes);
                 match ClientMessage::parse(&text) {
                     Ok(understood) => {
-                        let said: Value = serde_json::from_str(&text).unwrap();
+                        let Ok(said) = json::parse(&text) else { continue };
                         prop_assert!(agrees(&understood, &said), "{understood:?}");
                     }
                     Err(error) => {
-                        let close = Close::Invalid(error.to_string().into());
+                        let close = Close::Invalid(error);
                         let frame = close.frame().unwrap();
                         prop_assert_eq!(frame.code, 4400);
                         prop_assert!(frame.reason.as_str().len() <= 123);

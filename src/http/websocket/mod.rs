@@ -21,9 +21,10 @@ mod session;
 
 use axum::{
     extract::{FromRequestParts as _, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{header, request::Parts},
+    http::{HeaderValue, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tracing::{Instrument as _, Span};
 
 use super::{
@@ -31,6 +32,9 @@ use super::{
     streams::{Place, Transport},
 };
 use crate::auth::{Ask, Viewer};
+
+/// The length of `Sec-WebSocket-Key` behind its base64.
+const KEY_BYTES: usize = 16;
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
 
@@ -58,6 +62,10 @@ pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
             .protocols([SUBPROTOCOL]),
         Err(rejection) => return refusal(&rejection).into_response(),
     };
+    if !is_key(request.headers.get(header::SEC_WEBSOCKET_KEY)) {
+        let message = "Sec-WebSocket-Key must be 16 bytes in base64";
+        return HttpError::BadRequest(message.to_owned()).into_response();
+    }
     // The refusal is a close code, since that is all that browsers show.
     if upgrade.selected_protocol().is_none() {
         return upgrade.on_upgrade(session::refuse_subprotocol);
@@ -70,6 +78,12 @@ pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
         }
         Err(error) => error.into_response(),
     }
+}
+
+/// Whether it is a key as RFC 6455, section 4.1, has it.
+fn is_key(value: Option<&HeaderValue>) -> bool {
+    let key = value.and_then(|value| STANDARD.decode(value).ok());
+    key.is_some_and(|key| key.len() == KEY_BYTES)
 }
 
 fn refusal(rejection: &WebSocketUpgradeRejection) -> HttpError {

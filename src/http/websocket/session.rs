@@ -12,6 +12,7 @@
 
 use std::{convert::Infallible, pin::pin};
 
+use async_graphql::Request;
 use axum::extract::ws::WebSocket;
 use futures_util::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use serde_json::{Map, Value};
@@ -24,7 +25,7 @@ use super::{
     Caller,
     close::Close,
     line::{FAREWELL, Heard, Line},
-    message::{ClientMessage, Heartbeat, Id, Operation, ServerMessage},
+    message::{ClientMessage, Heartbeat, Id, ServerMessage},
     operations::Operations,
 };
 use crate::{
@@ -94,7 +95,7 @@ async fn init(line: &mut Line) -> Result<Option<Map<String, Value>>, Close> {
                 line.say(&ServerMessage::Pong { payload }).await?;
             }
             Heard::Message(ClientMessage::Subscribe { .. }) => return Err(Close::Unacknowledged),
-            Heard::Message(ClientMessage::Pong { .. } | ClientMessage::Complete { .. }) => {}
+            Heard::Message(ClientMessage::Pong | ClientMessage::Complete { .. }) => {}
             Heard::Sign => line.flush().await?,
         }
     }
@@ -191,7 +192,7 @@ impl Session<'_> {
         match message {
             ClientMessage::ConnectionInit { .. } => Err(Close::InitTwice),
             ClientMessage::Ping { payload } => self.say(&ServerMessage::Pong { payload }).await,
-            ClientMessage::Pong { .. } => Ok(()),
+            ClientMessage::Pong => Ok(()),
             ClientMessage::Subscribe { id, payload } => self.begin(id, payload).await,
             ClientMessage::Complete { id } => {
                 self.operations.end(&id);
@@ -200,7 +201,7 @@ impl Session<'_> {
         }
     }
 
-    async fn begin(&mut self, id: Id, Operation(request): Operation) -> Result<(), Close> {
+    async fn begin(&mut self, id: Id, request: Result<Box<Request>, String>) -> Result<(), Close> {
         if self.operations.contains(&id) {
             return Err(Close::Duplicate(id));
         }
@@ -214,6 +215,13 @@ impl Session<'_> {
             let refused = Outcome::error("TOO_MANY_OPERATIONS", &message);
             return self.tell(&id, Some(refused)).await;
         }
+        let request = match request {
+            Ok(request) => request,
+            Err(cause) => {
+                let refused = Outcome::error("BAD_REQUEST", &cause);
+                return self.tell(&id, Some(refused)).await;
+            }
+        };
         match operation::begin(self.node, &self.viewer, *request).await {
             Ok(begun) => self.operations.begin(id, begun),
             Err(refused) => self.tell(&id, Some(refused)).await?,
