@@ -27,7 +27,7 @@ use crate::{
         WriteDeadline,
     },
     hub::Hub,
-    library::{Database, DatabaseOptions, Library, Retention},
+    library::{Database, DatabaseOptions, Library, Retention, Witnessed},
     metrics, migrate,
 };
 
@@ -51,6 +51,7 @@ pub struct App {
     shutdown_delay: Duration,
     shutdown_grace: Duration,
     retention: config::Retention,
+    witnessed: Witnessed,
 }
 
 impl App {
@@ -77,6 +78,7 @@ impl App {
 
         let hub = Hub::listening(Arc::clone(&broker));
         let library = Library::new(db, Arc::clone(&broker));
+        let witnessed = library.witnessed().await.context("the database")?;
         let feed = Feed::new(library.clone(), hub);
         let api = Api::new(
             library.clone(),
@@ -120,6 +122,7 @@ impl App {
             shutdown_delay: config.http.shutdown_delay,
             shutdown_grace: config.http.shutdown_grace,
             retention: config.retention.clone(),
+            witnessed,
         })
     }
 
@@ -165,11 +168,11 @@ impl App {
         });
         tasks.spawn({
             let (library, retention) = (self.node.library.clone(), self.retention.clone());
-            let stopping = self.node.stopping.clone();
+            let (witnessed, stopping) = (self.witnessed, self.node.stopping.clone());
             async move {
                 let period = retention.purge_every;
                 library
-                    .keep_purging(kept(&retention), period, stopping)
+                    .keep_purging(witnessed, kept(&retention), period, stopping)
                     .await;
             }
         });

@@ -471,7 +471,7 @@ pub struct Retention {
     #[arg(long, env = "LIBRARY_SYNC_KEEP_RECEIPTS", default_value = "30d", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub keep_receipts: Duration,
-    /// How often to purge what is older.
+    /// How often to purge what is older, first when the server has run for so long.
     #[arg(long, env = "LIBRARY_SYNC_PURGE_EVERY", default_value = "1h", value_name = "DURATION",
         value_parser = parse_period)]
     pub purge_every: Duration,

@@ -7,6 +7,8 @@
 //! has yielded a head, every other stream of that user on this node has it, or a greater one, to yield next.
 //! **Invariant (converging):** [`Feed::keep_fresh`] re-reads every watched head once a period, so a stream is at most
 //! that far behind even if every notice is lost; and at once where the broker says that one may have been.
+//! **Invariant:** a head that is read below one that was heard of begins a new epoch, so no stream goes deaf when the
+//! database goes back in time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,6 +43,7 @@ impl Feed {
     }
 
     /// The user's present head, and then each greater one, coalesced: a reader that is slow skips to the newest.
+    /// `claims` is the head that the client says it was told last, if it says.
     ///
     /// The stream does not end by itself; its transport ends it when the token runs out or the server drains.
     ///
@@ -49,9 +52,11 @@ impl Feed {
     pub async fn follow(
         &self,
         user: &UserId,
+        claims: Option<Head>,
     ) -> Result<impl Stream<Item = Head> + Send + use<>, Error> {
         let watch = self.hub.watch(user);
-        let first = self.library.head(user).await?;
+        self.note_heard(user);
+        let first = self.library.head_given(user, claims).await?;
         // The notice may be late or lost: no other stream of the user here is to know less.
         self.hub.deliver(Signal::Notice(Notice {
             user: user.clone(),
@@ -97,10 +102,20 @@ impl Feed {
         }
     }
 
+    /// Lets the library know of what notices said, so that a head which it reads below that is found out.
+    fn note_heard(&self, user: &UserId) {
+        if let Some(head) = self.hub.head(user) {
+            self.library.heard(user, head);
+        }
+    }
+
     /// Re-reads heads, and returns the users whose were not read: those of the batch that failed and after it, since
     /// what fails one batch is most likely to fail the next.
     async fn recheck(&self, users: &[UserId], is_news: bool) -> Vec<UserId> {
         for (number, batch) in users.chunks(RECHECK_BATCH).enumerate() {
+            for user in batch {
+                self.note_heard(user);
+            }
             match self.library.heads(batch).await {
                 Ok(heads) => {
                     for (user, head) in heads {

@@ -119,6 +119,11 @@ impl Hub {
         }
     }
 
+    /// The newest head of a watched user that was heard of here.
+    pub fn head(&self, user: &UserId) -> Option<Head> {
+        *self.slots.lock().get(user)?.borrow()
+    }
+
     /// Everybody who is watched, to re-read their heads.
     pub fn watched(&self) -> Vec<UserId> {
         self.slots.lock().keys().cloned().collect()

@@ -4,17 +4,19 @@ use std::{
     io::{Write as _, stderr, stdout},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use indicatif::{ProgressBar, ProgressStyle};
 use library_sync::{
     app::{self, App},
     auth::{self, Rules},
     broker::Memory,
     config::{self, Cli, Command, Direction, EpochAction},
     dev, graphql,
-    library::{Database, Library},
+    library::{Database, DatabaseOptions, Library},
     migrate, telemetry, transfer,
     version::UserId,
 };
@@ -114,14 +116,31 @@ async fn begin_epoch(EpochAction::New { user, database }: EpochAction) -> anyhow
         .map(|user| UserId::new(&user))
         .transpose()
         .context("--user")?;
-    let db = Database::connect(&database.options()?)
+    let options = DatabaseOptions {
+        // Whoever runs a command waits for it.
+        statement_timeout: Duration::ZERO,
+        ..database.options()?
+    };
+    let db = Database::connect(&options)
         .await
         .context("the database cannot be opened")?;
     let library = Library::new(db, Arc::new(Memory::default()));
-    let users = library.begin_epoch(user.as_ref()).await?;
+    let users = match &user {
+        Some(user) => library.begin_epoch(Some(user)).await?,
+        None => begin_epochs(&library).await?,
+    };
     anyhow::ensure!(users > 0 || user.is_none(), "there is no such user");
     writeln!(stdout(), "{users} users begin a new epoch")?;
     Ok(())
+}
+
+/// Begins an epoch for everybody. How far it has come is drawn on standard error, if that is a terminal.
+async fn begin_epochs(library: &Library) -> anyhow::Result<u64> {
+    let style = ProgressStyle::with_template("{human_pos} users, {per_sec}")?;
+    let bar = ProgressBar::new_spinner().with_style(style);
+    let users = library.begin_epochs(|users| bar.set_position(users)).await;
+    bar.finish_and_clear();
+    Ok(users?)
 }
 
 fn print_token(token: config::Token) -> anyhow::Result<()> {

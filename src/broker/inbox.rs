@@ -16,6 +16,10 @@ use crate::version::{Epoch, Head, UserId, Version};
 /// The longest notice, in bytes: the longest user, every byte of it escaped, and room for fields to come.
 const LONGEST: usize = 2048;
 
+/// The latest epoch that a notice may name, in milliseconds since the Unix epoch: the end of the year 9999. A head that
+/// is believed and never reached would begin epoch after epoch.
+const LATEST: i64 = 253_402_300_799_999;
+
 #[derive(Serialize, Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
@@ -41,6 +45,9 @@ fn decode(bytes: &[u8]) -> Result<Notice, &'static str> {
         return Err("too_long");
     }
     let wire: Wire = serde_json::from_slice(bytes).map_err(|_| "malformed")?;
+    if wire.version < Version::FIRST || !(0..=LATEST).contains(&wire.epoch.number()) {
+        return Err("malformed");
+    }
     Ok(Notice {
         user: UserId::new(&wire.user).map_err(|_| "malformed")?,
         head: Head {
@@ -147,6 +154,9 @@ mod tests {
             r#"{"user":"","epoch":1,"version":2}"#,
             r#"{"user":"a\nb","epoch":1,"version":2}"#,
             r#"{"user":"ann","epoch":1,"version":3000000000}"#,
+            r#"{"user":"ann","epoch":1,"version":0}"#,
+            r#"{"user":"ann","epoch":-1,"version":2}"#,
+            r#"{"user":"ann","epoch":253402300800000,"version":2}"#,
             r#"{"user":"ann","epoch":1,"version":2} "#.trim_end_matches("} "),
         ];
         for text in malformed {

@@ -2,7 +2,6 @@
 //! version.
 
 use async_graphql::{Context, ErrorExtensions as _, Object};
-use time::OffsetDateTime;
 
 use super::{
     context::CallerExt as _,
@@ -242,10 +241,9 @@ impl Mutation {
                 digest: ticket.digest(),
                 user: caller.viewer.user.clone(),
                 expires_at: caller.viewer.expires_at,
-                lapses_at: OffsetDateTime::now_utc() + limits.life,
             };
             let most = limits.per_user;
-            if !caller.library.keep_ticket(kept, most).await? {
+            if !caller.library.keep_ticket(kept, limits.life, most).await? {
                 let message = format!(
                     "you have {most} tickets that were not used; use them or let them lapse"
                 );

@@ -55,7 +55,7 @@ impl Subscription {
 
 /// The caller's heads. Each is what the answer that tells it is at least as new as.
 async fn heads(caller: &Caller) -> Result<impl Stream<Item = Head> + use<>, Error> {
-    let heads = caller.feed.follow(&caller.viewer.user).await?;
+    let heads = caller.feed.follow(&caller.viewer.user, None).await?;
     let reached = caller.reached.clone();
     Ok(heads.inspect(move |head| reached.raise(*head)))
 }

@@ -81,9 +81,10 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
         return Ok(relay::head(Events::CONTENT_TYPE));
     }
     let place = node.streams.open(&viewer, Transport::Events)?;
-    let heads = node.feed.follow(&viewer.user).await?;
+    let last_seen = last_seen(&parts.headers);
+    let heads = node.feed.follow(&viewer.user, last_seen).await?;
     let framing = Events {
-        last_seen: last_seen(&parts.headers),
+        last_seen,
         retry: RETURN + RETURN_SPREAD.mul_f64(place.fraction()),
         newest: None,
     };

@@ -11,7 +11,7 @@ use axum::{
 use serde_json::json;
 
 use super::{HttpError, Node};
-use crate::auth::Ask;
+use crate::{auth::Ask, version::Head};
 
 /// `GET /api/library-version`.
 pub(super) async fn version(
@@ -20,7 +20,8 @@ pub(super) async fn version(
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let viewer = node.viewer(&parts, Ask::Read).await?;
-    let head = node.library.head(&viewer.user).await?;
+    let claims = known_heads(&parts.headers).max();
+    let head = node.library.head_given(&viewer.user, claims).await?;
     let etag = format!("\"{head}\"");
     // `no-cache`: may be kept, but is asked for again at each use.
     let headers = [
@@ -36,12 +37,21 @@ pub(super) async fn version(
 
 /// Whether `If-None-Match` names `etag` (RFC 9110, section 13.1.2: a list, compared weakly, or `*`).
 fn names(headers: &HeaderMap, etag: &str) -> bool {
+    tags(headers).any(|tag| tag == "*" || tag == etag)
+}
+
+/// The heads that `If-None-Match` names: what the client says it was told.
+fn known_heads(headers: &HeaderMap) -> impl Iterator<Item = Head> {
+    tags(headers).filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
+}
+
+fn tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lists = headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    let tags = lists.flat_map(|list| list.split(',')).map(str::trim);
+    tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use sea_orm::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::error::Error;
+use super::{clock::Skew, error::Error};
 
 /// How long "without end" lasts: SQLite counts milliseconds in 31 bits.
 const NO_LIMIT: Duration = Duration::from_hours(24);
@@ -67,6 +67,8 @@ pub struct Database {
     /// How long a request waits for its turn, or for a connection.
     pub(super) wait: Duration,
     patience: Duration,
+    /// How far this node's clock is from the database's.
+    pub(super) skew: Arc<Skew>,
 }
 
 impl Database {
@@ -93,6 +95,7 @@ impl Database {
             replica_rests: Arc::default(),
             wait: options.acquire_timeout,
             patience: patience(options),
+            skew: Arc::default(),
         })
     }
 

@@ -19,16 +19,23 @@
 //! }
 //! ```
 
+mod clock;
 mod conflict;
 mod database;
 mod delta;
 mod device;
 mod entity;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an epoch renumbers: no row is changed but for its stamp"
+)]
+mod epoch;
 mod error;
 mod export;
 mod id;
 mod import;
 mod kind;
+mod known;
 mod label;
 mod list;
 mod log;
@@ -42,7 +49,7 @@ mod read;
 mod receipt;
 #[expect(
     clippy::disallowed_methods,
-    reason = "purging removes what was removed before, and an epoch renumbers"
+    reason = "purging removes what was removed before"
 )]
 mod retention;
 mod search;
@@ -89,14 +96,14 @@ pub use self::{
     log::Changed,
     progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
     receipt::{IdempotencyKey, Once},
-    retention::Retention,
+    retention::{Retention, Witnessed},
     search::Search,
     stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
     ticket::KeptTicket,
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
-use self::{database::read_transaction, turn::Turns};
+use self::{database::read_transaction, known::KnownHeads, turn::Turns};
 use crate::{
     broker::{Broker, Notice},
     version::{Head, UserId},
@@ -113,6 +120,7 @@ pub struct Library {
     /// The writes under way, which a stopping server waits for.
     writes: TaskTracker,
     turns: Arc<Turns>,
+    known: Arc<KnownHeads>,
 }
 
 /// Who asks for a change, and how it is known when it is sent again.
@@ -141,6 +149,7 @@ impl Library {
             broker,
             writes: TaskTracker::new(),
             turns: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -198,7 +207,7 @@ impl Library {
         T: Serialize + DeserializeOwned,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
     {
-        let mut writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+        let mut writer = self.begin_write(user).await?;
         if let Some(once) = &intent.once
             && let Some(before) = writer.find_answer(once).await?
         {
@@ -253,10 +262,25 @@ impl Library {
             }
         }
         let head = writer.keep(once, receipt::answer(&outcome)?).await?;
+        // The same as before, unless the library was renumbered on the way.
+        self.announce(user, head);
         Ok(Written { head, outcome })
     }
 
+    /// Begins a write on a head that is not below one that was known before.
+    async fn begin_write(&self, user: &UserId) -> Result<LibraryWriter, Error> {
+        let known = self.known.of(user);
+        let writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+        if known <= Some(writer.head_before()) {
+            return Ok(writer);
+        }
+        let head = writer.roll_back().await?;
+        self.settle(user, head, known, None).await?;
+        LibraryWriter::begin(&self.db, user.clone()).await
+    }
+
     fn announce(&self, user: &UserId, head: Head) {
+        self.known.raise(user, head);
         let user = user.clone();
         self.broker.publish(Notice { user, head });
     }

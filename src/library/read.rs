@@ -35,7 +35,17 @@ impl Library {
     /// # Errors
     /// [`Error::UnknownUser`] when another app makes the users and has not made this one.
     pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
-        self.db.in_time(self.find_or_make_head(user)).await
+        self.head_given(user, None).await
+    }
+
+    /// The same, given the head that a client claims to have been told, if any.
+    ///
+    /// # Errors
+    /// As [`Library::head`].
+    pub async fn head_given(&self, user: &UserId, claims: Option<Head>) -> Result<Head, Error> {
+        let known = self.known.of(user);
+        let read = self.db.in_time(self.find_or_make_head(user)).await?;
+        self.settle(user, read, known, claims).await
     }
 
     async fn find_or_make_head(&self, user: &UserId) -> Result<Head, Error> {
@@ -90,10 +100,14 @@ impl Library {
         self.db.has_replica()
     }
 
-    /// The heads of those of `users` that exist, in one statement.
+    /// The heads of those of `users` that exist, in one statement unless some have fallen.
     pub async fn heads(&self, users: &[UserId]) -> Result<Vec<(UserId, Head)>, Error> {
         let by_subject: HashMap<&str, &UserId> =
             users.iter().map(|user| (user.as_str(), user)).collect();
+        let known: HashMap<_, _> = users
+            .iter()
+            .filter_map(|user| Some((user, self.known.of(user)?)))
+            .collect();
         let rows = user::Entity::find()
             .filter(user::Column::Subject.is_in(by_subject.keys().copied()))
             .all(&self.db.fresh);
@@ -103,7 +117,20 @@ impl Library {
                 .get(row.subject.as_str())
                 .map(|&user| (user.clone(), row.head()))
         };
-        Ok(rows.into_iter().filter_map(named).collect())
+        let mut heads: Vec<_> = rows.into_iter().filter_map(named).collect();
+        for (user, head) in &mut heads {
+            let known = known.get(user).copied();
+            match self.settle(user, *head, known, None).await {
+                Ok(settled) => *head = settled,
+                // One user's fault holds up nobody else; it is found again the next time.
+                Err(error) => tracing::error!(
+                    user.id = user.as_str(),
+                    error.causes = error.causes(),
+                    "the head of this user has fallen, and no epoch can be begun"
+                ),
+            }
+        }
+        Ok(heads)
     }
 
     /// One progress of this user.
@@ -293,7 +320,11 @@ pub(super) async fn labels_of(
     Ok(labels)
 }
 
-async fn find_head(db: &impl ConnectionTrait, user: &UserId) -> Result<Option<Head>, Error> {
+/// The head in the user's row, if there is one.
+pub(super) async fn find_head(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+) -> Result<Option<Head>, Error> {
     let row = user::Entity::find_by_id(user.as_str()).one(db).await?;
     Ok(row.map(|row| row.head()))
 }

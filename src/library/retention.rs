@@ -1,38 +1,71 @@
 //! Forgetting: what is kept for clients that come back is kept for a time, and then purged in small steps.
 //!
+//! Steps go through each table from its oldest row on, and each begins where the last ended: what was deleted before is
+//! not passed over again.
+//!
 //! **Invariant:** the floor is raised in the transaction that purges, over everything that it purges, so that no client
 //! is answered from a history with a hole in it.
+//! **Invariant:** a clock that is wrong purges nothing early: an age is counted up to the newest time in the database
+//! when this process began and the time that it has run since, and only while this node's clock and the database's agree.
+//! **Invariant:** a purge waits for no writer, and holds the rows of users for one statement.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ExprTrait as _,
-    QueryFilter as _, Statement, TransactionTrait as _,
-    sea_query::{Expr, Query},
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement,
+    TransactionTrait as _, Value,
 };
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Library,
-    database::write_transaction,
-    entity::{millis, now, user},
-    error::Error,
-};
+use super::{Library, clock, database::write_transaction, error::Error};
 use crate::version::UserId;
 
-/// After how many steps in a row that the database did not answer the rest is left for the next time.
-const UNANSWERED: u32 = 3;
-
-/// How many users one statement finds, and how many rows one transaction purges.
+/// How many rows one step purges.
 const BATCH: u64 = 500;
 
-/// The tables of the users' histories, what tells the rows of one user apart, and when each was written.
-const HISTORY: [(&str, &str, &str); 3] = [
-    ("topaz_tombstone", "kind, id", "removed_at"),
-    ("topaz_label_removal", "stamp, kind, id", "removed_at"),
-    ("topaz_field_change", "kind, id, stamp, field", "changed_at"),
-];
+/// From which gap on between the clock and the newest time in the database the gap is reported.
+const NOTEWORTHY: time::Duration = time::Duration::days(1);
+
+/// Rows that are purged by their time.
+#[derive(Debug, Clone, Copy)]
+struct Rows {
+    table: &'static str,
+    time: &'static str,
+    /// Whether they are the history of a library, whose floor says what is left of it.
+    is_history: bool,
+}
+
+const TICKETS: Rows = Rows {
+    table: "topaz_ticket",
+    time: "lapses_at",
+    is_history: false,
+};
+const RECEIPTS: Rows = Rows {
+    table: "topaz_receipt",
+    time: "created_at",
+    is_history: false,
+};
+const WRITES: Rows = Rows {
+    table: "topaz_write",
+    time: "written_at",
+    is_history: false,
+};
+const TOMBSTONES: Rows = Rows {
+    table: "topaz_tombstone",
+    time: "removed_at",
+    is_history: true,
+};
+const LABEL_REMOVALS: Rows = Rows {
+    table: "topaz_label_removal",
+    time: "removed_at",
+    is_history: true,
+};
+const FIELD_CHANGES: Rows = Rows {
+    table: "topaz_field_change",
+    time: "changed_at",
+    is_history: true,
+};
 
 /// How long what a client may come back for is kept.
 #[derive(Debug, Clone, Copy)]
@@ -44,227 +77,354 @@ pub struct Retention {
     pub receipts: Duration,
 }
 
+/// The newest time that a database held when this process began: time that has passed, whatever a clock shows now.
+#[derive(Debug, Clone, Copy)]
+pub struct Witnessed {
+    newest: OffsetDateTime,
+    since: Instant,
+}
+
+impl Witnessed {
+    /// The time up to which ages count, while a clock shows `clock`.
+    fn now(self, clock: OffsetDateTime) -> OffsetDateTime {
+        clock.min(self.newest + self.since.elapsed())
+    }
+}
+
 impl Library {
-    /// Purges what is too old, now and then every `period`, until `stop`.
+    /// What time the database has witnessed; to be asked before this process writes.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn witnessed(&self) -> Result<Witnessed, Error> {
+        let db = &self.db.fresh;
+        let clock = self.db.in_time(self.db.skew.ask(db)).await?.now;
+        let newest = [RECEIPTS, WRITES, TOMBSTONES, LABEL_REMOVALS, FIELD_CHANGES]
+            .map(|Rows { table, time, .. }| format!("SELECT max({time}) AS newest FROM {table}"))
+            .join(" UNION ALL ");
+        let sql = format!(
+            "SELECT max(newest) AS {} FROM ({newest}) AS newest",
+            clock::NOW
+        );
+        let select = Statement::from_string(db.get_database_backend(), sql);
+        let row = self.db.in_time(db.query_one_raw(select)).await?;
+        // An empty database has nothing that could be purged too early.
+        let newest = row
+            .map(|row| clock::find_in_row(&row))
+            .transpose()?
+            .flatten();
+        Ok(Witnessed {
+            newest: newest.unwrap_or(clock),
+            since: Instant::now(),
+        })
+    }
+
+    /// Purges what is too old every `period`, first when one has passed, until `stop`.
     pub async fn keep_purging(
         &self,
+        witnessed: Witnessed,
         retention: Retention,
         period: Duration,
         stop: CancellationToken,
     ) {
-        while !stop.is_cancelled() {
-            // What went wrong is logged, and left for the next time.
-            let _ = self.purge_until(retention, &stop).await;
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(period) => {}
+        let mut is_reported = false;
+        while tokio::time::timeout(period, stop.cancelled())
+            .await
+            .is_err()
+        {
+            let clock = match self.agreed_time().await {
+                Ok(Some(clock)) => clock,
+                Ok(None) => continue,
+                Err(error) => {
+                    warn(&error);
+                    continue;
+                }
+            };
+            let now = witnessed.now(clock);
+            if !is_reported && clock - now > NOTEWORTHY {
+                is_reported = true;
+                tracing::warn!(
+                    clock.ahead_days = (clock - now).whole_days(),
+                    "nothing was written for long before this start, or the clock is wrong: history is kept longer by that"
+                );
             }
+            // What went wrong is logged, and left for the next time.
+            let _ = self.purge_until(retention, clock, now, &stop).await;
         }
     }
 
-    /// Purges everything that is too old, and the tickets that have lapsed. What cannot be purged now is left for the
-    /// next time, and holds up nothing else.
+    /// The time, if this node's clock and the database's agree on it.
+    async fn agreed_time(&self) -> Result<Option<OffsetDateTime>, Error> {
+        let reading = self.db.in_time(self.db.skew.ask(&self.db.fresh)).await?;
+        if reading.is_off() {
+            tracing::warn!(
+                clock.ahead_seconds = reading.ahead.as_seconds_f64(),
+                "nothing is purged while this machine's clock and the database's differ"
+            );
+            return Ok(None);
+        }
+        Ok(Some(reading.now))
+    }
+
+    /// Purges everything that is too old by the database's clock, and the tickets that have lapsed. What cannot be
+    /// purged now is left for the next time, and holds up nothing else.
     ///
     /// # Errors
     /// The last of what went wrong. All of it is logged.
     pub async fn purge(&self, retention: Retention) -> Result<(), Error> {
-        self.purge_until(retention, &CancellationToken::new()).await
+        let now = self.db.in_time(self.db.skew.ask(&self.db.fresh)).await?.now;
+        self.purge_until(retention, now, now, &CancellationToken::new())
+            .await
     }
 
+    /// Purges what is older than `retention` at `now`, and tickets that have lapsed by `clock`.
     async fn purge_until(
         &self,
         retention: Retention,
+        clock: OffsetDateTime,
+        now: OffsetDateTime,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let (history, receipts) = (ago(retention.history), ago(retention.receipts));
+        let history = ago(now, retention.history);
         let mut outcome = Ok(());
-        // One user's rows may be too many to be purged in time; the database that answers for nobody is away.
-        let mut unanswered = 0;
-        let mut note = |step: Result<(), Error>| {
-            let Err(error) = step else {
-                unanswered = 0;
-                return true;
-            };
-            warn(&error);
-            unanswered += u32::from(matches!(error, Error::Unavailable(_)));
-            outcome = Err(error);
-            unanswered < UNANSWERED
-        };
-        for (table, key, time, cutoff) in [
-            ("topaz_ticket", "digest", "lapses_at", now()),
-            (
-                "topaz_receipt",
-                "user_id, idempotency_key",
-                "created_at",
-                receipts,
-            ),
-            (
-                "topaz_write",
-                "user_id, epoch, version",
-                "written_at",
-                history,
-            ),
+        for (rows, before) in [
+            (TICKETS, clock),
+            (RECEIPTS, ago(now, retention.receipts)),
+            (WRITES, history),
+            (TOMBSTONES, history),
+            (LABEL_REMOVALS, history),
+            (FIELD_CHANGES, history),
         ] {
-            if !note(self.purge_rows(table, key, time, cutoff, stop).await) {
-                return outcome;
-            }
+            let purged = self.purge_rows(rows, millis(before)?, stop).await;
+            outcome = purged.and(outcome);
         }
-        for (table, _, time) in HISTORY {
-            let mut last = String::new();
-            while !stop.is_cancelled() {
-                let users = match self.users_before(table, time, history, &last).await {
-                    Ok(users) => users,
-                    Err(error) => {
-                        note(Err(error));
+        outcome
+    }
+
+    /// Deletes the rows whose time is before `before`, a step at a time.
+    async fn purge_rows(
+        &self,
+        rows: Rows,
+        before: i64,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let (mut from, mut outcome) = (i64::MIN, Ok(()));
+        while !stop.is_cancelled() {
+            let span = Span { from, before };
+            let purge = purge_step(self.db.write.clone(), rows, span, None);
+            let done = match self.write_apart(purge).await {
+                Ok(done) if done.is_last() => break,
+                Ok(done) => done,
+                Err(error) => {
+                    warn(&error);
+                    let is_passing = matches!(error, Error::Unavailable(_));
+                    outcome = Err(error);
+                    if is_passing || !rows.is_history {
                         break;
                     }
-                };
-                let Some(user) = users.last() else { break };
-                user.as_str().clone_into(&mut last);
-                for user in users {
-                    if stop.is_cancelled() || !note(self.purge_history(user, history, stop).await) {
-                        return outcome;
-                    }
+                    // One user's rows hold up no other's.
+                    self.purge_user_by_user(rows, span, stop).await?
                 }
+            };
+            // What a step left is not tried again before the next time.
+            match done.newest {
+                Some(newest) if newest > from || done.purged > 0 => from = newest,
+                _ => break,
             }
         }
         outcome
     }
 
-    /// The next users after `last` with something in `table` whose `time` is before `cutoff`.
-    async fn users_before(
+    /// Purges the rows of one step, each user's apart.
+    async fn purge_user_by_user(
         &self,
-        table: &str,
-        time: &str,
-        cutoff: OffsetDateTime,
-        last: &str,
-    ) -> Result<Vec<UserId>, Error> {
-        let sql = format!(
-            "SELECT DISTINCT user_id FROM {table} WHERE {time} < $1 AND user_id > $2 ORDER BY user_id LIMIT {BATCH}"
-        );
-        let db = &self.db.fresh;
-        let values = [millis(cutoff).into(), last.into()];
-        let select = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-        let rows = self.db.in_time(db.query_all_raw(select)).await?;
-        rows.iter()
-            .map(|row| UserId::new(&row.try_get_by_index::<String>(0)?).map_err(Error::fault))
-            .collect()
-    }
-
-    /// Purges one user's history up to the newest version that is all too old, a batch a transaction. Each is a task of
-    /// its own, as every write is.
-    async fn purge_history(
-        &self,
-        user: UserId,
-        cutoff: OffsetDateTime,
+        rows: Rows,
+        span: Span,
         stop: &CancellationToken,
-    ) -> Result<(), Error> {
-        let Some(floor) = self.newest_before(&user, cutoff).await? else {
-            return Ok(());
-        };
-        while !stop.is_cancelled() {
-            let purge = purge_batch(self.db.write.clone(), user.clone(), floor);
-            if self.write_apart(purge).await? == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The newest version of which something is to be purged.
-    async fn newest_before(
-        &self,
-        user: &UserId,
-        cutoff: OffsetDateTime,
-    ) -> Result<Option<i32>, Error> {
+    ) -> Result<Step, Error> {
         let db = &self.db.fresh;
-        let mut newest = None;
-        for (table, _, time) in HISTORY {
-            let sql = format!("SELECT max(stamp) FROM {table} WHERE user_id = $1 AND {time} < $2");
-            let values = [user.as_str().into(), millis(cutoff).into()];
-            let select = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-            if let Some(row) = self.db.in_time(db.query_one_raw(select)).await? {
-                newest = Ord::max(newest, row.try_get_by_index(0)?);
-            }
-        }
-        Ok(newest)
-    }
-
-    /// Deletes the rows of `table` whose `time` is before `cutoff`, a batch a statement. They are told apart by `key`.
-    async fn purge_rows(
-        &self,
-        table: &str,
-        key: &str,
-        time: &str,
-        cutoff: OffsetDateTime,
-        stop: &CancellationToken,
-    ) -> Result<(), Error> {
+        let backend = db.get_database_backend();
         let sql = format!(
-            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {time} < $1 LIMIT {BATCH})"
+            "SELECT user_id, max(at) AS at FROM ({}) AS page GROUP BY user_id",
+            page(backend, rows, None)
         );
-        let db = &self.db.write;
-        while !stop.is_cancelled() {
-            let values = [millis(cutoff).into()];
-            let delete = Statement::from_sql_and_values(db.get_database_backend(), &sql, values);
-            let deleted = self.db.in_time(db.execute_raw(delete)).await?;
-            if deleted.rows_affected() == 0 {
-                break;
+        let select = Statement::from_sql_and_values(backend, sql, span.values());
+        let mut all = Step::default();
+        for row in self.db.in_time(db.query_all_raw(select)).await? {
+            let user = UserId::new(&row.try_get::<String>("", "user_id")?).map_err(Error::fault)?;
+            let last: i64 = row.try_get("", "at")?;
+            all.newest = all.newest.max(Some(last));
+            let span = Span {
+                before: last + 1,
+                ..span
+            };
+            while !stop.is_cancelled() {
+                let purge = purge_step(self.db.write.clone(), rows, span, Some(user.clone()));
+                match self.write_apart(purge).await {
+                    Ok(done) => {
+                        all.purged += done.purged;
+                        if done.is_last() || done.purged == 0 {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        warn(&error);
+                        break;
+                    }
+                }
             }
         }
-        Ok(())
-    }
-
-    /// Begins a new epoch for `user`, or for everybody: after a restore from a backup, when clients may hold versions
-    /// that the database has forgotten. Each of them starts afresh. Returns how many users there were.
-    pub async fn begin_epoch(&self, user: Option<&UserId>) -> Result<u64, Error> {
-        let (epoch, version) = (user::Column::LibraryEpoch, user::Column::LibraryVersion);
-        let now = i64::try_from(now().unix_timestamp_nanos() / 1_000_000).map_err(Error::fault)?;
-        // Greater than before, even if this clock is behind the one that began the last.
-        let next = Expr::case(Expr::col(epoch).lt(now), now).finally(Expr::col(epoch).add(1));
-        let mut update = Query::update();
-        update
-            .table(user::Entity)
-            .value(epoch, next)
-            .value(user::Column::LibraryFloor, Expr::col(version));
-        if let Some(user) = user {
-            update.and_where(user::Column::Subject.eq(user.as_str()));
-        }
-        Ok(self.db.write.execute(&update).await?.rows_affected())
+        Ok(all)
     }
 }
 
-/// Raises the floor of `user` and purges a batch of what is not above it. Returns how many rows there were.
-async fn purge_batch(db: DatabaseConnection, user: UserId, floor: i32) -> Result<u64, Error> {
+/// From which time on rows are looked for, and before which they are to go, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: i64,
+    before: i64,
+}
+
+impl Span {
+    fn values(self) -> Vec<Value> {
+        vec![self.from.into(), self.before.into()]
+    }
+}
+
+/// What a step found.
+#[derive(Debug, Clone, Copy, Default)]
+struct Step {
+    found: u64,
+    /// How many of them were purged: not those of users who were writing.
+    purged: u64,
+    /// The newest time among the rows.
+    newest: Option<i64>,
+}
+
+impl Step {
+    fn is_last(self) -> bool {
+        self.found < BATCH
+    }
+}
+
+/// Selects the oldest rows of a span ($1, $2), of one user ($3) or of all.
+fn page(backend: DbBackend, rows: Rows, user: Option<&UserId>) -> String {
+    let Rows { table, time, .. } = rows;
+    let place = match backend {
+        DbBackend::Sqlite => "rowid",
+        _ => "ctid",
+    };
+    let history = if rows.is_history {
+        ", user_id, stamp"
+    } else {
+        ""
+    };
+    let of_user = user.map_or("", |_| " AND user_id = $3");
+    format!(
+        "SELECT {place} AS place, {time} AS at{history} FROM {table} \
+         WHERE {time} >= $1 AND {time} < $2{of_user} ORDER BY {time} LIMIT {BATCH}"
+    )
+}
+
+/// Purges the oldest rows of a span, and raises the floors of their users over them.
+async fn purge_step(
+    db: DatabaseConnection,
+    rows: Rows,
+    span: Span,
+    user: Option<UserId>,
+) -> Result<Step, Error> {
+    let backend = db.get_database_backend();
+    let page = page(backend, rows, user.as_ref());
+    let mut values = span.values();
+    values.extend(user.map(|user| user.as_str().into()));
+    let step = match backend {
+        DbBackend::Sqlite => step_of_sqlite(&db, rows, &page, values).await,
+        _ => step_of_postgres(&db, rows, &page, values).await,
+    };
+    Ok(step?)
+}
+
+/// In one statement, which skips the users who are writing: their rows are left for the next time.
+async fn step_of_postgres(
+    db: &DatabaseConnection,
+    Rows {
+        table, is_history, ..
+    }: Rows,
+    page: &str,
+    values: Vec<Value>,
+) -> Result<Step, DbErr> {
+    let delete = format!("DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT place FROM page))");
+    let steps = if is_history {
+        format!(
+            "still AS (SELECT subject FROM topaz_user WHERE subject IN (SELECT user_id FROM page) \
+               FOR UPDATE SKIP LOCKED), \
+             raised AS (UPDATE topaz_user SET library_floor = greatest(library_floor, old.stamp) \
+               FROM (SELECT user_id, max(stamp) AS stamp FROM page GROUP BY user_id) AS old \
+               WHERE subject = old.user_id AND subject IN (SELECT subject FROM still)), \
+             gone AS ({delete} AND user_id IN (SELECT subject FROM still) RETURNING 1)"
+        )
+    } else {
+        format!("gone AS ({delete} RETURNING 1)")
+    };
+    let sql = format!(
+        "WITH page AS MATERIALIZED ({page}), {steps} \
+         SELECT count(*) AS found, max(at) AS newest, (SELECT count(*) FROM gone) AS purged FROM page"
+    );
+    let step = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let row = db.query_one_raw(step).await?;
+    row.map_or(Ok(Step::default()), |row| step_of_row(&row))
+}
+
+/// In one transaction, which is the only one that writes.
+async fn step_of_sqlite(
+    db: &DatabaseConnection,
+    Rows {
+        table, is_history, ..
+    }: Rows,
+    page: &str,
+    values: Vec<Value>,
+) -> Result<Step, DbErr> {
+    let statement =
+        |sql: String| Statement::from_sql_and_values(DbBackend::Sqlite, sql, values.clone());
     let tx = db.begin_with_options(write_transaction()).await?;
-    // Raised or not, the user's row is locked, so that this and a write of the user do not meet halfway.
-    let lower = Expr::col(user::Column::LibraryFloor).lt(floor);
-    let raised = Expr::case(lower, floor).finally(Expr::col(user::Column::LibraryFloor));
-    user::Entity::update_many()
-        .col_expr(user::Column::LibraryFloor, raised.into())
-        .filter(user::Column::Subject.eq(user.as_str()))
-        .exec(&tx)
-        .await?;
-    let mut purged = 0;
-    for (table, key, _) in HISTORY {
-        let sql = format!(
-            "DELETE FROM {table} WHERE user_id = $1 AND ({key}) IN \
-             (SELECT {key} FROM {table} WHERE user_id = $1 AND stamp <= $2 LIMIT {BATCH})"
+    let count =
+        format!("SELECT count(*) AS found, max(at) AS newest, count(*) AS purged FROM ({page})");
+    let row = tx.query_one_raw(statement(count)).await?;
+    let step = row.map_or(Ok(Step::default()), |row| step_of_row(&row))?;
+    if is_history {
+        let raise = format!(
+            "UPDATE topaz_user SET library_floor = max(library_floor, old.stamp) \
+             FROM (SELECT user_id, max(stamp) AS stamp FROM ({page}) GROUP BY user_id) AS old \
+             WHERE subject = old.user_id"
         );
-        let values = [user.as_str().into(), floor.into()];
-        let delete = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
-        purged += tx.execute_raw(delete).await?.rows_affected();
+        tx.execute_raw(statement(raise)).await?;
     }
+    let delete = format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM ({page}))");
+    tx.execute_raw(statement(delete)).await?;
     tx.commit().await?;
-    Ok(purged)
+    Ok(step)
 }
 
-/// The time so long ago; the beginning of time when it would be before that.
-fn ago(duration: Duration) -> OffsetDateTime {
+fn step_of_row(row: &QueryResult) -> Result<Step, DbErr> {
+    let [found, purged] = ["found", "purged"].map(|count| row.try_get::<i64>("", count));
+    Ok(Step {
+        found: found?.unsigned_abs(),
+        purged: purged?.unsigned_abs(),
+        newest: row.try_get("", "newest")?,
+    })
+}
+
+/// The time so long before `now`; the beginning of time when it would be before that.
+fn ago(now: OffsetDateTime, duration: Duration) -> OffsetDateTime {
     let duration = time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
-    let ago = now().checked_sub(duration);
+    let ago = now.checked_sub(duration);
     ago.map_or(OffsetDateTime::UNIX_EPOCH, |ago| {
         Ord::max(ago, OffsetDateTime::UNIX_EPOCH)
     })
+}
+
+fn millis(at: OffsetDateTime) -> Result<i64, Error> {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).map_err(Error::fault)
 }
 
 fn warn(error: &Error) {
@@ -272,4 +432,25 @@ fn warn(error: &Error) {
         error = error as &dyn std::error::Error,
         "old history could not be purged"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_ages_nothing() {
+        let newest = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
+        let witnessed = Witnessed {
+            newest,
+            since: Instant::now(),
+        };
+        let year = time::Duration::days(365);
+        assert!(witnessed.now(newest + year) - newest < time::Duration::HOUR);
+        assert_eq!(
+            witnessed.now(newest - year),
+            newest - year,
+            "nor is a clock that is behind"
+        );
+    }
 }

@@ -2,16 +2,20 @@
 //!
 //! What a ticket is, `auth` knows; here it is a digest that stands for a user, for a while.
 //!
+//! **Invariant:** a ticket lives as long on each node, whatever its clock: the database's counts.
 //! **Invariant:** a ticket is redeemed at most once, over all nodes: the statement that finds it removes it.
 
+use std::time::Duration;
+
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    ActiveValue::Set, ConnectionTrait as _, DbBackend, EntityTrait as _, FromQueryResult as _,
+    QueryResult, Statement,
 };
 use time::OffsetDateTime;
 
 use super::{
-    Library,
-    entity::{millis, now, ticket},
+    Library, clock,
+    entity::{millis, ticket},
     error::Error,
 };
 use crate::version::UserId;
@@ -25,34 +29,50 @@ pub struct KeptTicket {
     pub user: UserId,
     /// When the credential expires that it was minted with, and with it a stream that it opened.
     pub expires_at: OffsetDateTime,
-    /// From when on it opens nothing.
-    pub lapses_at: OffsetDateTime,
 }
 
 impl Library {
-    /// Keeps a ticket, unless its user has `most` that wait to be redeemed; `false` then. Users who mint several at the
-    /// same moment may get a few more.
+    /// Keeps a ticket for `life`, unless its user has `most` that wait to be redeemed; `false` then. Users who mint
+    /// several at the same moment may get a few more.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn keep_ticket(&self, kept: KeptTicket, most: u64) -> Result<bool, Error> {
+    pub async fn keep_ticket(
+        &self,
+        kept: KeptTicket,
+        life: Duration,
+        most: u64,
+    ) -> Result<bool, Error> {
         let db = self.db.write.clone();
         self.write_apart(async move {
-            let of_user = ticket::Column::UserId.eq(kept.user.as_str());
-            let lapsed = ticket::Column::LapsesAt.lte(millis(now()));
-            ticket::Entity::delete_many()
-                .filter(of_user.clone())
-                .filter(lapsed)
-                .exec(&db)
-                .await?;
-            if ticket::Entity::find().filter(of_user).count(&db).await? >= most {
+            let backend = db.get_database_backend();
+            let of_user = [kept.user.as_str().into()];
+            let clock = clock::sql(backend);
+            let purge =
+                format!("DELETE FROM topaz_ticket WHERE user_id = $1 AND lapses_at <= {clock}");
+            db.execute_raw(Statement::from_sql_and_values(
+                backend,
+                purge,
+                of_user.clone(),
+            ))
+            .await?;
+            let count = format!(
+                "SELECT count(*) AS waiting, {clock} AS {} FROM topaz_ticket WHERE user_id = $1",
+                clock::NOW
+            );
+            let count = Statement::from_sql_and_values(backend, count, of_user);
+            let row = db.query_one_raw(count).await?;
+            let row = row.ok_or_else(|| Error::fault("a count without a row"))?;
+            let waiting: i64 = row.try_get("", "waiting")?;
+            if waiting.unsigned_abs() >= most {
                 return Ok(false);
             }
+            let lapses_at = clock::of_row(&row)? + life;
             let row = ticket::ActiveModel {
                 digest: Set(kept.digest),
                 user_id: Set(kept.user.as_str().to_owned()),
                 expires_at: Set(millis(kept.expires_at)),
-                lapses_at: Set(millis(kept.lapses_at)),
+                lapses_at: Set(millis(lapses_at)),
             };
             ticket::Entity::insert(row).exec(&db).await?;
             Ok(true)
@@ -67,14 +87,14 @@ impl Library {
     pub async fn redeem_ticket(&self, digest: String) -> Result<Option<KeptTicket>, Error> {
         let db = self.db.write.clone();
         self.write_apart(async move {
-            let redeemed = ticket::Entity::delete_many()
-                .filter(ticket::Column::Digest.eq(digest))
-                .exec_with_returning(&db)
-                .await?;
-            let Some(row) = redeemed.into_iter().next() else {
-                return Ok(None);
-            };
-            unlapsed(row)
+            let backend = db.get_database_backend();
+            let take = format!(
+                "DELETE FROM topaz_ticket WHERE digest = $1 RETURNING {}",
+                columns(backend)
+            );
+            let take = Statement::from_sql_and_values(backend, take, [digest.into()]);
+            let row = db.query_one_raw(take).await?;
+            row.map_or(Ok(None), |row| unlapsed(&row))
         })
         .await
     }
@@ -84,22 +104,35 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn find_ticket(&self, digest: String) -> Result<Option<KeptTicket>, Error> {
-        let row = ticket::Entity::find()
-            .filter(ticket::Column::Digest.eq(digest))
-            .one(&self.db.write)
-            .await?;
-        row.map_or(Ok(None), unlapsed)
+        let db = &self.db.write;
+        let backend = db.get_database_backend();
+        let find = format!(
+            "SELECT {} FROM topaz_ticket WHERE digest = $1",
+            columns(backend)
+        );
+        let find = Statement::from_sql_and_values(backend, find, [digest.into()]);
+        let row = self.db.in_time(db.query_one_raw(find)).await?;
+        row.map_or(Ok(None), |row| unlapsed(&row))
     }
 }
 
+/// A ticket's columns, and the time.
+fn columns(backend: DbBackend) -> String {
+    format!(
+        "digest, user_id, expires_at, lapses_at, {} AS {}",
+        clock::sql(backend),
+        clock::NOW
+    )
+}
+
 /// What a row keeps, unless it has lapsed.
-fn unlapsed(row: ticket::Model) -> Result<Option<KeptTicket>, Error> {
+fn unlapsed(row: &QueryResult) -> Result<Option<KeptTicket>, Error> {
+    let now = clock::of_row(row)?;
+    let row = ticket::Model::from_query_result(row, "")?;
     let kept = KeptTicket {
         digest: row.digest,
         user: UserId::new(&row.user_id).map_err(Error::fault)?,
         expires_at: row.expires_at.0,
-        lapses_at: row.lapses_at.0,
     };
-    let now = now();
-    Ok((now < kept.lapses_at && now < kept.expires_at).then_some(kept))
+    Ok((now < row.lapses_at.0 && now < kept.expires_at).then_some(kept))
 }

@@ -95,6 +95,27 @@ impl Server {
         server
     }
 
+    /// A PostgreSQL that follows this one.
+    pub async fn standby(&self) -> Self {
+        let mut standby = Self::new(Speaks::Postgres, "postgres");
+        let bin = postgres_bin();
+        let (folder, data) = (standby.path(), standby.folder.path().join("data"));
+        let (port, data) = (standby.port.to_string(), data.to_str().unwrap().to_owned());
+        if is_root() {
+            run(Command::new("chown").args(["postgres", &folder]));
+        }
+        let (host, of) = (["-h", "127.0.0.1", "-U", "postgres"], self.port.to_string());
+        let mut copy = standby.command(bin.join("pg_basebackup"));
+        run(copy
+            .args(host)
+            .args(["-p", &of, "-D", &data, "-R", "-X", "stream", "-c", "fast"])
+            .arg("--no-sync"));
+        standby.program = bin.join("postgres");
+        standby.arguments = strings(&["-D", &data, "-p", &port, "-h", "127.0.0.1", "-k", &folder]);
+        standby.start().await;
+        standby
+    }
+
     fn new(speaks: Speaks, program: &str) -> Self {
         Self {
             speaks,
@@ -359,6 +380,8 @@ struct Doing {
     way: Way,
     /// The first so many connections are silent whatever the others are.
     lost: usize,
+    /// The port that new connections lead to.
+    to: u16,
 }
 
 impl Doing {
@@ -391,6 +414,7 @@ impl Proxy {
         let (doing, watched) = watch::channel(Doing {
             way: Way::Open,
             lost: 0,
+            to: port,
         });
         let (count, accepted) = watch::channel(0);
         let port_here = listener.local_addr().unwrap().port();
@@ -404,7 +428,8 @@ impl Proxy {
                     if doing.borrow().with(connection) == Way::Cut {
                         return;
                     }
-                    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
+                    let to = doing.borrow().to;
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else {
                         return;
                     };
                     let (client, server) = (client.into_split(), server.into_split());
@@ -445,6 +470,13 @@ impl Proxy {
             }
         })
         .await;
+    }
+
+    /// Ends all connections, and leads new ones to `127.0.0.1:port`.
+    pub async fn lead_to(&self, port: u16) {
+        self.cut().await;
+        self.doing.send_modify(|doing| doing.to = port);
+        self.mend();
     }
 
     /// Passes nothing on, as if the cable were pulled.

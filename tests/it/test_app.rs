@@ -529,22 +529,41 @@ impl TestProcess {
     }
 
     async fn start(port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
-        let process = Self::spawn(port, url, flags, log);
+        Self::spawn(port, url, flags, log).ready().await
+    }
+
+    /// Waits until it answers.
+    async fn ready(self) -> Self {
         let ready = async {
-            let ready = process.url("/readyz");
-            while process.http.get(&ready).send().await.is_err() {
+            let ready = self.url("/readyz");
+            while self.http.get(&ready).send().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         soon("the program is ready", ready).await;
-        process
+        self
+    }
+
+    /// The same on a machine whose clock is off, by `+300s` say; time passes there as it does here.
+    pub async fn serve_by_clock(offset: &str, url: &str, flags: &[&str], log: Stdio) -> Self {
+        let mut faketime = without_settings(Command::new("faketime"));
+        faketime
+            .args(["--exclude-monotonic", "-f", offset])
+            .arg(env!("CARGO_BIN_EXE_library-sync"));
+        Self::run(faketime, free_port(), url, flags, log)
+            .ready()
+            .await
     }
 
     /// Runs it, and does not wait.
     pub fn spawn(port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
+        Self::run(program(), port, url, flags, log)
+    }
+
+    fn run(mut program: Command, port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
         install_crypto();
         let listen = format!("127.0.0.1:{port}");
-        let child = program()
+        let child = program
             .args([
                 "serve",
                 "--database-url",
@@ -650,7 +669,10 @@ impl Drop for TestProcess {
 
 /// The program, with none of this process's settings.
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_library-sync"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_library-sync")))
+}
+
+fn without_settings(mut command: Command) -> Command {
     let settings = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
         name.starts_with("LIBRARY_SYNC_") || name == "DATABASE_URL"

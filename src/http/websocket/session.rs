@@ -79,7 +79,7 @@ async fn greet(
     node.pace.user(&viewer.user).map_err(HttpError::from)?;
     let heads = node
         .feed
-        .follow(&viewer.user)
+        .follow(&viewer.user, None)
         .await
         .map_err(HttpError::from)?;
     line.say(&ServerMessage::ConnectionAck).await?;

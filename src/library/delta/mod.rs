@@ -148,22 +148,54 @@ impl Library {
         first: u32,
         with_stories: bool,
     ) -> Result<Delta, Error> {
-        let user = user.clone();
-        self.snapshot(move |tx| {
+        let (known, of) = (self.known.of(user), user.clone());
+        let delta = self.snapshot(move |tx| {
             Box::pin(async move {
-                let mut delta = page(tx, &user, since, after, first).await?;
+                let mut delta = page(tx, &of, since, after, first).await?;
                 if with_stories {
                     let ids: Vec<_> = delta.stories_of_progresses().collect();
-                    delta.stories = stories(tx, &user, ids).await?;
+                    delta.stories = stories(tx, &of, ids).await?;
                 }
                 Ok(delta)
             })
+        });
+        let delta = delta.await?;
+        let head = self
+            .settle(user, delta.head, known, claims(since, after))
+            .await?;
+        Ok(if head.epoch == delta.head.epoch {
+            delta
+        } else {
+            Delta::reset(head)
         })
-        .await
     }
 }
 
+/// The head that the client says to have been told.
+fn claims(since: Since, after: Option<DeltaCursor>) -> Option<Head> {
+    let walk = after.map(|cursor| Head {
+        epoch: cursor.epoch,
+        version: cursor.began,
+    });
+    let copy = since.epoch.map(|epoch| Head {
+        epoch,
+        version: since.version,
+    });
+    walk.max(copy)
+}
+
 impl Delta {
+    fn reset(head: Head) -> Self {
+        Self {
+            head,
+            reset: true,
+            has_more: false,
+            changes: Vec::new(),
+            stories: HashMap::new(),
+            end: None,
+        }
+    }
+
     fn stories_of_progresses(&self) -> impl Iterator<Item = StoryId> {
         self.changes.iter().filter_map(|change| match change {
             Change::Progress(progress) => Some(progress.story_id),
@@ -183,14 +215,7 @@ async fn page(
     let row = row.ok_or_else(|| Error::fault("a viewer without a row"))?;
     let (head, floor) = (row.head(), Version::new(row.library_floor));
     if must_reset(head, floor, since, after) {
-        return Ok(Delta {
-            head,
-            reset: true,
-            has_more: false,
-            changes: Vec::new(),
-            stories: HashMap::new(),
-            end: None,
-        });
+        return Ok(Delta::reset(head));
     }
     let began = after.map_or(head.version, |cursor| cursor.began);
     let source = Source {

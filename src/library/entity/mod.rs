@@ -21,12 +21,6 @@ use sea_orm::{
 };
 use time::OffsetDateTime;
 
-/// The present time, cut to the milliseconds that a column holds.
-pub(super) fn now() -> OffsetDateTime {
-    let now = OffsetDateTime::now_utc();
-    now.replace_millisecond(now.millisecond()).unwrap_or(now)
-}
-
 /// Text as it is ordered, searched and compared ignoring case, on both databases alike.
 ///
 /// Letter by letter, so that a part of a text folds to a part of what the text folds to. (`str::to_lowercase` does not:

@@ -17,10 +17,8 @@ mod story;
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    TransactionTrait as _,
-    sea_query::{Expr, OnConflict},
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction,
+    EntityTrait as _, QueryFilter as _, Statement, TransactionTrait as _, sea_query::OnConflict,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
@@ -28,13 +26,15 @@ use uuid::Uuid;
 
 pub use self::story::{Entry, NewEntry};
 use super::{
-    Clash, Device, Intent, Kind, Once, Written,
+    Clash, Device, Intent, Kind, Once, Written, clock,
     database::{Database, write_transaction},
-    entity::{millis, now, tombstone, user, write},
+    entity::{millis, tombstone, user, write},
+    epoch::renumber,
     error::{Error, sql_code},
+    read::find_head,
     receipt,
 };
-use crate::version::{Head, UserId, Version};
+use crate::version::{Epoch, Head, UserId, Version};
 
 /// How many rows one statement inserts. SQLite binds 32,766 values at the most, and a story has 18.
 const ROWS_A_STATEMENT: usize = 1_000;
@@ -44,7 +44,10 @@ pub struct LibraryWriter {
     tx: DatabaseTransaction,
     user: UserId,
     head: Head,
+    /// The head that a rollback leaves.
+    before: Head,
     floor: Version,
+    /// By the database's clock.
     now: OffsetDateTime,
     /// What kinds of rows were stamped or removed.
     touched: BTreeSet<Kind>,
@@ -64,21 +67,36 @@ impl LibraryWriter {
     /// Begins the transaction and bumps the version, which locks the user's row.
     pub(super) async fn begin(db: &Database, user: UserId) -> Result<Self, Error> {
         let tx = db.write.begin_with_options(write_transaction()).await?;
-        let bumped = if let Some(bumped) = bump(&tx, &user).await? {
-            bumped
+        let asked = OffsetDateTime::now_utc();
+        let (before, bumped) = if let Some(bumped) = bump(&tx, &user).await? {
+            (None, bumped)
         } else {
-            insert_user(&tx, &user).await?;
-            let missing = || Error::fault("a user just inserted is not there");
-            bump(&tx, &user).await?.ok_or_else(missing)?
+            // The user is new, or has used up the versions of the epoch.
+            let before = find_head(&tx, &user).await?;
+            match before {
+                Some(_) => {
+                    renumber(&tx, &user).await?;
+                }
+                None => insert_user(&tx, &user).await?,
+            }
+            let missing = || Error::fault("a user just looked for is not there");
+            (before, bump(&tx, &user).await?.ok_or_else(missing)?)
         };
+        db.skew.observe(asked, bumped.now);
         Ok(Self {
             tx,
             user,
-            head: bumped.head(),
-            floor: Version::new(bumped.library_floor),
-            now: now(),
+            head: bumped.head,
+            before: before.unwrap_or_else(|| below(bumped.head)),
+            floor: bumped.floor,
+            now: bumped.now,
             touched: BTreeSet::new(),
         })
+    }
+
+    /// The head as it was before this change.
+    pub(super) fn head_before(&self) -> Head {
+        self.before
     }
 
     /// Whether a row was stamped or removed.
@@ -113,7 +131,7 @@ impl LibraryWriter {
     /// The bump is taken back rather than rolled back, because the user's row must stay locked until the answer is kept:
     /// the same change sent again could otherwise be made in between, and be answered otherwise.
     pub(super) async fn keep(self, once: &Once, answer: String) -> Result<Head, Error> {
-        let head = self.head_before();
+        let head = below(self.head);
         user::Entity::update_many()
             .col_expr(user::Column::LibraryVersion, head.version.number().into())
             .filter(user::Column::Subject.eq(self.user.as_str()))
@@ -151,17 +169,9 @@ impl LibraryWriter {
 
     /// Undoes everything, and returns the head as it was and is.
     pub(super) async fn roll_back(self) -> Result<Head, Error> {
-        let head = self.head_before();
+        let head = self.before;
         self.tx.rollback().await?;
         Ok(head)
-    }
-
-    fn head_before(&self) -> Head {
-        let version = Version::new(self.head.version.number() - 1);
-        Head {
-            version,
-            ..self.head
-        }
     }
 
     /// The version that this change makes, for a row of this kind that it is about to touch.
@@ -197,14 +207,46 @@ impl LibraryWriter {
     }
 }
 
-async fn bump(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<user::Model>, Error> {
-    let next = Expr::col(user::Column::LibraryVersion).add(1);
-    let bumped = user::Entity::update_many()
-        .col_expr(user::Column::LibraryVersion, next)
-        .filter(user::Column::Subject.eq(user.as_str()))
-        .exec_with_returning(tx)
-        .await?;
-    Ok(bumped.into_iter().next())
+/// A user's row after the bump.
+struct Bumped {
+    head: Head,
+    floor: Version,
+    now: OffsetDateTime,
+}
+
+/// Moves the version by 1, which locks the row, and reads the database's clock. `None` when there is no such user, or no
+/// version is left.
+async fn bump(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Bumped>, Error> {
+    let backend = tx.get_database_backend();
+    let sql = format!(
+        "UPDATE topaz_user SET library_version = library_version + 1 \
+         WHERE subject = $1 AND library_version < {} \
+         RETURNING library_version, library_epoch, library_floor, {} AS {}",
+        i32::MAX,
+        clock::sql(backend),
+        clock::NOW,
+    );
+    let values = [user.as_str().into()];
+    let update = Statement::from_sql_and_values(backend, sql, values);
+    let Some(row) = tx.query_one_raw(update).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Bumped {
+        head: Head {
+            epoch: Epoch::new(row.try_get("", "library_epoch")?),
+            version: Version::new(row.try_get("", "library_version")?),
+        },
+        floor: Version::new(row.try_get("", "library_floor")?),
+        now: clock::of_row(&row)?,
+    }))
+}
+
+/// The head of which `head` is the next.
+fn below(head: Head) -> Head {
+    Head {
+        version: Version::new(head.version.number() - 1),
+        ..head
+    }
 }
 
 /// Makes the user's row at their first request; leaves one that is there alone.
