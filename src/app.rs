@@ -6,6 +6,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -17,8 +18,9 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    address::DatabaseAddress,
     auth::{JwksTiming, Keys, Rules, TicketLimits, Verifier},
-    broker::{self, Broker, Memory},
+    broker::{self, Broker},
     config::{self, Serve},
     feed::Feed,
     graphql::{self, Api, Documents, KeepLimits},
@@ -27,8 +29,9 @@ use crate::{
         WriteDeadline,
     },
     hub::Hub,
-    library::{Database, DatabaseOptions, Library, Retention, Witnessed},
+    library::{Database, Library, Opening, Retention, Witnessed},
     metrics, migrate,
+    opened::open_database,
 };
 
 /// How long one who asks no more is remembered.
@@ -63,13 +66,12 @@ impl App {
         let drain = CancellationToken::new();
         let gate = gate(&config.keys)?;
         check_stop(config)?;
-        let options = config.database.options()?;
-        let broker = broker(&config.streams.broker_url.0, &options.url)?;
+        let options = config.database.options(Opening::Create)?;
+        let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
 
-        let db = Database::connect(&options)
-            .await
-            .context("the database cannot be opened")?;
+        let db = open_database(&config.database, &options).await?;
+        check_broker(&config.streams.broker_url.0, &db)?;
         if !config.http.no_migrate {
             migrate::up(&db, &options)
                 .await
@@ -291,23 +293,14 @@ fn check_stop(config: &Serve) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the libraries of a database without serving them, once its tables are up to date.
-///
-/// # Errors
-/// When no database is named, or it cannot be opened or migrated.
-pub(crate) async fn open_library(config: &config::Database) -> anyhow::Result<Library> {
-    let options = DatabaseOptions {
-        // Whoever runs a command waits for it.
-        statement_timeout: Duration::ZERO,
-        ..config.options()?
-    };
-    let db = Database::connect(&options)
-        .await
-        .context("the database cannot be opened")?;
-    migrate::up(&db, &options)
-        .await
-        .context("the database cannot be migrated")?;
-    Ok(Library::new(db, Arc::new(Memory::default())))
+/// Refuses LISTEN on a session that others use in turn.
+fn check_broker(broker_url: &str, db: &Database) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !db.shares_sessions() || broker_url.split('?').next() != Some("postgres:"),
+        "--broker-url (LIBRARY_SYNC_BROKER_URL): `postgres:` stands for the address of the database, which leads to a \
+         connection pooler in transaction mode: name PostgreSQL itself, postgres://user:password@host/name"
+    );
+    Ok(())
 }
 
 /// Listens on `address`; port 0 stands for any that is free.
@@ -343,14 +336,14 @@ fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
             Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
         }
         (None, Some(key), None) => {
-            Keys::pem(&pem(key)?).context("--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)")
+            Keys::pem(&pem(&key.0)?).context("--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)")
         }
         (None, None, Some(url)) => {
             let timing = JwksTiming {
                 refetch: config.jwks_refetch,
                 ..JwksTiming::default()
             };
-            Keys::jwks(url, timing).context("--jwks-url (LIBRARY_SYNC_JWKS_URL)")
+            Keys::jwks(&url.0, timing).context("--jwks-url (LIBRARY_SYNC_JWKS_URL)")
         }
         (None, None, None) => Err(anyhow::anyhow!(
             "no key to check tokens with: give --jwt-secret (LIBRARY_SYNC_JWT_SECRET), \
@@ -377,12 +370,16 @@ fn pem(text_or_path: &str) -> anyhow::Result<Vec<u8>> {
     if text_or_path.contains("-----BEGIN") {
         return Ok(text_or_path.as_bytes().to_vec());
     }
-    std::fs::read(text_or_path).with_context(|| {
-        format!("--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY): {text_or_path} cannot be read")
-    })
+    let setting = "--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)";
+    // What names no file may be a key or a secret, so it is not repeated.
+    anyhow::ensure!(
+        Path::new(text_or_path).exists(),
+        "{setting}: it is neither PEM nor the path of a file that exists"
+    );
+    std::fs::read(text_or_path).with_context(|| format!("{setting}: {text_or_path} cannot be read"))
 }
 
-fn broker(address: &str, database_url: &str) -> anyhow::Result<Arc<dyn Broker>> {
-    broker::open(address, database_url, broker::Timing::default())
+fn broker(address: &str, database: &DatabaseAddress) -> anyhow::Result<Arc<dyn Broker>> {
+    broker::open(address, database.postgres(), broker::Timing::default())
         .context("--broker-url (LIBRARY_SYNC_BROKER_URL)")
 }

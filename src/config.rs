@@ -5,7 +5,9 @@
 //!
 //! **Invariant:** a secret never shows: not in `--help`, not in `Debug`, not in an error.
 
+mod backup;
 mod transfer;
+mod usage;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -13,8 +15,16 @@ use anyhow::Context as _;
 use axum::http::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 
-pub use self::transfer::{Export, FileFormat, Import};
-use crate::auth::Origins;
+pub use self::{
+    backup::{Backup, Restore},
+    transfer::{Export, FileFormat, Import},
+    usage::redacted,
+};
+use crate::{
+    address::DatabaseAddress,
+    auth::Origins,
+    library::{DatabaseOptions, Opening},
+};
 
 /// Keeps a reader's library the same on all of their devices.
 #[derive(Debug, Parser)]
@@ -56,6 +66,15 @@ pub enum Command {
     /// All of it is of one moment, whatever is written meanwhile.
     #[command(after_long_help = transfer::FILE_HELP)]
     Export(Export),
+    /// Copy a SQLite database to a new file, while it is in use or not.
+    ///
+    /// For PostgreSQL use pg_dump.
+    Backup(Backup),
+    /// Put a backup in the place of a SQLite database that no server uses, and begin a new epoch.
+    ///
+    /// The backup is checked and copied; the database that was there is kept under another name. For PostgreSQL use
+    /// pg_restore, and then `library-sync epoch new`.
+    Restore(Restore),
     /// Begin a new epoch, after a restore from a backup: clients drop their copies and start afresh.
     Epoch(Epoch),
     /// Print the GraphQL schema.
@@ -146,8 +165,8 @@ pub struct Serve {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct Database {
-    /// Where libraries are kept: `postgres://user:password@host/name` or `sqlite://file.db?mode=rwc`. `DATABASE_URL` is
-    /// read when neither the flag nor its variable is given.
+    /// Where libraries are kept: `postgres://user:password@host/name` or `sqlite://file.db?mode=rwc`. Without `mode=rwc`
+    /// a SQLite file must exist. `DATABASE_URL` is read when neither the flag nor its variable is given.
     #[arg(
         long,
         env = "LIBRARY_SYNC_DATABASE_URL",
@@ -188,15 +207,27 @@ pub struct Keys {
         long,
         env = "LIBRARY_SYNC_JWT_SECRET",
         hide_env_values = true,
+        allow_hyphen_values = true,
         value_name = "SECRET"
     )]
     pub jwt_secret: Option<Secret>,
     /// The public key of RS256, ES256 or EdDSA tokens: PEM, or the path of a PEM file.
-    #[arg(long, env = "LIBRARY_SYNC_JWT_PUBLIC_KEY", value_name = "PEM|FILE")]
-    pub jwt_public_key: Option<String>,
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_JWT_PUBLIC_KEY",
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        value_name = "PEM|FILE"
+    )]
+    pub jwt_public_key: Option<Secret>,
     /// The address of a key server's JWKS, https unless on this machine. Its keys may rotate.
-    #[arg(long, env = "LIBRARY_SYNC_JWKS_URL", value_name = "URL")]
-    pub jwks_url: Option<String>,
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_JWKS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub jwks_url: Option<Secret>,
     /// The least time between two requests to the key server, whatever key ids tokens name.
     #[arg(long, env = "LIBRARY_SYNC_JWKS_REFETCH", default_value = "30s", value_name = "DURATION",
         value_parser = parse_period)]
@@ -539,6 +570,7 @@ pub struct Token {
         long,
         env = "LIBRARY_SYNC_JWT_SECRET",
         hide_env_values = true,
+        allow_hyphen_values = true,
         value_name = "SECRET"
     )]
     pub jwt_secret: Option<Secret>,
@@ -554,28 +586,41 @@ impl Database {
     /// How to open it.
     ///
     /// # Errors
-    /// When no address is given anywhere.
-    pub fn options(&self) -> anyhow::Result<crate::library::DatabaseOptions> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this module is where the environment is read"
-        )]
-        let fallback = || std::env::var("DATABASE_URL").ok();
-        let given = self
-            .database_url
-            .as_ref()
-            .map(|url| url.0.clone())
-            .or_else(fallback);
-        let url = given.filter(|url| !url.is_empty()).context(
+    /// When no address is given anywhere, or one is malformed.
+    pub fn options(&self, opening: Opening) -> anyhow::Result<DatabaseOptions> {
+        let url = self.url().context(
             "no database is named: give --database-url, or set LIBRARY_SYNC_DATABASE_URL or DATABASE_URL",
         )?;
-        Ok(crate::library::DatabaseOptions {
-            url,
-            replica_url: self.read_database_url.as_ref().map(|url| url.0.clone()),
+        let replica = self.read_database_url.as_ref();
+        let replica = replica
+            .map(|url| DatabaseAddress::parse(&url.0))
+            .transpose();
+        Ok(DatabaseOptions {
+            address: DatabaseAddress::parse(&url.0).context(self.setting())?,
+            replica: replica.context("--read-database-url (LIBRARY_SYNC_READ_DATABASE_URL)")?,
+            opening,
             max_connections: self.database_connections,
             acquire_timeout: self.database_wait,
             statement_timeout: self.statement_timeout,
         })
+    }
+
+    fn url(&self) -> Option<Secret> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this module is where the environment is read"
+        )]
+        let fallback = || std::env::var("DATABASE_URL").ok().map(Secret);
+        let given = self.database_url.clone().or_else(fallback);
+        given.filter(|url| !url.0.is_empty())
+    }
+
+    /// Which setting the address comes from, for errors.
+    pub fn setting(&self) -> &'static str {
+        match self.database_url {
+            Some(_) => "--database-url (LIBRARY_SYNC_DATABASE_URL)",
+            None => "DATABASE_URL",
+        }
     }
 }
 
@@ -594,13 +639,6 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Secret {
-    /// As `--help` shows a default, which is no secret; a value that was given is never displayed.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -3,10 +3,9 @@
 //! Its folder holds the database and the key, so that tokens and libraries outlive a restart.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{ErrorKind, Write as _},
     net::TcpListener,
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::Duration,
 };
@@ -21,6 +20,7 @@ use crate::{
     auth::{self, Rules},
     config::{Cli, Command, Dev, Serve},
     library::{EntryLine, Intent, Library, StoryStatus},
+    output,
     transfer::read_csv,
     version::{UserId, Version},
 };
@@ -87,13 +87,9 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).context("the system gives no randomness")?;
     let secret = BASE64_URL_SAFE_NO_PAD.encode(bytes);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(unusable)?;
+    let mut file = output::unfinished(path).with_context(unusable)?;
     file.write_all(secret.as_bytes()).with_context(unusable)?;
+    output::place(file, path).with_context(unusable)?;
     Ok(secret)
 }
 

@@ -18,6 +18,10 @@
     )
 )]
 
+pub mod address;
+
+pub mod causes;
+
 pub mod version;
 
 // The way in.
@@ -39,9 +43,12 @@ pub mod feed;
 
 // Putting it together.
 pub mod app;
+pub mod backup;
 pub mod config;
 pub mod dev;
 pub mod metrics;
 pub mod migrate;
+pub mod opened;
+pub mod output;
 pub mod telemetry;
 pub mod transfer;

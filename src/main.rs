@@ -13,11 +13,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use library_sync::{
     app::{self, App},
     auth::{self, Rules},
+    backup,
     broker::Memory,
+    causes::in_one_line,
     config::{self, Cli, Command, Direction, EpochAction},
     dev, graphql,
-    library::{Database, DatabaseOptions, Library},
-    migrate, telemetry, transfer,
+    library::{DatabaseOptions, Library, Opening},
+    migrate,
+    opened::open_database,
+    telemetry, transfer,
     version::UserId,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,11 +32,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    let cli = Cli::try_parse().unwrap_or_else(|error| config::redacted(error).exit());
+    match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain of causes on one line, and no backtrace: what fails here is a setting or the surroundings.
-            let _ = writeln!(stderr(), "library-sync: {error:#}");
+            let _ = writeln!(stderr(), "library-sync: {}", in_one_line(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -60,6 +65,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(migrate) => migrate_database(migrate.direction).await,
         Command::Import(import) => transfer::import(&import).await,
         Command::Export(export) => transfer::export(&export).await,
+        Command::Backup(backup) => backup::backup(&backup).await,
+        Command::Restore(restore) => backup::restore(&restore).await,
         Command::Epoch(epoch) => begin_epoch(epoch.action).await,
         Command::Schema => Ok(stdout().write_all(graphql::sdl().as_bytes())?),
         Command::Token(token) => print_token(token),
@@ -92,10 +99,12 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 async fn migrate_database(direction: Direction) -> anyhow::Result<()> {
     let (Direction::Up(database) | Direction::Down { database, .. } | Direction::Status(database)) =
         &direction;
-    let options = database.options()?;
-    let db = Database::connect(&options)
-        .await
-        .context("the database cannot be opened")?;
+    let options = database.options(match direction {
+        Direction::Up(_) => Opening::Create,
+        Direction::Down { .. } => Opening::Change,
+        Direction::Status(_) => Opening::Read,
+    })?;
+    let db = open_database(database, &options).await?;
     match direction {
         Direction::Up(_) => migrate::up(&db, &options).await?,
         Direction::Down { steps, .. } => migrate::down(&db, &options, steps).await?,
@@ -119,11 +128,9 @@ async fn begin_epoch(EpochAction::New { user, database }: EpochAction) -> anyhow
     let options = DatabaseOptions {
         // Whoever runs a command waits for it.
         statement_timeout: Duration::ZERO,
-        ..database.options()?
+        ..database.options(Opening::Change)?
     };
-    let db = Database::connect(&options)
-        .await
-        .context("the database cannot be opened")?;
+    let db = open_database(&database, &options).await?;
     let library = Library::new(db, Arc::new(Memory::default()));
     let users = match &user {
         Some(user) => library.begin_epoch(Some(user)).await?,

@@ -8,13 +8,20 @@
 use std::{future::Future, time::Duration};
 
 use migration::Migrator;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr};
-use sea_orm_migration::MigratorTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, Statement};
+use sea_orm_migration::{MigratorTrait as _, SchemaManager};
 
 use crate::library::{Database, DatabaseOptions, sql_code};
 
 /// "library" in hexadecimal digits that fit: any number will do, as long as all nodes use the same.
 const LOCK: i64 = 0x006c_6962_7261_7279;
+
+/// Where sea-orm's migrator notes the changes.
+const TABLE: &str = "seaql_migrations";
+
+/// Why a connection pooler is no way to change tables.
+const SHARED: &str = "the address leads to a connection pooler in transaction mode, which keeps no lock for a migration: \
+     run `library-sync migrate` with the address of PostgreSQL itself";
 
 /// How often a change is tried that could not get the lock on a table, which those who use it hold.
 const TRIES: u32 = 60;
@@ -27,6 +34,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When a change fails, which undoes it, or the database has had changes of a newer version but lacks some of this.
 pub async fn up(db: &Database, options: &DatabaseOptions) -> Result<(), DbErr> {
+    if db.shares_sessions() && is_up_to_date(db, options).await? {
+        return Ok(());
+    }
     in_turn(db, options, async |connection| {
         let newer = newer(connection).await?;
         if newer.is_empty() {
@@ -45,6 +55,33 @@ pub async fn up(db: &Database, options: &DatabaseOptions) -> Result<(), DbErr> {
         )))
     })
     .await
+}
+
+/// Whether the database has had every change that this version knows.
+pub async fn is_up_to_date(db: &Database, options: &DatabaseOptions) -> Result<bool, DbErr> {
+    let changes = status(db, options).await?;
+    Ok(changes.iter().all(|(_, applied)| *applied))
+}
+
+/// Checks that a database is one of ours, and not of a newer version.
+///
+/// # Errors
+/// Names the changes that this version does not know.
+pub async fn check_known(db: &Database, options: &DatabaseOptions) -> Result<(), DbErr> {
+    let connection = db.open_for_migrations(options).await?;
+    if applied(&connection).await?.is_empty() {
+        return Err(DbErr::Custom(
+            "it is not a database of library-sync".to_owned(),
+        ));
+    }
+    let newer = newer(&connection).await?;
+    if newer.is_empty() {
+        return Ok(());
+    }
+    Err(DbErr::Custom(format!(
+        "a newer version has changed it ({}): use that version",
+        newer.join(", ")
+    )))
 }
 
 /// Undoes the newest `steps` changes.
@@ -80,9 +117,15 @@ async fn newer(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     Ok(applied)
 }
 
+/// The changes that the database has had. Reads and makes no table, unlike sea-orm's migrator.
 async fn applied(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
-    let had = Migrator::get_migration_models(connection).await?;
-    Ok(had.into_iter().map(|change| change.version).collect())
+    if !SchemaManager::new(connection).has_table(TABLE).await? {
+        return Ok(Vec::new());
+    }
+    let select = format!("SELECT version FROM {TABLE} ORDER BY version");
+    let select = Statement::from_string(connection.get_database_backend(), select);
+    let rows = connection.query_all_raw(select).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// Waits until no other node migrates, and does `work`. The lock goes with its connection, even if this process dies.
@@ -91,10 +134,13 @@ async fn in_turn(
     options: &DatabaseOptions,
     work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), DbErr>,
 ) -> Result<(), DbErr> {
-    if !options.url.starts_with("postgres") {
+    if options.address.postgres().is_none() {
         return work(&db.open_for_migrations(options).await?).await;
     }
-    let lock = lock(options).await?;
+    if db.shares_sessions() {
+        return Err(DbErr::Custom(SHARED.to_owned()));
+    }
+    let lock = lock(db, options).await?;
     let connection = db.open_for_migrations(options).await?;
     let done = work(&connection).await;
     connection.close().await?;
@@ -103,16 +149,10 @@ async fn in_turn(
 }
 
 #[expect(clippy::disallowed_methods, reason = "takes a lock and touches no row")]
-async fn lock(options: &DatabaseOptions) -> Result<DatabaseConnection, DbErr> {
-    let mut connect = ConnectOptions::new(&options.url);
-    connect
-        .max_connections(1)
-        .acquire_timeout(options.acquire_timeout)
-        // Idle as long as the migration takes, and never closed for it: the lock would be gone.
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .sqlx_logging(false);
-    let connection = sea_orm::Database::connect(connect).await?;
+async fn lock(db: &Database, options: &DatabaseOptions) -> Result<DatabaseConnection, DbErr> {
+    let connection = db
+        .open_alone(options, "library-sync migration lock", &[])
+        .await?;
     connection
         .execute_unprepared(&format!("SELECT pg_advisory_lock({LOCK})"))
         .await?;

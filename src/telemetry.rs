@@ -7,18 +7,21 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 
 use crate::config::{Log, LogFormat};
 
-/// What is not logged whatever the filter says: it would write every message of a WebSocket, tokens included.
-const NEVER: &str = "tungstenite=off";
+/// What is not logged whatever the filter says: messages of WebSockets, tokens included; and the lines of a password
+/// file that are malformed.
+const NEVER: [&str; 2] = ["tungstenite=off", "sqlx_postgres::options::pgpass=off"];
 
 /// Starts logging. Once a process.
 ///
 /// # Errors
 /// When the filter is none.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(&log.filter).context(
+    let mut filter = EnvFilter::builder().parse(&log.filter).context(
         "--log (LIBRARY_SYNC_LOG) is no filter; try `info` or `info,library_sync=debug`",
     )?;
-    let filter = filter.add_directive(NEVER.parse()?);
+    for never in NEVER {
+        filter = filter.add_directive(never.parse()?);
+    }
     let json = match log.format {
         LogFormat::Auto => !stderr().is_terminal(),
         LogFormat::Text => false,

@@ -4,7 +4,10 @@
 
 use std::path::PathBuf;
 
-use url::Url;
+use sqlx::postgres::PgConnectOptions;
+use url::{Url, form_urlencoded};
+
+use crate::address::{self, parse_postgres, split_authority};
 
 /// Why an address names no broker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +17,9 @@ pub enum InvalidAddress {
         "it must begin with memory:, postgres:, redis://, rediss://, redis+sentinel://, redis+cluster:// or nats://"
     )]
     Scheme,
+    /// Some part of it is not what a server's address has.
+    #[error("it {0}")]
+    Part(#[from] address::InvalidAddress),
     /// Some part of it is no URL.
     #[error("it is malformed")]
     Malformed(#[from] url::ParseError),
@@ -56,8 +62,10 @@ pub(super) enum Kind {
 /// An address, taken apart.
 pub(super) struct Address {
     pub kind: Kind,
-    /// One URL a server, each with the user, password and path of the whole. None for `memory:` and `postgres:`.
+    /// One URL a server, each with the user, password and path of the whole. None for `memory:` and `postgres:…`.
     pub servers: Vec<Url>,
+    /// The server of `postgres://…`.
+    pub postgres: Option<PgConnectOptions>,
     pub options: Options,
 }
 
@@ -77,6 +85,17 @@ impl Options {
     /// What the names of channels begin with.
     pub fn prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or("library-sync")
+    }
+
+    /// Takes the options that are ours, and returns the others, encoded.
+    fn take_ours(&mut self, kind: Kind, query: &str) -> Result<String, InvalidAddress> {
+        let mut foreign = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if !self.take(kind, &name, &value)? {
+                foreign.append_pair(&name, &value);
+            }
+        }
+        Ok(foreign.finish())
     }
 
     /// Takes one option; tells whether it was one.
@@ -123,27 +142,37 @@ impl Address {
             _ => return Err(InvalidAddress::Scheme),
         };
         let mut options = Options::default();
-        let mut servers = Vec::new();
-        if let Some(rest) = rest.strip_prefix("//") {
-            for mut url in urls(scheme, rest)? {
-                keep_foreign_options(&mut url, kind, &mut options)?;
-                servers.push(url);
+        let (mut servers, mut postgres) = (Vec::new(), None);
+        match (kind, rest.strip_prefix("//")) {
+            (Kind::Postgres, Some(_)) => {
+                let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+                let foreign = options.take_ours(kind, query)?;
+                postgres = Some(parse_postgres(&format!("{place}?{foreign}"))?);
             }
-        } else if matches!(kind, Kind::Memory | Kind::Postgres) {
-            let mut url = Url::parse(&format!("{scheme}:{rest}"))?;
-            if !url.path().is_empty() {
-                return Err(InvalidAddress::Scheme);
+            (_, Some(rest)) => {
+                for mut url in urls(scheme, rest)? {
+                    let query = url.query().unwrap_or_default().to_owned();
+                    url.set_query(None);
+                    options.take_ours(kind, &query)?;
+                    servers.push(url);
+                }
             }
-            keep_foreign_options(&mut url, kind, &mut options)?;
-        } else {
-            return Err(InvalidAddress::NoServer);
+            (Kind::Memory | Kind::Postgres, None) => {
+                let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+                if !place.is_empty() {
+                    return Err(InvalidAddress::Scheme);
+                }
+                options.take_ours(kind, query)?;
+            }
+            (_, None) => return Err(InvalidAddress::NoServer),
         }
         match (kind, servers.len()) {
             (Kind::Memory, 1..) => Err(InvalidAddress::Scheme),
-            (Kind::Postgres | Kind::Redis, 2..) => Err(InvalidAddress::SeveralServers),
+            (Kind::Redis, 2..) => Err(InvalidAddress::SeveralServers),
             _ => Ok(Self {
                 kind,
                 servers,
+                postgres,
                 options,
             }),
         }
@@ -152,17 +181,15 @@ impl Address {
 
 /// `user:password@host,host/path?query` as one URL a host.
 fn urls(scheme: &str, rest: &str) -> Result<Vec<Url>, InvalidAddress> {
-    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (user, hosts) = authority
-        .rsplit_once('@')
-        .map_or(("", authority), |(user, hosts)| (user, hosts));
-    let at = if user.is_empty() { "" } else { "@" };
-    hosts
+    let parts = split_authority(rest)?;
+    let login = parts.login.unwrap_or_default();
+    let at = if login.is_empty() { "" } else { "@" };
+    parts
+        .hosts
         .split(',')
         .map(|host| {
-            let url = Url::parse(&format!("{scheme}://{user}{at}{host}{tail}"))?;
-            // A path stands for a socket's in PostgreSQL addresses, which may lack a host.
-            if url.host_str().is_none_or(str::is_empty) && scheme != "postgres" {
+            let url = Url::parse(&format!("{scheme}://{login}{at}{host}{}", parts.tail))?;
+            if url.host_str().is_none_or(str::is_empty) {
                 return Err(InvalidAddress::NoServer);
             }
             Ok(url)
@@ -170,27 +197,10 @@ fn urls(scheme: &str, rest: &str) -> Result<Vec<Url>, InvalidAddress> {
         .collect()
 }
 
-/// Takes the options that are ours out of the URL.
-fn keep_foreign_options(
-    url: &mut Url,
-    kind: Kind,
-    options: &mut Options,
-) -> Result<(), InvalidAddress> {
-    let mut foreign = Vec::new();
-    for (name, value) in url.query_pairs().into_owned() {
-        if !options.take(kind, &name, &value)? {
-            foreign.push((name, value));
-        }
-    }
-    url.set_query(None);
-    if !foreign.is_empty() {
-        url.query_pairs_mut().extend_pairs(foreign);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use sqlx::postgres::PgSslMode;
+
     use super::*;
 
     fn servers(text: &str) -> Vec<String> {
@@ -215,12 +225,35 @@ mod tests {
     }
 
     #[test]
+    fn a_password_may_hold_any_character_once_it_is_encoded() {
+        for text in [
+            "redis://u:p%40s%2Fs%23w@h",
+            "nats://u:p@s%2Fs%23w@h",
+            "postgres://u:p%40s%2Fs%23w@h",
+        ] {
+            assert!(Address::parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "redis://u:12/34@h",
+            "nats://u:12#34@h",
+            "redis+cluster://u:12?34@h",
+            "postgres://u:12/34@h",
+        ] {
+            let refusal = Address::parse(text).err().expect(text);
+            assert_eq!(
+                refusal,
+                InvalidAddress::Part(address::InvalidAddress::Unescaped),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn the_options_of_a_database_client_are_left_to_it() {
         let address = Address::parse("postgres://h/db?sslmode=require&prefix=x-1&lose=50").unwrap();
-        assert_eq!(
-            address.servers[0].as_str(),
-            "postgres://h/db?sslmode=require"
-        );
+        let server = address.postgres.as_ref().unwrap();
+        assert_eq!(server.get_database(), Some("db"));
+        assert!(matches!(server.get_ssl_mode(), PgSslMode::Require));
         assert_eq!(
             (address.options.prefix(), address.options.lose),
             ("x-1", 50)

@@ -60,18 +60,3 @@ pub(super) fn channel(prefix: &str, separator: char, user: &UserId) -> String {
     BASE64_URL_SAFE_NO_PAD.encode_string(user.as_str(), &mut name);
     name
 }
-
-/// An error and its causes in one line. Some errors already tell their causes.
-pub(super) fn in_full(fault: &Fault) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(deeper) = cause {
-        let said = deeper.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = deeper.source();
-    }
-    text
-}

@@ -34,6 +34,7 @@ mod station;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use sqlx::postgres::PgConnectOptions;
 
 pub use self::{address::InvalidAddress, memory::Memory};
 use self::{
@@ -119,7 +120,7 @@ impl Default for Timing {
 /// | address | what |
 /// |---|---|
 /// | `memory:` | none: this node is alone |
-/// | `postgres:` | the database at `database_url` |
+/// | `postgres:` | the server of `database` |
 /// | `postgres://user:password@host/name` | another PostgreSQL, or another way to the same |
 /// | `redis://user:password@host:6379` | one Redis (`rediss:` for TLS) |
 /// | `redis+sentinel://user:password@host:26379,host:26379/master` | the Redis that Sentinels name |
@@ -134,14 +135,14 @@ impl Default for Timing {
 /// When the address is malformed or of no known kind.
 pub fn open(
     address: &str,
-    database_url: &str,
+    database: Option<&PgConnectOptions>,
     timing: Timing,
 ) -> Result<Arc<dyn Broker>, InvalidAddress> {
     let address = Address::parse(address)?;
     Ok(match address.kind {
         Kind::Memory => Arc::new(Memory::default()),
         Kind::Postgres => {
-            let route = postgres::Route::new(&address, database_url, &timing)?;
+            let route = postgres::Route::new(&address, database, &timing)?;
             Arc::new(Remote::new("postgres", route, &address, timing))
         }
         Kind::Redis => {

@@ -10,10 +10,10 @@
 //! **Invariant:** a link counts as up only once a notification of its own has come back.
 //! **Invariant:** the connections are the broker's own, so a busy pool of the library delays no notice.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, PgPool,
+    Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::{sync::Mutex, time::timeout};
@@ -41,20 +41,13 @@ impl Route {
     /// The way to the address, or to the database where it names none.
     pub fn new(
         address: &Address,
-        database_url: &str,
+        database: Option<&PgConnectOptions>,
         timing: &Timing,
     ) -> Result<Self, InvalidAddress> {
-        let url = match address.servers.first() {
-            Some(url) => url.as_str(),
-            None if database_url.starts_with("postgres") => database_url,
-            None => return Err(InvalidAddress::NotPostgres),
-        };
-        let server = PgConnectOptions::from_str(url)
-            .map_err(|error| InvalidAddress::Refused(error.to_string()))?;
+        let server = address.postgres.as_ref().or(database);
+        let server = server.ok_or(InvalidAddress::NotPostgres)?.clone();
         Ok(Self {
-            server: server
-                .application_name("library-sync broker")
-                .disable_statement_logging(),
+            server: server.application_name("library-sync broker"),
             channel: address.options.prefix().to_owned(),
             timing: timing.clone(),
         })
@@ -67,6 +60,11 @@ impl link::Route for Route {
     const SELECTIVE: bool = false;
 
     async fn connect(&self, inbox: &Arc<Inbox>) -> Result<Link, Fault> {
+        // A pool says of a server that refuses connections only that it timed out (sqlx 0.9).
+        PgConnection::connect_with(&self.server)
+            .await?
+            .close()
+            .await?;
         let connections = PgPoolOptions::new()
             .max_connections(2)
             .acquire_timeout(self.timing.patience)

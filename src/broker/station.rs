@@ -23,10 +23,10 @@ use super::{
     Notice, Signal, Timing,
     inbox::Inbox,
     interest::Interest,
-    link::{Fault, Link, Route, in_full},
+    link::{Fault, Link, Route},
     outbox::Outbox,
 };
-use crate::version::UserId;
+use crate::{causes::in_one_line, version::UserId};
 
 /// The notices of how many users may wait for a link.
 pub(super) const CAPACITY: usize = 65_536;
@@ -213,7 +213,7 @@ impl Station {
 
     /// Logs an outage once, and what keeps it going only for who wants to know.
     fn complain(&self, fault: &Fault, is_news: bool) {
-        let (broker, error) = (self.inbox.broker, in_full(fault));
+        let (broker, error) = (self.inbox.broker, in_one_line(fault.as_ref()));
         if is_news {
             tracing::warn!(
                 broker,

@@ -10,6 +10,12 @@
 //! **Invariant:** nothing waits for ever for a database that has gone without a word, and such a connection does not
 //! come back into its pool: the server's own timeouts end nothing once the server is gone.
 
+mod alone;
+mod copy;
+mod file;
+mod options;
+mod reach;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use metrics::{counter, histogram};
@@ -18,13 +24,24 @@ use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr,
     IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions,
     sqlx::{
-        Connection as _, Error as SqlxError, PgConnection,
+        ConnectOptions as _, Connection as _, Error as SqlxError, PgConnection,
+        postgres::PgConnectOptions,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::{
+    copy::{check_sqlite, copy_sqlite, seal_sqlite},
+    file::{beside, lock},
+};
+use self::{file::OpenFile, reach::Sessions};
+pub use self::{
+    options::{DatabaseOptions, Opening},
+    reach::OpenError,
+};
 use super::{clock::Skew, error::Error};
+use crate::address::{DatabaseAddress, Mode, SqliteFile};
 
 /// How long "without end" lasts: SQLite counts milliseconds in 31 bits.
 const NO_LIMIT: Duration = Duration::from_hours(24);
@@ -38,21 +55,6 @@ const REPLICA_WAIT: Duration = Duration::from_millis(500);
 /// How long a replica that did not answer is left alone.
 const REPLICA_REST: Duration = Duration::from_secs(5);
 
-/// How to reach the database and how much of it to use.
-#[derive(Debug, Clone)]
-pub struct DatabaseOptions {
-    /// `postgres://…` or `sqlite://path`.
-    pub url: String,
-    /// A replica of it that queries may read, which may lag behind.
-    pub replica_url: Option<String>,
-    /// PostgreSQL connections, or SQLite connections that read.
-    pub max_connections: u32,
-    /// How long a request waits for a connection before it is answered as unavailable.
-    pub acquire_timeout: Duration,
-    /// How long one statement may run; on SQLite, how long it waits for the lock of another process. Zero: without end.
-    pub statement_timeout: Duration,
-}
-
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -61,6 +63,11 @@ pub struct Database {
     pub(super) fresh: DatabaseConnection,
     /// Reads for queries: the replica, if there is one.
     pub(super) read: DatabaseConnection,
+    address: DatabaseAddress,
+    /// What is known of the sessions at a PostgreSQL address.
+    sessions: Sessions,
+    /// The SQLite file.
+    file: Option<Arc<OpenFile>>,
     has_replica: bool,
     /// Until when the replica is not asked, because it did not answer.
     replica_rests: Arc<Mutex<Option<Instant>>>,
@@ -75,28 +82,61 @@ impl Database {
     /// Opens the pools and checks that the database answers. A replica that does not is done without until it does.
     ///
     /// # Errors
-    /// When an address is of no known kind or the database does not answer.
-    pub async fn connect(options: &DatabaseOptions) -> Result<Self, DbErr> {
-        let write = open(options, &options.url, Access::Write).await?;
-        let fresh = match write.get_database_backend() {
-            DbBackend::Sqlite => open(options, &options.url, Access::Read).await?,
+    /// When the database cannot be reached, is not there, or may not be used as [`DatabaseOptions::opening`] says.
+    pub async fn connect(options: &DatabaseOptions) -> Result<Self, OpenError> {
+        let address = &options.address;
+        let (sessions, lock) = match address {
+            DatabaseAddress::Postgres(server) => {
+                let settings = options.settings();
+                let survey = reach::survey(server, &settings, options.acquire_timeout).await;
+                (survey?, None)
+            }
+            DatabaseAddress::Sqlite(file) => (Sessions::OWN, file::prepare(file, options.opening)?),
+        };
+        let access = match options.opening {
+            Opening::Read => Access::Read,
+            Opening::Create | Opening::Change => Access::Write,
+        };
+        let write = open(options, address, sessions, access).await?;
+        let fresh = match address {
+            DatabaseAddress::Sqlite(_) if access == Access::Write => {
+                open(options, address, sessions, Access::Read).await?
+            }
             // One pool for both.
             _ => write.clone(),
         };
-        let read = match &options.replica_url {
-            Some(url) => open(options, url, Access::Replica).await?,
+        let read = match &options.replica {
+            Some(replica) => open_replica(options, replica).await?,
             None => fresh.clone(),
+        };
+        let file = match address {
+            DatabaseAddress::Sqlite(file) => Some(Arc::new(OpenFile::note(file, lock)?)),
+            DatabaseAddress::Postgres(_) => None,
         };
         Ok(Self {
             write,
             fresh,
             read,
-            has_replica: options.replica_url.is_some(),
+            address: address.clone(),
+            sessions,
+            file,
+            has_replica: options.replica.is_some(),
             replica_rests: Arc::default(),
             wait: options.acquire_timeout,
-            patience: patience(options),
+            patience: options.patience(),
             skew: Arc::default(),
         })
+    }
+
+    /// Whether the address leads to a connection pooler that lends a session to several connections in turn.
+    pub fn shares_sessions(&self) -> bool {
+        self.sessions.are_shared
+    }
+
+    /// Fails once the SQLite file is no longer at its path.
+    pub(super) fn check_file(&self) -> Result<(), Error> {
+        let checked = self.file.as_ref().map_or(Ok(()), |file| file.check());
+        checked.map_err(Error::unavailable)
     }
 
     /// How long one request's work may take: a wait for a connection, and two statements of the longest kind.
@@ -155,6 +195,9 @@ impl Database {
 
     /// Whether the database answers now, and takes writes: a PostgreSQL that has become a standby does not.
     pub async fn takes_writes(&self) -> Result<bool, DbErr> {
+        if self.check_file().is_err() {
+            return Ok(false);
+        }
         if self.write.get_database_backend() != DbBackend::Postgres {
             // Not the one connection that writes, for which a long import may keep everybody waiting.
             return self.fresh.ping().await.map(|()| true);
@@ -172,34 +215,6 @@ impl Database {
         self.fresh.close().await?;
         self.write.close().await
     }
-
-    /// Opens the connection that migrations run on: with all the time that a large table takes, but with little patience
-    /// for locks, because whoever queues behind a migration that waits for one is not served.
-    pub async fn open_for_migrations(
-        &self,
-        options: &DatabaseOptions,
-    ) -> Result<DatabaseConnection, DbErr> {
-        if self.write.get_database_backend() != DbBackend::Postgres {
-            return Ok(self.write.clone());
-        }
-        let mut connect = base(options, &options.url, Access::Write);
-        connect
-            .max_connections(1)
-            .map_sqlx_postgres_opts(|postgres| {
-                let settings = [("statement_timeout", "0"), ("lock_timeout", "2s")];
-                postgres
-                    .application_name("library-sync migration")
-                    .options(settings)
-            });
-        sea_orm::Database::connect(connect).await
-    }
-}
-
-fn patience(options: &DatabaseOptions) -> Duration {
-    if options.statement_timeout.is_zero() {
-        return NO_LIMIT;
-    }
-    options.acquire_timeout + 2 * options.statement_timeout
 }
 
 /// What every write transaction begins with: on SQLite the write lock at once, since a transaction that reads
@@ -221,26 +236,47 @@ pub(super) fn read_transaction(db: &DatabaseConnection) -> TransactionOptions {
     }
 }
 
+/// What sea-orm is told instead of an address, which it would log: it is replaced by the settings that were parsed.
+const POSTGRES: &str = "postgres://";
+const SQLITE: &str = "sqlite:";
+
 /// Opens one pool.
 async fn open(
     options: &DatabaseOptions,
-    url: &str,
+    address: &DatabaseAddress,
+    sessions: Sessions,
     access: Access,
-) -> Result<DatabaseConnection, DbErr> {
-    let connect = match url.split(':').next() {
-        Some("postgres" | "postgresql") => postgres(options, url, access),
-        Some("sqlite") if url.contains(":memory:") || url.contains("mode=memory") => {
-            let error =
-                "a SQLite database in memory cannot be shared between connections; name a file";
-            return Err(DbErr::Custom(error.into()));
-        }
-        Some("sqlite") => sqlite(options, url, access),
-        _ => {
-            let error = "the database address must begin with postgres:// or sqlite://";
-            return Err(DbErr::Custom(error.into()));
-        }
+) -> Result<DatabaseConnection, OpenError> {
+    let connect = match address {
+        DatabaseAddress::Postgres(server) => postgres(options, server, sessions, access),
+        DatabaseAddress::Sqlite(file) => sqlite(options, file, access),
     };
-    Ok(observed(sea_orm::Database::connect(connect).await?))
+    match sea_orm::Database::connect(connect).await {
+        Ok(pool) => Ok(observed(pool)),
+        Err(error) => Err(OpenError::new(address, &error)),
+    }
+}
+
+/// Opens the pool of a replica, which need not be there.
+async fn open_replica(
+    options: &DatabaseOptions,
+    address: &DatabaseAddress,
+) -> Result<DatabaseConnection, OpenError> {
+    let mut sessions = Sessions::OWN;
+    match address {
+        DatabaseAddress::Postgres(server) => {
+            match reach::survey(server, &options.settings(), REPLICA_WAIT).await {
+                Ok(found) => sessions = found,
+                Err(error) => {
+                    tracing::warn!(%error, "the replica cannot be used; the primary is asked instead");
+                }
+            }
+        }
+        DatabaseAddress::Sqlite(file) => {
+            file::prepare(file, Opening::Read)?;
+        }
+    }
+    open(options, address, sessions, Access::Replica).await
 }
 
 fn base(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
@@ -254,21 +290,24 @@ fn base(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions 
     connect
 }
 
-fn postgres(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
-    let timeout = options.statement_timeout.as_millis().to_string();
-    let mut connect = base(options, url, access);
+fn postgres(
+    options: &DatabaseOptions,
+    server: &PgConnectOptions,
+    sessions: Sessions,
+    access: Access,
+) -> ConnectOptions {
+    let mut connect = base(options, POSTGRES, access);
     if access == Access::Replica {
         connect.acquire_timeout(options.acquire_timeout.min(REPLICA_WAIT));
+    }
+    let mut server = server.clone().application_name("library-sync");
+    if sessions.take_settings {
+        server = server.options(options.settings());
     }
     connect
         .max_connections(options.max_connections)
         .map_sqlx_postgres_pool_opts(|pool| pool.after_release(|link, _| Box::pin(lives(link))))
-        .map_sqlx_postgres_opts(move |postgres| {
-            postgres.application_name("library-sync").options([
-                ("statement_timeout", timeout.as_str()),
-                ("idle_in_transaction_session_timeout", timeout.as_str()),
-            ])
-        });
+        .map_sqlx_postgres_opts(move |_| server.clone());
     connect
 }
 
@@ -289,24 +328,28 @@ enum Access {
     Replica,
 }
 
-fn sqlite(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
+fn sqlite(options: &DatabaseOptions, file: &SqliteFile, access: Access) -> ConnectOptions {
     let busy = match options.statement_timeout {
         // SQLite takes zero for no patience at all.
         Duration::ZERO => NO_LIMIT,
         timeout => timeout,
     };
-    let mut connect = base(options, url, access);
+    let mut connect = base(options, SQLITE, access);
     connect.max_connections(if access == Access::Write {
         1
     } else {
         options.max_connections
     });
-    connect.map_sqlx_sqlite_opts(move |sqlite| {
-        let sqlite = sqlite
-            .create_if_missing(access == Access::Write)
+    let creates = options.opening == Opening::Create && file.mode == Mode::Create;
+    let file = file.options.clone();
+    connect.map_sqlx_sqlite_opts(move |_| {
+        let sqlite = file
+            .clone()
+            .create_if_missing(creates && access == Access::Write)
             .foreign_keys(true)
             .busy_timeout(busy)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            .disable_statement_logging();
         match access {
             Access::Write => sqlite.journal_mode(SqliteJournalMode::Wal),
             Access::Read | Access::Replica => sqlite.pragma("query_only", "on"),

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::causes::in_one_line;
+
 /// What lies behind a failure. Shared, because one failed read can fail several fields.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
@@ -59,14 +61,7 @@ impl Error {
         let (Self::Unavailable(cause) | Self::Fault(cause)) = self else {
             return None;
         };
-        let mut text = cause.to_string();
-        let mut deeper = cause.source();
-        while let Some(cause) = deeper {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            deeper = cause.source();
-        }
-        Some(text)
+        Some(in_one_line(cause.as_ref()))
     }
 
     /// Whether another transaction was in the way, and this one was undone as a whole: made again at once, it may well

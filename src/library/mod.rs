@@ -77,10 +77,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-pub(crate) use self::error::sql_code;
 pub use self::{
     conflict::{Against, OnConflict},
-    database::{Database, DatabaseOptions},
+    database::{Database, DatabaseOptions, OpenError, Opening},
     delta::{Change, Delta, DeltaCursor, Since, Tombstone},
     device::Device,
     error::{Clash, Error, Refusal, RefusalCode},
@@ -104,6 +103,10 @@ pub use self::{
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
 use self::{database::read_transaction, known::KnownHeads, turn::Turns};
+pub(crate) use self::{
+    database::{beside, check_sqlite, copy_sqlite, lock, seal_sqlite},
+    error::sql_code,
+};
 use crate::{
     broker::{Broker, Notice},
     version::{Head, UserId},
@@ -179,6 +182,7 @@ impl Library {
     {
         let (library, user) = (self.clone(), user.clone());
         let write = async move {
+            library.db.check_file()?;
             let _turn = library.turns.take(&user, library.db.wait).await?;
             for tried in 1..WRITE_TRIES {
                 let done = library.write_to_end(&user, &intent, change.clone());
@@ -319,7 +323,10 @@ impl Library {
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         let db = self.db.clone();
-        let work = async move { db.in_time(work).await };
+        let work = async move {
+            db.check_file()?;
+            db.in_time(work).await
+        };
         self.writes.spawn(work).await.map_err(Error::fault)?
     }
 

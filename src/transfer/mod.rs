@@ -10,8 +10,8 @@ mod json;
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
-    io::{self, BufWriter, Read as _, Write, stderr, stdout},
+    fs::File,
+    io::{self, Read as _, Write, stderr, stdout},
     path::Path,
 };
 
@@ -20,9 +20,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub use self::csv::read as read_csv;
 use crate::{
-    app,
     config::{Export, FileFormat, Import},
-    library::{EntryLine, Exported, ImportOutcome, Intent, Library},
+    library::{EntryLine, Exported, ImportOutcome, Intent, Library, Opening},
+    opened::open_library,
+    output,
     version::{UserId, Version},
 };
 
@@ -77,7 +78,7 @@ pub struct Row {
 pub async fn import(import: &Import) -> anyhow::Result<()> {
     let user = UserId::new(&import.sub).context("--sub")?;
     let contents = read(&import.file, import.format)?;
-    let library = app::open_library(&import.database).await?;
+    let library = open_library(&import.database, Opening::Create).await?;
     let tally = add(&library, &user, contents).await?;
     library.finish_writes().await;
     writeln!(stdout(), "{}", tally.summary(&user))?;
@@ -100,7 +101,7 @@ pub async fn export(export: &Export) -> anyhow::Result<()> {
         (None, Some(file)) => format_of(file)?,
         (None, None) => FileFormat::Csv,
     };
-    let library = app::open_library(&export.database).await?;
+    let library = open_library(&export.database, Opening::Read).await?;
     let exported = library.export(&user).await?;
     let Exported { entries, left_out } =
         exported.with_context(|| format!("--sub: there is no user {user}"))?;
@@ -113,13 +114,7 @@ pub async fn export(export: &Export) -> anyhow::Result<()> {
     let Some(path) = &export.file else {
         return write(&entries, format, stdout().lock());
     };
-    // Under another name until it is whole, so that a failure leaves no half of a library.
-    let mut part = path.clone().into_os_string();
-    part.push(".part");
-    let unwritable = || format!("{} cannot be written", path.display());
-    let file = File::create(&part).with_context(unwritable)?;
-    write(&entries, format, BufWriter::new(file))?;
-    fs::rename(&part, path).with_context(unwritable)
+    output::write(path, |to| write(&entries, format, to))
 }
 
 fn read(path: &Path, format: Option<FileFormat>) -> anyhow::Result<Contents> {

@@ -201,7 +201,7 @@ struct Node {
 impl Node {
     /// Starts one, which may have no server yet.
     fn open(address: &Address) -> Self {
-        let broker = broker::open(&address.url(), "", timing()).unwrap();
+        let broker = broker::open(&address.url(), None, timing()).unwrap();
         let (tell, heard) = mpsc::unbounded_channel();
         broker.listen(Arc::new(move |signal| {
             let _ = tell.send(signal);

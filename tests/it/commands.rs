@@ -12,7 +12,7 @@ use crate::test_app::{
 };
 
 /// Runs the program to its end: exit code, standard output, standard error.
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = program().args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (
@@ -104,8 +104,10 @@ on_each_database! {
             assert_eq!(code, Some(0), "{error}");
             out
         };
-        let pending = migrate(&["status"]);
-        assert!(pending.lines().count() > 0 && pending.lines().all(|line| line.starts_with("pending")), "{pending}");
+        if db == crate::test_app::Db::Postgres {
+            let pending = migrate(&["status"]);
+            assert!(pending.lines().count() > 0 && pending.lines().all(|line| line.starts_with("pending")), "{pending}");
+        }
         for _ in 0..2 {
             let up = migrate(&["up"]);
             assert!(up.lines().all(|line| line.starts_with("applied")), "{up}");

@@ -1,6 +1,9 @@
 //! What the server never writes, the database refuses too.
 
-use library_sync::library::DatabaseOptions;
+use library_sync::{
+    address::DatabaseAddress,
+    library::{DatabaseOptions, Opening},
+};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::json;
 
@@ -57,8 +60,9 @@ async fn the_servers_own_sqlite_connection_is_durable_and_keeps_references() {
     let app = TestApp::start(Db::Sqlite).await;
     // On SQLite, migrations run on the connection that writes.
     let options = DatabaseOptions {
-        url: app.db.url.clone(),
-        replica_url: None,
+        address: DatabaseAddress::parse(&app.db.url).unwrap(),
+        replica: None,
+        opening: Opening::Change,
         max_connections: 1,
         acquire_timeout: DEADLINE,
         statement_timeout: DEADLINE,

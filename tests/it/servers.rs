@@ -33,6 +33,7 @@ enum Speaks {
     Redis,
     Nats,
     Postgres,
+    PgBouncer,
 }
 
 /// A server process, killed when this is dropped.
@@ -116,6 +117,26 @@ impl Server {
         standby
     }
 
+    /// A PgBouncer in front of the PostgreSQL at `port`, with more settings.
+    pub async fn pgbouncer(port: u16, settings: &[&str]) -> Self {
+        let mut server = Self::new(Speaks::PgBouncer, &pgbouncer());
+        let file = server.folder.path().join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\n* = host=127.0.0.1 port={port} user=postgres\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n{}\n",
+            server.port,
+            settings.join("\n")
+        );
+        std::fs::write(&file, text).unwrap();
+        if is_root() {
+            // PgBouncer refuses to run as root.
+            run(Command::new("chown").args(["-R", "postgres", &server.path()]));
+        }
+        server.arguments = strings(&[file.to_str().unwrap()]);
+        server.start().await;
+        server
+    }
+
     fn new(speaks: Speaks, program: &str) -> Self {
         Self {
             speaks,
@@ -133,7 +154,8 @@ impl Server {
 
     /// `program` in the server's folder, as a user that it accepts.
     fn command(&self, program: PathBuf) -> Command {
-        let mut command = if self.speaks == Speaks::Postgres && is_root() {
+        let is_postgres = matches!(self.speaks, Speaks::Postgres | Speaks::PgBouncer);
+        let mut command = if is_postgres && is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
             command.arg(program);
@@ -159,7 +181,9 @@ impl Server {
         match self.speaks {
             Speaks::Redis => format!("redis://127.0.0.1:{port}"),
             Speaks::Nats => format!("nats://127.0.0.1:{port}"),
-            Speaks::Postgres => format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+            Speaks::Postgres | Speaks::PgBouncer => {
+                format!("postgres://postgres@127.0.0.1:{port}/postgres")
+            }
         }
     }
 
@@ -199,6 +223,8 @@ impl Server {
         let (question, answer): (&[u8], &[u8]) = match self.speaks {
             Speaks::Redis => (b"PING\r\n", b"+PONG"),
             Speaks::Nats => (b"", b"INFO"),
+            // It accepts connections once it has read its settings.
+            Speaks::PgBouncer => return true,
             Speaks::Postgres => return PgConnection::connect(&self.url()).await.is_ok(),
         };
         let mut heard = vec![0; answer.len()];
@@ -586,4 +612,9 @@ fn signal(signal: &str, pids: &[String]) {
         .args(pids)
         .stderr(Stdio::null())
         .status();
+}
+
+/// The program of PgBouncer: the one that `LIBRARY_SYNC_TEST_PGBOUNCER` names, or the system's.
+pub fn pgbouncer() -> String {
+    std::env::var("LIBRARY_SYNC_TEST_PGBOUNCER").unwrap_or_else(|_| "pgbouncer".to_owned())
 }

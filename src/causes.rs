@@ -1,0 +1,31 @@
+//! An error and what caused it, in one line for a log or a terminal.
+
+use std::error::Error;
+
+/// The error's message, then each cause that the line does not say already: many errors repeat their source.
+pub fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let said = deeper.to_string();
+        if !line.contains(&said) {
+            line.push_str(": ");
+            line.push_str(&said);
+        }
+        cause = deeper.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = anyhow::Error::from(refused).context("cannot connect: connection refused");
+        let line = in_one_line(error.context("--database-url").as_ref());
+        assert_eq!(line, "--database-url: cannot connect: connection refused");
+    }
+}

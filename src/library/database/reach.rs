@@ -1,0 +1,188 @@
+//! The first connections to a PostgreSQL server, past any pool, so that what fails says its own reason.
+//!
+//! sqlx's pool (0.9, `PoolInner::connect`) takes "connection refused" for a server that starts up, tries again until its
+//! timeout, and then says only that it timed out.
+//!
+//! The address may lead to a connection pooler such as PgBouncer. In transaction mode that lends one session of the
+//! server to several connections in turn: what a session keeps (settings, advisory locks, LISTEN) is then not ours, and
+//! prepared statements work only if the pooler keeps track of them.
+
+use std::{io, time::Duration};
+
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{
+        Connection as _, Error as SqlxError, PgConnection, error::DatabaseError,
+        postgres::PgConnectOptions, query_as,
+    },
+};
+use tokio::time::timeout;
+
+use crate::address::{DatabaseAddress, postgres_place};
+
+/// Why a database cannot be opened, in one line: what it is, and the cause.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(pub(crate) String);
+
+impl OpenError {
+    /// What a client library says of an address.
+    pub(super) fn new(address: &DatabaseAddress, error: &DbErr) -> Self {
+        let cause = match error {
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => cause(error),
+            error => error.to_string(),
+        };
+        match address {
+            DatabaseAddress::Postgres(_) => Self(format!("cannot connect to {address}: {cause}")),
+            DatabaseAddress::Sqlite(_) => Self(format!("{address} cannot be opened: {cause}")),
+        }
+    }
+}
+
+/// What sessions at an address are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sessions {
+    /// Settings can be given when one begins.
+    pub take_settings: bool,
+    /// Several connections use one in turn.
+    pub are_shared: bool,
+}
+
+impl Sessions {
+    /// As they are without a connection pooler.
+    pub const OWN: Self = Self {
+        take_settings: true,
+        are_shared: false,
+    };
+}
+
+/// Connects twice, and finds out what the sessions are like. `settings` are what they should begin with.
+pub(super) async fn survey(
+    server: &PgConnectOptions,
+    settings: &[(&str, String)],
+    patience: Duration,
+) -> Result<Sessions, OpenError> {
+    let with_settings = server.clone().options(settings.iter().cloned());
+    let (server, mut first, take_settings) = match connect(&with_settings, patience).await {
+        Err(SqlxError::Database(error)) if is_about_settings(error.as_ref()) => {
+            let first = connect(server, patience).await;
+            (
+                server,
+                first.map_err(|error| unreachable(server, &error))?,
+                false,
+            )
+        }
+        first => {
+            let first = first.map_err(|error| unreachable(server, &error))?;
+            (&with_settings, first, true)
+        }
+    };
+    let second = connect(server, patience).await;
+    let mut second = second.map_err(|error| unreachable(server, &error))?;
+    // Both ask by a prepared statement, each the first on its connection: sqlx gives both the same name. A pooler that
+    // lends them one session, and does not tell names apart, fails the second.
+    let asked = async {
+        let (session, has_timeout) = ask(&mut first).await?;
+        let (other, _) = ask(&mut second).await?;
+        Ok((session == other, has_timeout))
+    };
+    let (are_shared, has_timeout) = match timeout(patience, asked).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(SqlxError::Database(error))) if is_about_statements(error.as_ref()) => {
+            return Err(no_prepared_statements(server));
+        }
+        Ok(Err(error)) => return Err(unreachable(server, &error)),
+        Err(_) => {
+            return Err(unreachable(
+                server,
+                &SqlxError::Io(io::ErrorKind::TimedOut.into()),
+            ));
+        }
+    };
+    if !has_timeout
+        && settings
+            .iter()
+            .any(|(name, value)| *name == "statement_timeout" && value != "0")
+    {
+        tracing::warn!(
+            server.address = postgres_place(server),
+            "a connection pooler does not pass on statement_timeout: set it by ALTER ROLE … SET statement_timeout"
+        );
+    }
+    // What does not end politely ends when it is dropped.
+    let _ = timeout(patience, async {
+        tokio::join!(first.close(), second.close())
+    })
+    .await;
+    Ok(Sessions {
+        take_settings,
+        are_shared,
+    })
+}
+
+/// Which session of the server a connection uses now, and whether statements are timed there.
+async fn ask(connection: &mut PgConnection) -> Result<(i32, bool), SqlxError> {
+    query_as("SELECT pg_backend_pid(), current_setting('statement_timeout') <> '0'")
+        .fetch_one(connection)
+        .await
+}
+
+/// Connects once. Whoever waits longer than `patience` is as good as refused.
+async fn connect(server: &PgConnectOptions, patience: Duration) -> Result<PgConnection, SqlxError> {
+    match timeout(patience, PgConnection::connect_with(server)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(SqlxError::Io(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// SQLSTATE 08P01, protocol violation: how PgBouncer refuses a setting in the startup message.
+fn is_about_settings(error: &dyn DatabaseError) -> bool {
+    error.code().as_deref() == Some("08P01") && error.message().contains("startup parameter")
+}
+
+/// SQLSTATE 42P05, duplicate prepared statement; 26000, invalid statement name.
+fn is_about_statements(error: &dyn DatabaseError) -> bool {
+    matches!(error.code().as_deref(), Some("42P05" | "26000"))
+}
+
+fn no_prepared_statements(server: &PgConnectOptions) -> OpenError {
+    OpenError(format!(
+        "{} is a connection pooler that shares sessions and does not support prepared statements: use PgBouncer 1.21 or \
+         newer with max_prepared_statements above 0, or pool_mode = session, or the address of PostgreSQL itself",
+        postgres_place(server)
+    ))
+}
+
+fn unreachable(server: &PgConnectOptions, error: &SqlxError) -> OpenError {
+    OpenError(format!(
+        "cannot connect to {}: {}",
+        postgres_place(server),
+        cause(error)
+    ))
+}
+
+/// What sqlx says, without the words that it puts around each cause.
+pub(super) fn cause(error: &SqlxError) -> String {
+    match error {
+        SqlxError::Database(error) => error.message().to_owned(),
+        SqlxError::Io(error) => io_cause(error),
+        error => error.to_string(),
+    }
+}
+
+/// What the system says, without its error number.
+pub(crate) fn io_cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => return "no answer in time".to_owned(),
+        // SQLite and sockets alike.
+        io::ErrorKind::NotFound => return "no such file or folder".to_owned(),
+        _ => {}
+    }
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
