@@ -190,11 +190,14 @@ impl Api {
     }
 }
 
-/// What was run for a caller, with the version that it is at least as new as.
+/// What was run for a caller, with the version that it is at least as new as, bare and with its epoch.
 fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
     error::present(&mut response.errors, request_id);
-    let version = caller.answered().version.number();
-    Answer::ran(response.extension("libraryVersion", version.into()))
+    let head = caller.answered();
+    let response = response
+        .extension("libraryVersion", head.version.number().into())
+        .extension("libraryHead", head.to_string().into());
+    Answer::ran(response)
 }
 
 /// The answer to an operation that could not be run.

@@ -1,34 +1,47 @@
 //! What becomes of a change that was made against an older version: a pure decision, field by field.
 //!
-//! A *clash* is a field that the change sets to another value than the row holds, although somebody else has changed
-//! it since the change's base. Everything else is no conflict, so two devices that change different fields of one
-//! row never meet here.
+//! A *clash* is a field that the change sets to another value than the row holds, although another device has changed
+//! it since the change's base. Everything else is no conflict: two devices that change different fields of one row do
+//! not clash, and a device does not clash with itself.
 //!
 //! | the field, since the base | the row holds | `REJECT` | `MERGE` | `OVERWRITE` |
 //! |---|---|---|---|---|
 //! | unchanged | anything | yours | yours | yours |
+//! | changed by the device that sends the change, and no other | anything | yours | yours | yours |
 //! | changed | the same as yours | nothing to do | nothing to do | nothing to do |
 //! | changed, a set of labels | another set | clash: nothing is written | theirs, plus what you added, less what you removed | yours |
 //! | changed, the current chapter | another chapter | clash: nothing is written | the furthest; yours if you rewind | yours |
 //! | changed, any other | another value | clash: nothing is written | theirs, and it is reported as left | yours |
 //!
 //! What a set held at the base may be forgotten (see the floor); then nothing counts as removed. A field of a row that was
-//! removed and made again since the base counts as changed, and so does every field when the base is above the head: it
-//! is then of a numbering that a restore has undone.
+//! removed and made again since the base counts as changed. So does every field when the base is of another epoch, or
+//! above the head: a restore has undone the history that it belongs to.
+//!
+//! A change without a base overwrites, with one exception: a chapter below the stored one is left, with the status that
+//! came along, because its device may be behind. It is written when the change says `rewind` or `OVERWRITE`, or when the
+//! same device set the stored chapter.
 //!
 //! **Invariant:** no field of a change is lost in silence: each is in the row afterwards, was merged into it, or is
 //! reported. (A chapter behind the furthest is reported too.)
+//! **Invariant:** a device that is behind never pulls a chapter back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::{
+    Device,
     error::{Clash, Error},
     patch::Fields,
 };
-use crate::version::Version;
+use crate::version::{Head, Version};
+
+/// The field that only grows unless its sender says otherwise.
+pub(super) const CHAPTER: &str = "currentChapter";
+/// The field that is as old as the chapter it comes with.
+pub(super) const STATUS: &str = "status";
 
 /// What to do about clashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,29 +58,28 @@ pub enum OnConflict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Against {
     #[serde(skip_serializing_if = "Option::is_none")]
-    base: Option<Version>,
+    base: Option<Head>,
     on_conflict: OnConflict,
     /// Whether a chapter behind the furthest is meant.
     rewind: bool,
+    /// Whether nothing shows that a chapter below the stored one is meant. Follows from the rest, so it has no part in
+    /// the fingerprint of a receipt.
+    #[serde(skip)]
+    keeps_furthest: bool,
 }
 
 impl Against {
-    /// Whatever the row holds.
-    pub const ANYTHING: Self = Self {
-        base: None,
-        on_conflict: OnConflict::Overwrite,
-        rewind: false,
-    };
-
-    /// Without a word on conflicts, a change with a base is rejected when it clashes, and one without overwrites.
+    /// Without `on_conflict`, a change with a base is rejected when it clashes. One without a base overwrites, except
+    /// that it leaves a further chapter.
     ///
     /// # Errors
     /// [`Error::Invalid`] when clashes are to be told or merged but there is no base to find them by.
     pub fn new(
-        base: Option<Version>,
+        base: Option<Head>,
         on_conflict: Option<OnConflict>,
         rewind: bool,
     ) -> Result<Self, Error> {
+        let keeps_furthest = base.is_none() && on_conflict.is_none() && !rewind;
         let on_conflict = match (base, on_conflict) {
             (None, Some(OnConflict::Reject | OnConflict::Merge)) => {
                 return Err(Error::invalid("base", "is needed to find conflicts"));
@@ -80,18 +92,86 @@ impl Against {
             base,
             on_conflict,
             rewind,
+            keeps_furthest,
         })
     }
 
     /// The base to find clashes by; none when they do not matter.
-    pub(super) fn base(self) -> Option<Version> {
+    pub(super) fn base(self) -> Option<Head> {
         self.base
             .filter(|_| self.on_conflict != OnConflict::Overwrite)
     }
+
+    /// Whether `change` would set a chapter back, and nothing shows that this is meant.
+    pub(super) fn may_be_behind(self, stored: &Fields, change: &Fields) -> bool {
+        let chapter = |fields: &Fields| fields.get(CHAPTER).and_then(Value::as_i64);
+        self.keeps_furthest && chapter(change).is_some_and(|yours| Some(yours) < chapter(stored))
+    }
+
+    /// What to do about clashes. Without a base there are none but those of a chapter that is behind, which is left.
+    fn policy(self) -> OnConflict {
+        if self.keeps_furthest {
+            OnConflict::Merge
+        } else {
+            self.on_conflict
+        }
+    }
 }
 
-/// The fields that were changed since the base, with what each held then; `None` where that is forgotten.
-pub(super) type ChangedSince = BTreeMap<String, Option<Value>>;
+/// Where and when a field was changed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Origin {
+    /// The device, if it was named.
+    pub device: Option<Device>,
+    pub at: OffsetDateTime,
+}
+
+/// What other devices did to a field since the base.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Changed {
+    /// What the field held at the base; `None` when that is forgotten.
+    pub base: Option<Value>,
+    /// What the device that sends the change holds: the base with its own changes since. `None` when that is forgotten.
+    pub known: Option<Value>,
+    /// The newest of the other devices' changes; `None` when that is not looked up yet.
+    pub by: Option<Origin>,
+}
+
+/// The fields that other devices changed since the base.
+pub(super) type ChangedSince = BTreeMap<String, Changed>;
+
+/// One change of a field: what it held before, and who changed it.
+pub(super) struct Step {
+    pub stamp: Version,
+    pub was: Value,
+    pub is_own: bool,
+    pub by: Origin,
+}
+
+impl Changed {
+    /// What came of the field's changes since the base, given newest first, if another device made one of them.
+    pub(super) fn by_others(steps: &[Step], stored: &Value) -> Option<Self> {
+        let by = steps.iter().find(|step| !step.is_own)?.by.clone();
+        let base = steps.last()?.was.clone();
+        let mut known = base.clone();
+        // A change led to what the next newer one found, and the newest to what is stored.
+        let found = steps.iter().map(|step| &step.was);
+        let after: Vec<_> = std::iter::once(stored)
+            .chain(found)
+            .take(steps.len())
+            .collect();
+        for (step, after) in steps.iter().zip(after).rev() {
+            if step.is_own {
+                known = replayed(&known, &step.was, after);
+            }
+        }
+        Some(Self {
+            base: Some(base),
+            known: Some(known),
+            by: Some(by),
+        })
+    }
+}
 
 /// What becomes of a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,18 +189,22 @@ pub(super) fn resolve(
     stored: &Fields,
     change: &Fields,
 ) -> Resolution {
+    let policy = against.policy();
     let (mut fields, mut left) = (Fields::new(), Vec::new());
     for (field, yours) in change {
         let theirs = stored.get(field).unwrap_or(&Value::Null);
-        let base = match since.get(field) {
-            Some(base) if theirs != yours && against.on_conflict != OnConflict::Overwrite => base,
+        let changed = match since.get(field) {
+            Some(changed) if theirs != yours && policy != OnConflict::Overwrite => changed,
             _ => {
                 fields.insert(field.clone(), yours.clone());
                 continue;
             }
         };
-        let merged = match against.on_conflict {
-            OnConflict::Merge => merge(field, base.as_ref(), yours, theirs, against.rewind),
+        let merged = match policy {
+            OnConflict::Merge => {
+                let known = changed.known.as_ref();
+                merge(field, known, yours, theirs, against.rewind)
+            }
             _ => None,
         };
         match merged {
@@ -129,19 +213,35 @@ pub(super) fn resolve(
             }
             None => left.push(Clash {
                 field: field.clone(),
-                base: base.clone(),
+                base: changed.base.clone(),
                 yours: yours.clone(),
                 theirs: theirs.clone(),
+                device: changed.by.as_ref().and_then(|by| by.device.clone()),
+                at: changed.by.as_ref().map(|by| by.at),
             }),
         }
     }
-    if against.on_conflict == OnConflict::Reject && !left.is_empty() {
+    if policy == OnConflict::Reject && !left.is_empty() {
         return Resolution::Reject(left);
     }
     Resolution::Apply { fields, left }
 }
 
-/// Joins the two values of a field that can be joined; `None` when theirs stays.
+/// A set with the additions and removals that led from one set to another; any other value becomes the newer one.
+fn replayed(value: &Value, was: &Value, after: &Value) -> Value {
+    if !value.is_array() {
+        return after.clone();
+    }
+    let (was, after) = (set(was), set(after));
+    let kept = set(value)
+        .into_iter()
+        .filter(|id| !was.contains(id) || after.contains(id));
+    let added = after.difference(&was).copied();
+    let ids: BTreeSet<_> = kept.chain(added).collect();
+    ids.into_iter().map(Value::from).collect()
+}
+
+/// Joins the two values of a field that can be joined; `None` when theirs stays. `base` is what the sender held.
 fn merge(
     field: &str,
     base: Option<&Value>,
@@ -160,7 +260,7 @@ fn merge(
             });
             Some(joined.map(|id| Value::from(*id)).collect())
         }
-        "currentChapter" if rewind || yours.as_i64() > theirs.as_i64() => Some(yours.clone()),
+        CHAPTER if rewind || yours.as_i64() > theirs.as_i64() => Some(yours.clone()),
         _ => None,
     }
 }
@@ -182,10 +282,16 @@ mod tests {
     use super::*;
 
     fn merging() -> Against {
-        Against {
-            base: Some(Version::new(5)),
-            on_conflict: OnConflict::Merge,
-            rewind: false,
+        let base = "1.5".parse().unwrap();
+        Against::new(Some(base), Some(OnConflict::Merge), false).unwrap()
+    }
+
+    /// A field that another device changed.
+    fn changed(base: Value) -> Changed {
+        Changed {
+            base: Some(base.clone()),
+            known: Some(base),
+            by: None,
         }
     }
 
@@ -199,7 +305,7 @@ mod tests {
     fn resolved(against: Against, since: &Value, stored: Value, change: Value) -> Resolution {
         let since = object(since.clone())
             .into_iter()
-            .map(|(field, base)| (field, Some(base)))
+            .map(|(field, base)| (field, changed(base)))
             .collect();
         resolve(against, &since, &object(stored), &object(change))
     }
@@ -264,6 +370,8 @@ mod tests {
                 base: Some(base),
                 yours,
                 theirs,
+                device: None,
+                at: None,
             }]
         };
         assert_eq!(
@@ -313,7 +421,7 @@ mod tests {
 
     #[test]
     fn where_the_base_is_forgotten_nothing_counts_as_removed() {
-        let since = ChangedSince::from([("tagIds".to_owned(), None)]);
+        let since = ChangedSince::from([("tagIds".to_owned(), Changed::default())]);
         let resolution = resolve(
             merging(),
             &since,
@@ -328,7 +436,75 @@ mod tests {
         for policy in [OnConflict::Reject, OnConflict::Merge] {
             assert!(Against::new(None, Some(policy), false).is_err());
         }
-        assert_eq!(Against::new(None, None, false).unwrap(), Against::ANYTHING);
+        assert!(Against::new(None, None, false).is_ok());
+    }
+
+    fn step(was: Value, is_own: bool) -> Step {
+        let by = Origin {
+            device: None,
+            at: OffsetDateTime::UNIX_EPOCH,
+        };
+        let stamp = Version::FIRST;
+        Step {
+            stamp,
+            was,
+            is_own,
+            by,
+        }
+    }
+
+    #[test]
+    fn what_only_the_sender_changed_is_no_clash() {
+        let own = vec![step(json!("b"), true), step(json!("a"), true)];
+        assert_eq!(Changed::by_others(&own, &json!("c")), None);
+        let mixed = vec![step(json!("b"), true), step(json!("a"), false)];
+        assert_eq!(
+            Changed::by_others(&mixed, &json!("c")).unwrap().base,
+            Some(json!("a"))
+        );
+    }
+
+    #[test]
+    fn a_label_that_the_sender_added_since_the_base_can_be_taken_off_again() {
+        // From {a, b}: another device adds d, the sender replaces a by c, and now takes c off.
+        let steps = vec![
+            step(json!(["a", "b", "d"]), true),
+            step(json!(["a", "b"]), false),
+        ];
+        let stored = json!(["b", "c", "d"]);
+        let tags = Changed::by_others(&steps, &stored).unwrap();
+        assert_eq!(tags.known, Some(json!(["b", "c"])));
+        let since = ChangedSince::from([("tagIds".to_owned(), tags)]);
+        let stored = object(json!({"tagIds": stored}));
+        let resolution = resolve(
+            merging(),
+            &since,
+            &stored,
+            &object(json!({"tagIds": ["b"]})),
+        );
+        assert_eq!(resolution, applied(json!({"tagIds": ["b", "d"]})));
+    }
+
+    #[test]
+    fn only_a_change_that_does_not_say_so_may_be_behind() {
+        let (stored, change) = (
+            object(json!({"currentChapter": 9})),
+            object(json!({"currentChapter": 5})),
+        );
+        let base = "1.5".parse().ok();
+        for (against, expected) in [
+            (Against::new(None, None, false), true),
+            (Against::new(None, None, true), false),
+            (
+                Against::new(None, Some(OnConflict::Overwrite), false),
+                false,
+            ),
+            (Against::new(base, None, false), false),
+        ] {
+            let against = against.unwrap();
+            assert_eq!(against.may_be_behind(&stored, &change), expected);
+            assert!(!against.may_be_behind(&change, &stored));
+        }
     }
 
     fn value(field: &'static str) -> BoxedStrategy<Value> {
@@ -376,7 +552,7 @@ mod tests {
         let since = base
             .iter()
             .filter(|(field, value)| stored.get(*field) != Some(value))
-            .map(|(field, value)| (field.clone(), Some(value.clone())))
+            .map(|(field, value)| (field.clone(), changed(value.clone())))
             .collect();
         match resolve(merging(), &since, stored, change) {
             Resolution::Apply { fields, left } => {

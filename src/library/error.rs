@@ -13,8 +13,10 @@ use std::{borrow::Cow, sync::Arc};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::Device;
 use crate::causes::in_one_line;
 
 /// What lies behind a failure. Shared, because one failed read can fail several fields.
@@ -179,6 +181,12 @@ pub struct Clash {
     pub yours: Value,
     /// What the library holds.
     pub theirs: Value,
+    /// The device that set it, if it was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
+    /// When it was set; absent from receipts of older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<OffsetDateTime>,
 }
 
 /// The stable reasons of a [`Refusal`].

@@ -211,7 +211,7 @@ impl Library {
         T: Serialize + DeserializeOwned,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
     {
-        let mut writer = self.begin_write(user).await?;
+        let mut writer = self.begin_write(user, intent).await?;
         if let Some(once) = &intent.once
             && let Some(before) = writer.find_answer(once).await?
         {
@@ -259,7 +259,7 @@ impl Library {
         if writer.has_changed() {
             // Refused halfway: what was written goes, and the lock with it, so another answer may be kept by now.
             writer.roll_back().await?;
-            writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+            writer = LibraryWriter::begin(&self.db, user.clone(), intent.device.clone()).await?;
             if let Some(before) = writer.find_answer(once).await? {
                 writer.roll_back().await?;
                 return Ok(before);
@@ -272,15 +272,15 @@ impl Library {
     }
 
     /// Begins a write on a head that is not below one that was known before.
-    async fn begin_write(&self, user: &UserId) -> Result<LibraryWriter, Error> {
+    async fn begin_write(&self, user: &UserId, intent: &Intent) -> Result<LibraryWriter, Error> {
         let known = self.known.of(user);
-        let writer = LibraryWriter::begin(&self.db, user.clone()).await?;
+        let writer = LibraryWriter::begin(&self.db, user.clone(), intent.device.clone()).await?;
         if known <= Some(writer.head_before()) {
             return Ok(writer);
         }
         let head = writer.roll_back().await?;
         self.settle(user, head, known, None).await?;
-        LibraryWriter::begin(&self.db, user.clone()).await
+        LibraryWriter::begin(&self.db, user.clone(), intent.device.clone()).await
     }
 
     fn announce(&self, user: &UserId, head: Head) {

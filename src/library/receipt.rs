@@ -180,7 +180,6 @@ mod tests {
         Against, Entry, NewEntry, OnConflict, ProgressPatch, ProgressState, Source, StoryContent,
         StoryState, StoryStatus,
     };
-    use crate::version::Version;
 
     fn key() -> IdempotencyKey {
         IdempotencyKey::new("k".into()).unwrap()
@@ -223,14 +222,19 @@ mod tests {
             let input = ("0197f3c2-0000-7000-8000-000000000001", &patch, against);
             Once::of_change(key(), "updateProgress", &input)
         };
-        let merge = Against::new(Some(Version::new(7)), Some(OnConflict::Merge), false).unwrap();
-        let made = [create, update(Against::ANYTHING), update(merge)];
+        let base = "1763809200000.7".parse().unwrap();
+        let merge = Against::new(Some(base), Some(OnConflict::Merge), false).unwrap();
+        let made = [
+            create,
+            update(Against::new(None, None, false).unwrap()),
+            update(merge),
+        ];
         assert_eq!(
             made.map(|once| once.unwrap().fingerprint),
             [
                 "5vEBvq8DSYB-Rvl1OAIt8-mOqJYPrC4hQ8jWg5aAVQk",
                 "hZK0E0A1_vIJlOkXKkzhsfKdpGjeKo6va1AFWco2uT0",
-                "HLoRzKGhfl5yg6bFCx37vwUGumA6wN0vPVaVNXKq0kk",
+                "y2U0oUPqCEUKDJdXNRWZq2aULmegCfUPPXa-Xpuz5bg",
             ]
         );
     }

@@ -9,7 +9,7 @@ struct Shared<'a> {
     ann: TestUser<'a>,
     story: Value,
     progress: Value,
-    base: i64,
+    base: Value,
 }
 
 impl<'a> Shared<'a> {
@@ -28,7 +28,7 @@ impl<'a> Shared<'a> {
             ann,
             story,
             progress,
-            base: made["libraryVersion"].as_i64().unwrap(),
+            base: made["libraryHead"].clone(),
         }
     }
 
@@ -48,18 +48,38 @@ impl<'a> Shared<'a> {
     }
 
     async fn update(&self, change: Value, against: Value) -> Value {
+        self.send(
+            change,
+            against,
+            "conflict { resolution fields { field base yours theirs } }",
+        )
+        .await
+    }
+
+    /// The same, made on a device, and answered with the origin of what it conflicts with.
+    async fn on(&self, device: &str, change: Value, mut against: Value) -> Value {
+        against["device"] = json!({"id": device, "name": format!("my {device}")});
+        self.send(
+            change,
+            against,
+            "conflict { resolution fields { field theirs device { id name } at } }",
+        )
+        .await
+    }
+
+    async fn send(&self, change: Value, against: Value, conflict: &str) -> Value {
         let mut input = change;
         input
             .as_object_mut()
             .unwrap()
             .extend(against.as_object().unwrap().clone());
-        let conflict = "conflict { resolution fields { field base yours theirs } }";
         if input.get("currentChapter").is_some()
             || input.get("notes").is_some()
             || input.get("rating").is_some()
+            || input.get("status").is_some()
         {
             input["id"] = self.progress.clone();
-            let fields = format!("progress {{ currentChapter notes rating }} {conflict}");
+            let fields = format!("progress {{ currentChapter status notes rating }} {conflict}");
             self.ann
                 .mutate("updateProgress", "UpdateProgressInput", input, &fields)
                 .await
@@ -249,7 +269,8 @@ on_each_database! {
 
     async fn a_base_above_the_head_may_clash_with_anything(db: Db) {
         let app = TestApp::start(db).await;
-        let shared = Shared { base: 99, ..Shared::new(&app, json!({})).await };
+        let mut shared = Shared::new(&app, json!({})).await;
+        shared.base = json!(shared.ann.head_at(99).await);
         let same = shared.ours(json!({"title": "A"}), "REJECT").await;
         assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(2)));
         let ours = shared.ours(json!({"title": "C"}), "REJECT").await;
@@ -272,7 +293,7 @@ on_each_database! {
 
         let tag = json!({"id": uuid::Uuid::now_v7(), "name": "a"});
         let create = || ann.mutate("createTag", "CreateLabelInput", tag.clone(), "tag { id }");
-        let base = create().await["libraryVersion"].take();
+        let base = create().await["libraryHead"].take();
         ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag["id"]}), "deletedId").await;
         create().await;
         let rename = json!({"id": tag["id"], "name": "b", "base": base});
@@ -313,5 +334,197 @@ on_each_database! {
             assert_eq!(shared.ann.refused(update, json!({"input": input})).await, "BAD_USER_INPUT", "{against}");
         }
         assert_eq!(shared.ann.version().await, 2);
+    }
+
+    async fn a_device_never_conflicts_with_itself(db: Db) {
+        for policy in ["REJECT", "MERGE"] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            let ours = |change| shared.on("phone", change, json!({"base": shared.base, "onConflict": policy}));
+            for (field, values) in [("notes", ["one", "two"]), ("title", ["B", "C"])] {
+                for value in values {
+                    let made = ours(json!({field: value})).await;
+                    assert_eq!((&made["conflict"], &made["refusal"]), (&Value::Null, &Value::Null), "{policy} {field}");
+                    let row = if field == "notes" { &made["progress"] } else { &made["story"] };
+                    assert_eq!(row[field], value, "the newer of its own wins");
+                }
+            }
+            // A chapter that it corrects downwards is its own too.
+            for chapter in [12, 10] {
+                assert_eq!(ours(json!({"currentChapter": chapter})).await["progress"]["currentChapter"], chapter);
+            }
+        }
+    }
+
+    async fn what_another_device_or_none_changed_clashes_though_the_device_changed_it_too(db: Db) {
+        for other in [Some("tablet"), None] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            let against = || json!({"base": shared.base, "onConflict": "MERGE"});
+            shared.on("phone", json!({"notes": "one"}), against()).await;
+            match other {
+                Some(other) => drop(shared.on(other, json!({"notes": "theirs"}), json!({})).await),
+                None => shared.theirs(json!({"notes": "theirs"})).await,
+            }
+            shared.on("phone", json!({"notes": "two"}), json!({})).await;
+            let ours = shared.on("phone", json!({"notes": "three"}), against()).await;
+            assert_eq!(ours["progress"]["notes"], "two", "{other:?}");
+            let device = other.map(|id| json!({"id": id, "name": format!("my {id}")}));
+            assert_eq!(ours["conflict"]["fields"][0]["device"], json!(device));
+        }
+    }
+
+    async fn a_device_renames_a_label_twice_from_one_base(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = ann.create_tag("one").await;
+        let rename = |name: &str| {
+            let input = json!({"id": made["tag"]["id"], "name": name, "base": made["libraryHead"], "device": {"id": "phone"}});
+            ann.mutate("renameTag", "RenameLabelInput", input, "tag { name }")
+        };
+        rename("two").await;
+        assert_eq!(rename("three").await["tag"]["name"], "three");
+    }
+
+    async fn a_device_that_is_behind_never_pulls_progress_back(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let far = json!({"currentChapter": 80, "status": "COMPLETED"});
+        shared.on("tablet", far, json!({})).await;
+        let behind = json!({"currentChapter": 70, "status": "READING"});
+        for device in ["phone", "desk"] {
+            let left = shared.on(device, behind.clone(), json!({})).await;
+            assert_eq!((&left["progress"]["currentChapter"], &left["progress"]["status"]), (&json!(80), &json!("COMPLETED")));
+            assert_eq!((&left["libraryVersion"], &left["refusal"]), (&json!(3), &Value::Null));
+            assert_eq!(left["conflict"]["resolution"], "MERGED");
+            let fields = left["conflict"]["fields"].as_array().unwrap();
+            assert_eq!(fields.iter().map(|field| &field["field"]).collect::<Vec<_>>(), ["currentChapter", "status"]);
+            for field in fields {
+                assert_eq!(field["device"], json!({"id": "tablet", "name": "my tablet"}));
+                assert!(field["at"].is_string(), "{field}");
+            }
+        }
+        // Without the name of a device too, and what is not behind is written.
+        let left = shared.update(json!({"currentChapter": 70, "notes": "n"}), json!({})).await;
+        assert_eq!((&left["progress"]["currentChapter"], &left["progress"]["notes"]), (&json!(80), &json!("n")));
+        assert_eq!(left["conflict"]["fields"][0], json!({"field": "currentChapter", "base": null, "yours": 70, "theirs": 80}));
+    }
+
+    async fn a_chapter_is_set_back_by_whoever_says_or_knows_what_it_sets_back(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let mut chapter = 80;
+        shared.on("tablet", json!({"currentChapter": chapter}), json!({})).await;
+        let head = shared.ann.head().await;
+        for (device, against) in [
+            ("phone", json!({"base": head})),
+            ("desk", json!({"rewind": true})),
+            ("phone", json!({"onConflict": "OVERWRITE"})),
+            ("phone", json!({})), // it set the chapter itself
+        ] {
+            chapter -= 10;
+            let set = shared.on(device, json!({"currentChapter": chapter}), against.clone()).await;
+            assert_eq!((&set["progress"]["currentChapter"], &set["conflict"]), (&json!(chapter), &Value::Null), "{against}");
+        }
+    }
+
+    async fn nothing_else_that_is_sent_late_sets_a_chapter_back(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let early = json!({"id": shared.progress, "currentChapter": 5, "idempotencyKey": "k", "device": {"id": "phone"}});
+        let first = shared.ann.update_progress(early.clone()).await;
+        shared.on("tablet", json!({"currentChapter": 80}), json!({})).await;
+        assert_eq!(shared.ann.update_progress(early.clone()).await, first, "a replay");
+        let (history, receipts) = (std::time::Duration::from_hours(1), std::time::Duration::ZERO);
+        app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
+        assert_eq!(shared.ann.update_progress(early).await["progress"]["currentChapter"], 80, "a replay after its receipt");
+        let entry = json!({"title": "A", "url": "https://example.org/a", "currentChapter": 1});
+        let again = shared.ann.create_story(entry.clone()).await;
+        assert_eq!(again["refusal"]["code"], "ALREADY_EXISTS");
+        let imported = shared.ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "duplicates").await;
+        assert_eq!(imported["duplicates"], 1);
+        let read = shared.ann.ask("query ($id: ID!) { progress(id: $id) { currentChapter } }", json!({"id": shared.progress})).await;
+        assert_eq!(read["progress"]["currentChapter"], 80);
+    }
+
+    async fn a_conflict_names_the_device_and_the_time_as_far_as_they_are_known(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let input = json!({"title": "A", "url": "https://example.org/a", "currentChapter": 80, "device": {"id": "tablet"}});
+        let made = ann.create_story(input).await;
+        let behind = async || {
+            let input = json!({"id": made["progress"]["id"], "currentChapter": 7, "device": {"id": "phone"}});
+            let fields = "progress { createdAt updatedAt } conflict { fields { device { id } at } }";
+            let left = ann.mutate("updateProgress", "UpdateProgressInput", input, fields).await;
+            (left["conflict"]["fields"][0].clone(), left["progress"].clone())
+        };
+        let (field, progress) = behind().await;
+        assert_eq!((&field["device"]["id"], &field["at"]), (&json!("tablet"), &progress["createdAt"]), "it made the row");
+        ann.update_progress(json!({"id": made["progress"]["id"], "notes": "n"})).await;
+        let (field, progress) = behind().await;
+        assert_eq!((&field["device"]["id"], &field["at"]), (&json!("tablet"), &progress["createdAt"]));
+        let (history, receipts) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+        app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
+        let (field, progress) = behind().await;
+        assert_eq!((&field["device"], &field["at"]), (&Value::Null, &progress["updatedAt"]), "that is forgotten");
+    }
+
+    async fn a_base_of_another_epoch_conflicts_wherever_the_numbering_stands(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.on("tablet", json!({"currentChapter": 40}), json!({})).await;
+        let ann = library_sync::version::UserId::new("ann").unwrap();
+        app.library.begin_epoch(Some(&ann)).await.unwrap();
+        let old = shared.ann.head_at(0).await;
+        for passed in [false, true] {
+            if passed {
+                for rating in [1.0, 2.0, 3.0] {
+                    shared.theirs(json!({"rating": rating})).await;
+                }
+            }
+            let version = shared.ann.version().await;
+            for policy in ["REJECT", "MERGE"] {
+                let against = json!({"base": shared.base, "onConflict": policy});
+                let ours = shared.on("phone", json!({"currentChapter": 13}), against).await;
+                assert_eq!(ours["libraryVersion"], version, "{policy}");
+                let field = &ours["conflict"]["fields"][0];
+                assert_eq!((&field["field"], &field["theirs"]), (&json!("currentChapter"), &json!(40)));
+                assert_eq!(field["device"]["id"], "tablet");
+            }
+            let same = shared.ours(json!({"currentChapter": 40}), "REJECT").await;
+            assert_eq!(same["conflict"], Value::Null);
+        }
+        let (epoch, _) = old.split_once('.').unwrap();
+        let future = format!("{}.1", epoch.parse::<i64>().unwrap() + 1);
+        let ours = shared.update(json!({"title": "B"}), json!({"base": future})).await;
+        assert_eq!(ours["refusal"]["code"], "CONFLICT", "an epoch that is not known here");
+    }
+
+    async fn a_base_that_is_no_head_is_refused_by_name(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let update = "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { libraryVersion } }";
+        for base in [json!(2), json!("2"), json!(""), json!("1."), json!("1.2.3"), json!("-1.2"), json!(1.5), json!(true), json!({"epoch": 1})] {
+            let input = json!({"input": {"id": shared.progress, "currentChapter": 9, "base": base}});
+            let answer = shared.ann.send(update, input).await;
+            let extensions = &answer["errors"][0]["extensions"];
+            assert_eq!((&extensions["code"], &extensions["field"]), (&json!("BAD_USER_INPUT"), &json!("base")), "{base}: {answer}");
+        }
+        assert_eq!(shared.ann.version().await, 2);
+        let none = shared.update(json!({"currentChapter": 9}), json!({"base": null})).await;
+        assert_eq!(none["progress"]["currentChapter"], 9);
+    }
+
+    async fn every_answer_says_the_head_that_a_base_takes(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = ann.add("A").await;
+        let head = ann.head_at(2).await;
+        let answer = ann.send("{ library { head epoch } libraryChanges(since: 0) { head } }", json!({})).await;
+        let epoch = answer["data"]["library"]["epoch"].as_str().unwrap();
+        assert_eq!(format!("{epoch}.2"), head);
+        for said in [&made["libraryHead"], &answer["data"]["library"]["head"], &answer["data"]["libraryChanges"]["head"], &answer["extensions"]["libraryHead"]] {
+            assert_eq!(*said, json!(head));
+        }
     }
 }

@@ -480,6 +480,7 @@ async fn a_server_told_to_runs_only_what_it_trusts_however_it_comes() {
 async fn what_is_run_says_its_version_and_what_is_not_says_none() {
     let app = TestApp::start(Db::Sqlite).await;
     app.user("ann").add("A").await;
+    let head = app.user("ann").head().await;
     for via in Via::ALL {
         for (query, is_run) in [
             ("{ viewer { id } }", true),
@@ -490,7 +491,7 @@ async fn what_is_run_says_its_version_and_what_is_not_says_none() {
             ("subscription { libraryEvents { kind } }", via.is_stream()),
         ] {
             let answer = via.ask(&app, &json!({"query": query})).await;
-            let expected = is_run.then(|| json!({"libraryVersion": 2}));
+            let expected = is_run.then(|| json!({"libraryVersion": 2, "libraryHead": head}));
             assert_eq!(
                 answer.get("extensions"),
                 expected.as_ref(),

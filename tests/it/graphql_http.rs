@@ -93,7 +93,8 @@ async fn an_answer_has_the_form_that_the_client_prefers() {
         );
         assert_eq!(reply.header("cache-control"), "no-store");
         assert!(reply.header("vary").contains("accept"));
-        let extensions = json!({"libraryVersion": 1});
+        let head = app.user("ann").head().await;
+        let extensions = json!({"libraryVersion": 1, "libraryHead": head});
         assert_eq!(
             reply.body,
             json!({"data": {"libraryVersion": 1}, "extensions": extensions})

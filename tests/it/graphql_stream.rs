@@ -34,9 +34,9 @@ async fn text(response: Response) -> String {
 }
 
 /// What a result says that tells a version.
-fn told(version: i64) -> Value {
-    let version = json!({"libraryVersion": version});
-    json!({"data": version, "extensions": version})
+async fn told(app: &TestApp, version: i64) -> Value {
+    let head = app.user("ann").head_at(version).await;
+    json!({"data": {"libraryVersion": version}, "extensions": {"libraryVersion": version, "libraryHead": head}})
 }
 
 fn event(event: &str) -> Value {
@@ -66,10 +66,10 @@ on_each_database! {
             assert_eq!(stream.headers()[name], value);
         }
         let first = chunk(&mut stream).await.unwrap();
-        assert_eq!(event(&first), told(1));
+        assert_eq!(event(&first), told(&app, 1).await);
         app.user("ann").add("A").await;
         let second = chunk(&mut stream).await.unwrap();
-        assert_eq!(event(&second), told(2));
+        assert_eq!(event(&second), told(&app, 2).await);
     }
 
     async fn a_subscription_is_streamed_in_parts(db: Db) {
@@ -89,10 +89,10 @@ on_each_database! {
             first.push_str(&chunk(&mut stream).await.unwrap());
         }
         let first = first.strip_prefix("\r\n--graphql").unwrap();
-        assert_eq!(part(first), json!({"payload": told(1)}));
+        assert_eq!(part(first), json!({"payload": told(&app, 1).await}));
         app.user("ann").add("A").await;
         let second = chunk(&mut stream).await.unwrap();
-        assert_eq!(part(&second), json!({"payload": told(2)}));
+        assert_eq!(part(&second), json!({"payload": told(&app, 2).await}));
     }
 
     async fn queries_and_mutations_have_one_result(db: Db) {

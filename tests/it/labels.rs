@@ -177,16 +177,17 @@ on_each_database! {
         let ann = app.user("ann");
         let id = ann.create("Fandom", "one").await["id"].take();
         ann.rename("Fandom", json!({"id": id, "name": "two"})).await;
+        let base = ann.head_at(2).await;
         let fields = json!([{"field": "name", "base": "one", "yours": "three", "theirs": "two"}]);
-        let rejected = ann.rename("Fandom", json!({"id": id, "name": "three", "base": 2})).await;
+        let rejected = ann.rename("Fandom", json!({"id": id, "name": "three", "base": base})).await;
         assert_eq!(rejected["conflict"], json!({"resolution": "REJECTED", "fields": fields}));
         assert_eq!((&rejected["refusal"]["code"], &rejected["libraryVersion"]), (&json!("CONFLICT"), &json!(3)));
-        let merged = ann.rename("Fandom", json!({"id": id, "name": "three", "base": 2, "onConflict": "MERGE"})).await;
+        let merged = ann.rename("Fandom", json!({"id": id, "name": "three", "base": base, "onConflict": "MERGE"})).await;
         assert_eq!(merged["conflict"], json!({"resolution": "MERGED", "fields": fields}));
         assert_eq!((&merged["fandom"]["name"], &merged["libraryVersion"]), (&json!("two"), &json!(3)));
-        let same = ann.rename("Fandom", json!({"id": id, "name": "two", "base": 2})).await;
+        let same = ann.rename("Fandom", json!({"id": id, "name": "two", "base": base})).await;
         assert_eq!((&same["conflict"], &same["libraryVersion"]), (&json!(null), &json!(3)));
-        let overwritten = ann.rename("Fandom", json!({"id": id, "name": "three", "base": 2, "onConflict": "OVERWRITE"})).await;
+        let overwritten = ann.rename("Fandom", json!({"id": id, "name": "three", "base": base, "onConflict": "OVERWRITE"})).await;
         assert_eq!((&overwritten["fandom"]["name"], &overwritten["libraryVersion"]), (&json!("three"), &json!(4)));
     }
 
@@ -221,7 +222,7 @@ on_each_database! {
         let [a, b, c] = [ann.create("Tag", "a").await, ann.create("Tag", "b").await, ann.create("Tag", "c").await].map(|tag| tag["id"].clone());
         let input = json!({"title": "A", "url": "https://example.org/a", "tagIds": [a, b]});
         let story = ann.create_story(input).await["progress"]["story"]["id"].take();
-        let base = ann.version().await;
+        let base = ann.head().await;
         ann.delete("Tag", json!({"id": a})).await;
         let update = |policy: &str| json!({"storyId": story, "tagIds": [b, c], "base": base, "onConflict": policy});
         let fields = "story { tags { name } } conflict { fields { field base } }";
@@ -243,7 +244,7 @@ on_each_database! {
             let story = |set: Value| json!({"title": "A", "url": format!("https://example.org/{}", Uuid::now_v7()), ids: set});
             let carrier = ann.create_story(story(json!([first, second, kept]))).await["progress"]["story"]["id"].take();
             let other = ann.create_story(story(json!([others]))).await["progress"]["story"]["id"].take();
-            let base = ann.version().await;
+            let base = ann.head().await;
             ann.delete(kind, json!({"id": first})).await;
             ann.update_story(json!({"storyId": carrier, ids: [second, kept, others]})).await;
             ann.delete(kind, json!({"id": second})).await;
@@ -267,7 +268,7 @@ on_each_database! {
         let entry = json!({"title": "A", "url": "https://example.org/a", "tags": (0..65).map(|n| format!("{n:02}")).collect::<Vec<_>>()});
         let imported = ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "outcomes { storyId }").await;
         let story = &imported["outcomes"][0]["storyId"];
-        let base = ann.version().await;
+        let base = ann.head().await;
         let tags = ann.ask("{ tags { id } }", json!({})).await["tags"].take();
         let mut held = None;
         for (n, tag) in tags.as_array().unwrap().iter().enumerate() {

@@ -43,6 +43,7 @@ async fn run(db: Db, seed: u64) {
         version: 1,
         ..Model::default()
     };
+    model.floor_is(servers.floor().await);
     let mut devices = [0, 1, 2].map(|n| Device {
         name: format!("device-{n}"),
         ..Device::default()
@@ -65,6 +66,7 @@ async fn run(db: Db, seed: u64) {
             90..93 => device.crash(),
             93..96 => {
                 servers.purge().await;
+                model.forgotten = model.version;
                 model.floor_is(servers.floor().await);
             }
             96 => {
@@ -133,6 +135,8 @@ impl Servers {
     }
 
     async fn purge(&self) {
+        // What was written in this very millisecond would be kept.
+        tokio::time::sleep(Duration::from_millis(2)).await;
         let all = Retention {
             history: Duration::ZERO,
             receipts: Duration::from_hours(1),
@@ -145,11 +149,11 @@ impl Servers {
         self.second.library.begin_epoch(Some(&ann)).await.unwrap();
     }
 
-    /// Below which a base says nothing.
-    async fn floor(&self) -> i64 {
-        self.ask("{ library { floor } }", json!({})).await["library"]["floor"]
-            .as_i64()
-            .unwrap()
+    /// Below which a base says nothing, and the epoch that it must be of.
+    async fn floor(&self) -> (i64, String) {
+        let library = self.ask("{ library { floor epoch } }", json!({})).await["library"].take();
+        let epoch = library["epoch"].as_str().unwrap().to_owned();
+        (library["floor"].as_i64().unwrap(), epoch)
     }
 }
 
@@ -186,6 +190,11 @@ impl Intent {
         json!({"input": input})
     }
 
+    /// The device that wants it.
+    fn device(&self) -> &str {
+        self.key.split('/').next().unwrap()
+    }
+
     fn id(&self, field: &str) -> Option<Uuid> {
         self.input[field].as_str().map(|id| id.parse().unwrap())
     }
@@ -196,14 +205,29 @@ impl Intent {
 struct Model {
     version: i64,
     floor: i64,
+    epoch: String,
+    /// The version up to which it is forgotten which device made a change.
+    forgotten: i64,
     rows: Rows,
     urls: BTreeMap<Uuid, String>,
     removed: Vec<(Uuid, Uuid)>,
     answers: BTreeMap<String, Value>,
-    /// When each progress, and its chapter, last changed, as far as that is not forgotten.
-    progresses: BTreeMap<Uuid, (i64, Option<i64>)>,
+    progresses: BTreeMap<Uuid, Chapters>,
     /// The progresses of which there is a tombstone, with its stamp.
     graves: BTreeMap<Uuid, i64>,
+}
+
+/// At which versions the chapter of a progress was set, and by which device.
+struct Chapters {
+    made: (i64, String),
+    /// Where a row was removed, all of the one made there counts as changed.
+    changes: Vec<(i64, String)>,
+}
+
+impl Chapters {
+    fn last(&self) -> &(i64, String) {
+        self.changes.last().unwrap_or(&self.made)
+    }
 }
 
 impl Model {
@@ -297,19 +321,19 @@ impl Model {
         for (kind, field, set) in SETS {
             row[set] = self.known(kind, &intent.input[field])?;
         }
-        self.insert(story, progress, row, url);
+        self.insert(intent, (story, progress), row, url);
         Some(())
     }
 
-    fn insert(&mut self, story: Uuid, progress: Uuid, row: Value, url: &str) {
+    fn insert(&mut self, intent: &Intent, (story, progress): (Uuid, Uuid), row: Value, url: &str) {
         let made = json!({"storyId": story, "chapter": 0});
         self.rows.insert(("Story".into(), story), row);
         self.rows.insert(("Progress".into(), progress), made);
         self.urls.insert(story, url.to_owned());
-        let stamp = self.version + 1;
-        // Where a row was removed, all of the new one counts as changed.
-        let changed = self.graves.remove(&progress).map(|_| stamp);
-        self.progresses.insert(progress, (stamp, changed));
+        let made = (self.version + 1, intent.device().to_owned());
+        let remade = self.graves.remove(&progress).map(|_| made.clone());
+        let changes = remade.into_iter().collect();
+        self.progresses.insert(progress, Chapters { made, changes });
     }
 
     fn update_progress(&mut self, intent: &Intent) -> Option<()> {
@@ -319,16 +343,25 @@ impl Model {
         if row["chapter"] == *yours {
             return Some(());
         }
-        let (stamp, changed) = self.progresses[&id];
-        if let Some(base) = intent.input["base"].as_i64() {
-            let has_changed = stamp > base && (base < self.floor || changed > Some(base));
-            if has_changed || base > self.version {
+        let chapters = self.progresses.get_mut(&id)?;
+        let (last, by) = chapters.last();
+        if let Some(base) = intent.input["base"].as_str() {
+            let (epoch, base) = base.split_once('.')?;
+            let base: i64 = base.parse().unwrap();
+            let is_forgotten = epoch != self.epoch || (*last > base && base < self.floor);
+            let is_others =
+                |change: &&(i64, String)| change.0 > base && change.1 != intent.device();
+            if is_forgotten || chapters.changes.iter().any(|change| is_others(&change)) {
                 return None;
             }
+        } else if yours.as_i64() < row["chapter"].as_i64()
+            && (*last <= self.forgotten || by != intent.device())
+        {
+            return Some(()); // left: the device may be behind
         }
         row["chapter"] = yours.clone();
-        let stamp = self.version + 1;
-        self.progresses.insert(id, (stamp, Some(stamp)));
+        let change = (self.version + 1, intent.device().to_owned());
+        chapters.changes.push(change);
         Some(())
     }
 
@@ -369,14 +402,14 @@ impl Model {
             self.rows
                 .insert(("Tag".to_owned(), id), json!({"name": tag}));
             let row = json!({"title": entry["title"], "tags": [id], "fandoms": []});
-            self.insert(story, progress, row, url);
+            self.insert(intent, (story, progress), row, url);
         }
         Some(())
     }
 
     /// What is not above the floor is purged, or of another epoch.
-    fn floor_is(&mut self, floor: i64) {
-        self.floor = floor;
+    fn floor_is(&mut self, (floor, epoch): (i64, String)) {
+        (self.floor, self.epoch) = (floor, epoch);
         self.graves.retain(|_, stamp| *stamp > floor);
     }
 
@@ -498,8 +531,10 @@ impl Device {
             _ => {
                 let id = rng.choice(&progresses)?;
                 let mut input = json!({"id": id, "currentChapter": rng.u32(..4)});
-                if rng.bool() {
-                    input["base"] = json!(self.version);
+                if let Some(epoch) = &self.epoch
+                    && rng.bool()
+                {
+                    input["base"] = json!(format!("{epoch}.{}", self.version));
                     input["onConflict"] = json!("REJECT");
                 }
                 ("updateProgress", input)

@@ -375,6 +375,18 @@ impl TestUser<'_> {
             .unwrap()
     }
 
+    /// The present head, as text.
+    pub async fn head(&self) -> String {
+        let library = self.ask("{ library { head } }", json!({})).await;
+        library["library"]["head"].as_str().unwrap().to_owned()
+    }
+
+    /// A head of the present epoch.
+    pub async fn head_at(&self, version: i64) -> String {
+        let head = self.head().await;
+        format!("{}.{version}", head.split('.').next().unwrap())
+    }
+
     /// Runs a mutation with one `input`, and returns its payload.
     pub async fn mutate(
         &self,
@@ -384,7 +396,7 @@ impl TestUser<'_> {
         fields: &str,
     ) -> Value {
         let query = format!(
-            "mutation ($input: {input_type}!) {{ {mutation}(input: $input) {{ libraryVersion refusal {{ code message field existingId }} {fields} }} }}"
+            "mutation ($input: {input_type}!) {{ {mutation}(input: $input) {{ libraryVersion libraryHead refusal {{ code message field existingId }} {fields} }} }}"
         );
         self.ask(&query, json!({"input": input})).await[mutation].take()
     }

@@ -6,7 +6,7 @@ use async_graphql::{Enum, ID, Object, SimpleObject, Union};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::{Fandom, Progress, Story, Tag};
+use super::{Fandom, Head, Progress, Story, Tag};
 use crate::{
     library::{self, Change, Delta, DeltaCursor, Error, LabelKind, StoryId},
     version::{Epoch, Version},
@@ -22,8 +22,11 @@ pub(in crate::graphql) struct LibraryChanges {
     version: i32,
     /// The epoch that the version belongs to. Keep it, and send it the next time.
     epoch: ID,
+    /// The head that your copy is at once there are no more pages: `version` with its epoch. Send it as the `base` of
+    /// changes made to that copy.
+    head: Head,
     /// Whether you must drop your copy and start with `since: 0`: you were away for too long, or the library was
-    /// restored from a backup. Then there are no changes.
+    /// restored from a backup. Then there are no changes. Keep what you have not sent yet.
     reset: bool,
     /// Whether there is a next page.
     has_more: bool,
@@ -38,6 +41,7 @@ impl From<Delta> for LibraryChanges {
         Self {
             version: delta.head.version.number(),
             epoch: delta.head.epoch.to_string().into(),
+            head: delta.head.into(),
             reset: delta.reset,
             has_more: delta.has_more,
             end_cursor: delta.end.map(encode),

@@ -3,10 +3,10 @@
 use async_graphql::{Enum, ID, SimpleObject};
 use time::OffsetDateTime;
 
-use super::changes::LibraryKind;
+use super::{Head, changes::LibraryKind};
 use crate::{
-    library::{Changed, Kind},
-    version::Head,
+    library::{Changed, Device, Kind},
+    version,
 };
 
 /// News of your library, or a sign of life.
@@ -18,6 +18,8 @@ pub(in crate::graphql) struct LibraryEvent {
     version: i32,
     /// The epoch that the version belongs to.
     epoch: ID,
+    /// The head of your library: `version` with its epoch.
+    head: Head,
     /// The kinds of rows that changed since the event before. Empty unless something did.
     changed: Vec<LibraryKind>,
     /// The device that made the change, if it told and was the only one: it may skip its refetch.
@@ -39,20 +41,30 @@ pub(in crate::graphql) enum LibraryEventKind {
 
 /// A device of yours.
 #[derive(SimpleObject)]
-struct LibraryDevice {
+pub(super) struct LibraryDevice {
     /// What tells it from your other devices.
     id: String,
     /// What you call it.
     name: Option<String>,
 }
 
+impl From<Device> for LibraryDevice {
+    fn from(device: Device) -> Self {
+        Self {
+            id: device.id().to_owned(),
+            name: device.name().map(str::to_owned),
+        }
+    }
+}
+
 impl LibraryEvent {
     /// That the stream has begun at `head`, or is alive.
-    pub fn quiet(kind: LibraryEventKind, head: Head) -> Self {
+    pub fn quiet(kind: LibraryEventKind, head: version::Head) -> Self {
         Self {
             kind,
             version: head.version.number(),
             epoch: head.epoch.to_string().into(),
+            head: head.into(),
             changed: Vec::new(),
             device: None,
             at: OffsetDateTime::now_utc(),
@@ -60,7 +72,7 @@ impl LibraryEvent {
     }
 
     /// That the library changed up to `head`; where it is not known what, anything may have.
-    pub fn of_change(head: Head, what: Option<Changed>) -> Self {
+    pub fn of_change(head: version::Head, what: Option<Changed>) -> Self {
         let quiet = Self::quiet(LibraryEventKind::Changed, head);
         let Some(what) = what else {
             let all = [Kind::Story, Kind::Progress, Kind::Tag, Kind::Fandom];
@@ -69,13 +81,9 @@ impl LibraryEvent {
                 ..quiet
             };
         };
-        let device = what.device.map(|device| LibraryDevice {
-            id: device.id().to_owned(),
-            name: device.name().map(str::to_owned),
-        });
         Self {
             changed: what.kinds.into_iter().map(LibraryKind::from).collect(),
-            device,
+            device: what.device.map(LibraryDevice::from),
             at: what.at,
             ..quiet
         }

@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, ID, SimpleObject};
 
-use super::payload::Refusal;
+use super::{Head, payload::Refusal};
 use crate::library::{self, Written};
 
 /// The answer of `importLibrary`.
@@ -10,6 +10,9 @@ use crate::library::{self, Written};
 pub(in crate::graphql) struct ImportLibraryPayload {
     /// The version of your library after this mutation: 1 more if anything was added, however much it was.
     library_version: i32,
+    /// The head of your library after this mutation: `libraryVersion` with its epoch. Send it as the `base` of later
+    /// changes.
+    library_head: Head,
     /// How many entries were added.
     imported: i32,
     /// How many were passed over because their address was there already.
@@ -66,6 +69,7 @@ impl From<Written<Vec<library::ImportOutcome>>> for ImportLibraryPayload {
         };
         Self {
             library_version: written.head.version.number(),
+            library_head: written.head.into(),
             imported: count(ImportStatus::Imported),
             duplicates: count(ImportStatus::Duplicate),
             invalid: count(ImportStatus::Invalid),

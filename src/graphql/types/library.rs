@@ -2,11 +2,11 @@
 
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 
-use super::{Fandom, Tag, page::page_size};
+use super::{Fandom, Head, Tag, page::page_size};
 use crate::{
     graphql::context::CallerExt as _,
     library::{self, Error, Label, LabelKind},
-    version::{Head, Version},
+    version::{self, Version},
 };
 
 /// Number of labels at the top where `first` is absent or null.
@@ -14,7 +14,7 @@ const TOP: i32 = 10;
 
 /// All that you keep.
 pub(in crate::graphql) struct Library {
-    pub head: Head,
+    pub head: version::Head,
     pub floor: Version,
 }
 
@@ -29,6 +29,11 @@ impl Library {
     /// that are of another epoch are worth nothing then.
     async fn epoch(&self) -> ID {
         self.head.epoch.to_string().into()
+    }
+
+    /// Its head: `version` with its epoch.
+    async fn head(&self) -> Head {
+        self.head.into()
     }
 
     /// The oldest version since which `libraryChanges` can tell what changed.

@@ -5,6 +5,7 @@
 mod changes;
 mod event;
 mod filter;
+mod head;
 mod import;
 mod input;
 mod label;
@@ -23,6 +24,7 @@ pub(super) use self::{
     changes::{LibraryChanges, decode as delta_cursor},
     event::{LibraryEvent, LibraryEventKind},
     filter::{ProgressFilter, ProgressOrder},
+    head::Head,
     import::ImportLibraryPayload,
     input::{
         CreateLabelInput, CreateStoryWithProgressInput, DeleteLabelInput, DeleteProgressInput,

@@ -1,8 +1,9 @@
 //! What mutations answer: the version, and either what was made or why it was not.
 
 use async_graphql::{Enum, ID, Json, SimpleObject};
+use time::OffsetDateTime;
 
-use super::{Fandom, Progress, Story, Tag};
+use super::{Fandom, Head, Progress, Story, Tag, event::LibraryDevice};
 use crate::library::{self, Clash, Entry, Label, LabelId, ProgressId, Updated, Written};
 
 /// The stable reasons of a refusal.
@@ -68,12 +69,16 @@ pub(in crate::graphql) enum Resolution {
 pub(in crate::graphql) struct FieldConflict {
     /// The field's name in the input.
     field: String,
-    /// What it held at your base; null also when that is forgotten.
+    /// What it held at your base; null also when that is forgotten, or you gave no base.
     base: Option<Json<serde_json::Value>>,
     /// What you set.
     yours: Json<serde_json::Value>,
     /// What your library holds.
     theirs: Json<serde_json::Value>,
+    /// The device that set what your library holds; null when it gave no name, or that is forgotten.
+    device: Option<LibraryDevice>,
+    /// When that was set, or when the row last changed if that is forgotten.
+    at: Option<OffsetDateTime>,
 }
 
 impl Conflict {
@@ -90,6 +95,8 @@ impl From<Clash> for FieldConflict {
             base: clash.base.map(Json),
             yours: Json(clash.yours),
             theirs: Json(clash.theirs),
+            device: clash.device.map(LibraryDevice::from),
+            at: clash.at,
         }
     }
 }
@@ -101,6 +108,9 @@ macro_rules! payload {
         pub(in crate::graphql) struct $name {
             /// The version of your library after this mutation.
             library_version: i32,
+            /// The head of your library after this mutation: `libraryVersion` with its epoch. Send it as the `base` of later
+            /// changes.
+            library_head: Head,
             $($(#[$field_doc])* $field: Option<$type>,)*
             /// Why nothing was changed; null when the mutation was made.
             refusal: Option<Refusal>,
@@ -108,13 +118,13 @@ macro_rules! payload {
 
         impl From<Written<$made>> for $name {
             fn from(written: Written<$made>) -> Self {
-                let library_version = written.head.version.number();
+                let (library_version, library_head) = (written.head.version.number(), written.head.into());
                 match written.outcome {
                     Ok(made) => {
                         $(let $field = $show(made.clone());)*
-                        Self { library_version, $($field,)* refusal: None }
+                        Self { library_version, library_head, $($field,)* refusal: None }
                     }
-                    Err(refusal) => Self { library_version, $($field: None,)* refusal: Some(refusal.into()) },
+                    Err(refusal) => Self { library_version, library_head, $($field: None,)* refusal: Some(refusal.into()) },
                 }
             }
         }
@@ -176,8 +186,11 @@ macro_rules! update_payload {
         pub(in crate::graphql) struct $name {
             /// The version of your library after this mutation.
             library_version: i32,
+            /// The head of your library after this mutation: `libraryVersion` with its epoch. Send it as the `base` of later
+            /// changes.
+            library_head: Head,
             $($(#[$field_doc])* $field: Option<$type>,)*
-            /// What clashed with changes made since your base; null when nothing did.
+            /// What clashed with changes that other devices made; null when nothing did.
             conflict: Option<Conflict>,
             /// Why nothing was changed; null when the mutation was made.
             refusal: Option<Refusal>,
@@ -185,17 +198,17 @@ macro_rules! update_payload {
 
         impl From<Written<Updated<$made>>> for $name {
             fn from(written: Written<Updated<$made>>) -> Self {
-                let library_version = written.head.version.number();
+                let (library_version, library_head) = (written.head.version.number(), written.head.into());
                 match written.outcome {
                     Ok(Updated { row, left }) => {
                         $(let $field = $show(row.clone());)*
                         let conflict = Conflict::new(Resolution::Merged, left);
-                        Self { library_version, $($field,)* conflict, refusal: None }
+                        Self { library_version, library_head, $($field,)* conflict, refusal: None }
                     }
                     Err(mut refusal) => {
                         let clashes = std::mem::take(&mut refusal.clashes);
                         let conflict = Conflict::new(Resolution::Rejected, clashes);
-                        Self { library_version, $($field: None,)* conflict, refusal: Some(refusal.into()) }
+                        Self { library_version, library_head, $($field: None,)* conflict, refusal: Some(refusal.into()) }
                     }
                 }
             }

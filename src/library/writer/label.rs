@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{LibraryWriter, ROWS_A_STATEMENT, Updated};
+use super::{LibraryWriter, ROWS_A_STATEMENT, Updated, resolve::Target};
 use crate::library::{
     Against, Label, LabelId, LabelKind, LabelName, Refusal,
     entity::{
@@ -64,10 +64,15 @@ impl LibraryWriter {
     ) -> Result<Updated<Label>, Error> {
         let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
         let mut row = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
+        let target = Target {
+            kind: kind.into(),
+            id: id.0,
+            stamp: row.stamp,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        };
         let (before, change) = (Named { name: row.name }, Named { name });
-        let (after, left) = self
-            .resolve(kind.into(), id.0, row.stamp, &before, &change, against)
-            .await?;
+        let (after, left) = self.resolve(target, &before, &change, against).await?;
         row.name = after.name.clone();
         if after != before {
             let existing = self.find_label_named(kind, &after.name).await?;

@@ -13,10 +13,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::LibraryWriter;
+use super::{LibraryWriter, resolve::origin};
 use crate::{
     library::{
         Kind, LabelId, LabelKind,
+        conflict::Origin,
         entity::{
             label::{Column, names},
             millis, story,
@@ -30,11 +31,13 @@ use crate::{
 const REMOVALS: usize = 64;
 
 /// A label that a story lost because the label was removed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct LostLabel {
     /// The version that removed it.
     pub stamp: Version,
     pub label: LabelId,
+    /// The removal of the label.
+    pub by: Origin,
 }
 
 impl LibraryWriter {
@@ -100,8 +103,10 @@ impl LibraryWriter {
         base: Version,
     ) -> Result<Option<Vec<LostLabel>>, Error> {
         let sql = format!(
-            "SELECT stamp, id, carriers LIKE $4 AS carried FROM topaz_label_removal \
-             WHERE user_id = $1 AND stamp > $2 AND kind = $3 ORDER BY stamp DESC LIMIT {}",
+            "SELECT r.stamp, r.id, r.removed_at, r.carriers LIKE $4 AS carried, w.device_id, w.device_name \
+             FROM topaz_label_removal r \
+             LEFT JOIN topaz_write w ON w.user_id = r.user_id AND w.epoch = $5 AND w.version = r.stamp \
+             WHERE r.user_id = $1 AND r.stamp > $2 AND r.kind = $3 ORDER BY r.stamp DESC LIMIT {}",
             REMOVALS + 1
         );
         let values = [
@@ -109,6 +114,7 @@ impl LibraryWriter {
             base.number().into(),
             Kind::from(kind).name().into(),
             format!("%{}%", story.simple()).into(),
+            self.head.epoch.number().into(),
         ];
         let select = Statement::from_sql_and_values(self.tx.get_database_backend(), sql, values);
         let rows = self.tx.query_all_raw(select).await?;
@@ -121,6 +127,7 @@ impl LibraryWriter {
                 lost.push(LostLabel {
                     stamp: Version::new(row.try_get("", "stamp")?),
                     label: LabelId(row.try_get("", "id")?),
+                    by: origin(&row, "removed_at")?,
                 });
             }
         }

@@ -12,6 +12,7 @@ mod label;
 mod label_removal;
 mod link;
 mod progress;
+mod resolve;
 mod story;
 
 use std::collections::BTreeSet;
@@ -49,6 +50,8 @@ pub struct LibraryWriter {
     floor: Version,
     /// By the database's clock.
     now: OffsetDateTime,
+    /// The device that asks for the change.
+    device: Option<Device>,
     /// What kinds of rows were stamped or removed.
     touched: BTreeSet<Kind>,
 }
@@ -65,7 +68,11 @@ pub struct Updated<T> {
 
 impl LibraryWriter {
     /// Begins the transaction and bumps the version, which locks the user's row.
-    pub(super) async fn begin(db: &Database, user: UserId) -> Result<Self, Error> {
+    pub(super) async fn begin(
+        db: &Database,
+        user: UserId,
+        device: Option<Device>,
+    ) -> Result<Self, Error> {
         let tx = db.write.begin_with_options(write_transaction()).await?;
         let asked = OffsetDateTime::now_utc();
         let (before, bumped) = if let Some(bumped) = bump(&tx, &user).await? {
@@ -90,6 +97,7 @@ impl LibraryWriter {
             before: before.unwrap_or_else(|| below(bumped.head)),
             floor: bumped.floor,
             now: bumped.now,
+            device,
             touched: BTreeSet::new(),
         })
     }
@@ -118,7 +126,7 @@ impl LibraryWriter {
         intent: &Intent,
         answer: Option<String>,
     ) -> Result<Head, Error> {
-        self.log(intent.device.as_ref()).await?;
+        self.log().await?;
         if let (Some(once), Some(answer)) = (&intent.once, answer) {
             self.put_receipt(once, self.head, answer).await?;
         }
@@ -150,7 +158,8 @@ impl LibraryWriter {
         Err(Error::overtaken())
     }
 
-    async fn log(&self, device: Option<&Device>) -> Result<(), Error> {
+    async fn log(&self) -> Result<(), Error> {
+        let device = self.device.as_ref();
         let kinds: Vec<_> = self.touched.iter().map(|kind| kind.name()).collect();
         let entry = write::ActiveModel {
             user_id: Set(self.user.as_str().to_owned()),

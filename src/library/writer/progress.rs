@@ -2,11 +2,23 @@
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::{LibraryWriter, Updated};
+use super::{LibraryWriter, Updated, resolve::Target};
 use crate::library::{
     Against, Kind, Progress, ProgressId, ProgressPatch, ProgressState, Refusal, StoryId,
     entity::progress, error::Error,
 };
+
+impl Progress {
+    fn target(&self) -> Target {
+        Target {
+            kind: Kind::Progress,
+            id: self.id.0,
+            stamp: self.stamp,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
 
 impl LibraryWriter {
     /// Changes some fields of a progress. No change, no stamp.
@@ -21,14 +33,7 @@ impl LibraryWriter {
     ) -> Result<Updated<Progress>, Error> {
         let mut row = self.progress(id).await?;
         let (after, left) = self
-            .resolve(
-                Kind::Progress,
-                id.0,
-                row.stamp,
-                &row.state,
-                &change,
-                against,
-            )
+            .resolve(row.target(), &row.state, &change, against)
             .await?;
         let after = after.tidy()?;
         if after != row.state {

@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{LibraryWriter, Updated};
+use super::{LibraryWriter, Updated, resolve::Target};
 use crate::library::{
     Against, Kind, Label, LabelId, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story,
     StoryContent, StoryId, StoryPatch, StoryState,
@@ -40,6 +40,18 @@ pub struct Entry {
     pub fandoms: Vec<Label>,
     /// Its progress.
     pub progress: Option<Progress>,
+}
+
+impl Story {
+    fn target(&self) -> Target {
+        Target {
+            kind: Kind::Story,
+            id: self.id.0,
+            stamp: self.stamp,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
 }
 
 impl LibraryWriter {
@@ -89,7 +101,7 @@ impl LibraryWriter {
             content: story.content.clone(),
         };
         let (after, left) = self
-            .resolve(Kind::Story, id.0, story.stamp, &before, &change, against)
+            .resolve(story.target(), &before, &change, against)
             .await?;
         refuse_merged_labels(&change, &after)?;
         let after = after.tidy()?;

@@ -16,11 +16,8 @@ pub(in crate::graphql) use self::{
     progress::{DeleteProgressInput, UpdateProgressInput},
     story::{CreateStoryWithProgressInput, UpdateStoryWithRelationsInput},
 };
-use super::label_id;
-use crate::{
-    library::{self, Against, Device, Error, IdempotencyKey, Intent, LabelId, Once},
-    version::Version,
-};
+use super::{Head, label_id};
+use crate::library::{self, Against, Device, Error, IdempotencyKey, Intent, LabelId, Once};
 
 /// What every mutation takes beside what it is about.
 #[derive(InputObject)]
@@ -28,7 +25,8 @@ pub(in crate::graphql) struct IntentInput {
     /// 1 to 64 characters of your making, such as a UUID, that name this mutation. Sent again under the same
     /// key, it is not made again but answered as before.
     idempotency_key: Option<String>,
-    /// The device that you are on, told to your other devices with the change.
+    /// The device that you are on. Your other devices are told of it with the change. A device does not conflict with
+    /// itself: a change clashes only with those of other devices, and with those that name none.
     device: Option<DeviceInput>,
 }
 
@@ -69,17 +67,19 @@ impl IntentInput {
 /// What an update takes to notice that the row has moved on.
 #[derive(InputObject)]
 struct AgainstInput {
-    /// The version that your copy of the row reflects. A field that was changed after it by somebody else, and that you
-    /// set to another value, clashes.
-    base: Option<i32>,
-    /// What to do about clashes. REJECT when there is a base, OVERWRITE otherwise.
+    /// The head that your copy of the row reflects. A field clashes if another device changed it after that head and you
+    /// set it to another value. With a head of another epoch, or above the current one, every field that you set to
+    /// another value clashes.
+    base: Option<Head>,
+    /// What to do about clashes. REJECT when there is a base. Without a base and without this, everything is changed,
+    /// except that a `currentChapter` below that of your library is left, with the `status` sent beside it.
     on_conflict: Option<OnConflict>,
 }
 
 impl AgainstInput {
     fn against(self, rewind: bool) -> Result<Against, Error> {
         Against::new(
-            self.base.map(Version::new),
+            self.base.map(|base| base.read("base")).transpose()?,
             self.on_conflict.map(Into::into),
             rewind,
         )
@@ -95,7 +95,7 @@ enum OnConflict {
     /// Change what does not clash; join sets of labels as additions and removals; keep the furthest chapter; and list
     /// what was left.
     Merge,
-    /// Change it all.
+    /// Change everything, whatever other devices changed.
     Overwrite,
 }
 

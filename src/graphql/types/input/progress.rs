@@ -15,13 +15,15 @@ pub(in crate::graphql) struct UpdateProgressInput {
     id: ID,
     /// Where you stand.
     status: MaybeUndefined<ProgressStatus>,
-    /// Not negative.
+    /// Not negative. Without `base`, `rewind` or `onConflict`, a chapter below that of your library is left and reported
+    /// in `conflict`, unless the same device set the stored one.
     current_chapter: MaybeUndefined<i32>,
     /// From 0.0 to 5.0 in steps of 0.1; null clears.
     rating: MaybeUndefined<f64>,
     /// At most 10,000 characters; null clears.
     notes: MaybeUndefined<String>,
-    /// Whether a chapter behind the furthest is meant when clashes are merged; false when absent.
+    /// Whether a chapter below that of your library is meant, without a base or when clashes are merged; false when
+    /// absent.
     rewind: Option<bool>,
     #[graphql(flatten)]
     against: AgainstInput,
