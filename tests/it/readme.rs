@@ -5,12 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use clap::{Arg, CommandFactory as _, Parser as _, error::ErrorKind};
 use library_sync::config::Cli;
 
-use crate::{
-    architecture::sources,
-    clients::Client,
-    printed,
-    test_app::{Db, TestApp, repository, token},
-};
+use crate::{architecture::sources, printed, test_app::repository};
 
 /// Text in capitals that is no code of an error.
 const NO_CODES: [&str; 4] = [
@@ -258,45 +253,4 @@ fn every_command_is_one() {
             assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{command}: {error}");
         }
     }
-}
-
-/// What the client's loop needs around it: who is calling, and what "load" means.
-const AROUND_THE_LOOP: &str = r#"
-import { EventSource as Source } from "eventsource";
-const [, base, token] = process.argv;
-const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-class EventSource extends Source {
-  constructor(path) {
-    super(base + path, { fetch: (url, init) => fetch(url, { ...init, headers: { ...init.headers, ...headers } }) });
-  }
-}
-async function load() {
-  const body = JSON.stringify({ query: "{ tags { name } }" });
-  const { extensions } = await (await fetch(`${base}/graphql`, { method: "POST", headers, body })).json();
-  console.log(JSON.stringify({ event: "version", version: extensions.libraryVersion }));
-  return extensions.libraryVersion;
-}
-"#;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clients_loop_ends_on_the_current_version() {
-    let app = TestApp::start(Db::Sqlite).await;
-    let program = format!("{AROUND_THE_LOOP}{}", blocks("js").join("\n"));
-    let arguments = [
-        "--input-type=module",
-        "--eval",
-        &program,
-        "--",
-        &app.base,
-        &token("ann"),
-    ];
-    let mut client = Client::run("the loop", &arguments);
-    client.until(1).await;
-    for version in 2..=20 {
-        app.user("ann").add("A").await;
-        if version % 4 == 0 {
-            client.until(version).await;
-        }
-    }
-    assert!(client.versions.is_sorted(), "{:?}", client.versions);
 }

@@ -1,0 +1,43 @@
+// Two ways to load: what a page shows, or what changed since the last load.
+export async function ask(query, variables, newest) {
+  const headers = { "content-type": "application/json" };
+  if (newest) headers["x-min-library-version"] = newest.split(".")[1]; // no replica may answer with older data
+  const body = JSON.stringify({ query, variables });
+  const response = await fetch("/graphql", { method: "POST", headers, body, signal: AbortSignal.timeout(30_000) });
+  const answer = await response.json();
+  if (answer.errors) throw new Error(answer.errors[0].message);
+  return answer;
+}
+
+export const loadAll = (query, show) => async (newest) => {
+  const { data, extensions } = await ask(query, {}, newest);
+  show(data);
+  return extensions.libraryHead;
+};
+
+export function loadChanges(query, show) {
+  let copy = { since: 0, epoch: null, rows: new Map() };
+  return async (newest) => {
+    let next = { ...copy, rows: new Map(copy.rows) }; // beside the old copy, which is shown until this is complete
+    for (let after = null; ; ) {
+      const { since, epoch } = next;
+      const { data } = await ask(query, { since, epoch, after }, newest);
+      const page = data.libraryChanges;
+      if (page.reset) {
+        next = { since: 0, epoch: null, rows: new Map() }; // the copy alone: the outbox is not lost
+        after = null;
+        continue;
+      }
+      for (const row of page.changes) {
+        const key = `${row.kind ?? row.__typename.toUpperCase()} ${row.id}`;
+        if (row.__typename === "Tombstone") next.rows.delete(key);
+        else next.rows.set(key, row);
+      }
+      after = page.endCursor;
+      if (page.hasMore) continue;
+      copy = { ...next, since: page.version, epoch: page.epoch };
+      show(copy.rows);
+      return page.head;
+    }
+  };
+}

@@ -1,0 +1,43 @@
+// Keeps what a page shows as new as the library, and sends the changes that wait in its outbox.
+const parts = (head) => head.split(".").map(Number); // "<epoch>.<version>"
+const isNewer = (a, b) => (parts(a)[0] - parts(b)[0] || parts(a)[1] - parts(b)[1]) > 0;
+const pause = (ms) => new Promise((done) => setTimeout(done, ms * (0.5 + Math.random())));
+
+export function keepFresh({ load, send, outbox }) {
+  let have = "0.0", newest = "0.0", running = false; // heads: of what is shown; known to exist
+  const hear = (head) => { if (isNewer(head, newest)) newest = head; };
+
+  async function refresh() {
+    if (running) return;
+    running = true;
+    for (let wait = 250; outbox.length > 0 || isNewer(newest, have); await pause(wait)) {
+      let done = false;
+      try {
+        if (outbox.length > 0) {
+          hear(await send(outbox[0])); // rejects if it must be sent again
+          outbox.shift();
+          done = true;
+        } else {
+          have = await load(newest); // data at least as new as the head that it returns
+          done = !isNewer(newest, have);
+        }
+      } catch (error) { console.warn("trying again:", error.message); }
+      wait = done ? 250 : Math.min(2 * wait, 8_000);
+    }
+    running = false;
+  }
+
+  function listen() {
+    const events = new EventSource("/api/library-version-events");
+    events.onmessage = ({ data, lastEventId }) => {
+      if (JSON.parse(data).type === "connected") newest = lastEventId; // even if it is older: the server was restored
+      if (isNewer(have, newest)) have = "0.0";
+      hear(lastEventId);
+      refresh();
+    };
+    // A browser gives up after a status such as 401. Come back, by then with a fresh session.
+    events.onerror = () => { if (events.readyState === EventSource.CLOSED) setTimeout(listen, 5_000); };
+  }
+  listen();
+  return refresh; // call it after adding to the outbox, and when the page wakes up
+}
