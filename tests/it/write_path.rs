@@ -53,6 +53,41 @@ on_each_database! {
         }
     }
 
+    async fn a_tombstone_keeps_the_row_as_it_was_until_it_is_purged(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let tag = ann.create_tag("slow burn").await["tag"]["id"].take();
+        let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "f"}), "fandom { id }").await["fandom"]["id"].take();
+        let input = json!({
+            "title": "A", "url": "https://example.org/a", "summary": "s", "wordCount": 7, "tagIds": [tag], "fandomIds": [fandom],
+            "currentChapter": 4, "rating": 4.5, "notes": "n", "progressStatus": "READING",
+        });
+        let entry = ann.create_story(input).await["progress"].take();
+        ann.delete_progress(&entry["id"]).await;
+        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedId").await;
+        let held = async |kind: &str| {
+            let sql = format!("SELECT held FROM topaz_tombstone WHERE kind = '{kind}'");
+            serde_json::from_str::<Value>(&app.db.scalar::<String>(&sql).await).unwrap()
+        };
+        let story = held("Story").await;
+        assert_eq!((&story["tagIds"], &story["fandomIds"]), (&json!([tag]), &json!([fandom])));
+        let (row, content) = (&story["story"], &story["story"]["content"]);
+        assert_eq!((&row["id"], &row["stamp"]), (&entry["story"]["id"], &json!(4)));
+        assert_eq!((&content["title"], &content["summary"], &content["wordCount"]), (&json!("A"), &json!("s"), &json!(7)));
+        let progress = held("Progress").await;
+        assert_eq!((&progress["id"], &progress["story_id"]), (&entry["id"], &entry["story"]["id"]));
+        let state = json!({"status": "READING", "currentChapter": 4, "rating": 4.5, "notes": "n"});
+        assert_eq!(progress["state"], state);
+        assert_eq!(held("Tag").await["name"], "slow burn");
+        let changes = ann.ask("{ libraryChanges(since: 4) { changes { ... on Tombstone { kind stamp } } } }", json!({})).await;
+        assert_eq!(changes["libraryChanges"]["changes"].as_array().unwrap().len(), 3);
+        let (history, receipts) = (Duration::ZERO, Duration::ZERO);
+        // What was written in this very millisecond would be kept.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
+        assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_tombstone").await, 0);
+    }
+
     async fn a_row_made_again_under_its_id_leaves_no_tombstone(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");

@@ -3,8 +3,8 @@
 use std::{cmp::Ordering, collections::BTreeSet};
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
-    ExprTrait as _, FromQueryResult as _, IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, ExprTrait as _,
+    FromQueryResult as _, IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
     sea_query::{Expr, Query},
 };
@@ -135,7 +135,7 @@ impl Source<'_> {
         let Some(from) = from else {
             return Ok(Vec::new());
         };
-        let rows = tombstone::Entity::find()
+        let rows = tombstone::find()
             .filter(UserId.eq(self.user.as_str()))
             .filter(Stamp.gt(from.number()))
             .filter(self.beyond_removed())

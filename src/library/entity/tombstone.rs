@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::parse_name;
+use super::{find_without, parse_name};
 use crate::{library::Tombstone, version::Version};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -16,12 +16,19 @@ pub(in crate::library) struct Model {
     pub id: Uuid,
     pub stamp: i32,
     pub removed_at: TimeUnixTimestampMillis,
+    /// The row as JSON, if it was kept.
+    pub held: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Selects tombstones to tell of them. What the rows held comes empty: nobody who is told of a removal needs it.
+pub(in crate::library) fn find() -> Select<Entity> {
+    find_without::<Entity>(&[Column::Held])
+}
 
 impl TryFrom<Model> for Tombstone {
     type Error = DbErr;

@@ -102,9 +102,8 @@ impl LibraryWriter {
     /// # Errors
     /// Refused when the label is unknown.
     pub async fn delete_label(&mut self, kind: LabelKind, id: LabelId) -> Result<LabelId, Error> {
-        if self.existing(kind, &BTreeSet::from([id])).await?.is_empty() {
-            return Err(Refusal::not_found("id", id.0));
-        }
+        let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
+        let label = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
         self.take_off_all(kind, id).await?;
         let delete = Query::delete()
             .from_table(names(kind).table)
@@ -112,7 +111,7 @@ impl LibraryWriter {
             .and_where(Expr::col(Column::Id).eq(id.0))
             .to_owned();
         self.tx.execute(&delete).await?;
-        self.bury(kind.into(), id.0).await?;
+        self.bury(kind.into(), id.0, &label).await?;
         Ok(id)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::{
     ConnectionTrait as _, ExprTrait as _, FromQueryResult as _,
-    sea_query::{DynIden, Expr, Query},
+    sea_query::{DynIden, Expr, Query, UnionType},
 };
 
 use super::{LibraryWriter, ROWS_A_STATEMENT};
@@ -59,23 +59,31 @@ impl LibraryWriter {
             .collect()
     }
 
-    /// The labels now on a story.
-    pub(super) async fn linked(
-        &self,
-        kind: LabelKind,
-        story: StoryId,
-    ) -> Result<BTreeSet<LabelId>, Error> {
-        let names = names(kind);
-        let select = Query::select()
-            .expr_as(Expr::col(names.link_column), "id")
-            .from(names.link_table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(Column::StoryId).eq(story.0))
+    /// The tags and the fandoms now on a story, in one statement.
+    pub(super) async fn all_linked(&self, story: StoryId) -> Result<[BTreeSet<LabelId>; 2], Error> {
+        let of_kind = |kind: LabelKind| {
+            let names = names(kind);
+            Query::select()
+                .expr_as(Expr::val(kind == LabelKind::Tag), "is_tag")
+                .expr_as(Expr::col(names.link_column), "id")
+                .from(names.link_table)
+                .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+                .and_where(Expr::col(Column::StoryId).eq(story.0))
+                .to_owned()
+        };
+        let select = of_kind(LabelKind::Tag)
+            .union(UnionType::All, of_kind(LabelKind::Fandom))
             .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(LabelId(row.try_get("", "id")?)))
-            .collect()
+        let [mut tags, mut fandoms] = [BTreeSet::new(), BTreeSet::new()];
+        for row in self.tx.query_all(&select).await? {
+            let ids = if row.try_get("", "is_tag")? {
+                &mut tags
+            } else {
+                &mut fandoms
+            };
+            ids.insert(LabelId(row.try_get("", "id")?));
+        }
+        Ok([tags, fandoms])
     }
 
     /// Puts labels on a story, which the caller stamps.

@@ -189,14 +189,16 @@ impl LibraryWriter {
         self.head.version
     }
 
-    /// Records that a row was removed, and forgets what its fields held.
-    async fn bury(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
+    /// Records that a row was removed, with the row, and forgets what its fields held before.
+    async fn bury(&mut self, kind: Kind, id: Uuid, row: &impl Serialize) -> Result<(), Error> {
+        let held = serde_json::to_string(row).map_err(Error::fault)?;
         let tombstone = tombstone::ActiveModel {
             user_id: Set(self.user.as_str().to_owned()),
             kind: Set(kind.name().to_owned()),
             id: Set(id),
             stamp: Set(self.stamp(kind).number()),
             removed_at: Set(millis(self.now)),
+            held: Set(Some(held)),
         };
         tombstone::Entity::insert(tombstone)
             .exec_without_returning(&self.tx)

@@ -58,7 +58,7 @@ impl LibraryWriter {
         progress::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
             .exec(&self.tx)
             .await?;
-        self.bury(Kind::Progress, id.0).await?;
+        self.bury(Kind::Progress, id.0, &progress).await?;
         self.remove_story(progress.story_id).await?;
         Ok(id)
     }

@@ -42,6 +42,15 @@ pub struct Entry {
     pub progress: Option<Progress>,
 }
 
+/// What the tombstone of a story keeps: its row, and the labels that were on it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RemovedStory {
+    story: Story,
+    tag_ids: BTreeSet<LabelId>,
+    fandom_ids: BTreeSet<LabelId>,
+}
+
 impl Story {
     fn target(&self) -> Target {
         Target {
@@ -95,9 +104,10 @@ impl LibraryWriter {
     ) -> Result<Updated<Entry>, Error> {
         let found = self.find_story(id).await?;
         let mut story = found.ok_or_else(|| Refusal::not_found("storyId", id.0))?;
+        let [tag_ids, fandom_ids] = self.all_linked(id).await?;
         let before = StoryState {
-            tag_ids: self.linked(LabelKind::Tag, id).await?,
-            fandom_ids: self.linked(LabelKind::Fandom, id).await?,
+            tag_ids,
+            fandom_ids,
             content: story.content.clone(),
         };
         let (after, left) = self
@@ -156,10 +166,17 @@ impl LibraryWriter {
     }
 
     pub(super) async fn remove_story(&mut self, id: StoryId) -> Result<(), Error> {
-        story::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
-            .exec(&self.tx)
+        let [tag_ids, fandom_ids] = self.all_linked(id).await?;
+        let removed = story::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
+            .exec_with_returning(&self.tx)
             .await?;
-        self.bury(Kind::Story, id.0).await
+        let story = removed.ok_or_else(|| Error::fault("a progress without a story"))?;
+        let row = RemovedStory {
+            story: story.try_into()?,
+            tag_ids,
+            fandom_ids,
+        };
+        self.bury(Kind::Story, id.0, &row).await
     }
 
     async fn find_story(&self, id: StoryId) -> Result<Option<Story>, Error> {
