@@ -54,6 +54,8 @@ mod m20261122_000006_receipt;
 mod m20261122_000007_write;
 mod m20261122_000008_field_change;
 mod m20261124_000009_ticket;
+mod m20261126_000012_unicode_keys;
+mod m20261126_000013_tombstone_held;
 mod m20261126_000015_label_removal;
 
 /// All changes, in order.
@@ -73,6 +75,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000007_write::Migration),
             Box::new(m20261122_000008_field_change::Migration),
             Box::new(m20261124_000009_ticket::Migration),
+            Box::new(m20261126_000012_unicode_keys::Migration),
+            Box::new(m20261126_000013_tombstone_held::Migration),
             Box::new(m20261126_000015_label_removal::Migration),
         ]
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 
-use super::{entity::fold, error::Error, id::LabelId, text};
+use super::{error::Error, id::LabelId, text};
 use crate::version::Version;
 
 /// Which of the two a label is. They differ in nothing but the table they live in.
@@ -67,7 +67,8 @@ impl Label {
     pub const MAX: usize = 10_000;
 }
 
-/// The name of a label: 1 to [`LabelName::MAX`] characters, unique among the user's tags (or fandoms), ignoring case.
+/// The name of a label: 1 to [`LabelName::MAX`] characters, one of them visible. Unique among the user's tags (or
+/// fandoms), ignoring case and Unicode form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LabelName(String);
@@ -95,8 +96,8 @@ impl LabelName {
         &self.0
     }
 
-    /// What two names share when they differ in case alone.
+    /// What two names share when they differ in case or Unicode form alone.
     pub fn key(&self) -> String {
-        fold(&self.0)
+        text::fold(&self.0)
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Expr, LikeExpr},
 };
 
-use super::{entity::fold, error::Error};
+use super::{error::Error, text::fold};
 
 /// Makes the next character of a pattern mean itself.
 const ESCAPE: char = '!';

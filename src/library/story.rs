@@ -147,7 +147,7 @@ impl StoryContent {
 
     fn tidy(&mut self) -> Result<(), Error> {
         text::line("title", &mut self.title, Self::MAX_TITLE)?;
-        if self.author.trim().is_empty() {
+        if text::is_blank(&self.author) {
             Self::UNKNOWN_AUTHOR.clone_into(&mut self.author);
         }
         text::line("author", &mut self.author, Self::MAX_AUTHOR)?;

@@ -21,18 +21,6 @@ use sea_orm::{
 };
 use time::OffsetDateTime;
 
-/// Text as it is ordered, searched and compared ignoring case, on both databases alike.
-///
-/// Letter by letter, so that a part of a text folds to a part of what the text folds to. (`str::to_lowercase` does not:
-/// a sigma at the end of a word becomes another letter.)
-pub(in crate::library) fn fold(text: &str) -> String {
-    let sigma = |letter| if letter == 'ς' { 'σ' } else { letter };
-    text.chars()
-        .flat_map(char::to_lowercase)
-        .map(sigma)
-        .collect()
-}
-
 /// Selects rows to read them. The columns of `keys` come empty.
 fn find_without<E: EntityTrait>(keys: &[E::Column]) -> Select<E> {
     let is_shown = |column: &E::Column| keys.iter().all(|key| key.as_str() != column.as_str());

@@ -2,9 +2,9 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{find_without, fold, millis, parse_name, story};
+use super::{find_without, millis, parse_name, story};
 use crate::{
-    library::{Progress, ProgressId, ProgressState, Rating, StoryId},
+    library::{Progress, ProgressId, ProgressState, Rating, StoryId, text::fold},
     version::{UserId, Version},
 };
 

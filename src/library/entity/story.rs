@@ -2,9 +2,9 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{find_without, fold, millis, parse_name};
+use super::{find_without, millis, parse_name};
 use crate::{
-    library::{Story, StoryContent, StoryId},
+    library::{Story, StoryContent, StoryId, text::fold},
     version::{UserId, Version},
 };
 
