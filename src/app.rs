@@ -88,7 +88,7 @@ impl App {
             limits(config),
             documents(&config.http)?,
         );
-        if let Some((id, refused)) = api.invalid_documents().await.first() {
+        if let Some((id, refused)) = api.invalid_documents().first() {
             let reason = refused.errors().first().map(ToString::to_string);
             anyhow::bail!(
                 "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS): document `{id}`: {}",

@@ -375,8 +375,11 @@ pub struct Graphql {
         value_name = "COUNT"
     )]
     pub max_depth: usize,
-    /// The most fields that may be selected, those of a list counted for each element: as many as `first` says, else
-    /// 10, or 2,500 in a list of all tags or fandoms. `libraryChanges` counts 20 a change at the least.
+    /// The most fields that an operation may count as. Fields of one name in one place count once. Those of a list count
+    /// for each element: as many as `first` says, else 10, or 2,500 in a list of all tags or fandoms. A field that is read
+    /// by itself (`storyCount`, a story's `tags`, `fandoms` and `progress`, a progress's `story`) counts 2 more, for 100
+    /// elements where 10 are assumed. `totalCount`, `stats`, `topTags` and `topFandoms` count 1,000 more, each word of
+    /// a search 500, each change of `libraryChanges` at least 20.
     #[arg(
         long,
         env = "LIBRARY_SYNC_MAX_COMPLEXITY",

@@ -10,20 +10,22 @@
 //!
 //! **Invariant:** a text is kept only after it was found valid, and under the hash of itself, so that no client can
 //! change what another one's hash means.
-//! **Invariant:** kept texts are bounded in number and in bytes; the one unused for longest goes first.
+//! **Invariant:** kept texts are bounded in number and in bytes, and no user can displace those of the others.
 
 use std::{
     collections::{HashMap, HashSet},
-    num::NonZeroUsize,
     sync::Arc,
 };
 
 use async_graphql::{Request, ServerError, Value};
 use aws_lc_rs::digest::{SHA256, digest};
-use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::error::{code, refusal};
+use super::{
+    error::{code, refusal},
+    fair_cache::FairCache,
+};
+use crate::version::UserId;
 
 /// The name of the extension under which [`request`](super::request()) hands on a `documentId`.
 pub(super) const DOCUMENT_ID: &str = "documentId";
@@ -55,7 +57,8 @@ pub struct Documents {
     trusted: HashMap<String, Arc<str>>,
     trusted_texts: HashSet<Hash>,
     only_trusted: bool,
-    kept: Option<Mutex<Kept>>,
+    /// What clients sent.
+    kept: Option<Mutex<FairCache<Hash, Arc<str>>>>,
 }
 
 /// A document to keep once it is found valid.
@@ -65,13 +68,8 @@ pub(super) struct ToKeep(Hash);
 impl Documents {
     /// Keeps what clients send, within `limits`.
     pub fn new(limits: KeepLimits) -> Self {
-        let kept = NonZeroUsize::new(limits.entries).map(|entries| {
-            Mutex::new(Kept {
-                texts: LruCache::new(entries),
-                bytes: 0,
-                most_bytes: limits.bytes,
-            })
-        });
+        let KeepLimits { entries, bytes } = limits;
+        let kept = (entries > 0).then(|| Mutex::new(FairCache::new(entries, bytes)));
         Self {
             kept,
             ..Self::default()
@@ -97,7 +95,11 @@ impl Documents {
     }
 
     /// Puts the text that a request names into it. Returns what is to be kept if the text proves valid.
-    pub(super) fn resolve(&self, request: &mut Request) -> Result<Option<ToKeep>, ServerError> {
+    pub(super) fn resolve(
+        &self,
+        user: &UserId,
+        request: &mut Request,
+    ) -> Result<Option<ToKeep>, ServerError> {
         let to_keep = match named(request)? {
             None => None,
             Some(Named::Id(id)) => {
@@ -108,7 +110,7 @@ impl Documents {
                 self.resolve_trusted(request, &text)?;
                 None
             }
-            Some(Named::Hash(text)) => self.resolve_kept(request, &text)?,
+            Some(Named::Hash(text)) => self.resolve_kept(user, request, &text)?,
         };
         if self.only_trusted && !self.trusted_texts.contains(&hash(&request.query)) {
             let message = "this server runs only the documents it was given";
@@ -129,6 +131,7 @@ impl Documents {
 
     fn resolve_kept(
         &self,
+        user: &UserId,
         request: &mut Request,
         text: &str,
     ) -> Result<Option<ToKeep>, ServerError> {
@@ -139,7 +142,7 @@ impl Documents {
         };
         let hash_named = parse_hash(text);
         if request.query.is_empty() {
-            let text = hash_named.and_then(|hash| kept.lock().texts.get(&hash).cloned());
+            let text = hash_named.and_then(|hash| kept.lock().find(user, &hash).cloned());
             request.query = text.ok_or_else(unknown)?.to_string();
             return Ok(None);
         }
@@ -150,33 +153,9 @@ impl Documents {
     }
 
     /// Keeps a text that proved valid.
-    pub(super) fn keep(&self, ToKeep(hash): ToKeep, text: &str) {
+    pub(super) fn keep(&self, user: &UserId, ToKeep(hash): ToKeep, text: &str) {
         if let Some(kept) = &self.kept {
-            kept.lock().put(hash, text);
-        }
-    }
-}
-
-/// What clients sent.
-struct Kept {
-    texts: LruCache<Hash, Arc<str>>,
-    bytes: usize,
-    most_bytes: usize,
-}
-
-impl Kept {
-    fn put(&mut self, hash: Hash, text: &str) {
-        if self.texts.get(&hash).is_some() || text.len() > self.most_bytes {
-            return;
-        }
-        while self.bytes + text.len() > self.most_bytes
-            && let Some((_, oldest)) = self.texts.pop_lru()
-        {
-            self.bytes -= oldest.len();
-        }
-        self.bytes += text.len();
-        if let Some((_, oldest)) = self.texts.push(hash, text.into()) {
-            self.bytes -= oldest.len();
+            kept.lock().put(user, hash, text.into(), text.len());
         }
     }
 }
@@ -255,6 +234,10 @@ mod tests {
         request
     }
 
+    fn ann() -> UserId {
+        UserId::new("ann").unwrap()
+    }
+
     fn persisted(query: &str, hash: &str) -> Request {
         let extension = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
         request(query, extension)
@@ -301,18 +284,20 @@ mod tests {
         let documents = Documents::new(KeepLimits::default());
         let hash = hex("{ a }");
         assert_eq!(
-            code(documents.resolve(&mut persisted("", &hash))),
+            code(documents.resolve(&ann(), &mut persisted("", &hash))),
             "PERSISTED_QUERY_NOT_FOUND"
         );
-        let to_keep = documents.resolve(&mut persisted("{ a }", &hash)).unwrap();
+        let to_keep = documents
+            .resolve(&ann(), &mut persisted("{ a }", &hash))
+            .unwrap();
         // Not before it has proved valid.
         assert_eq!(
-            code(documents.resolve(&mut persisted("", &hash))),
+            code(documents.resolve(&ann(), &mut persisted("", &hash))),
             "PERSISTED_QUERY_NOT_FOUND"
         );
-        documents.keep(to_keep.unwrap(), "{ a }");
+        documents.keep(&ann(), to_keep.unwrap(), "{ a }");
         let mut named = persisted("", &hash.to_uppercase());
-        assert_eq!(documents.resolve(&mut named).unwrap(), None);
+        assert_eq!(documents.resolve(&ann(), &mut named).unwrap(), None);
         assert_eq!(named.query, "{ a }");
     }
 
@@ -320,7 +305,7 @@ mod tests {
     fn a_text_under_another_hash_is_refused() {
         let documents = Documents::new(KeepLimits::default());
         for hash in [hex("{ b }"), String::new(), "é".repeat(32)] {
-            let refused = documents.resolve(&mut persisted("{ a }", &hash));
+            let refused = documents.resolve(&ann(), &mut persisted("{ a }", &hash));
             assert_eq!(code(refused), "PERSISTED_QUERY_HASH_MISMATCH", "{hash}");
         }
     }
@@ -337,7 +322,7 @@ mod tests {
         ] {
             let mut request = request("{ a }", json!({"persistedQuery": persisted}));
             assert_eq!(
-                code(documents.resolve(&mut request)),
+                code(documents.resolve(&ann(), &mut request)),
                 "BAD_USER_INPUT",
                 "{persisted}"
             );
@@ -347,38 +332,14 @@ mod tests {
     #[test]
     fn a_server_that_keeps_nothing_says_so() {
         let documents = Documents::default();
-        let refused = documents.resolve(&mut persisted("{ a }", &hex("{ a }")));
+        let refused = documents.resolve(&ann(), &mut persisted("{ a }", &hex("{ a }")));
         assert_eq!(code(refused), "PERSISTED_QUERY_NOT_SUPPORTED");
-        assert_eq!(documents.resolve(&mut Request::new("{ a }")).unwrap(), None);
-    }
-
-    #[test]
-    fn what_is_kept_is_bounded_in_number_and_bytes() {
-        let limits = KeepLimits {
-            entries: 3,
-            bytes: 10,
-        };
-        let documents = Documents::new(limits);
-        let keep = |text: &str| documents.keep(ToKeep(hash(text)), text);
-        let is_kept = |text: &str| documents.resolve(&mut persisted("", &hex(text))).is_ok();
-        let bytes = || documents.kept.as_ref().unwrap().lock().bytes;
-        for text in ["aa", "bb", "cc", "aa", "dd"] {
-            keep(text);
-        }
         assert_eq!(
-            ["aa", "bb", "cc", "dd"].map(is_kept),
-            [true, false, true, true]
+            documents
+                .resolve(&ann(), &mut Request::new("{ a }"))
+                .unwrap(),
+            None
         );
-        keep("eeeeee");
-        assert_eq!(
-            ["aa", "cc", "dd", "eeeeee"].map(is_kept),
-            [false, true, true, true]
-        );
-        assert_eq!(bytes(), 10);
-        keep("fffffffffff");
-        keep("gggggggggg");
-        assert!(is_kept("gggggggggg") && !is_kept("eeeeee") && !is_kept("fffffffffff"));
-        assert_eq!(bytes(), 10);
     }
 
     #[test]
@@ -389,19 +350,19 @@ mod tests {
                 request("", json!({"documentId": "one"})),
                 persisted("", "one"),
             ] {
-                assert_eq!(documents.resolve(&mut named).unwrap(), None);
+                assert_eq!(documents.resolve(&ann(), &mut named).unwrap(), None);
                 assert_eq!(named.query, "{ one }");
                 // Naming it and sending it is the same.
-                assert!(documents.resolve(&mut named).is_ok());
+                assert!(documents.resolve(&ann(), &mut named).is_ok());
                 named.query = "{ two }".to_owned();
                 assert_eq!(
-                    code(documents.resolve(&mut named)),
+                    code(documents.resolve(&ann(), &mut named)),
                     "PERSISTED_QUERY_HASH_MISMATCH"
                 );
             }
             let mut unknown = request("", json!({"documentId": "two"}));
             assert_eq!(
-                code(documents.resolve(&mut unknown)),
+                code(documents.resolve(&ann(), &mut unknown)),
                 "PERSISTED_QUERY_NOT_FOUND"
             );
         }
@@ -410,7 +371,11 @@ mod tests {
     #[test]
     fn where_only_trusted_documents_are_run_no_other_is() {
         let documents = trusting(true);
-        assert!(documents.resolve(&mut Request::new("{ one }")).is_ok());
+        assert!(
+            documents
+                .resolve(&ann(), &mut Request::new("{ one }"))
+                .is_ok()
+        );
         for mut other in [
             Request::new("{ two }"),
             Request::new("{ one } "),
@@ -418,14 +383,14 @@ mod tests {
             persisted("{ two }", &hex("{ two }")),
         ] {
             assert_eq!(
-                code(documents.resolve(&mut other)),
+                code(documents.resolve(&ann(), &mut other)),
                 "DOCUMENT_NOT_TRUSTED",
                 "{other:?}"
             );
         }
         assert!(
             trusting(false)
-                .resolve(&mut Request::new("{ two }"))
+                .resolve(&ann(), &mut Request::new("{ two }"))
                 .is_ok()
         );
     }

@@ -18,9 +18,9 @@
 //!
 //! What a mutation refuses is not an error but data: see `Refusal`.
 
-use async_graphql::{ErrorExtensionValues, Pos, ServerError, parser};
+use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
-use super::{fit::Misfit, scan::Unfit};
+use super::prepare::Misfit;
 use crate::library::Error;
 
 /// The codes that this module and its neighbours give; `library` names its own.
@@ -38,9 +38,6 @@ pub(super) mod code {
     pub const FAULT: &str = "INTERNAL_SERVER_ERROR";
 }
 
-/// How long a message of the parser may be, in bytes.
-const LONGEST_MESSAGE: usize = 300;
-
 /// An error with a code.
 pub(super) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -> ServerError {
     let mut error = ServerError::new(message, at);
@@ -48,34 +45,9 @@ pub(super) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -
     error
 }
 
-impl From<Unfit> for ServerError {
-    fn from(unfit: Unfit) -> Self {
-        let code = if unfit.is_limit() {
-            code::TOO_COMPLEX
-        } else {
-            code::PARSE_FAILED
-        };
-        refusal(code, unfit.to_string(), unfit.position())
-    }
-}
-
-/// The parser's error, without the drawing of the document that it comes with.
-pub(super) fn unparsable(error: &parser::Error) -> ServerError {
-    let message = error.to_string();
-    let expected = message.rsplit("= ").next().unwrap_or_default().trim();
-    let expected = expected.replace('_', " ");
-    let end = expected.floor_char_boundary(LONGEST_MESSAGE);
-    let at = error.positions().next();
-    refusal(
-        code::PARSE_FAILED,
-        format!("syntax error: {}", &expected[..end]),
-        at,
-    )
-}
-
 /// A value that does not fit.
-pub(super) fn misfit(misfit: &Misfit, at: Option<Pos>) -> ServerError {
-    let mut error = refusal(code::BAD_INPUT, misfit.to_string(), at);
+pub(super) fn misfit(misfit: &Misfit, message: String, at: Option<Pos>) -> ServerError {
+    let mut error = refusal(misfit.code, message, at);
     if let Some(field) = misfit.field() {
         extend(&mut error, "field", field);
     }

@@ -1,6 +1,9 @@
 //! Runs one operation of one viewer, the same way for every transport.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use async_graphql::{Request, Response, ValidationMode, parser::types::OperationType};
 use futures_util::{
@@ -13,7 +16,7 @@ use super::{
     Answer, Documents, Limits, Operation, Schema, builder,
     context::{Caller, Reached, Rows},
     error::{self, code},
-    operation::Reader,
+    prepare::Preparer,
 };
 use crate::{
     auth::Viewer,
@@ -24,7 +27,7 @@ use crate::{
 /// The GraphQL API over one library. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    reader: Arc<Reader>,
+    preparer: Arc<Preparer>,
     /// The schema without its rules, for operations that have passed them.
     schema: Schema,
     library: Library,
@@ -36,13 +39,16 @@ impl Api {
     /// The API over `library`, with subscriptions from `feed`, for clients that send their documents or name those that
     /// are trusted or kept.
     pub fn new(library: Library, feed: Feed, limits: Limits, documents: Documents) -> Self {
-        let mut schema = builder().validation_mode(ValidationMode::Fast);
+        // The engine counts the braces of fragments too, and an interface is bound as one fragment for each type.
+        let mut schema = builder()
+            .validation_mode(ValidationMode::Fast)
+            .limit_recursive_depth(2 * limits.nesting);
         if !limits.introspection {
             schema = schema.disable_introspection();
         }
         let limits = Arc::new(limits);
         Self {
-            reader: Arc::new(Reader::new(Arc::clone(&limits), documents)),
+            preparer: Arc::new(Preparer::new(Arc::clone(&limits), documents)),
             schema: schema.finish(),
             library,
             feed,
@@ -54,16 +60,20 @@ impl Api {
     ///
     /// # Errors
     /// The request error to answer with.
-    pub async fn operation(&self, request: Request, request_id: &str) -> Result<Operation, Answer> {
-        let read = AssertUnwindSafe(self.reader.read(request)).catch_unwind();
+    pub fn operation(
+        &self,
+        viewer: &Viewer,
+        request: Request,
+        request_id: &str,
+    ) -> Result<Operation, Answer> {
+        let read = AssertUnwindSafe(|| self.preparer.operation(&viewer.user, request));
         // A panic has been reported where it arose.
-        read.await
-            .unwrap_or_else(|_| Err(error::fault(request_id).into()))
+        catch_unwind(read).unwrap_or_else(|_| Err(error::fault(request_id).into()))
     }
 
     /// Checks and runs a query or a mutation. `request_id` is what a fault is logged under and shown as.
     pub async fn execute(&self, viewer: &Viewer, request: Request, request_id: &str) -> Answer {
-        match self.operation(request, request_id).await {
+        match self.operation(viewer, request, request_id) {
             Ok(operation) => self.run(viewer, operation, request_id).await,
             Err(refused) => refused,
         }
@@ -79,7 +89,7 @@ impl Api {
     ) -> BoxStream<'static, Answer> {
         let (api, viewer, request_id) = (self.clone(), viewer.clone(), request_id.to_owned());
         let answers = async move {
-            match api.operation(request, &request_id).await {
+            match api.operation(&viewer, request, &request_id) {
                 Ok(operation) => api.stream(&viewer, operation, &request_id),
                 Err(refused) => stream::iter([refused]).boxed(),
             }
@@ -146,14 +156,8 @@ impl Api {
     }
 
     /// What is wrong with the trusted documents, by id; to be looked at before serving.
-    pub async fn invalid_documents(&self) -> Vec<(String, Answer)> {
-        let mut invalid = Vec::new();
-        for (id, text) in self.reader.documents().trusted() {
-            if let Err(errors) = self.reader.check(text).await {
-                invalid.push((id.to_owned(), errors));
-            }
-        }
-        invalid
+    pub fn invalid_documents(&self) -> Vec<(String, Answer)> {
+        self.preparer.invalid_documents()
     }
 
     async fn caller(

@@ -10,20 +10,16 @@
 
 mod answer;
 mod context;
-mod correct;
 mod documents;
 mod error;
 mod execute;
-mod fit;
+mod fair_cache;
 pub mod json;
-mod measure;
 mod mutation;
 mod operation;
+mod prepare;
 mod query;
 mod request;
-mod rules;
-mod scan;
-mod shape;
 mod subscription;
 mod types;
 
@@ -52,10 +48,12 @@ pub struct Limits {
     pub tokens: usize,
     /// How many brackets of any kind may be open at once, and how many selections, fragments counted.
     pub nesting: usize,
+    /// How many bytes of clients' documents are kept prepared. What is kept of one takes about 20 times its text.
+    pub prepared_bytes: usize,
     /// How deep selections may nest. The introspection query of common tools is 13 deep.
     pub depth: usize,
-    /// How many fields and fragments may be selected, those below a list counted once for each element that was asked
-    /// for or that it is taken to have.
+    /// How many fields may be selected, those below a list counted once for each element that was asked for or that it
+    /// is taken to have, and what is read by itself for more.
     pub complexity: usize,
     /// How many aliases may be selected.
     pub aliases: usize,
@@ -81,6 +79,7 @@ impl Default for Limits {
             document_bytes: 64 << 10,
             tokens: 4_000,
             nesting: 64,
+            prepared_bytes: 1 << 20,
             depth: 16,
             complexity: 50_000,
             aliases: 50,

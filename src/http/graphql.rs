@@ -151,7 +151,7 @@ async fn answer(
                     answers.push(operation::refused(too_fast));
                     continue;
                 }
-                answers.push(match caller.read(node, request).await? {
+                answers.push(match caller.read(node, request)? {
                     Ok(operation) => caller.run_once(node, operation).await,
                     Err(refused) => refused,
                 });
@@ -192,7 +192,7 @@ impl Caller {
         request: async_graphql::Request,
         accepted: Accepted,
     ) -> Result<Response, HttpError> {
-        let read = self.read(node, request).await?;
+        let read = self.read(node, request)?;
         let kind = read.as_ref().ok().map(Operation::kind);
         if let Some(kind) = accepted.stream_of(kind) {
             if read.is_ok() {
@@ -217,13 +217,12 @@ impl Caller {
     }
 
     /// The operation of a request, unless this caller may not run it.
-    async fn read(
+    fn read(
         &self,
         node: &Node,
         request: async_graphql::Request,
     ) -> Result<Result<Operation, Answer>, HttpError> {
-        let read = node.api.operation(request, &self.request_id).await;
-        match read {
+        match node.api.operation(&self.viewer, request, &self.request_id) {
             Ok(operation)
                 if operation.kind() == OperationType::Mutation && self.method != Method::POST =>
             {

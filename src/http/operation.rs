@@ -25,13 +25,9 @@ pub(super) struct Begun {
 ///
 /// # Errors
 /// The request error to answer with.
-pub(super) async fn begin(
-    node: &Node,
-    viewer: &Viewer,
-    request: Request,
-) -> Result<Begun, Outcome> {
+pub(super) fn begin(node: &Node, viewer: &Viewer, request: Request) -> Result<Begun, Outcome> {
     let request_id = Uuid::now_v7().to_string();
-    let operation = node.api.operation(request, &request_id).await?;
+    let operation = node.api.operation(viewer, request, &request_id)?;
     let operation = allow(viewer, operation)?;
     Ok(Begun {
         lasts: operation.kind() == OperationType::Subscription,

@@ -222,7 +222,7 @@ impl Session<'_> {
                 return self.tell(&id, Some(refused)).await;
             }
         };
-        match operation::begin(self.node, &self.viewer, *request).await {
+        match operation::begin(self.node, &self.viewer, *request) {
             Ok(begun) => self.operations.begin(id, begun),
             Err(refused) => self.tell(&id, Some(refused)).await?,
         }

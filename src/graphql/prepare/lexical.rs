@@ -1,0 +1,103 @@
+//! Counts the tokens and the open brackets of a document before it is parsed.
+//!
+//! In the flow: first of all that happens to a document. The parser behind it descends by recursion and builds a tree of
+//! every token, so both are bounded here, by the parser's own lexer.
+//!
+//! **Invariant:** what passes nests at most [`Limits::nesting`] brackets and has at most [`Limits::tokens`] tokens.
+//! **Invariant:** the time is linear in the length, and the length is checked first.
+
+use apollo_parser::{Lexer, TokenKind};
+use async_graphql::ServerError;
+
+use super::{
+    super::{
+        Limits,
+        error::{code, refusal},
+    },
+    position::Lines,
+};
+
+/// Checks that a document may be parsed. The first token that is none is reported: the parser would go on to the last.
+pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ServerError> {
+    let too_complex = |what: String| Err(refusal(code::TOO_COMPLEX, what, None));
+    if text.len() > limits.document_bytes {
+        let most = limits.document_bytes;
+        return too_complex(format!("the document is longer than {most} bytes"));
+    }
+    let (mut tokens, mut open) = (0, 0_usize);
+    for token in Lexer::new(text) {
+        let token = token.map_err(|broken| {
+            let at = Lines::new(text.into()).at(broken.index());
+            let message = format!("Syntax Error: {}", broken.message());
+            refusal(code::PARSE_FAILED, message, Some(at))
+        })?;
+        match token.kind() {
+            TokenKind::Whitespace | TokenKind::Comment | TokenKind::Comma | TokenKind::Eof => {
+                continue;
+            }
+            TokenKind::LCurly | TokenKind::LBracket | TokenKind::LParen => open += 1,
+            TokenKind::RCurly | TokenKind::RBracket | TokenKind::RParen => {
+                open = open.saturating_sub(1);
+            }
+            _ => {}
+        }
+        tokens += 1;
+        if tokens > limits.tokens {
+            let most = limits.tokens;
+            return too_complex(format!("the document has more than {most} tokens"));
+        }
+        if open > limits.nesting {
+            let most = limits.nesting;
+            return too_complex(format!(
+                "the document nests more than {most} brackets in one another"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<(), String> {
+        let limits = Limits {
+            document_bytes: 4_096,
+            tokens: 200,
+            nesting: 8,
+            ..Limits::default()
+        };
+        super::check(text, &limits).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn a_document_at_a_limit_passes_and_one_past_it_does_not() {
+        let nested = |depth| format!("{}{}", "{a".repeat(depth), "}".repeat(depth));
+        assert!(check(&nested(8)).is_ok());
+        assert!(check(&nested(9)).unwrap_err().contains("8 brackets"));
+        let tokens = |count: usize| format!("{{{}}}", " a,#b\n".repeat(count - 2));
+        assert!(check(&tokens(200)).is_ok());
+        assert!(check(&tokens(201)).unwrap_err().contains("200 tokens"));
+        let long = |bytes: usize| format!("{{a}}{}", " ".repeat(bytes - 3));
+        assert!(check(&long(4_096)).is_ok());
+        assert!(check(&long(4_097)).unwrap_err().contains("4096 bytes"));
+    }
+
+    #[test]
+    fn brackets_nest_outside_strings_and_comments_alone() {
+        for text in [
+            r#""[[[[[[[[[""#,
+            r#""\"[[[[[[[[[""#,
+            r#""""[[[\"""[[[[[[[""""#,
+            "1 #\"[[[[[[[[[[\r",
+        ] {
+            assert!(check(&format!("{{f(x:{text})}}")).is_ok(), "{text}");
+        }
+        for text in [r#""""#, r#""\\""#, "\"#\"", r#""""""""#, "#\"\n"] {
+            assert!(
+                check(&format!("{{f(x:[{text}[[[[[[[[[[")).is_err(),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! How large a document is as it is written, before anything expands or validates it.
+//!
+//! In the flow: after parsing. Validation and what comes after it may visit a fragment wherever it is spread: thirty
+//! fragments that spread the next one twice are a thousand million visits.
+//!
+//! **Invariant:** each fragment is measured once, so the time is linear in the document.
+//! **Invariant:** what passes makes nobody visit more than [`SELECTIONS`] selections of an operation or descend more than
+//! [`Limits::nesting`] of them, fragments expanded.
+
+use std::collections::HashMap;
+
+use apollo_compiler::{
+    Node,
+    ast::{Definition, Document, FragmentDefinition, Selection},
+};
+use async_graphql::ServerError;
+
+use super::super::{
+    Limits,
+    error::{code, refusal},
+};
+
+/// The most operations in a document. Each is validated with all fragments that it reaches.
+const OPERATIONS: usize = 10;
+
+/// The most selections in an operation, fragments expanded, if the complexity allows that many.
+pub(super) const SELECTIONS: usize = 10_000;
+
+/// Checks a document against the limits on what is written.
+pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), ServerError> {
+    let fragments = document.definitions.iter().filter_map(|definition| {
+        let fragment = definition.as_fragment_definition()?;
+        Some((fragment.name.as_str(), fragment))
+    });
+    let mut outline = Outline {
+        limits,
+        fragments: fragments.collect(),
+        sizes: HashMap::new(),
+    };
+    let operations = document.definitions.iter();
+    let operations: Vec<_> = operations
+        .filter_map(Definition::as_operation_definition)
+        .collect();
+    if operations.is_empty() {
+        let message = "Must provide an operation.";
+        return Err(refusal(code::PARSE_FAILED, message, None));
+    }
+    if operations.len() > OPERATIONS {
+        return Err(too_complex(&format!(
+            "has {} operations; at most {OPERATIONS} are allowed",
+            operations.len()
+        )));
+    }
+    for operation in operations {
+        let size = outline.set(&operation.selection_set, 0)?;
+        outline.allow(size)?;
+    }
+    // Used or not.
+    let names: Vec<_> = outline.fragments.keys().copied().collect();
+    for name in names {
+        let size = outline.fragment(name, 0)?;
+        outline.allow(size)?;
+    }
+    Ok(())
+}
+
+/// What a set of selections comes to, fragments expanded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    selections: usize,
+    /// Of fields.
+    depth: usize,
+    /// Of fields and fragments.
+    nesting: usize,
+}
+
+struct Outline<'d> {
+    limits: &'d Limits,
+    fragments: HashMap<&'d str, &'d Node<FragmentDefinition>>,
+    /// What is known of each fragment; nothing while it is being measured.
+    sizes: HashMap<&'d str, Size>,
+}
+
+impl<'d> Outline<'d> {
+    fn allow(&self, size: Size) -> Result<(), ServerError> {
+        let limits = self.limits;
+        let selections = SELECTIONS.min(limits.complexity);
+        for (count, what, most) in [
+            (size.selections, "fields and fragments", selections),
+            (size.depth, "levels", limits.depth),
+        ] {
+            if count > most {
+                return Err(too_complex(&format!(
+                    "selects {count} {what}; at most {most} are allowed"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, set: &'d [Selection], above: usize) -> Result<Size, ServerError> {
+        if set.is_empty() {
+            // The parser allows it, as a draft of the specification does.
+            let message = "Syntax Error: Expected Name, found \"}\".";
+            return Err(refusal(code::PARSE_FAILED, message, None));
+        }
+        self.allow_nesting(above + 1)?;
+        let mut sum = Size::default();
+        for selection in set {
+            let (size, directives) = match selection {
+                Selection::Field(field) => {
+                    let below = match &field.selection_set {
+                        Some(set) => self.set(set, above + 1)?,
+                        None => Size::default(),
+                    };
+                    let size = Size {
+                        depth: below.depth + 1,
+                        ..below
+                    };
+                    (size, &field.directives)
+                }
+                Selection::InlineFragment(inline) => (
+                    self.set(&inline.selection_set, above + 1)?,
+                    &inline.directives,
+                ),
+                Selection::FragmentSpread(spread) => {
+                    let size = self.fragment(&spread.fragment_name, above + 1)?;
+                    (size, &spread.directives)
+                }
+            };
+            if directives.len() > self.limits.directives {
+                let most = self.limits.directives;
+                return Err(too_complex(&format!(
+                    "has {} directives in one place; at most {most} are allowed",
+                    directives.len()
+                )));
+            }
+            sum = Size {
+                selections: sum
+                    .selections
+                    .saturating_add(size.selections)
+                    .saturating_add(1),
+                depth: sum.depth.max(size.depth),
+                nesting: sum.nesting.max(size.nesting + 1),
+            };
+        }
+        Ok(sum)
+    }
+
+    /// The size of a fragment; nothing of one that is unknown or spreads itself, which validation reports.
+    fn fragment(&mut self, name: &str, above: usize) -> Result<Size, ServerError> {
+        let Some((&name, &fragment)) = self.fragments.get_key_value(name) else {
+            return Ok(Size::default());
+        };
+        if let Some(size) = self.sizes.get(name) {
+            self.allow_nesting(above + size.nesting)?;
+            return Ok(*size);
+        }
+        self.sizes.insert(name, Size::default());
+        let size = self.set(&fragment.selection_set, above)?;
+        self.sizes.insert(name, size);
+        Ok(size)
+    }
+
+    fn allow_nesting(&self, nesting: usize) -> Result<(), ServerError> {
+        let most = self.limits.nesting;
+        if nesting > most {
+            return Err(too_complex(&format!(
+                "nests more than {most} selections in one another"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn too_complex(what: &str) -> ServerError {
+    refusal(code::TOO_COMPLEX, format!("the document {what}"), None)
+}

@@ -1,0 +1,119 @@
+//! The schema that clients' documents are validated against: our own SDL, with what the engine knows of introspection.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use apollo_compiler::{Schema, schema::ExtendedType, validation::Valid};
+use futures_util::FutureExt as _;
+
+/// The types of introspection, all fields of which the engine may be asked for.
+const INTROSPECTION: [&str; 6] = [
+    "__Schema",
+    "__Type",
+    "__Field",
+    "__InputValue",
+    "__EnumValue",
+    "__Directive",
+];
+
+/// The schema. It is the same in every server of a process.
+pub(super) static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
+    #[expect(
+        clippy::expect_used,
+        reason = "the text is the engine's own, the same in every run"
+    )]
+    let schema = Schema::parse_and_validate(crate::graphql::sdl(), "schema.graphql")
+        .expect("a schema can be read as it is printed");
+    let mut schema = schema.into_inner();
+    for name in INTROSPECTION {
+        if let Some(ExtendedType::Object(ty)) = schema.types.get_mut(name) {
+            let known = fields_of_engine(name);
+            ty.make_mut()
+                .fields
+                .retain(|field, _| known.contains(field.as_str()));
+        }
+    }
+    Valid::assume_valid(schema)
+});
+
+/// The fields of a type of introspection that the engine knows (async-graphql 8.0.0-rc.5 lacks
+/// `__Schema.directives(includeDeprecated:)`, for example; none filed). What it does not know, it cannot answer.
+fn fields_of_engine(name: &str) -> HashSet<String> {
+    let query = format!("{{ __type(name: \"{name}\") {{ fields {{ name }} }} }}");
+    let schema = crate::graphql::builder().finish();
+    let answer = schema.execute(query).now_or_never();
+    let answer = answer.and_then(|answer| answer.data.into_json().ok());
+    let fields = answer
+        .as_ref()
+        .and_then(|answer| answer["__type"]["fields"].as_array());
+    let name = |field: &serde_json::Value| field["name"].as_str().map(str::to_owned);
+    fields.into_iter().flatten().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use apollo_compiler::ast::OperationType;
+
+    use super::*;
+
+    #[test]
+    fn the_engine_tells_its_types_of_introspection() {
+        for name in INTROSPECTION {
+            assert!(fields_of_engine(name).contains("name") || name == "__Schema");
+        }
+        assert!(SCHEMA.type_field("__Type", "ofType").is_ok());
+    }
+
+    #[test]
+    fn no_argument_takes_a_custom_scalar() {
+        // Validation does not look at the variables inside such a value.
+        for ty in SCHEMA.types.values() {
+            let inputs: Vec<_> = match ty {
+                ExtendedType::InputObject(ty) => ty.fields.values().map(|it| &it.ty).collect(),
+                ExtendedType::Object(ty) => {
+                    let fields = ty.fields.values();
+                    fields
+                        .flat_map(|field| field.arguments.iter().map(|it| &it.ty))
+                        .collect()
+                }
+                _ => continue,
+            };
+            for input in inputs {
+                let named = SCHEMA.types.get(input.inner_named_type()).unwrap();
+                assert!(
+                    named.as_scalar().is_none() || named.is_built_in(),
+                    "{input}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_mutation_takes_one_input_and_says_the_version_after_it() {
+        let mutation = SCHEMA.root_operation(OperationType::Mutation).unwrap();
+        let mutations = &SCHEMA.get_object(mutation).unwrap().fields;
+        for (name, mutation) in mutations {
+            // What fails is null, and nothing beside it.
+            assert!(!mutation.ty.is_non_null(), "{name}");
+            let payload = SCHEMA.get_object(mutation.ty.inner_named_type()).unwrap();
+            let version = &payload.fields["libraryVersion"];
+            assert_eq!(version.ty.to_string(), "Int!", "{name}");
+            // A ticket is no change of the library: none is made twice, none is told to devices.
+            if name == "createStreamTicket" {
+                assert!(mutation.arguments.is_empty());
+                continue;
+            }
+            let [input] = &mutation.arguments[..] else {
+                panic!("{name}")
+            };
+            assert!(input.name == "input" && input.is_required(), "{name}");
+            let input = SCHEMA
+                .get_input_object(input.ty.inner_named_type())
+                .unwrap();
+            for (field, ty) in [("idempotencyKey", "String"), ("device", "DeviceInput")] {
+                assert_eq!(input.fields[field].ty.to_string(), ty, "{name}");
+            }
+            assert!(payload.fields.contains_key("refusal"), "{name}");
+        }
+        assert!(mutations.len() > 10);
+    }
+}

@@ -1,0 +1,46 @@
+//! `CoerceVariableValues` of the specification (section 6.1.2).
+
+use apollo_compiler::executable::Operation;
+use async_graphql::{Name, ServerError, Variables};
+
+use super::{
+    super::error, coerce::Coerce, document::Document, input::Input, misfit::Misfit, schema::SCHEMA,
+};
+
+/// The variables of an operation. What was omitted and has no default stays omitted; what is not defined goes.
+///
+/// # Errors
+/// All values that do not fit.
+pub(super) fn coerce(
+    document: &Document,
+    operation: &Operation,
+    given: &Variables,
+) -> Result<Variables, Vec<ServerError>> {
+    let mut variables = Variables::default();
+    let mut errors = Vec::new();
+    for definition in &operation.variables {
+        let (name, ty) = (definition.name.as_str(), &*definition.ty);
+        let mut coerce = Coerce::new(&SCHEMA, None, name);
+        let value = match (given.get(name), &definition.default_value) {
+            (Some(value), _) => coerce.value(Input::Json(value), ty),
+            (None, Some(default)) => coerce.value(Input::Literal(default), ty),
+            (None, None) => {
+                if ty.is_non_null() {
+                    let rule =
+                        format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
+                    coerce.misfits.push(Misfit::of(name, rule));
+                }
+                None
+            }
+        };
+        variables.extend(value.map(|value| (Name::new(name), value)));
+        let at = document.position(definition.location());
+        let misfits = coerce.misfits.iter();
+        errors.extend(misfits.map(|misfit| error::misfit(misfit, misfit.of_variable(), Some(at))));
+    }
+    if errors.is_empty() {
+        Ok(variables)
+    } else {
+        Err(errors)
+    }
+}
