@@ -57,6 +57,7 @@ mod m20261124_000009_ticket;
 mod m20261126_000012_unicode_keys;
 mod m20261126_000013_tombstone_held;
 mod m20261126_000015_label_removal;
+mod m20261126_000016_query_plans;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000012_unicode_keys::Migration),
             Box::new(m20261126_000013_tombstone_held::Migration),
             Box::new(m20261126_000015_label_removal::Migration),
+            Box::new(m20261126_000016_query_plans::Migration),
         ]
     }
 }

@@ -168,6 +168,11 @@ impl Database {
         }
     }
 
+    /// Which database it is.
+    pub(super) fn backend(&self) -> DbBackend {
+        self.write.get_database_backend()
+    }
+
     /// Whether queries may read a replica.
     pub(super) fn has_replica(&self) -> bool {
         self.has_replica

@@ -39,6 +39,7 @@ mod known;
 mod label;
 mod list;
 mod log;
+mod one_of;
 mod patch;
 mod progress;
 mod read;

@@ -18,6 +18,7 @@ use super::{
         progress, story, user,
     },
     error::Error,
+    one_of::one_of,
     writer::insert_user,
 };
 use crate::version::{Head, UserId, Version};
@@ -109,7 +110,11 @@ impl Library {
             .filter_map(|user| Some((user, self.known.of(user)?)))
             .collect();
         let rows = user::Entity::find()
-            .filter(user::Column::Subject.is_in(by_subject.keys().copied()))
+            .filter(one_of(
+                self.db.backend(),
+                user::Column::Subject,
+                by_subject.keys().copied(),
+            ))
             .all(&self.db.fresh);
         let rows = self.db.in_time(rows).await?;
         let named = |row: user::Model| {
@@ -162,7 +167,11 @@ impl Library {
     ) -> Result<HashMap<StoryId, Progress>, Error> {
         let rows = progress::find()
             .filter(progress::Column::UserId.eq(user.as_str()))
-            .filter(progress::Column::StoryId.is_in(stories.into_iter().map(|id| id.0)))
+            .filter(one_of(
+                self.db.backend(),
+                progress::Column::StoryId,
+                stories.into_iter().map(|id| id.0),
+            ))
             .all(&self.db.read);
         let rows = self.db.in_time(rows).await?;
         rows.into_iter()
@@ -212,8 +221,12 @@ impl Library {
             .group_by_col(names.link_column.clone())
             .to_owned();
         if labels.len() <= NAMED {
-            select
-                .and_where(Expr::col(names.link_column).is_in(labels.iter().map(|label| label.0)));
+            let labels = labels.iter().map(|label| label.0);
+            select.and_where(one_of(
+                self.db.backend(),
+                Expr::col(names.link_column),
+                labels,
+            ));
         }
         let rows = self.db.in_time(self.db.read.query_all(&select)).await?;
         rows.iter()
@@ -275,7 +288,11 @@ pub(super) async fn stories(
 ) -> Result<HashMap<StoryId, Story>, Error> {
     let rows = story::find()
         .filter(story::Column::UserId.eq(user.as_str()))
-        .filter(story::Column::Id.is_in(ids.into_iter().map(|id| id.0)))
+        .filter(one_of(
+            db.get_database_backend(),
+            story::Column::Id,
+            ids.into_iter().map(|id| id.0),
+        ))
         .all(db)
         .await?;
     rows.into_iter()
@@ -306,7 +323,13 @@ pub(super) async fn labels_of(
         .from(link.clone())
         .inner_join(label.clone(), joined)
         .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
-        .and_where_option(ids.map(|ids| Expr::col((link, Column::StoryId)).is_in(ids)))
+        .and_where_option(ids.map(|ids| {
+            one_of(
+                db.get_database_backend(),
+                Expr::col((link, Column::StoryId)),
+                ids,
+            )
+        }))
         .order_by((label, Column::NameKey), Order::Asc)
         .to_owned();
     let mut labels = HashMap::<StoryId, Vec<Label>>::new();

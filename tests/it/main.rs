@@ -60,6 +60,7 @@ mod odd_requests;
 mod opening;
 mod outage;
 mod pooler;
+mod plans;
 mod proxies;
 mod queries;
 mod readme;

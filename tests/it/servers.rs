@@ -72,6 +72,11 @@ impl Server {
 
     /// A PostgreSQL whose superuser is `postgres` and trusted.
     pub async fn postgres() -> Self {
+        Self::postgres_with(&[]).await
+    }
+
+    /// The same with settings of its own, each `name=value`.
+    pub async fn postgres_with(settings: &[&str]) -> Self {
         let mut server = Self::new(Speaks::Postgres, "postgres");
         let bin = postgres_bin();
         let (folder, data) = (server.path(), server.folder.path().join("data"));
@@ -92,6 +97,9 @@ impl Server {
             .args(["--username=postgres", "--pgdata", &data]));
         server.program = bin.join("postgres");
         server.arguments = strings(&["-D", &data, "-p", &port, "-h", "127.0.0.1", "-k", &folder]);
+        for setting in settings {
+            server.arguments.extend(strings(&["-c", setting]));
+        }
         server.start().await;
         server
     }

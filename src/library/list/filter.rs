@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ExprTrait as _, IntoSimpleExpr as _,
+    ColumnTrait as _, Condition, DbBackend, ExprTrait as _, IntoSimpleExpr as _,
     sea_query::{Expr, Query, SelectStatement},
 };
 
@@ -14,6 +14,7 @@ use crate::{
             label::{Column, names},
             progress, story,
         },
+        one_of::one_of,
     },
     version::UserId,
 };
@@ -60,7 +61,7 @@ impl ProgressFilter {
             || !self.search.is_empty()
     }
 
-    pub(super) fn condition(&self, user: &UserId) -> Condition {
+    pub(super) fn condition(&self, backend: DbBackend, user: &UserId) -> Condition {
         use progress::Column::{Rating, SearchKey, Status, StoryId};
         let tenths = |rating: crate::library::Rating| rating.tenths();
         let notes = |has| {
@@ -79,14 +80,14 @@ impl ProgressFilter {
             (LabelKind::Fandom, &self.fandoms),
         ]
         .into_iter()
-        .flat_map(|(kind, labels)| labels.stories(user, kind))
+        .flat_map(|(kind, labels)| labels.stories(backend, user, kind))
         .fold(Condition::all(), |all, stories| {
             all.add(StoryId.in_subquery(stories))
         });
         Condition::all()
-            .add_option(one_of(Status, &self.status))
-            .add_option(one_of(story::Column::Status, &self.story_status))
-            .add_option(one_of(story::Column::Source, &self.source))
+            .add_option(named(Status, &self.status))
+            .add_option(named(story::Column::Status, &self.story_status))
+            .add_option(named(story::Column::Source, &self.source))
             .add_option(self.is_nsfw.map(|is| story::Column::IsNsfw.eq(is)))
             .add_option(self.min_rating.map(|least| Rating.gte(tenths(least))))
             .add_option(self.max_rating.map(|most| Rating.lte(tenths(most))))
@@ -96,7 +97,7 @@ impl ProgressFilter {
     }
 }
 
-fn one_of<N: Copy + Into<&'static str>>(
+fn named<N: Copy + Into<&'static str>>(
     column: impl sea_orm::ColumnTrait,
     names: &[N],
 ) -> Option<Expr> {
@@ -109,14 +110,18 @@ impl LabelFilter {
     pub const MAX: usize = 100;
 
     /// Statements for the ids of the stories that pass; each must hold a story that passes.
-    fn stories(&self, user: &UserId, kind: LabelKind) -> Vec<SelectStatement> {
+    fn stories(&self, backend: DbBackend, user: &UserId, kind: LabelKind) -> Vec<SelectStatement> {
         let names = names(kind);
         let with = |ids: &BTreeSet<LabelId>| {
             Query::select()
                 .column(Column::StoryId)
                 .from(names.link_table.clone())
                 .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-                .and_where(Expr::col(names.link_column.clone()).is_in(ids.iter().map(|id| id.0)))
+                .and_where(one_of(
+                    backend,
+                    Expr::col(names.link_column.clone()),
+                    ids.iter().map(|id| id.0),
+                ))
                 .to_owned()
         };
         let mut stories = Vec::new();

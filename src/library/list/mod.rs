@@ -7,8 +7,9 @@ mod filter;
 mod order;
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, JoinType,
-    Order, PaginatorTrait as _, QueryFilter as _, QueryOrder, QuerySelect, QueryTrait as _, Select,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _, ExprTrait as _,
+    JoinType, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder, QuerySelect,
+    QueryTrait as _, Select,
 };
 
 pub use self::{
@@ -58,7 +59,8 @@ impl Library {
     ) -> Result<Vec<Listed>, Error> {
         let after = page.after.map(|place| order.after(place)).transpose()?;
         let with_story = with_stories || order.field.is_of_story();
-        let select = select(user, filter, with_story).filter(after.unwrap_or_else(Condition::all));
+        let select = select(self.db.backend(), user, filter, with_story)
+            .filter(after.unwrap_or_else(Condition::all));
         let select = if with_stories {
             let select = select.select_two_required(story::Entity);
             ordered(select, order, page.first).into_query()
@@ -77,7 +79,9 @@ impl Library {
         user: &UserId,
         filter: &ProgressFilter,
     ) -> Result<u64, Error> {
-        Ok(select(user, filter, false).count(&self.db.read).await?)
+        Ok(select(self.db.backend(), user, filter, false)
+            .count(&self.db.read)
+            .await?)
     }
 }
 
@@ -99,10 +103,15 @@ fn ordered<S: QuerySelect + QueryOrder>(select: S, order: ProgressOrder, first: 
 }
 
 /// The progresses that pass, joined to their stories if those have a say.
-fn select(user: &UserId, filter: &ProgressFilter, with_story: bool) -> Select<progress::Entity> {
+fn select(
+    backend: DbBackend,
+    user: &UserId,
+    filter: &ProgressFilter,
+    with_story: bool,
+) -> Select<progress::Entity> {
     let select = progress::Entity::find()
         .filter(progress::Column::UserId.eq(user.as_str()))
-        .filter(filter.condition(user));
+        .filter(filter.condition(backend, user));
     if !with_story && !filter.is_of_story() {
         return select;
     }

@@ -19,6 +19,7 @@ use crate::library::{
     },
     error::Error,
     import::SoundLine,
+    one_of::one_of,
 };
 
 /// A sound line with the ids that it gets.
@@ -84,7 +85,11 @@ impl LibraryWriter {
                 .column(progress::Column::Id)
                 .join(JoinType::LeftJoin, progress::to_story().rev())
                 .filter(story::Column::UserId.eq(self.user.as_str()))
-                .filter(story::Column::Url.is_in(some.iter().copied()))
+                .filter(one_of(
+                    self.tx.get_database_backend(),
+                    story::Column::Url,
+                    some.iter().copied(),
+                ))
                 .into_tuple()
                 .all(&self.tx)
                 .await?;
@@ -191,7 +196,11 @@ impl LibraryWriter {
                 .columns([Column::NameKey, Column::Id])
                 .from(names(kind).table)
                 .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-                .and_where(Expr::col(Column::NameKey).is_in(some.iter().copied()))
+                .and_where(one_of(
+                    self.tx.get_database_backend(),
+                    Expr::col(Column::NameKey),
+                    some.iter().copied(),
+                ))
                 .to_owned();
             for row in self.tx.query_all(&select).await? {
                 ids.insert(

@@ -12,6 +12,7 @@ use crate::library::{
     Label, LabelId, LabelKind, Refusal, StoryId,
     entity::label::{Column, Row, names},
     error::Error,
+    one_of::one_of,
 };
 
 impl LibraryWriter {
@@ -50,7 +51,11 @@ impl LibraryWriter {
             .columns(Column::ROW)
             .from(names(kind).table)
             .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(Column::Id).is_in(ids.iter().map(|id| id.0)))
+            .and_where(one_of(
+                self.tx.get_database_backend(),
+                Expr::col(Column::Id),
+                ids.iter().map(|id| id.0),
+            ))
             .order_by(Column::NameKey, sea_orm::Order::Asc)
             .to_owned();
         let rows = self.tx.query_all(&select).await?;
@@ -134,7 +139,11 @@ impl LibraryWriter {
             .from_table(names.link_table)
             .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
             .and_where(Expr::col(Column::StoryId).eq(story.0))
-            .and_where(Expr::col(names.link_column).is_in(ids.iter().map(|id| id.0)))
+            .and_where(one_of(
+                self.tx.get_database_backend(),
+                Expr::col(names.link_column),
+                ids.iter().map(|id| id.0),
+            ))
             .to_owned();
         self.tx.execute(&delete).await?;
         Ok(())
