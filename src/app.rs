@@ -79,7 +79,7 @@ impl App {
         }
 
         let hub = Hub::listening(Arc::clone(&broker));
-        let library = Library::new(db, Arc::clone(&broker));
+        let library = Library::new(db, Arc::clone(&broker)).limited_to(config.limits.into());
         let witnessed = library.witnessed().await.context("the database")?;
         let feed = Feed::new(library.clone(), hub);
         let api = Api::new(

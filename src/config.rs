@@ -159,6 +159,9 @@ pub struct Serve {
     /// What is kept for clients that come back.
     #[command(flatten)]
     pub retention: Retention,
+    /// How much one user may keep.
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// Which database, and how much of it to use.
@@ -509,6 +512,39 @@ pub struct Retention {
     #[arg(long, env = "LIBRARY_SYNC_PURGE_EVERY", default_value = "1h", value_name = "DURATION",
         value_parser = parse_period)]
     pub purge_every: Duration,
+}
+
+/// How much one user may keep.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Limits of a library")]
+pub struct Limits {
+    /// The most stories of one user. 0 for no limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_STORIES",
+        default_value_t = 200_000,
+        value_name = "COUNT"
+    )]
+    pub max_stories: u32,
+    /// The most bytes of one user's library: the texts of stories, notes and names of labels in UTF-8, and 32 for each
+    /// label on a story. On disk, with what they are searched by, a library takes two to four times that. 0 for no limit.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_LIBRARY_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
+    pub max_library_bytes: u64,
+    /// The most bytes of one user's receipts, by which mutations sent again under their idempotency key are answered.
+    /// The oldest make room for new ones. 0 for no limit.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_RECEIPT_BYTES", default_value_t = 16 << 20, value_name = "BYTES")]
+    pub max_receipt_bytes: u64,
+}
+
+impl From<Limits> for crate::library::Limits {
+    fn from(limits: Limits) -> Self {
+        let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        Self {
+            stories: limits.max_stories.into(),
+            bytes: bytes(limits.max_library_bytes),
+            receipt_bytes: bytes(limits.max_receipt_bytes),
+        }
+    }
 }
 
 /// `library-sync epoch`.

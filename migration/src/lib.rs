@@ -58,6 +58,8 @@ mod m20261126_000012_unicode_keys;
 mod m20261126_000013_tombstone_held;
 mod m20261126_000015_label_removal;
 mod m20261126_000016_query_plans;
+mod m20261126_000017_library_usage;
+mod m20261126_000018_receipt_total;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -80,6 +82,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000013_tombstone_held::Migration),
             Box::new(m20261126_000015_label_removal::Migration),
             Box::new(m20261126_000016_query_plans::Migration),
+            Box::new(m20261126_000017_library_usage::Migration),
+            Box::new(m20261126_000018_receipt_total::Migration),
         ]
     }
 }

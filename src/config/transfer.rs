@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Database;
+use super::{Database, Limits};
 
 /// What `--help` says of files.
 pub(super) const FILE_HELP: &str = r"The file:
@@ -33,6 +33,9 @@ pub struct Import {
     /// The database.
     #[command(flatten)]
     pub database: Database,
+    /// How much the library may hold.
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// `library-sync export`.

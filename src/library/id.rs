@@ -27,6 +27,16 @@ macro_rules! ids {
     )*};
 }
 
+/// Makes ids of one moment, each the next number after the one before, so that many are told by the first.
+pub(super) fn series() -> impl FnMut() -> Uuid {
+    // Of a UUIDv7, the last 32 bits are random: here they count, as RFC 9562 allows in section 6.2.
+    let mut next = Uuid::now_v7().as_u128() & !u128::from(u32::MAX);
+    move || {
+        next += 1;
+        Uuid::from_u128(next)
+    }
+}
+
 ids! {
     /// Names a story of one user.
     StoryId,

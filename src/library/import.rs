@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     LabelKind, LabelName, ProgressId, ProgressState, ProgressStatus, Rating, Source, StoryContent,
@@ -56,6 +57,76 @@ pub enum ImportOutcome {
         /// What the rule is.
         message: String,
     },
+}
+
+/// What became of each line, in their order.
+///
+/// It is kept with fewer words than it has: of lines in a row with the same outcome, whose ids follow each other as an
+/// import makes them, only the first is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Kept", into = "Kept")]
+pub struct ImportOutcomes(pub Vec<ImportOutcome>);
+
+impl IntoIterator for ImportOutcomes {
+    type Item = ImportOutcome;
+    type IntoIter = std::vec::IntoIter<ImportOutcome>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// Outcomes as a receipt keeps them.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    /// How many lines, and the outcome of the first.
+    Runs { runs: Vec<(u32, ImportOutcome)> },
+    /// As older servers wrote them.
+    Each(Vec<ImportOutcome>),
+}
+
+impl From<ImportOutcomes> for Kept {
+    fn from(outcomes: ImportOutcomes) -> Self {
+        let mut runs: Vec<(u32, ImportOutcome)> = Vec::new();
+        for outcome in outcomes {
+            match runs.last_mut() {
+                Some((count, first)) if first.after(*count) == outcome => *count += 1,
+                _ => runs.push((1, outcome)),
+            }
+        }
+        Self::Runs { runs }
+    }
+}
+
+impl From<Kept> for ImportOutcomes {
+    fn from(kept: Kept) -> Self {
+        Self(match kept {
+            Kept::Each(outcomes) => outcomes,
+            Kept::Runs { runs } => runs
+                .into_iter()
+                .flat_map(|(count, first)| (0..count).map(move |nth| first.after(nth)))
+                .collect(),
+        })
+    }
+}
+
+impl ImportOutcome {
+    /// The outcome of the line so many after this one, if it is as an import makes them.
+    fn after(&self, lines: u32) -> Self {
+        // A story and its progress have two numbers.
+        let later = |id: Uuid| Uuid::from_u128(id.as_u128().wrapping_add(2 * u128::from(lines)));
+        match self {
+            Self::Imported(story, progress) => {
+                Self::Imported(StoryId(later(story.0)), ProgressId(later(progress.0)))
+            }
+            Self::Duplicate(story, progress) => Self::Duplicate(
+                StoryId(later(story.0)),
+                progress.map(|progress| ProgressId(later(progress.0))),
+            ),
+            Self::Invalid { .. } => self.clone(),
+        }
+    }
 }
 
 /// A line that keeps all rules.
@@ -117,4 +188,69 @@ fn label_names(field: &'static str, names: Vec<String>) -> Result<Vec<LabelName>
         })
     };
     names.into_iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::id;
+
+    fn outcomes() -> Vec<ImportOutcome> {
+        let mut ids = id::series();
+        let mut imported = || ImportOutcome::Imported(StoryId(ids()), ProgressId(ids()));
+        let invalid = |message: &str| ImportOutcome::Invalid {
+            field: "url".to_owned(),
+            message: message.to_owned(),
+        };
+        let alone = ImportOutcome::Duplicate(StoryId::fresh(), None);
+        let mut outcomes = vec![imported(), imported(), alone.clone(), alone, imported()];
+        outcomes.extend([invalid("a"), invalid("a"), invalid("b"), imported()]);
+        outcomes
+    }
+
+    #[test]
+    fn kept_outcomes_are_read_as_they_were() {
+        let outcomes = ImportOutcomes(outcomes());
+        let kept = serde_json::to_string(&outcomes).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ImportOutcomes>(&kept).unwrap(),
+            outcomes
+        );
+        assert!(ImportOutcomes(Vec::new()) == serde_json::from_str(r#"{"runs":[]}"#).unwrap());
+    }
+
+    #[test]
+    fn the_outcomes_of_older_servers_are_read() {
+        let kept = serde_json::to_string(&outcomes()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ImportOutcomes>(&kept).unwrap().0,
+            outcomes_again(&kept)
+        );
+    }
+
+    fn outcomes_again(kept: &str) -> Vec<ImportOutcome> {
+        serde_json::from_str(kept).unwrap()
+    }
+
+    #[test]
+    fn what_an_import_made_and_finds_again_is_kept_in_a_line() {
+        let mut ids = id::series();
+        let pairs: Vec<_> = (0..5_000)
+            .map(|_| (StoryId(ids()), ProgressId(ids())))
+            .collect();
+        let made = pairs
+            .iter()
+            .map(|(story, progress)| ImportOutcome::Imported(*story, *progress));
+        let found = pairs
+            .iter()
+            .map(|(story, progress)| ImportOutcome::Duplicate(*story, Some(*progress)));
+        for outcomes in [made.collect::<Vec<_>>(), found.collect()] {
+            assert!(
+                serde_json::to_string(&ImportOutcomes(outcomes))
+                    .unwrap()
+                    .len()
+                    < 200
+            );
+        }
+    }
 }

@@ -30,14 +30,6 @@ pub enum LabelKind {
 }
 
 impl LabelKind {
-    /// What an import calls a list of their names.
-    pub(super) const fn names_field(self) -> &'static str {
-        match self {
-            Self::Tag => "tags",
-            Self::Fandom => "fandoms",
-        }
-    }
-
     /// The input field that carries a set of these, as GraphQL spells it.
     pub(super) const fn ids_field(self) -> &'static str {
         match self {

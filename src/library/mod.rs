@@ -37,6 +37,7 @@ mod import;
 mod kind;
 mod known;
 mod label;
+mod limits;
 mod list;
 mod log;
 mod one_of;
@@ -86,9 +87,10 @@ pub use self::{
     error::{Clash, Error, Refusal, RefusalCode},
     export::Exported,
     id::{LabelId, ProgressId, StoryId},
-    import::{EntryLine, ImportOutcome},
+    import::{EntryLine, ImportOutcome, ImportOutcomes},
     kind::Kind,
     label::{Label, LabelKind, LabelName},
+    limits::Limits,
     list::{
         Direction, LabelFilter, Listed, OrderField, Page, ProgressCursor, ProgressFilter,
         ProgressOrder,
@@ -125,6 +127,7 @@ pub struct Library {
     writes: TaskTracker,
     turns: Arc<Turns>,
     known: Arc<KnownHeads>,
+    limits: Limits,
 }
 
 /// Who asks for a change, and how it is known when it is sent again.
@@ -154,7 +157,14 @@ impl Library {
             writes: TaskTracker::new(),
             turns: Arc::default(),
             known: Arc::default(),
+            limits: Limits::default(),
         }
+    }
+
+    /// The same libraries with other limits.
+    #[must_use]
+    pub fn limited_to(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Changes a user's library: the one way to do so.
@@ -222,7 +232,13 @@ impl Library {
             self.announce(user, head);
             return Ok(before);
         }
-        let outcome = match change(&mut writer).await {
+        let mut changed = change(&mut writer).await;
+        if changed.is_ok()
+            && let Err(error) = writer.keep_usage().await
+        {
+            changed = Err(error);
+        }
+        let outcome = match changed {
             Ok(value) => Ok(value),
             Err(Error::Refused(refusal)) => Err(refusal),
             Err(error) => {
@@ -260,7 +276,7 @@ impl Library {
         if writer.has_changed() {
             // Refused halfway: what was written goes, and the lock with it, so another answer may be kept by now.
             writer.roll_back().await?;
-            writer = LibraryWriter::begin(&self.db, user.clone(), intent.device.clone()).await?;
+            writer = self.begin(user, intent).await?;
             if let Some(before) = writer.find_answer(once).await? {
                 writer.roll_back().await?;
                 return Ok(before);
@@ -272,16 +288,20 @@ impl Library {
         Ok(Written { head, outcome })
     }
 
+    async fn begin(&self, user: &UserId, intent: &Intent) -> Result<LibraryWriter, Error> {
+        LibraryWriter::begin(&self.db, user.clone(), intent.device.clone(), self.limits).await
+    }
+
     /// Begins a write on a head that is not below one that was known before.
     async fn begin_write(&self, user: &UserId, intent: &Intent) -> Result<LibraryWriter, Error> {
         let known = self.known.of(user);
-        let writer = LibraryWriter::begin(&self.db, user.clone(), intent.device.clone()).await?;
+        let writer = self.begin(user, intent).await?;
         if known <= Some(writer.head_before()) {
             return Ok(writer);
         }
         let head = writer.roll_back().await?;
         self.settle(user, head, known, None).await?;
-        LibraryWriter::begin(&self.db, user.clone(), intent.device.clone()).await
+        self.begin(user, intent).await
     }
 
     fn announce(&self, user: &UserId, head: Head) {

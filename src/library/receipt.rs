@@ -4,6 +4,8 @@
 //! both or neither. A refusal changes nothing, but has its receipt too: an outbox that replays it is told the same and
 //! goes on.
 //!
+//! A user's receipts are bounded: the oldest go when all of them take more than a limit.
+//!
 //! Receipts outlive the server that wrote them. So **Invariant:** a newer server reads every answer and makes every
 //! fingerprint as an older one did: what a stored type learns is optional, and what an input learns is absent from the
 //! fingerprint when it is not given.
@@ -12,7 +14,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _, sea_query::OnConflict};
+use sea_orm::{ConnectionTrait, EntityTrait as _, Statement};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -129,36 +131,59 @@ pub(super) fn answer<T: Serialize>(outcome: &Result<T, Refusal>) -> Result<Strin
     serde_json::to_string(outcome).map_err(Error::fault)
 }
 
-/// Keeps the answer of `once`. `false` when another answer was kept first.
+/// What is kept of a change.
+pub(super) struct Receipt<'a> {
+    pub once: &'a Once,
+    pub head: Head,
+    pub answer: String,
+    pub at: OffsetDateTime,
+}
+
+/// What a receipt takes beside its answer, in bytes.
+const OVERHEAD: i64 = 256;
+
+/// The receipts that are over the limit go when another such part of it has been written.
+const PARTS: i64 = 64;
+
+/// Each receipt's total is that of the newest before it, and its own size.
+const PUT: &str = "
+INSERT INTO topaz_receipt (user_id, idempotency_key, fingerprint, answer, version, epoch, created_at, total)
+VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT coalesce(max(total), 0) + $8 FROM topaz_receipt WHERE user_id = $1))
+ON CONFLICT (user_id, idempotency_key) DO NOTHING RETURNING total";
+
+/// Keeps a receipt, and of the user's receipts the newest that take no more than `most` bytes (0: all). `false` when
+/// another answer was kept first.
 pub(super) async fn put(
     db: &impl ConnectionTrait,
     user: &UserId,
-    once: &Once,
-    head: Head,
-    answer: String,
-    now: OffsetDateTime,
+    receipt: Receipt<'_>,
+    most: i64,
 ) -> Result<bool, Error> {
-    let receipt = receipt::ActiveModel {
-        user_id: Set(user.as_str().to_owned()),
-        idempotency_key: Set(once.key.0.clone()),
-        fingerprint: Set(once.fingerprint.clone()),
-        answer: Set(answer),
-        version: Set(head.version.number()),
-        epoch: Set(head.epoch.number()),
-        created_at: Set(millis(now)),
+    let size = OVERHEAD + i64::try_from(receipt.answer.len()).unwrap_or(i64::MAX / 2);
+    let values = [
+        user.as_str().into(),
+        receipt.once.key.0.as_str().into(),
+        receipt.once.fingerprint.as_str().into(),
+        receipt.answer.into(),
+        receipt.head.version.number().into(),
+        receipt.head.epoch.number().into(),
+        millis(receipt.at).into(),
+        size.into(),
+    ];
+    let backend = db.get_database_backend();
+    let insert = Statement::from_sql_and_values(backend, PUT, values);
+    let Some(row) = db.query_one_raw(insert).await? else {
+        return Ok(false);
     };
-    let first = OnConflict::columns([receipt::Column::UserId, receipt::Column::IdempotencyKey])
-        .do_nothing()
-        .to_owned();
-    match receipt::Entity::insert(receipt)
-        .on_conflict(first)
-        .exec_without_returning(db)
-        .await
-    {
-        Ok(inserted) => Ok(inserted > 0),
-        Err(sea_orm::DbErr::RecordNotInserted) => Ok(false),
-        Err(error) => Err(error.into()),
+    let total: i64 = row.try_get_by_index(0)?;
+    let part = Ord::max(most / PARTS, 1);
+    if most > 0 && total > most && total / part != (total - size) / part {
+        let sql = "DELETE FROM topaz_receipt WHERE user_id = $1 AND total <= $2";
+        let values = [user.as_str().into(), (total - most).into()];
+        db.execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
     }
+    Ok(true)
 }
 
 fn reused() -> Refusal {

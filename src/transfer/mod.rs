@@ -79,6 +79,7 @@ pub async fn import(import: &Import) -> anyhow::Result<()> {
     let user = UserId::new(&import.sub).context("--sub")?;
     let contents = read(&import.file, import.format)?;
     let library = open_library(&import.database, Opening::Create).await?;
+    let library = library.limited_to(import.limits.into());
     let tally = add(&library, &user, contents).await?;
     library.finish_writes().await;
     writeln!(stdout(), "{}", tally.summary(&user))?;

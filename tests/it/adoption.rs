@@ -9,7 +9,9 @@ use crate::{
 };
 
 /// What the migrations add to the older app's table.
-const OURS: &str = "ARRAY['subject', 'library_version', 'library_epoch', 'library_floor']";
+const OURS: &str =
+    "ARRAY['subject', 'library_version', 'library_epoch', 'library_floor', 'library_counted',
+    'library_stories', 'library_tags', 'library_fandoms', 'library_bytes']";
 
 /// An older app, as far as its users go.
 struct OlderApp {

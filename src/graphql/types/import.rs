@@ -53,10 +53,10 @@ enum ImportStatus {
     Invalid,
 }
 
-impl From<Written<Vec<library::ImportOutcome>>> for ImportLibraryPayload {
-    fn from(written: Written<Vec<library::ImportOutcome>>) -> Self {
+impl From<Written<library::ImportOutcomes>> for ImportLibraryPayload {
+    fn from(written: Written<library::ImportOutcomes>) -> Self {
         let (outcomes, refusal) = match written.outcome {
-            Ok(outcomes) => (outcomes, None),
+            Ok(outcomes) => (outcomes.0, None),
             Err(refusal) => (Vec::new(), Some(refusal.into())),
         };
         let outcomes: Vec<_> = (0..)

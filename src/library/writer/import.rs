@@ -11,13 +11,14 @@ use uuid::Uuid;
 
 use super::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::library::{
-    EntryLine, ImportOutcome, Kind, LabelId, LabelKind, LabelName, Progress, ProgressId, Story,
-    StoryId,
+    EntryLine, ImportOutcome, ImportOutcomes, Kind, LabelId, LabelKind, LabelName, Progress,
+    ProgressId, Story, StoryId,
     entity::{
         label::{Column, names},
         progress, story,
     },
     error::Error,
+    id,
     import::SoundLine,
     one_of::one_of,
 };
@@ -35,11 +36,13 @@ impl LibraryWriter {
     ///
     /// # Errors
     /// Refused when that would make too many labels.
-    pub async fn import(&mut self, lines: Vec<EntryLine>) -> Result<Vec<ImportOutcome>, Error> {
+    pub async fn import(&mut self, lines: Vec<EntryLine>) -> Result<ImportOutcomes, Error> {
         let lines: Vec<_> = lines.into_iter().map(EntryLine::check).collect();
         let urls = lines.iter().flatten().map(|line| line.story.url.as_str());
         let mut known = self.entries_at(urls.collect()).await?;
         let mut new = Vec::new();
+        let mut ids = id::series();
+        self.grow_by_import();
         let mut outcomes = Vec::with_capacity(lines.len());
         for line in lines {
             outcomes.push(match line {
@@ -54,7 +57,7 @@ impl LibraryWriter {
                         ImportOutcome::Duplicate(story, progress)
                     }
                     hash_map::Entry::Vacant(unknown) => {
-                        let (story_id, progress_id) = (StoryId::fresh(), ProgressId::fresh());
+                        let (story_id, progress_id) = (StoryId(ids()), ProgressId(ids()));
                         unknown.insert((story_id, Some(progress_id)));
                         new.push(NewLine {
                             story_id,
@@ -69,7 +72,7 @@ impl LibraryWriter {
         if !new.is_empty() {
             self.insert_lines(new).await?;
         }
-        Ok(outcomes)
+        Ok(ImportOutcomes(outcomes))
     }
 
     /// The entries of these urls.
@@ -144,6 +147,8 @@ impl LibraryWriter {
             updated_at: self.now,
             state: new.line.progress,
         };
+        self.grow(story.usage());
+        self.grow(progress.state.usage());
         (
             story::row(&self.user, &story),
             progress::row(&self.user, &progress),
@@ -174,8 +179,6 @@ impl LibraryWriter {
                 missing.push(label);
             }
         }
-        self.refuse_too_many(kind, kind.names_field(), missing.len())
-            .await?;
         self.insert_labels(kind, &missing).await?;
         Ok(carriers
             .into_iter()

@@ -18,7 +18,22 @@ use crate::library::{
         millis,
     },
     error::Error,
+    limits::Usage,
 };
+
+impl Label {
+    /// What it adds to a library.
+    fn usage(&self, kind: LabelKind) -> Usage {
+        let texts = Usage::texts([self.name.as_str()]);
+        match kind {
+            LabelKind::Tag => Usage { tags: 1, ..texts },
+            LabelKind::Fandom => Usage {
+                fandoms: 1,
+                ..texts
+            },
+        }
+    }
+}
 
 impl LibraryWriter {
     /// Makes a label.
@@ -42,10 +57,12 @@ impl LibraryWriter {
         {
             return Err(Refusal::already_exists("id", id));
         }
-        self.refuse_too_many(kind, "name", 1).await?;
+        let is_given = id.is_some();
         let id = id.unwrap_or_else(LabelId::fresh);
         let label = self.new_label(kind, id, name);
-        self.unbury(kind.into(), id.0).await?;
+        if is_given {
+            self.unbury(kind.into(), id.0).await?;
+        }
         self.insert_labels(kind, std::slice::from_ref(&label))
             .await?;
         Ok(label)
@@ -80,6 +97,8 @@ impl LibraryWriter {
                 return Err(Refusal::already_exists("name", other));
             }
             self.record(kind.into(), id.0, &before, &after).await?;
+            self.shrink(Usage::texts([before.name.as_str()]));
+            self.grow(Usage::texts([after.name.as_str()]));
             row.stamp = self.stamp(kind.into());
             row.updated_at = self.now;
             let update = Query::update()
@@ -104,6 +123,7 @@ impl LibraryWriter {
     pub async fn delete_label(&mut self, kind: LabelKind, id: LabelId) -> Result<LabelId, Error> {
         let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
         let label = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
+        self.shrink(label.usage(kind));
         self.take_off_all(kind, id).await?;
         let delete = Query::delete()
             .from_table(names(kind).table)
@@ -127,10 +147,13 @@ impl LibraryWriter {
     }
 
     pub(super) async fn insert_labels(
-        &self,
+        &mut self,
         kind: LabelKind,
         labels: &[Label],
     ) -> Result<(), Error> {
+        for label in labels {
+            self.grow(label.usage(kind));
+        }
         for some in labels.chunks(ROWS_A_STATEMENT) {
             let mut insert = Query::insert();
             insert.into_table(names(kind).table).columns([
@@ -154,30 +177,6 @@ impl LibraryWriter {
                 ]);
             }
             self.tx.execute(&insert).await?;
-        }
-        Ok(())
-    }
-
-    /// Refuses so many `more` labels if the user then had too many.
-    pub(super) async fn refuse_too_many(
-        &self,
-        kind: LabelKind,
-        field: &str,
-        more: usize,
-    ) -> Result<(), Error> {
-        if more == 0 {
-            return Ok(());
-        }
-        let select = Query::select()
-            .expr_as(Expr::col(Column::Id).count(), "count")
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .to_owned();
-        let row = self.tx.query_one(&select).await?;
-        let count = row.map(|row| row.try_get::<i64>("", "count")).transpose()?;
-        let count = usize::try_from(count.unwrap_or_default()).map_err(Error::fault)?;
-        if count + more > Label::MAX {
-            return Err(Refusal::limit_reached(field, "a library", Label::MAX));
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use crate::{
             millis, story,
         },
         error::Error,
+        limits::Usage,
     },
     version::Version,
 };
@@ -66,7 +67,8 @@ impl LibraryWriter {
             .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
             .and_where(Expr::col(names.link_column).eq(id.0))
             .to_owned();
-        self.tx.execute(&unlink).await?;
+        let unlinked = self.tx.execute(&unlink).await?;
+        self.shrink(Usage::links(unlinked.rows_affected()));
         Ok(())
     }
 

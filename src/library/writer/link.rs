@@ -12,6 +12,7 @@ use crate::library::{
     Label, LabelId, LabelKind, Refusal, StoryId,
     entity::label::{Column, Row, names},
     error::Error,
+    limits::Usage,
     one_of::one_of,
 };
 
@@ -108,6 +109,7 @@ impl LibraryWriter {
         kind: LabelKind,
         links: &[(StoryId, LabelId)],
     ) -> Result<(), Error> {
+        self.grow(Usage::links(links.len()));
         let names = names(kind);
         for some in links.chunks(ROWS_A_STATEMENT) {
             let mut insert = Query::insert();
@@ -145,7 +147,8 @@ impl LibraryWriter {
                 ids.iter().map(|id| id.0),
             ))
             .to_owned();
-        self.tx.execute(&delete).await?;
+        let deleted = self.tx.execute(&delete).await?;
+        self.shrink(Usage::links(deleted.rows_affected()));
         Ok(())
     }
 

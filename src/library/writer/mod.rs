@@ -14,12 +14,13 @@ mod link;
 mod progress;
 mod resolve;
 mod story;
+mod usage;
 
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction,
-    EntityTrait as _, QueryFilter as _, Statement, TransactionTrait as _, sea_query::OnConflict,
+    ActiveValue::Set, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, Statement,
+    TransactionTrait as _, sea_query::OnConflict,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
@@ -32,6 +33,7 @@ use super::{
     entity::{millis, tombstone, user, write},
     epoch::renumber,
     error::{Error, sql_code},
+    limits::{GrowthFields, Limits, Usage},
     read::find_head,
     receipt,
 };
@@ -54,6 +56,10 @@ pub struct LibraryWriter {
     device: Option<Device>,
     /// What kinds of rows were stamped or removed.
     touched: BTreeSet<Kind>,
+    limits: Limits,
+    /// By how much the change makes the library grow.
+    grown: Usage,
+    growth_fields: GrowthFields,
 }
 
 /// A row after a change of some of its fields, and what of the change was left.
@@ -72,6 +78,7 @@ impl LibraryWriter {
         db: &Database,
         user: UserId,
         device: Option<Device>,
+        limits: Limits,
     ) -> Result<Self, Error> {
         let tx = db.write.begin_with_options(write_transaction()).await?;
         let asked = OffsetDateTime::now_utc();
@@ -99,6 +106,9 @@ impl LibraryWriter {
             now: bumped.now,
             device,
             touched: BTreeSet::new(),
+            limits,
+            grown: Usage::default(),
+            growth_fields: GrowthFields::ONE,
         })
     }
 
@@ -140,10 +150,12 @@ impl LibraryWriter {
     /// the same change sent again could otherwise be made in between, and be answered otherwise.
     pub(super) async fn keep(self, once: &Once, answer: String) -> Result<Head, Error> {
         let head = below(self.head);
-        user::Entity::update_many()
-            .col_expr(user::Column::LibraryVersion, head.version.number().into())
-            .filter(user::Column::Subject.eq(self.user.as_str()))
-            .exec(&self.tx)
+        let sql = "UPDATE topaz_user SET library_version = $2, library_counted = library_counted - 1 \
+             WHERE subject = $1";
+        let values = [self.user.as_str().into(), head.version.number().into()];
+        let backend = self.tx.get_database_backend();
+        self.tx
+            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
             .await?;
         self.put_receipt(once, head, answer).await?;
         self.tx.commit().await?;
@@ -151,7 +163,13 @@ impl LibraryWriter {
     }
 
     async fn put_receipt(&self, once: &Once, head: Head, answer: String) -> Result<(), Error> {
-        if receipt::put(&self.tx, &self.user, once, head, answer, self.now).await? {
+        let receipt = receipt::Receipt {
+            once,
+            head,
+            answer,
+            at: self.now,
+        };
+        if receipt::put(&self.tx, &self.user, receipt, self.limits.receipt_bytes).await? {
             return Ok(());
         }
         // Not by a server that locks the row as this one does. Begun again, the change finds the answer that was kept.
@@ -227,10 +245,13 @@ struct Bumped {
 
 /// Moves the version by 1, which locks the row, and reads the database's clock. `None` when there is no such user, or no
 /// version is left.
+///
+/// What is kept of the library's size stays exact, unless the change says otherwise.
 async fn bump(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Bumped>, Error> {
     let backend = tx.get_database_backend();
     let sql = format!(
-        "UPDATE topaz_user SET library_version = library_version + 1 \
+        "UPDATE topaz_user SET library_version = library_version + 1, library_counted = \
+         CASE WHEN library_counted = library_version THEN library_version + 1 ELSE 0 END \
          WHERE subject = $1 AND library_version < {} \
          RETURNING library_version, library_epoch, library_floor, {} AS {}",
         i32::MAX,

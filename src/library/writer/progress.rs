@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use super::{LibraryWriter, Updated, resolve::Target};
 use crate::library::{
     Against, Kind, Progress, ProgressId, ProgressPatch, ProgressState, Refusal, StoryId,
-    entity::progress, error::Error,
+    entity::progress, error::Error, limits::Usage,
 };
 
 impl Progress {
@@ -17,6 +17,13 @@ impl Progress {
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
+    }
+}
+
+impl ProgressState {
+    /// What it adds to a library.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::texts(self.notes.as_deref())
     }
 }
 
@@ -39,6 +46,8 @@ impl LibraryWriter {
         if after != row.state {
             self.record(Kind::Progress, id.0, &row.state, &after)
                 .await?;
+            self.shrink(row.state.usage());
+            self.grow(after.usage());
             row.state = after;
             row.stamp = self.stamp(Kind::Progress);
             row.updated_at = self.now;
@@ -58,6 +67,7 @@ impl LibraryWriter {
         progress::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
             .exec(&self.tx)
             .await?;
+        self.shrink(progress.state.usage());
         self.bury(Kind::Progress, id.0, &progress).await?;
         self.remove_story(progress.story_id).await?;
         Ok(id)
@@ -69,6 +79,7 @@ impl LibraryWriter {
         story_id: StoryId,
         state: ProgressState,
     ) -> Result<Progress, Error> {
+        let is_given = id.is_some();
         let id = id.unwrap_or_else(ProgressId::fresh);
         let (stamp, now) = (self.stamp(Kind::Progress), self.now);
         let progress = Progress {
@@ -79,7 +90,10 @@ impl LibraryWriter {
             updated_at: now,
             state,
         };
-        self.unbury(Kind::Progress, id.0).await?;
+        if is_given {
+            self.unbury(Kind::Progress, id.0).await?;
+        }
+        self.grow(progress.state.usage());
         progress::Entity::insert(progress::row(&self.user, &progress))
             .exec_without_returning(&self.tx)
             .await?;

@@ -12,6 +12,7 @@ use crate::library::{
     StoryContent, StoryId, StoryPatch, StoryState,
     entity::{progress, story},
     error::Error,
+    limits::Usage,
 };
 
 /// What `createStoryWithProgress` makes.
@@ -60,6 +61,26 @@ impl Story {
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
+    }
+
+    /// What it adds to a library, without its labels and its progress.
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            stories: 1,
+            ..self.content.usage()
+        }
+    }
+}
+
+impl StoryContent {
+    fn usage(&self) -> Usage {
+        let (description, summary) = (self.description.as_deref(), self.summary.as_deref());
+        let optional = [description, summary].into_iter().flatten();
+        Usage::texts(
+            [&*self.title, &*self.author, &*self.url]
+                .into_iter()
+                .chain(optional),
+        )
     }
 }
 
@@ -126,6 +147,8 @@ impl LibraryWriter {
                 .await?;
             self.relink(LabelKind::Fandom, id, &before.fandom_ids, &after.fandom_ids)
                 .await?;
+            self.shrink(before.content.usage());
+            self.grow(after.content.usage());
             story.content = after.content;
             story.stamp = self.stamp(Kind::Story);
             story.updated_at = self.now;
@@ -150,6 +173,7 @@ impl LibraryWriter {
         id: Option<StoryId>,
         content: StoryContent,
     ) -> Result<Story, Error> {
+        let is_given = id.is_some();
         let id = id.unwrap_or_else(StoryId::fresh);
         let story = Story {
             id,
@@ -158,7 +182,10 @@ impl LibraryWriter {
             updated_at: self.now,
             content,
         };
-        self.unbury(Kind::Story, id.0).await?;
+        if is_given {
+            self.unbury(Kind::Story, id.0).await?;
+        }
+        self.grow(story.usage());
         story::Entity::insert(story::row(&self.user, &story))
             .exec_without_returning(&self.tx)
             .await?;
@@ -171,8 +198,11 @@ impl LibraryWriter {
             .exec_with_returning(&self.tx)
             .await?;
         let story = removed.ok_or_else(|| Error::fault("a progress without a story"))?;
+        let story = Story::try_from(story)?;
+        self.shrink(story.usage());
+        self.shrink(Usage::links(tag_ids.len() + fandom_ids.len()));
         let row = RemovedStory {
-            story: story.try_into()?,
+            story,
             tag_ids,
             fandom_ids,
         };
