@@ -190,15 +190,21 @@ pub struct Database {
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_CONNECTIONS", default_value_t = 10, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
-    /// How long a request waits for a connection, or for its turn to change a library, before it is answered UNAVAILABLE.
+    /// How long a request waits for its user's turn to use the database before it is answered UNAVAILABLE.
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_WAIT", default_value = "5s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub database_wait: Duration,
-    /// How long one SQL statement may run; on SQLite, how long it waits for another process's lock. A query or a change
-    /// may take twice that and `--database-wait` in all. 0s for no limit.
+    /// How long one SQL statement may run; on SQLite, one that reads, and how long one waits for another process's lock.
+    /// A query or a change may take twice that and `--database-wait` in all. 0s for no limit.
     #[arg(long, env = "LIBRARY_SYNC_STATEMENT_TIMEOUT", default_value = "15s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub statement_timeout: Duration,
+    /// How many queries of one user run at once, and how many of their statements that read; the others wait, fairly
+    /// among users, for as long as `--database-wait`. At most half of `--database-connections`. By default 4; on SQLite,
+    /// which reads on the server's own cores, half of those if that is less.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_USER_READS", value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_user_reads: Option<u32>,
 }
 
 /// What tokens are checked with. Exactly one of the first three is needed.
@@ -414,6 +420,17 @@ pub struct Graphql {
         value_name = "COUNT"
     )]
     pub max_changes: u32,
+    /// The most text in the answer of a query, in bytes.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_ANSWER", default_value_t = 16 << 20, value_name = "BYTES")]
+    pub max_answer: usize,
+    /// The most words that one operation may search for. Each counts once for the list and once for its `totalCount`.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_SEARCH_WORDS",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
+    pub max_search_words: usize,
     /// Do not tell the schema to clients.
     #[arg(long, env = "LIBRARY_SYNC_NO_INTROSPECTION")]
     pub no_introspection: bool,
@@ -641,6 +658,7 @@ impl Database {
             max_connections: self.database_connections,
             acquire_timeout: self.database_wait,
             statement_timeout: self.statement_timeout,
+            max_user_reads: self.max_user_reads,
         })
     }
 

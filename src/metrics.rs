@@ -7,6 +7,7 @@
 //! | `library_sync_requests_too_fast_total` | counter | requests | `of`: user, address |
 //! | `library_sync_connections_refused_total` | counter | connections | |
 //! | `library_sync_write_retries_total` | counter | transactions begun again because others were in the way | |
+//! | `library_sync_waits_given_up_total` | counter | operations that were not begun within `--database-wait` | `for`: write, read, query; `reason`: user (their own others were in the way), database |
 //! | `library_sync_db_statements_total` | counter | statements | `outcome`: ok, error |
 //! | `library_sync_db_statement_seconds` | histogram | seconds | |
 //! | `library_sync_streams` | gauge | open streams | `transport`: websocket, sse, multipart, events |

@@ -1,7 +1,8 @@
 //! The pools that a [`Library`](super::Library) works through.
 //!
-//! PostgreSQL has one pool. SQLite has two: a single connection that writes, because SQLite has one writer anyway
-//! and a queue in front of it is fair while its busy handler is not, and several that only read beside it.
+//! PostgreSQL has one pool. SQLite has a single connection that writes, because SQLite has one writer anyway and its
+//! busy handler is not fair, and several that only read beside it ([`reader`](super::reader)). What is done for a user
+//! takes its turn ([`turn`](super::turn)), so that no user can keep the others from the database.
 //!
 //! With a replica, queries read from it; versions never do, so that nobody is told of a version that then cannot be
 //! found, or is told late.
@@ -13,6 +14,7 @@
 mod alone;
 mod copy;
 mod file;
+mod lend;
 mod options;
 mod reach;
 
@@ -35,19 +37,23 @@ pub(crate) use self::{
     copy::{check_sqlite, copy_sqlite, seal_sqlite},
     file::{beside, lock},
 };
-use self::{file::OpenFile, reach::Sessions};
+use self::{file::OpenFile, lend::Lending, reach::Sessions};
 pub use self::{
     options::{DatabaseOptions, Opening},
     reach::OpenError,
 };
-use super::{clock::Skew, error::Error};
+use super::{
+    clock::Skew,
+    error::Error,
+    reader::{SETTLES_WITHIN, look_for_client},
+};
 use crate::address::{DatabaseAddress, Mode, SqliteFile};
 
 /// How long "without end" lasts: SQLite counts milliseconds in 31 bits.
 const NO_LIMIT: Duration = Duration::from_hours(24);
 
-/// How long a connection may take to show that it lives before it goes back into the pool.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// The most bytes that SQLite leaves of a write-ahead log that has grown, once it was copied into the database.
+const KEPT_LOG_BYTES: &str = "67108864";
 
 /// The longest wait for a connection to the replica, and for it to tell a head: the primary is there too.
 const REPLICA_WAIT: Duration = Duration::from_millis(500);
@@ -59,16 +65,16 @@ const REPLICA_REST: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Database {
     pub(super) write: DatabaseConnection,
-    /// Reads what was written last: for versions, and for all that must not be older than one.
+    /// Reads what was written last, for the server itself. What is read for a user goes through a reader.
     pub(super) fresh: DatabaseConnection,
-    /// Reads for queries: the replica, if there is one.
-    pub(super) read: DatabaseConnection,
+    /// What users are lent.
+    lending: Lending,
+    replica: Option<DatabaseConnection>,
     address: DatabaseAddress,
     /// What is known of the sessions at a PostgreSQL address.
     sessions: Sessions,
     /// The SQLite file.
     file: Option<Arc<OpenFile>>,
-    has_replica: bool,
     /// Until when the replica is not asked, because it did not answer.
     replica_rests: Arc<Mutex<Option<Instant>>>,
     /// How long a request waits for its turn, or for a connection.
@@ -105,10 +111,11 @@ impl Database {
             // One pool for both.
             _ => write.clone(),
         };
-        let read = match &options.replica {
-            Some(replica) => open_replica(options, replica).await?,
-            None => fresh.clone(),
+        let replica = match &options.replica {
+            Some(replica) => Some(open_replica(options, replica).await?),
+            None => None,
         };
+        let lending = Lending::new(options, &fresh, replica.as_ref());
         let file = match address {
             DatabaseAddress::Sqlite(file) => Some(Arc::new(OpenFile::note(file, lock)?)),
             DatabaseAddress::Postgres(_) => None,
@@ -116,11 +123,11 @@ impl Database {
         Ok(Self {
             write,
             fresh,
-            read,
+            lending,
+            replica,
             address: address.clone(),
             sessions,
             file,
-            has_replica: options.replica.is_some(),
             replica_rests: Arc::default(),
             wait: options.acquire_timeout,
             patience: options.patience(),
@@ -175,13 +182,13 @@ impl Database {
 
     /// Whether queries may read a replica.
     pub(super) fn has_replica(&self) -> bool {
-        self.has_replica
+        self.replica.is_some()
     }
 
     /// Whether the replica, if there is one, is worth asking now.
     pub(super) fn replica_may_answer(&self) -> bool {
         let rests = *self.replica_rests.lock();
-        self.has_replica && rests.is_none_or(|until| until <= Instant::now())
+        self.has_replica() && rests.is_none_or(|until| until <= Instant::now())
     }
 
     /// Leaves the replica alone for a moment, so that not every query waits for one that is gone.
@@ -192,8 +199,8 @@ impl Database {
     /// The same without its replica.
     pub(super) fn without_replica(self) -> Self {
         Self {
-            read: self.fresh.clone(),
-            has_replica: false,
+            lending: self.lending.without_replica(),
+            replica: None,
             ..self
         }
     }
@@ -216,7 +223,10 @@ impl Database {
 
     /// Closes the pools, waiting for what runs.
     pub async fn close(self) -> Result<(), DbErr> {
-        self.read.close().await?;
+        self.lending.close().await?;
+        if let Some(replica) = self.replica {
+            replica.close().await?;
+        }
         self.fresh.close().await?;
         self.write.close().await
     }
@@ -311,7 +321,13 @@ fn postgres(
     }
     connect
         .max_connections(options.max_connections)
-        .map_sqlx_postgres_pool_opts(|pool| pool.after_release(|link, _| Box::pin(lives(link))))
+        .map_sqlx_postgres_pool_opts(move |pool| {
+            let pool = pool.after_release(|link, _| Box::pin(lives(link)));
+            if sessions.are_shared {
+                return pool;
+            }
+            pool.after_connect(|link, _| Box::pin(look_for_client(link)))
+        })
         .map_sqlx_postgres_opts(move |_| server.clone());
     connect
 }
@@ -319,7 +335,7 @@ fn postgres(
 /// Whether a connection that was given back may be lent again. Without a limit of our own, the pool would wait for its
 /// answer for ever and have one connection less.
 async fn lives(link: &mut PgConnection) -> Result<bool, SqlxError> {
-    match timeout(FAREWELL, link.ping()).await {
+    match timeout(SETTLES_WITHIN, link.ping()).await {
         Ok(answer) => answer.map(|()| true),
         Err(_) => Err(SqlxError::Io(std::io::ErrorKind::TimedOut.into())),
     }
@@ -356,7 +372,9 @@ fn sqlite(options: &DatabaseOptions, file: &SqliteFile, access: Access) -> Conne
             .synchronous(SqliteSynchronous::Full)
             .disable_statement_logging();
         match access {
-            Access::Write => sqlite.journal_mode(SqliteJournalMode::Wal),
+            Access::Write => sqlite
+                .journal_mode(SqliteJournalMode::Wal)
+                .pragma("journal_size_limit", KEPT_LOG_BYTES),
             Access::Read | Access::Replica => sqlite.pragma("query_only", "on"),
         }
     });

@@ -63,6 +63,9 @@ impl Error {
         let (Self::Unavailable(cause) | Self::Fault(cause)) = self else {
             return None;
         };
+        if cause.is::<Crowded>() {
+            return None;
+        }
         Some(in_one_line(cause.as_ref()))
     }
 

@@ -31,9 +31,11 @@ pub struct Exported {
 impl Library {
     /// The library of this user; none when there is no such user.
     pub async fn export(&self, user: &UserId) -> Result<Option<Exported>, Error> {
-        let user = user.clone();
-        self.snapshot(move |tx| Box::pin(async move { exported(tx, &user).await }))
-            .await
+        let owner = user.clone();
+        self.snapshot(user, move |tx| {
+            Box::pin(async move { exported(tx, &owner).await })
+        })
+        .await
     }
 }
 

@@ -27,13 +27,14 @@ impl Library {
         after: Version,
         head: Head,
     ) -> Result<Option<Changed>, Error> {
+        let reader = self.db.fresh_reader(user).await?;
         let rows = write::Entity::find()
             .filter(write::Column::UserId.eq(user.as_str()))
             .filter(write::Column::Epoch.eq(head.epoch.number()))
             .filter(write::Column::Version.gt(after.number()))
             .filter(write::Column::Version.lte(head.version.number()))
             .order_by_desc(write::Column::Version)
-            .all(&self.db.fresh);
+            .all(&reader);
         let rows = self.db.in_time(rows).await?;
         let all = i64::from(head.version.number()) - i64::from(after.number());
         let Some(newest) = rows

@@ -44,6 +44,7 @@ mod one_of;
 mod patch;
 mod progress;
 mod read;
+mod reader;
 #[expect(
     clippy::disallowed_methods,
     reason = "a receipt is no library row: it is kept even when nothing changes"
@@ -76,7 +77,7 @@ use futures_util::future::BoxFuture;
 use metrics::counter;
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 pub use self::{
@@ -103,9 +104,10 @@ pub use self::{
     stats::{Stats, StatusCounts},
     story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
     ticket::KeptTicket,
+    turn::Turn,
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
-use self::{database::read_transaction, known::KnownHeads, turn::Turns};
+use self::{database::read_transaction, known::KnownHeads};
 pub(crate) use self::{
     database::{beside, check_sqlite, copy_sqlite, lock, seal_sqlite},
     error::sql_code,
@@ -125,7 +127,6 @@ pub struct Library {
     broker: Arc<dyn Broker>,
     /// The writes under way, which a stopping server waits for.
     writes: TaskTracker,
-    turns: Arc<Turns>,
     known: Arc<KnownHeads>,
     limits: Limits,
 }
@@ -155,7 +156,6 @@ impl Library {
             db,
             broker,
             writes: TaskTracker::new(),
-            turns: Arc::default(),
             known: Arc::default(),
             limits: Limits::default(),
         }
@@ -194,7 +194,7 @@ impl Library {
         let (library, user) = (self.clone(), user.clone());
         let write = async move {
             library.db.check_file()?;
-            let _turn = library.turns.take(&user, library.db.wait).await?;
+            let _turn = library.db.turn_to_write(&user).await?;
             for tried in 1..WRITE_TRIES {
                 let done = library.write_to_end(&user, &intent, change.clone());
                 match library.db.in_time(done).await {
@@ -310,25 +310,33 @@ impl Library {
         self.broker.publish(Notice { user, head });
     }
 
-    /// Reads several things as of one moment. In a task of its own, so that a caller that goes away leaves no
-    /// transaction open in the pool.
-    async fn snapshot<T, F>(&self, read: F) -> Result<T, Error>
+    /// Reads several things as of one moment. In a task of its own, which ends when the caller goes away, but not amid
+    /// BEGIN: that would leave a transaction open in the pool.
+    async fn snapshot<T, F>(&self, user: &UserId, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>>
             + Send
             + 'static,
     {
+        let reader = self.db.fresh_reader(user).await?;
         let db = self.db.clone();
+        let caller = CancellationToken::new();
+        let left = caller.clone();
+        let _caller = caller.drop_guard();
         let task = async move {
             #[expect(clippy::disallowed_methods, reason = "this transaction only reads")]
             let snapshot = async {
-                let tx = db
-                    .fresh
-                    .begin_with_options(read_transaction(&db.fresh))
-                    .await?;
-                let found = read(&tx).await;
+                let pool = reader.pool()?;
+                reader.begin_work();
+                let tx = pool.begin_with_options(read_transaction(pool)).await?;
+                let found = tokio::select! {
+                    biased;
+                    () = left.cancelled() => return Err(Error::unavailable("the caller left")),
+                    found = read(&tx) => found,
+                };
                 tx.rollback().await?;
+                reader.end_work();
                 found
             };
             db.in_time(snapshot).await
@@ -349,6 +357,15 @@ impl Library {
             db.in_time(work).await
         };
         self.writes.spawn(work).await.map_err(Error::fault)?
+    }
+
+    /// Waits until `user` may run another query: at most a few of theirs run at once, so that neither the database nor
+    /// the work on what it answers is all theirs.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when their others have not ended in time.
+    pub async fn turn_to_query(&self, user: &UserId) -> Result<Turn, Error> {
+        self.db.turn_to_query(user).await
     }
 
     /// How long a query may take.

@@ -50,9 +50,11 @@ impl Library {
     }
 
     async fn find_or_make_head(&self, user: &UserId) -> Result<Head, Error> {
-        if let Some(head) = find_head(&self.db.fresh, user).await? {
+        let reader = self.db.fresh_reader(user).await?;
+        if let Some(head) = find_head(&reader, user).await? {
             return Ok(head);
         }
+        drop(reader);
         insert_user(&self.db.write, user).await?;
         // Read where it was written: a replica may not have it yet.
         let row = user::Entity::find_by_id(user.as_str())
@@ -73,7 +75,10 @@ impl Library {
             for wait in REPLICA_WAITS {
                 tokio::time::sleep(wait).await;
                 // A replica that does not answer, or does not know the user, is done without.
-                let head = self.db.ask_replica(find_head(&self.db.read, user));
+                let Ok(reader) = self.db.reader(user).await else {
+                    break;
+                };
+                let head = self.db.ask_replica(find_head(&reader, user));
                 let Ok(Some(head)) = head.await else {
                     break;
                 };
@@ -145,7 +150,7 @@ impl Library {
         id: ProgressId,
     ) -> Result<Option<Progress>, Error> {
         let row = progress::Entity::find_by_id((user.as_str().to_owned(), id.0))
-            .one(&self.db.read)
+            .one(&self.db.reader(user).await?)
             .await?;
         Ok(row.map(Progress::try_from).transpose()?)
     }
@@ -156,7 +161,8 @@ impl Library {
         user: &UserId,
         ids: impl IntoIterator<Item = StoryId> + Send,
     ) -> Result<HashMap<StoryId, Story>, Error> {
-        self.db.in_time(stories(&self.db.read, user, ids)).await
+        let reader = self.db.reader(user).await?;
+        self.db.in_time(stories(&reader, user, ids)).await
     }
 
     /// The progresses of those stories of this user, in one statement.
@@ -165,6 +171,7 @@ impl Library {
         user: &UserId,
         stories: impl IntoIterator<Item = StoryId> + Send,
     ) -> Result<HashMap<StoryId, Progress>, Error> {
+        let reader = self.db.reader(user).await?;
         let rows = progress::find()
             .filter(progress::Column::UserId.eq(user.as_str()))
             .filter(one_of(
@@ -172,7 +179,7 @@ impl Library {
                 progress::Column::StoryId,
                 stories.into_iter().map(|id| id.0),
             ))
-            .all(&self.db.read);
+            .all(&reader);
         let rows = self.db.in_time(rows).await?;
         rows.into_iter()
             .map(|row| {
@@ -197,7 +204,7 @@ impl Library {
             .cond_where(search.in_any(&[Expr::col(Column::NameKey)]))
             .order_by(Column::NameKey, Order::Asc)
             .to_owned();
-        let rows = self.db.read.query_all(&select).await?;
+        let rows = self.db.reader(user).await?.query_all(&select).await?;
         rows.iter()
             .map(|row| Ok(Row::from_query_result(row, "")?.into()))
             .collect()
@@ -228,7 +235,8 @@ impl Library {
                 labels,
             ));
         }
-        let rows = self.db.in_time(self.db.read.query_all(&select)).await?;
+        let reader = self.db.reader(user).await?;
+        let rows = self.db.in_time(reader.query_all(&select)).await?;
         rows.iter()
             .map(|row| Ok((LabelId(row.try_get("", "id")?), row.try_get("", "stories")?)))
             .collect()
@@ -262,7 +270,7 @@ impl Library {
             .order_by((label, Column::NameKey), Order::Asc)
             .limit(u64::from(first))
             .to_owned();
-        let rows = self.db.read.query_all(&select).await?;
+        let rows = self.db.reader(user).await?.query_all(&select).await?;
         rows.iter()
             .map(|row| Ok(Row::from_query_result(row, "")?.into()))
             .collect()
@@ -275,7 +283,8 @@ impl Library {
         kind: LabelKind,
         stories: &BTreeSet<StoryId>,
     ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
-        let labels = labels_of(&self.db.read, user, kind, Some(stories));
+        let reader = self.db.reader(user).await?;
+        let labels = labels_of(&reader, user, kind, Some(stories));
         self.db.in_time(labels).await
     }
 }

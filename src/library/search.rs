@@ -52,6 +52,15 @@ impl Search {
         })
     }
 
+    /// How many words there are; a phrase is one.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "that is nobody's question outside"
+    )]
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.words.is_empty()
     }

@@ -73,9 +73,11 @@ WHERE u.subject = $1";
 impl Library {
     /// What the user's library comes to.
     pub async fn stats(&self, user: &UserId) -> Result<Stats, Error> {
-        let backend = self.db.read.get_database_backend();
+        let reader = self.db.reader(user).await?;
+        let backend = reader.get_database_backend();
         let count = Statement::from_sql_and_values(backend, COUNT, [user.as_str().into()]);
-        let row = self.db.read.query_one_raw(count).await?;
+        let row = reader.query_one_raw(count).await?;
+        drop(reader);
         let row = row.ok_or_else(|| Error::fault("a user who asks is not there"))?;
         let number = |column: &str| row.try_get::<i64>("", column);
         let (rated, tenths) = (number("rated")?, number("tenths")?);
@@ -109,7 +111,7 @@ impl Library {
     /// The user's head, and the oldest version since which changes can be told.
     pub async fn head_and_floor(&self, user: &UserId) -> Result<(Head, Version), Error> {
         let row = user::Entity::find_by_id(user.as_str())
-            .one(&self.db.fresh)
+            .one(&self.db.fresh_reader(user).await?)
             .await?;
         let row = row.ok_or_else(|| Error::fault("a user who asks is not there"))?;
         Ok((row.head(), Version::new(row.library_floor)))

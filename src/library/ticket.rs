@@ -43,8 +43,10 @@ impl Library {
         life: Duration,
         most: u64,
     ) -> Result<bool, Error> {
-        let db = self.db.write.clone();
+        let db = self.db.clone();
         self.write_apart(async move {
+            let _turn = db.turn_to_write(&kept.user).await?;
+            let db = &db.write;
             let backend = db.get_database_backend();
             let of_user = [kept.user.as_str().into()];
             let clock = clock::sql(backend);
@@ -74,7 +76,7 @@ impl Library {
                 expires_at: Set(millis(kept.expires_at)),
                 lapses_at: Set(millis(lapses_at)),
             };
-            ticket::Entity::insert(row).exec(&db).await?;
+            ticket::Entity::insert(row).exec(db).await?;
             Ok(true)
         })
         .await

@@ -66,6 +66,7 @@ async fn the_servers_own_sqlite_connection_is_durable_and_keeps_references() {
         max_connections: 1,
         acquire_timeout: DEADLINE,
         statement_timeout: DEADLINE,
+        max_user_reads: None,
     };
     let database = app.library.database();
     let db = database.open_for_migrations(&options).await.unwrap();

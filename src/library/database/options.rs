@@ -18,8 +18,11 @@ pub struct DatabaseOptions {
     pub max_connections: u32,
     /// How long a request waits for a connection before it is answered as unavailable.
     pub acquire_timeout: Duration,
-    /// How long one statement may run; on SQLite, how long it waits for the lock of another process. Zero: without end.
+    /// How long one statement may run; on SQLite, one that reads, and how long one waits for the lock of another
+    /// process. Zero: without end.
     pub statement_timeout: Duration,
+    /// How many queries, and how many statements that read, one user may have at once; at most half of the connections.
+    pub max_user_reads: Option<u32>,
 }
 
 /// What a command does with a database.

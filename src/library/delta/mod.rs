@@ -149,7 +149,7 @@ impl Library {
         with_stories: bool,
     ) -> Result<Delta, Error> {
         let (known, of) = (self.known.of(user), user.clone());
-        let delta = self.snapshot(move |tx| {
+        let delta = self.snapshot(user, move |tx| {
             Box::pin(async move {
                 let mut delta = page(tx, &of, since, after, first).await?;
                 if with_stories {

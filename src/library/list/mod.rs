@@ -67,7 +67,7 @@ impl Library {
         } else {
             ordered(select, order, page.first).into_query()
         };
-        let rows = self.db.read.query_all(&select).await?;
+        let rows = self.db.reader(user).await?.query_all(&select).await?;
         rows.iter()
             .map(|row| order.read(row, with_stories))
             .collect()
@@ -79,9 +79,9 @@ impl Library {
         user: &UserId,
         filter: &ProgressFilter,
     ) -> Result<u64, Error> {
-        Ok(select(self.db.backend(), user, filter, false)
-            .count(&self.db.read)
-            .await?)
+        let reader = self.db.reader(user).await?;
+        let select = select(self.db.backend(), user, filter, false);
+        Ok(select.count(&reader).await?)
     }
 }
 
