@@ -249,6 +249,8 @@ fn limits(config: &Serve) -> graphql::Limits {
         aliases: graphql.max_aliases,
         page: graphql.max_page,
         changes: graphql.max_changes,
+        answer: graphql.max_answer,
+        search_words: graphql.max_search_words,
         introspection: !graphql.no_introspection,
         heartbeat: config.streams.heartbeat,
         tickets: TicketLimits {

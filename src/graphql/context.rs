@@ -1,32 +1,24 @@
 //! What a resolver can reach: the caller's own library and nothing else.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use async_graphql::{
-    Context,
-    dataloader::{DataLoader, Loader},
-    runtime::{TokioSpawner, TokioTimer},
-};
+use async_graphql::Context;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::task::coop::consume_budget;
+use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 use crate::{
     auth::Viewer,
     feed::Feed,
-    library::{
-        Error, Intent, Label, LabelId, LabelKind, Library, LibraryWriter, Progress, Story, StoryId,
-        Written,
-    },
-    version::{Head, UserId},
+    library::{Error, Intent, Library, LibraryWriter, Search, Written},
+    version::Head,
 };
-
-/// How many keys one statement loads at the most. SQLite binds 32,766 values.
-const BATCH: usize = 10_000;
 
 /// The viewer of one operation, and their library as of its start.
 pub(super) struct Caller {
@@ -38,7 +30,7 @@ pub(super) struct Caller {
     pub limits: Arc<Limits>,
     /// The newest head that this operation has come to by itself.
     pub reached: Reached,
-    pub rows: DataLoader<Rows>,
+    pub allowance: Allowance,
 }
 
 impl Caller {
@@ -96,100 +88,73 @@ impl CallerExt for Context<'_> {
     }
 }
 
-/// Loads the rows that a list's elements refer to, all elements at once.
-pub(super) struct Rows {
-    library: Library,
-    user: UserId,
+/// What an operation may still use of what its document does not tell in advance.
+pub(super) struct Allowance {
+    /// Bytes of text in the answer.
+    text: AtomicUsize,
+    /// Words to search for.
+    words: AtomicUsize,
+    /// Cancelled when there is more text than allowed.
+    is_overdrawn: CancellationToken,
+    limits: Arc<Limits>,
 }
 
-impl Rows {
-    /// A loader for one operation: a longer-lived one would go on answering with rows that have changed since.
-    pub fn loader(library: Library, user: UserId) -> DataLoader<Self> {
-        DataLoader::new(
-            Self { library, user },
-            TokioSpawner::current(),
-            TokioTimer::default(),
-        )
-        .max_batch_size(BATCH)
-    }
-}
-
-impl Loader<StoryId> for Rows {
-    type Value = Story;
-    type Error = Error;
-
-    async fn load(&self, ids: &[StoryId]) -> Result<HashMap<StoryId, Story>, Error> {
-        self.library.stories(&self.user, ids.iter().copied()).await
-    }
-}
-
-/// Asks for the progress of a story.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ProgressOf(pub StoryId);
-
-impl Loader<ProgressOf> for Rows {
-    type Value = Progress;
-    type Error = Error;
-
-    async fn load(&self, keys: &[ProgressOf]) -> Result<HashMap<ProgressOf, Progress>, Error> {
-        let found = self
-            .library
-            .progresses_of(&self.user, keys.iter().map(|key| key.0))
-            .await?;
-        Ok(found
-            .into_iter()
-            .map(|(story, progress)| (ProgressOf(story), progress))
-            .collect())
-    }
-}
-
-/// Asks for the labels of one kind on a story.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct LabelsOf(pub LabelKind, pub StoryId);
-
-impl Loader<LabelsOf> for Rows {
-    type Value = Vec<Label>;
-    type Error = Error;
-
-    async fn load(&self, keys: &[LabelsOf]) -> Result<HashMap<LabelsOf, Vec<Label>>, Error> {
-        let mut by_kind = HashMap::<LabelKind, BTreeSet<StoryId>>::new();
-        for LabelsOf(kind, story) in keys {
-            by_kind.entry(*kind).or_default().insert(*story);
+impl Allowance {
+    /// What a query may use.
+    pub fn of_query(limits: &Arc<Limits>) -> Self {
+        Self {
+            text: limits.answer.into(),
+            words: limits.search_words.into(),
+            is_overdrawn: CancellationToken::new(),
+            limits: Arc::clone(limits),
         }
-        let mut found = HashMap::new();
-        for (kind, stories) in by_kind {
-            let labels = self.library.labels_of(&self.user, kind, &stories).await?;
-            found.extend(
-                labels
-                    .into_iter()
-                    .map(|(story, labels)| (LabelsOf(kind, story), labels)),
-            );
+    }
+
+    /// What anything else may: what a mutation answers about a change that it has made is not withheld, and is bounded
+    /// by the change.
+    pub fn of_other(limits: &Arc<Limits>) -> Self {
+        Self {
+            text: usize::MAX.into(),
+            ..Self::of_query(limits)
         }
-        Ok(found)
+    }
+
+    /// Uses so many bytes of text, and lets other tasks run if this one has run for long. Never returns if that is more
+    /// than allowed: whoever runs the operation then drops it, by [`Allowance::overdrawn`].
+    pub async fn spend(&self, bytes: usize) {
+        if take(&self.text, bytes) {
+            return consume_budget().await;
+        }
+        self.is_overdrawn.cancel();
+        std::future::pending::<()>().await;
+    }
+
+    /// Waits until the answer has become too large.
+    pub async fn overdrawn(&self) {
+        self.is_overdrawn.cancelled().await;
+    }
+
+    /// Uses the words of a search. Each costs a look at all texts of a library.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the operation has searched for too many already.
+    pub fn search(&self, search: &Search) -> Result<(), Error> {
+        if take(&self.words, search.len()) {
+            return Ok(());
+        }
+        let most = self.limits.search_words;
+        Err(Error::Invalid {
+            field: "search",
+            message: format!(
+                "an operation may search for at most {most} words, each counted once for its list and once for `totalCount`"
+            ),
+        })
     }
 }
 
-/// Asks how many stories carry a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct StoriesWith(pub LabelKind, pub LabelId);
-
-impl Loader<StoriesWith> for Rows {
-    type Value = i32;
-    type Error = Error;
-
-    async fn load(&self, keys: &[StoriesWith]) -> Result<HashMap<StoriesWith, i32>, Error> {
-        let mut by_kind = HashMap::<LabelKind, Vec<LabelId>>::new();
-        for StoriesWith(kind, label) in keys {
-            by_kind.entry(*kind).or_default().push(*label);
-        }
-        let mut found = HashMap::new();
-        for (kind, labels) in by_kind {
-            let counts = self.library.story_counts(&self.user, kind, &labels).await?;
-            found.extend(counts.into_iter().map(|(label, stories)| {
-                let stories = i32::try_from(stories).unwrap_or(i32::MAX);
-                (StoriesWith(kind, label), stories)
-            }));
-        }
-        Ok(found)
-    }
+/// Takes `count` from what is left, if it is enough.
+fn take(left: &AtomicUsize, count: usize) -> bool {
+    let less = |left: usize| left.checked_sub(count);
+    let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    taken.is_ok()
 }

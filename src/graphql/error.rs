@@ -6,6 +6,7 @@
 //! | `GRAPHQL_VALIDATION_FAILED` | the document does not fit the schema |
 //! | `OPERATION_RESOLUTION_FAILURE` | `operationName` names no operation of the document, or is missing where there are several |
 //! | `QUERY_TOO_COMPLEX` | the document passes a limit on length, tokens, nesting, depth, fields, aliases or directives |
+//! | `ANSWER_TOO_LARGE` | the answer would hold more text than allowed; ask for less at once, such as a smaller `first` |
 //! | `SUBSCRIPTION_NOT_SUPPORTED` | a subscription was sent where there can be only one answer |
 //! | `PERSISTED_QUERY_NOT_FOUND` | no document is known by this hash or id; send the text along |
 //! | `PERSISTED_QUERY_HASH_MISMATCH` | the document is not the one that the hash or id names |
@@ -29,6 +30,7 @@ pub(super) mod code {
     pub const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
     pub const UNKNOWN_OPERATION: &str = "OPERATION_RESOLUTION_FAILURE";
     pub const TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
+    pub const ANSWER_TOO_LARGE: &str = "ANSWER_TOO_LARGE";
     pub const NO_SUBSCRIPTION: &str = "SUBSCRIPTION_NOT_SUPPORTED";
     pub const UNKNOWN_DOCUMENT: &str = "PERSISTED_QUERY_NOT_FOUND";
     pub const OTHER_DOCUMENT: &str = "PERSISTED_QUERY_HASH_MISMATCH";

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     Answer, Documents, Limits, Operation, Schema, builder,
-    context::{Caller, Reached, Rows},
+    context::{Allowance, Caller, Reached},
     error::{self, code},
     prepare::Preparer,
 };
@@ -109,12 +109,14 @@ impl Api {
         };
         let is_query = operation.kind() == OperationType::Query;
         let request = operation.request.data(Arc::clone(&caller));
-        let response = AssertUnwindSafe(self.schema.execute(request)).catch_unwind();
+        let response = AssertUnwindSafe(self.schema.execute(request))
+            .catch_unwind()
+            .boxed();
         let response = if is_query {
-            let Ok(response) = timeout(self.library.patience(), response).await else {
-                return refused(Error::unavailable("the query took too long"), request_id);
-            };
-            response
+            match self.run_query(&caller, response).await {
+                Ok(response) => response,
+                Err(error) => return error.answer(request_id),
+            }
         } else {
             // A write has limits of its own, and is made whole even if nobody waits for it.
             response.await
@@ -122,6 +124,23 @@ impl Api {
         match response {
             Ok(response) => answer(response, &caller, request_id),
             Err(_) => error::fault(request_id).into(),
+        }
+    }
+
+    /// Runs a query when it is its viewer's turn, and stops it when it takes too long or answers too much. It is stopped
+    /// by dropping it, so it also stops when whoever waits for the answer drops this.
+    async fn run_query<T>(
+        &self,
+        caller: &Caller,
+        response: impl Future<Output = T>,
+    ) -> Result<T, Stopped> {
+        let _turn = self.library.turn_to_query(&caller.viewer.user).await?;
+        tokio::select! {
+            biased;
+            () = caller.allowance.overdrawn() => Err(Stopped::TooLarge(self.limits.answer)),
+            response = timeout(self.library.patience(), response) => {
+                response.map_err(|_| Error::unavailable("the query took too long").into())
+            }
         }
     }
 
@@ -178,7 +197,12 @@ impl Api {
         };
         match found {
             Ok((library, head)) => {
-                let rows = Rows::loader(library.clone(), viewer.user.clone());
+                let is_query = operation.kind() == OperationType::Query;
+                let allowance = if is_query {
+                    Allowance::of_query(&self.limits)
+                } else {
+                    Allowance::of_other(&self.limits)
+                };
                 Ok(Arc::new(Caller {
                     viewer: viewer.clone(),
                     head,
@@ -186,10 +210,37 @@ impl Api {
                     feed: self.feed.clone(),
                     limits: Arc::clone(&self.limits),
                     reached: Reached::default(),
-                    rows,
+                    allowance,
                 }))
             }
             Err(error) => Err(refused(error, request_id)),
+        }
+    }
+}
+
+/// Why a query was stopped.
+enum Stopped {
+    Failed(Error),
+    /// There would be more text in the answer than so many bytes.
+    TooLarge(usize),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Stopped {
+    fn answer(self, request_id: &str) -> Answer {
+        match self {
+            Self::Failed(error) => refused(error, request_id),
+            Self::TooLarge(most) => Answer::error(
+                code::ANSWER_TOO_LARGE,
+                format!(
+                    "the answer would hold more than {most} bytes of text; ask for less at once, such as a smaller `first`"
+                ),
+            ),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! version its data is at least as new as. Only request errors, which show nothing, do not.
 
 mod answer;
+mod batch;
 mod context;
 mod documents;
 mod error;
@@ -65,6 +66,10 @@ pub struct Limits {
     pub import: usize,
     /// How many changes a page of `libraryChanges` may hold.
     pub changes: u32,
+    /// How many bytes of text the answer of a query may hold.
+    pub answer: usize,
+    /// How many words one operation may search for.
+    pub search_words: usize,
     /// Whether the schema may be asked for its types.
     pub introspection: bool,
     /// The period of heartbeats in `libraryEvents`.
@@ -87,6 +92,8 @@ impl Default for Limits {
             page: 100,
             import: 5_000,
             changes: 1_000,
+            answer: 16 << 20,
+            search_words: 20,
             introspection: true,
             heartbeat: Duration::from_secs(30),
             tickets: TicketLimits::default(),

@@ -86,6 +86,7 @@ impl Query {
         let caller = ctx.caller();
         let page = Page::new(first.unwrap_or(PAGE), after.as_deref(), caller.limits.page)?;
         let filter = filter.unwrap_or_default().parse()?;
+        caller.allowance.search(&filter.search)?;
         let order = order_by.map(Into::into).unwrap_or_default();
         let list = ctx.look_ahead();
         let shows_stories = |progress: Lookahead<'_>| progress.field("story").exists();
@@ -112,7 +113,7 @@ impl Query {
         #[graphql(desc = "What occurs in their names, in whatever case; all when absent.")] search: Option<String>,
     ) -> Result<Vec<Tag>, Error> {
         let labels = labels(ctx, LabelKind::Tag, search).await?;
-        Ok(labels.into_iter().map(Tag).collect())
+        Ok(Tag::list(labels))
     }
 
     /// Your fandoms, by name.
@@ -122,7 +123,7 @@ impl Query {
         #[graphql(desc = "What occurs in their names, in whatever case; all when absent.")] search: Option<String>,
     ) -> Result<Vec<Fandom>, Error> {
         let labels = labels(ctx, LabelKind::Fandom, search).await?;
-        Ok(labels.into_iter().map(Fandom).collect())
+        Ok(Fandom::list(labels))
     }
 
     /// Your library as a whole.
@@ -182,6 +183,7 @@ async fn labels(
 ) -> Result<Vec<Label>, Error> {
     let caller = ctx.caller();
     let search = Search::phrase(&search.unwrap_or_default())?;
+    caller.allowance.search(&search)?;
     caller
         .library
         .labels(&caller.viewer.user, kind, &search)

@@ -90,6 +90,11 @@ impl Error {
         }
     }
 
+    /// The user has so much under way that this was not begun in time. Nothing is wrong with the server.
+    pub(super) fn crowded() -> Self {
+        Self::unavailable(Crowded)
+    }
+
     /// The same change, sent twice, was answered while it was being made.
     pub(super) fn overtaken() -> Self {
         Self::unavailable(Overtaken)
@@ -109,6 +114,10 @@ impl Error {
 #[derive(Debug, thiserror::Error)]
 #[error("another answer was kept first")]
 struct Overtaken;
+
+#[derive(Debug, thiserror::Error)]
+#[error("too many operations of one user wait")]
+struct Crowded;
 
 /// Why a sound change was not made: an expected outcome, stored with a receipt and shown as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -256,6 +265,7 @@ fn is_passing_code(code: &str) -> bool {
     // 25006 read-only transaction: a primary that became a standby, until its address leads to the new primary.
     ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class))
         || matches!(code, "57014" | "55P03" | "25P03" | "25006")
-        // 5 SQLITE_BUSY, 6 SQLITE_LOCKED, 13 SQLITE_FULL; extended codes keep the primary in the low byte.
-        || code.parse::<u32>().is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 13))
+        // 5 SQLITE_BUSY, 6 SQLITE_LOCKED, 9 SQLITE_INTERRUPT (it took too long), 13 SQLITE_FULL; extended codes keep the
+        // primary in the low byte.
+        || code.parse::<u32>().is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 9 | 13))
 }

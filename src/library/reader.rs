@@ -58,7 +58,7 @@ pub(super) enum Origin {
     Pool(DatabaseConnection),
     /// A SQLite database, opened once for each connection.
     Sqlite {
-        connect: ConnectOptions,
+        connect: Box<ConnectOptions>,
         /// How long a statement may run. Zero: without end.
         timeout: Duration,
         /// Counts and times the statements of a connection.
@@ -101,7 +101,8 @@ impl Readers {
         let idle = self.idle.lock().pop();
         let link = match idle {
             Some(link) => link,
-            None => self.origin.open().await?,
+            // Boxed, because it is large and seldom.
+            None => Box::pin(self.origin.open()).await?,
         };
         Ok(Reader {
             readers: Arc::clone(self),
@@ -133,7 +134,7 @@ impl Origin {
                 observe,
             } => {
                 let limit = Arc::new(TimeLimit::new(*timeout));
-                let mut connect = connect.clone();
+                let mut connect = ConnectOptions::clone(connect);
                 connect.max_connections(1);
                 limit.watch_over(&mut connect);
                 Ok(Link {
@@ -203,12 +204,12 @@ impl ConnectionTrait for Reader {
         }
     }
 
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.run(self.pool()?.execute_raw(statement)).await
+    async fn execute_raw(&self, _: Statement) -> Result<ExecResult, DbErr> {
+        Err(writes())
     }
 
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.run(self.pool()?.execute_unprepared(sql)).await
+    async fn execute_unprepared(&self, _: &str) -> Result<ExecResult, DbErr> {
+        Err(writes())
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
@@ -218,6 +219,10 @@ impl ConnectionTrait for Reader {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.run(self.pool()?.query_all_raw(statement)).await
     }
+}
+
+fn writes() -> DbErr {
+    DbErr::Custom("a reader was asked to write".to_owned())
 }
 
 impl Drop for Reader {

@@ -43,6 +43,7 @@ mod documents;
 mod events;
 mod every_transport;
 mod failover;
+mod fairness;
 mod flood;
 mod graphql_http;
 mod graphql_stream;

@@ -1,6 +1,6 @@
 //! What changed since a version.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Enum, ID, Object, SimpleObject, Union};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Fandom, Head, Progress, Story, Tag};
 use crate::{
+    graphql::batch::Batch,
     library::{self, Change, Delta, DeltaCursor, Error, LabelKind, StoryId},
     version::{Epoch, Version},
 };
@@ -38,6 +39,7 @@ pub(in crate::graphql) struct LibraryChanges {
 
 impl From<Delta> for LibraryChanges {
     fn from(delta: Delta) -> Self {
+        let batch = Arc::new(batch(&delta.changes));
         Self {
             version: delta.head.version.number(),
             epoch: delta.head.epoch.to_string().into(),
@@ -48,10 +50,27 @@ impl From<Delta> for LibraryChanges {
             changes: delta
                 .changes
                 .into_iter()
-                .map(|change| LibraryChange::of(change, &delta.stories))
+                .map(|change| LibraryChange::of(change, &delta.stories, &batch))
                 .collect(),
         }
     }
+}
+
+/// The stories and labels that changes are about.
+fn batch(changes: &[Change]) -> Batch {
+    let story = |change: &Change| match change {
+        Change::Story { story, .. } => Some(story.id),
+        Change::Progress(progress) => Some(progress.story_id),
+        Change::Label(..) | Change::Removed(_) => None,
+    };
+    let batch = Batch::of_stories(changes.iter().filter_map(story));
+    changes.iter().fold(batch, |batch, change| match change {
+        Change::Label(kind, label) => batch.with_labels(*kind, [label]),
+        Change::Story { tags, fandoms, .. } => batch
+            .with_labels(LabelKind::Tag, tags)
+            .with_labels(LabelKind::Fandom, fandoms),
+        Change::Progress(_) | Change::Removed(_) => batch,
+    })
 }
 
 /// A row as it is now, or the tombstone of one that was removed.
@@ -65,18 +84,20 @@ pub(in crate::graphql) enum LibraryChange {
 }
 
 impl LibraryChange {
-    fn of(change: Change, stories: &HashMap<StoryId, library::Story>) -> Self {
+    fn of(change: Change, stories: &HashMap<StoryId, library::Story>, batch: &Arc<Batch>) -> Self {
         match change {
-            Change::Label(LabelKind::Tag, label) => Self::Tag(Tag(label)),
-            Change::Label(LabelKind::Fandom, label) => Self::Fandom(Fandom(label)),
+            Change::Label(LabelKind::Tag, label) => Self::Tag(Tag::new(label.into(), batch)),
+            Change::Label(LabelKind::Fandom, label) => {
+                Self::Fandom(Fandom::new(label.into(), batch))
+            }
             Change::Story {
                 story,
                 tags,
                 fandoms,
-            } => Self::Story(Box::new(Story::with_labels(story, tags, fandoms))),
+            } => Self::Story(Box::new(Story::with_labels(story, tags, fandoms, batch))),
             Change::Progress(progress) => {
                 let story = stories.get(&progress.story_id).cloned();
-                Self::Progress(Box::new(Progress::with_story(progress, story)))
+                Self::Progress(Box::new(Progress::with_story(progress, story, batch)))
             }
             Change::Removed(tombstone) => Self::Tombstone(Tombstone(tombstone)),
         }

@@ -102,7 +102,7 @@ impl LibraryStats {
         first: Option<i32>,
     ) -> Result<Vec<Tag>, Error> {
         let labels = top(ctx, LabelKind::Tag, first).await?;
-        Ok(labels.into_iter().map(Tag).collect())
+        Ok(Tag::list(labels))
     }
 
     /// The fandoms that the most stories carry, those first.
@@ -116,7 +116,7 @@ impl LibraryStats {
         first: Option<i32>,
     ) -> Result<Vec<Fandom>, Error> {
         let labels = top(ctx, LabelKind::Fandom, first).await?;
-        Ok(labels.into_iter().map(Fandom).collect())
+        Ok(Fandom::list(labels))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pages of lists, as the Relay cursor connections specification has them.
 
+use std::sync::Arc;
+
 use async_graphql::{
     Context, Object,
     connection::{Connection, CursorType, Edge},
@@ -8,7 +10,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::Progress;
 use crate::{
-    graphql::context::CallerExt as _,
+    graphql::{batch::Batch, context::CallerExt as _},
     library::{self, Error, ProgressFilter},
 };
 
@@ -68,8 +70,10 @@ impl Page {
             ProgressList(filter),
         );
         found.truncate(first);
+        let stories = found.iter().map(|entry| entry.progress.story_id);
+        let batch = Arc::new(Batch::of_stories(stories));
         let edge = |entry: library::Listed| {
-            let progress = Progress::with_story(entry.progress, entry.story);
+            let progress = Progress::with_story(entry.progress, entry.story, &batch);
             Edge::new(ProgressCursor(entry.place), progress)
         };
         connection.edges.extend(found.into_iter().map(edge));
@@ -94,6 +98,7 @@ impl ProgressList {
     /// How many entries there are in all, over all pages.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i32, Error> {
         let caller = ctx.caller();
+        caller.allowance.search(&self.0.search)?;
         let count = caller
             .library
             .count_progresses(&caller.viewer.user, &self.0)

@@ -151,7 +151,7 @@ payload! {
     /// The answer of `createTag`.
     CreateTagPayload from Label {
         /// The new tag; null when it was refused.
-        tag: Tag = |label: Label| Some(Tag(label)),
+        tag: Tag = |label: Label| Some(label.into()),
     }
 }
 
@@ -159,7 +159,7 @@ payload! {
     /// The answer of `createFandom`.
     CreateFandomPayload from Label {
         /// The new fandom; null when it was refused.
-        fandom: Fandom = |label: Label| Some(Fandom(label)),
+        fandom: Fandom = |label: Label| Some(label.into()),
     }
 }
 
@@ -238,7 +238,7 @@ update_payload! {
     /// The answer of `renameTag`.
     RenameTagPayload from Label {
         /// The tag as it is now; null when the change was refused.
-        tag: Tag = |label: Label| Some(Tag(label)),
+        tag: Tag = |label: Label| Some(label.into()),
     }
 }
 
@@ -246,6 +246,6 @@ update_payload! {
     /// The answer of `renameFandom`.
     RenameFandomPayload from Label {
         /// The fandom as it is now; null when the change was refused.
-        fandom: Fandom = |label: Label| Some(Fandom(label)),
+        fandom: Fandom = |label: Label| Some(label.into()),
     }
 }

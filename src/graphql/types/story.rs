@@ -1,11 +1,13 @@
 //! Stories.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, ID, Object};
 use time::OffsetDateTime;
 
 use super::{Fandom, Progress, Tag};
 use crate::{
-    graphql::context::{CallerExt as _, LabelsOf, ProgressOf},
+    graphql::{batch::Batch, context::CallerExt as _},
     library::{self, Entry, Error, Label, LabelKind},
 };
 
@@ -44,9 +46,10 @@ pub(in crate::graphql) enum StoryStatus {
 
 /// A work that you follow.
 pub(in crate::graphql) struct Story {
-    story: library::Story,
+    row: Arc<library::Story>,
     /// What a write already knows. Of a story that was read, these are loaded when asked for.
     known: Option<Known>,
+    batch: Arc<Batch>,
 }
 
 /// What is known of a story's progress: nothing yet, or what it is.
@@ -56,14 +59,15 @@ enum KnownProgress {
 }
 
 struct Known {
-    tags: Vec<Label>,
-    fandoms: Vec<Label>,
+    tags: Vec<Arc<Label>>,
+    fandoms: Vec<Arc<Label>>,
     progress: KnownProgress,
 }
 
 impl From<library::Story> for Story {
     fn from(story: library::Story) -> Self {
-        Self { story, known: None }
+        let batch = Arc::new(Batch::of_stories([story.id]));
+        Self::new(Arc::new(story), &batch)
     }
 }
 
@@ -75,43 +79,72 @@ impl From<Entry> for Story {
             fandoms,
             progress,
         } = entry;
-        Self {
-            story,
-            known: Some(Known {
-                tags,
-                fandoms,
-                progress: KnownProgress::Is(progress),
-            }),
-        }
+        let batch = Batch::of_stories([story.id])
+            .with_labels(LabelKind::Tag, &tags)
+            .with_labels(LabelKind::Fandom, &fandoms);
+        let progress = KnownProgress::Is(progress);
+        Self::known(story, tags, fandoms, progress, &Arc::new(batch))
     }
 }
 
 impl Story {
-    /// A story whose labels are known.
+    /// A story of the batch.
+    pub(super) fn new(story: Arc<library::Story>, batch: &Arc<Batch>) -> Self {
+        Self {
+            row: story,
+            known: None,
+            batch: Arc::clone(batch),
+        }
+    }
+
+    /// A story of the batch whose labels, also of the batch, are known.
     pub(super) fn with_labels(
         story: library::Story,
         tags: Vec<Label>,
         fandoms: Vec<Label>,
+        batch: &Arc<Batch>,
     ) -> Self {
+        Self::known(story, tags, fandoms, KnownProgress::No, batch)
+    }
+
+    fn known(
+        story: library::Story,
+        tags: Vec<Label>,
+        fandoms: Vec<Label>,
+        progress: KnownProgress,
+        batch: &Arc<Batch>,
+    ) -> Self {
+        let shared = |labels: Vec<Label>| labels.into_iter().map(Arc::new).collect();
         Self {
-            story,
+            row: Arc::new(story),
             known: Some(Known {
-                tags,
-                fandoms,
-                progress: KnownProgress::No,
+                tags: shared(tags),
+                fandoms: shared(fandoms),
+                progress,
             }),
+            batch: Arc::clone(batch),
         }
     }
 
-    async fn labels(&self, ctx: &Context<'_>, kind: LabelKind) -> Result<Vec<Label>, Error> {
+    async fn labels(&self, ctx: &Context<'_>, kind: LabelKind) -> Result<Vec<Arc<Label>>, Error> {
         match (&self.known, kind) {
             (Some(known), LabelKind::Tag) => Ok(known.tags.clone()),
             (Some(known), LabelKind::Fandom) => Ok(known.fandoms.clone()),
             (None, kind) => {
-                let key = LabelsOf(kind, self.story.id);
-                Ok(ctx.caller().rows.load_one(key).await?.unwrap_or_default())
+                let batch = &self.batch;
+                batch.labels_of(ctx.caller(), kind, self.row.id).await
             }
         }
+    }
+
+    /// A text in the answer.
+    async fn text<'t>(&self, ctx: &Context<'_>, text: &'t str) -> &'t str {
+        ctx.caller().allowance.spend(text.len()).await;
+        text
+    }
+
+    async fn prose<'t>(&self, ctx: &Context<'_>, text: Option<&'t String>) -> Option<&'t str> {
+        Some(self.text(ctx, text?).await)
     }
 }
 
@@ -119,76 +152,70 @@ impl Story {
 impl Story {
     /// Its id, a UUID.
     async fn id(&self) -> ID {
-        self.story.id.to_string().into()
+        self.row.id.to_string().into()
     }
 
     /// Its title.
-    async fn title(&self) -> &str {
-        &self.story.content.title
+    async fn title(&self, ctx: &Context<'_>) -> &str {
+        self.text(ctx, &self.row.content.title).await
     }
 
     /// Its author, "Unknown" when you gave none.
-    async fn author(&self) -> &str {
-        &self.story.content.author
+    async fn author(&self, ctx: &Context<'_>) -> &str {
+        self.text(ctx, &self.row.content.author).await
     }
 
     /// Its address, which appears once in your library.
-    async fn url(&self) -> &str {
-        &self.story.content.url
+    async fn url(&self, ctx: &Context<'_>) -> &str {
+        self.text(ctx, &self.row.content.url).await
     }
 
     /// Where it is published.
     async fn source(&self) -> StorySource {
-        self.story.content.source.into()
+        self.row.content.source.into()
     }
 
     /// Whether its author still writes it.
     async fn status(&self) -> StoryStatus {
-        self.story.content.status.into()
+        self.row.content.status.into()
     }
 
     /// The blurb.
-    async fn description(&self) -> Option<&str> {
-        self.story.content.description.as_deref()
+    async fn description(&self, ctx: &Context<'_>) -> Option<&str> {
+        self.prose(ctx, self.row.content.description.as_ref()).await
     }
 
     /// Your own summary.
-    async fn summary(&self) -> Option<&str> {
-        self.story.content.summary.as_deref()
+    async fn summary(&self, ctx: &Context<'_>) -> Option<&str> {
+        self.prose(ctx, self.row.content.summary.as_ref()).await
     }
 
     /// How many chapters are out.
     async fn chapter_count(&self) -> Option<i32> {
-        self.story.content.chapter_count
+        self.row.content.chapter_count
     }
 
     /// How many words are out.
     async fn word_count(&self) -> Option<i32> {
-        self.story.content.word_count
+        self.row.content.word_count
     }
 
     /// Whether it is not safe for work.
     async fn is_nsfw(&self) -> bool {
-        self.story.content.is_nsfw
+        self.row.content.is_nsfw
     }
 
     /// Its tags, by name.
     async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
-        Ok(self
-            .labels(ctx, LabelKind::Tag)
-            .await?
-            .into_iter()
-            .map(Tag)
-            .collect())
+        let labels = self.labels(ctx, LabelKind::Tag).await?.into_iter();
+        Ok(labels.map(|label| Tag::new(label, &self.batch)).collect())
     }
 
     /// Its fandoms, by name.
     async fn fandoms(&self, ctx: &Context<'_>) -> Result<Vec<Fandom>, Error> {
-        Ok(self
-            .labels(ctx, LabelKind::Fandom)
-            .await?
-            .into_iter()
-            .map(Fandom)
+        let labels = self.labels(ctx, LabelKind::Fandom).await?.into_iter();
+        Ok(labels
+            .map(|label| Fandom::new(label, &self.batch))
             .collect())
     }
 
@@ -199,25 +226,25 @@ impl Story {
                 progress: KnownProgress::Is(progress),
                 ..
             }) => Ok(progress.clone()),
-            _ => ctx.caller().rows.load_one(ProgressOf(self.story.id)).await,
+            _ => self.batch.progress(ctx.caller(), self.row.id).await,
         };
         progress
             .transpose()
-            .map(|progress| progress.map(Progress::from))
+            .map(|progress| Ok(Progress::new(progress?, &self.batch)))
     }
 
     /// The library version at which it last changed.
     async fn stamp(&self) -> i32 {
-        self.story.stamp.number()
+        self.row.stamp.number()
     }
 
     /// When it was added.
     async fn created_at(&self) -> OffsetDateTime {
-        self.story.created_at
+        self.row.created_at
     }
 
     /// When it last changed.
     async fn updated_at(&self) -> OffsetDateTime {
-        self.story.updated_at
+        self.row.updated_at
     }
 }

@@ -83,7 +83,7 @@ fn readers(
 ) -> Arc<Readers> {
     let origin = match address {
         DatabaseAddress::Sqlite(file) => Origin::Sqlite {
-            connect: sqlite(options, file, Access::Read),
+            connect: Box::new(sqlite(options, file, Access::Read)),
             timeout: options.statement_timeout,
             observe: observed,
         },
