@@ -1,7 +1,8 @@
 // Runs the programs in docs/examples, one of which README prints: node refresh-run.mjs <what is loaded> <base> <token>
 //
-// Prints a line of JSON for each load (`version`) and each answer to a change (`sent`). Reads lines of JSON: `token`
-// renews the session, `send` puts the input of an `updateProgress` into the outbox.
+// Prints a line of JSON for each load (`version`), each answer to a change (`sent`) and each stream that the browser
+// gives up. Reads lines of JSON: `token` renews the session, `send` puts the input of an `updateProgress` into the
+// outbox.
 import { createInterface } from "node:readline";
 import { EventSource as Source } from "eventsource";
 import { keepFresh } from "../../docs/examples/refresh.mjs";
@@ -20,6 +21,9 @@ globalThis.fetch = request;
 globalThis.EventSource = class extends Source {
   constructor(path) {
     super(new URL(path, base), { fetch: request });
+    this.addEventListener("error", () => {
+      if (this.readyState === Source.CLOSED) tell({ event: "given up" });
+    });
   }
 };
 

@@ -23,6 +23,8 @@ struct Page {
     /// What became of the changes in its outbox: the codes of their refusals.
     sent: Vec<Value>,
     errors: usize,
+    /// How often its browser gave a stream up.
+    given_up: usize,
 }
 
 impl Page {
@@ -33,6 +35,7 @@ impl Page {
             titles: Vec::new(),
             sent: Vec::new(),
             errors: 0,
+            given_up: 0,
         }
     }
 
@@ -49,6 +52,7 @@ impl Page {
             }
             Some("sent") => self.sent.push(told["refusal"].clone()),
             Some("error") => self.errors += 1,
+            Some("given up") => self.given_up += 1,
             _ => panic!("{}: {told}", self.client.name),
         }
     }
@@ -186,8 +190,10 @@ async fn a_page_goes_on_when_its_session_is_renewed() {
     let app = TestApp::start_with(Db::Sqlite, &["--jwt-leeway", "0s"]).await;
     let mut page = Page::open("page", &app.base, &token_for("ann", Duration::from_secs(6)));
     page.until_head(&app.user("ann").head_at(1).await).await;
-    // Until its stream has ended, so that it is refused before it is renewed.
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    page.until("its stream has ended and is refused", |page| {
+        page.given_up > 0
+    })
+    .await;
     app.user("ann").add("A").await;
     page.tell(&json!({"token": token("ann")}));
     page.until_head(&app.user("ann").head_at(2).await).await;
