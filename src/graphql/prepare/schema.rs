@@ -64,8 +64,9 @@ mod tests {
     }
 
     #[test]
-    fn no_argument_takes_a_custom_scalar() {
-        // Validation does not look at the variables inside such a value.
+    fn what_takes_a_custom_scalar_takes_no_object() {
+        // Validation does not look at the variables inside an object that a custom scalar is given.
+        let of_text = ["Head"];
         for ty in SCHEMA.types.values() {
             let inputs: Vec<_> = match ty {
                 ExtendedType::InputObject(ty) => ty.fields.values().map(|it| &it.ty).collect(),
@@ -78,9 +79,12 @@ mod tests {
                 _ => continue,
             };
             for input in inputs {
-                let named = SCHEMA.types.get(input.inner_named_type()).unwrap();
+                let name = input.inner_named_type();
+                let named = SCHEMA.types.get(name).unwrap();
                 assert!(
-                    named.as_scalar().is_none() || named.is_built_in(),
+                    named.as_scalar().is_none()
+                        || named.is_built_in()
+                        || of_text.contains(&name.as_str()),
                     "{input}"
                 );
             }
