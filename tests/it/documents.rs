@@ -38,7 +38,7 @@ on_each_database! {
         let errors: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| (&error["path"], &error["extensions"]["code"])).collect();
         let (wrong, b, d) = (json!("BAD_USER_INPUT"), json!(["b"]), json!(["d"]));
         assert_eq!(errors, [(&b, &wrong), (&d, &wrong)]);
-        assert_eq!(answer["extensions"], json!({"libraryVersion": 3}));
+        assert_eq!(answer["extensions"]["libraryVersion"], 3);
         // What is known before anything is run still refuses it all.
         let wrong = format!("mutation {{ a: {} b: createTag(input: {{name: 1}}) {{ libraryVersion }} }}", create("three"));
         let answer = ann.send(&wrong, json!({})).await;
