@@ -86,7 +86,11 @@ pub(super) fn all(
             _ if SYNTAX.contains(&name) => code::PARSE_FAILED,
             _ => code::VALIDATION_FAILED,
         };
-        let message = found.unstable_to_json_compat().message;
+        let mut message = found.unstable_to_json_compat().message;
+        if name == "ConflictingFieldType" {
+            // A quotation mark is missing; none filed.
+            message = message.replacen(" and \"", "\" and \"", 1);
+        }
         errors.push(refusal(code, message, position(&found)));
     }
     errors
