@@ -4,6 +4,8 @@
 //! streams end, then requests, then writes, then notices. It ends within `--shutdown-delay`, `--shutdown-grace` and
 //! 5 s of being told, whatever does not answer.
 
+mod settings;
+
 use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
@@ -12,24 +14,25 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum_server::Handle;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::settings::{
+    check_stop, connection_limits, kept, limits, pace_limits, pending_limits, stream_limits,
+};
 use crate::{
     address::DatabaseAddress,
-    auth::{JwksTiming, Keys, Rules, TicketLimits, Verifier},
+    auth::{JwksTiming, Keys, Rules, Verifier},
     broker::{self, Broker},
     config::{self, Serve},
     feed::Feed,
-    graphql::{self, Api, Documents, KeepLimits},
+    graphql::{Api, Documents, KeepLimits},
     http::{
-        self, Gate, Node, Pace, PaceLimits, Parts, Probe, Settings, StreamLimits, Streams,
-        WriteDeadline,
+        self, ConnectionLimits, Gate, Node, Pace, Parts, PendingSockets, Probe, Settings, Stop,
+        Streams,
     },
     hub::Hub,
-    library::{Database, Library, Opening, Retention, Witnessed},
+    library::{Database, Library, Opening, Witnessed},
     metrics, migrate,
     opened::open_database,
 };
@@ -43,14 +46,16 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// How long writes, notices and connections may take to end when all requests have.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How many connections there may be to the listener for probes and metrics.
+const OPS_CONNECTIONS: usize = 64;
+
 /// A node, built and not yet serving.
 pub struct App {
     node: Node,
-    max_connections: usize,
     broker: Arc<dyn Broker>,
-    header_timeout: Duration,
-    idle_timeout: Duration,
-    write_timeout: Duration,
+    connections: ConnectionLimits,
+    /// Where whoever runs the server asks how it is.
+    ops: Option<TcpListener>,
     shutdown_delay: Duration,
     shutdown_grace: Duration,
     retention: config::Retention,
@@ -98,9 +103,11 @@ impl App {
         let settings = Settings {
             heartbeat: config.streams.heartbeat,
             max_body: config.http.max_body,
+            max_init_message: config.streams.max_init_message,
             body_timeout: config.http.body_timeout,
             max_batch: config.http.max_batch,
             playground: config.http.playground,
+            metrics_apart: config.http.ops_listen.is_some(),
         };
         Ok(Self {
             node: Node::new(Parts {
@@ -110,17 +117,16 @@ impl App {
                 gate,
                 pace: Pace::new(pace_limits(&config.http)),
                 streams: Streams::new(stream_limits(config), drain.clone()),
+                pending: PendingSockets::new(pending_limits(&config.streams)),
                 settings,
                 metrics,
                 probe: Probe::default(),
                 stopping,
                 drain,
             }),
-            max_connections: config.http.max_connections,
             broker,
-            header_timeout: config.http.header_timeout,
-            idle_timeout: config.http.idle_timeout,
-            write_timeout: config.streams.write_timeout,
+            connections: connection_limits(config),
+            ops: config.http.ops_listen.map(listen_for_ops).transpose()?,
             shutdown_delay: config.http.shutdown_delay,
             shutdown_grace: config.http.shutdown_grace,
             retention: config.retention.clone(),
@@ -133,20 +139,36 @@ impl App {
         &self.node.library
     }
 
+    /// Where the listener for probes and metrics has its port, if there is one.
+    pub fn ops_address(&self) -> Option<SocketAddr> {
+        self.ops.as_ref()?.local_addr().ok()
+    }
+
     /// Serves on `listener` until told to stop, then finishes what is under way.
-    pub async fn run(self, listener: TcpListener) -> anyhow::Result<()> {
+    pub async fn run(mut self, listener: TcpListener) -> anyhow::Result<()> {
         let ended = CancellationToken::new();
         let background = self.work_in_background(&ended);
-        let handle = Handle::new();
-        let server = self.server(listener, handle.clone())?;
+        let ops = self.ops.take();
         let node = &self.node;
-        let serving = server
-            .serve(http::router(node.clone()).into_make_service_with_connect_info::<SocketAddr>());
+        if let Some(ops) = ops {
+            let limits = self.connections.clone();
+            background.spawn(serve_ops(ops, node.clone(), limits, ended.clone()));
+        }
+        background.close();
+        let serving = http::serve(
+            listener,
+            http::router(node.clone()),
+            Some(http::reserve_router(node.clone())),
+            self.connections.clone(),
+            Stop {
+                drain: node.drain.clone(),
+                grace: self.shutdown_grace,
+            },
+        );
         let stop = async {
             node.stopping.cancelled().await;
             tokio::time::sleep(self.shutdown_delay).await;
             node.drain.cancel();
-            handle.graceful_shutdown(Some(self.shutdown_grace));
             // The server does not count what was upgraded; those that do not end in time are dropped with the process.
             let _ = timeout(self.shutdown_grace, node.streams.all_ended()).await;
         };
@@ -186,31 +208,7 @@ impl App {
         tasks.spawn(every(METRICS_UPKEEP, ended.clone(), move || {
             metrics.run_upkeep();
         }));
-        tasks.close();
         tasks
-    }
-
-    fn server(
-        &self,
-        listener: TcpListener,
-        handle: Handle<SocketAddr>,
-    ) -> anyhow::Result<axum_server::Server<SocketAddr, WriteDeadline>> {
-        listener.set_nonblocking(true)?;
-        let mut server = axum_server::from_tcp(listener)?
-            .acceptor(
-                WriteDeadline::new(self.write_timeout)
-                    .heads_within(self.header_timeout)
-                    .at_most(self.max_connections),
-            )
-            .handle(handle);
-        let http = server.http_builder();
-        *http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
-        // The server's timer runs from one request to the end of the next one's head, most of it idle; a head that has
-        // begun is the acceptor's to time.
-        http.http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.idle_timeout);
-        Ok(server)
     }
 
     /// Waits for what requests have left behind.
@@ -224,75 +222,33 @@ impl App {
     }
 }
 
+/// Serves probes and metrics until `ended`, so that they can be asked for while clients have taken all other places and
+/// while the node stops.
+async fn serve_ops(
+    listener: TcpListener,
+    node: Node,
+    limits: ConnectionLimits,
+    ended: CancellationToken,
+) {
+    let limits = ConnectionLimits {
+        connections: OPS_CONNECTIONS,
+        ..limits
+    };
+    let stop = Stop {
+        drain: ended,
+        grace: Duration::ZERO,
+    };
+    let served = http::serve(listener, http::ops_router(node), None, limits, stop).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "probes and metrics are not served on --ops-listen");
+    }
+}
+
 /// Does `work` every `period` until `ended`.
 async fn every(period: Duration, ended: CancellationToken, work: impl Fn()) {
     while timeout(period, ended.cancelled()).await.is_err() {
         work();
     }
-}
-
-fn pace_limits(config: &config::Http) -> PaceLimits {
-    PaceLimits {
-        per_user: config.max_user_rate,
-        per_address: config.max_address_rate,
-        address_header: config.client_address_header.clone(),
-    }
-}
-
-fn limits(config: &Serve) -> graphql::Limits {
-    let graphql = &config.graphql;
-    graphql::Limits {
-        document_bytes: graphql.max_document,
-        tokens: graphql.max_tokens,
-        depth: graphql.max_depth,
-        complexity: graphql.max_complexity,
-        aliases: graphql.max_aliases,
-        page: graphql.max_page,
-        changes: graphql.max_changes,
-        answer: graphql.max_answer,
-        search_words: graphql.max_search_words,
-        introspection: !graphql.no_introspection,
-        heartbeat: config.streams.heartbeat,
-        tickets: TicketLimits {
-            life: config.streams.ticket_life,
-            ..TicketLimits::default()
-        },
-        ..graphql::Limits::default()
-    }
-}
-
-fn kept(config: &config::Retention) -> Retention {
-    Retention {
-        history: config.keep_history,
-        receipts: config.keep_receipts,
-    }
-}
-
-fn stream_limits(serve: &Serve) -> StreamLimits {
-    let config = &serve.streams;
-    StreamLimits {
-        per_user: config.max_streams_per_user,
-        total: config.max_streams,
-        max_life: config.max_stream_life,
-        drain_spread: config.drain_spread,
-        grace: serve.http.shutdown_grace,
-        operations_per_socket: config.max_operations_per_socket,
-        messages_per_second: config.max_message_rate,
-        init_timeout: config.init_timeout,
-    }
-}
-
-/// Refuses settings under which streams would be cut off before their turn to end.
-fn check_stop(config: &Serve) -> anyhow::Result<()> {
-    let (spread, grace) = (config.streams.drain_spread, config.http.shutdown_grace);
-    anyhow::ensure!(
-        spread <= grace,
-        "--drain-spread (LIBRARY_SYNC_DRAIN_SPREAD) is {}, longer than --shutdown-grace \
-         (LIBRARY_SYNC_SHUTDOWN_GRACE), which is {}: give a shorter spread or a longer grace",
-        humantime::format_duration(spread),
-        humantime::format_duration(grace),
-    );
-    Ok(())
 }
 
 /// Refuses LISTEN on a session that others use in turn.
@@ -313,6 +269,16 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address}; choose another with --listen (LIBRARY_SYNC_LISTEN)")
     })
+}
+
+fn listen_for_ops(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!(
+            "cannot listen on {address}; choose another with --ops-listen (LIBRARY_SYNC_OPS_LISTEN)"
+        )
+    })?;
+    tracing::info!(server.address = %listener.local_addr()?, "serving probes and metrics");
+    Ok(listener)
 }
 
 /// The documents that clients may name instead of sending.

@@ -273,13 +273,17 @@ pub struct Http {
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,
+    /// Where to serve /healthz, /readyz and /metrics apart from clients, so that they can be asked for however many
+    /// connections clients have open. /metrics is then served there alone.
+    #[arg(long, env = "LIBRARY_SYNC_OPS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub ops_listen: Option<SocketAddr>,
     /// Do not migrate the database at start.
     #[arg(long, env = "LIBRARY_SYNC_NO_MIGRATE")]
     pub no_migrate: bool,
     /// Serve the playground at /playground.
     #[arg(long, env = "LIBRARY_SYNC_PLAYGROUND")]
     pub playground: bool,
-    /// The largest request body, in bytes, and the largest message of a WebSocket.
+    /// The largest request body, in bytes, and the largest message of a WebSocket after connection_ack.
     #[arg(long, env = "LIBRARY_SYNC_MAX_BODY", default_value_t = 2 << 20, value_name = "BYTES")]
     pub max_body: usize,
     /// How long a client may take to send a request's body.
@@ -337,7 +341,8 @@ pub struct Http {
         value_name = "HEADER"
     )]
     pub client_address_header: Option<HeaderName>,
-    /// The most connections at once. The limit of open files is raised as far as the system lets it.
+    /// The most connections at once; fewer where the limit of open files, which is raised as far as the system lets it,
+    /// leaves the server too few for itself. Past them, only probes are answered.
     #[arg(long, env = "LIBRARY_SYNC_MAX_CONNECTIONS", default_value_t = 100_000, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=10_000_000).map(|count| count as usize))]
     pub max_connections: usize,
@@ -498,6 +503,26 @@ pub struct Streams {
     #[arg(long, env = "LIBRARY_SYNC_INIT_TIMEOUT", default_value = "3s", value_name = "DURATION",
         value_parser = humantime::parse_duration)]
     pub init_timeout: Duration,
+    /// The largest message of a WebSocket until connection_ack, in bytes.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_INIT_MESSAGE", default_value_t = 16 << 10, value_name = "BYTES")]
+    pub max_init_message: usize,
+    /// How many WebSockets may be open without connection_ack. One more closes the oldest of them with 1013. 0 for no
+    /// limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_PENDING_SOCKETS",
+        default_value_t = 3_000,
+        value_name = "COUNT"
+    )]
+    pub max_pending_sockets: usize,
+    /// How many of them may be from one address; further ones are refused. 0 for no limit.
+    #[arg(
+        long,
+        env = "LIBRARY_SYNC_MAX_PENDING_SOCKETS_PER_ADDRESS",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub max_pending_sockets_per_address: usize,
     /// How long a ticket for opening a stream can be used.
     #[arg(long, env = "LIBRARY_SYNC_TICKET_LIFE", default_value = "30s", value_name = "DURATION",
         value_parser = parse_period)]

@@ -6,12 +6,14 @@
 //! | `library_sync_http_request_seconds` | histogram | seconds until the answer begins | `route` |
 //! | `library_sync_requests_too_fast_total` | counter | requests | `of`: user, address |
 //! | `library_sync_connections_refused_total` | counter | connections | |
+//! | `library_sync_accept_errors_total` | counter | accepts that failed, as for want of open files | |
 //! | `library_sync_write_retries_total` | counter | transactions begun again because others were in the way | |
 //! | `library_sync_waits_given_up_total` | counter | operations that were not begun within `--database-wait` | `for`: write, read, query; `reason`: user (their own others were in the way), database |
 //! | `library_sync_db_statements_total` | counter | statements | `outcome`: ok, error |
 //! | `library_sync_db_statement_seconds` | histogram | seconds | |
 //! | `library_sync_streams` | gauge | open streams | `transport`: websocket, sse, multipart, events |
 //! | `library_sync_streams_refused_total` | counter | streams | `transport`; `code`: TOO_MANY_STREAMS, UNAVAILABLE |
+//! | `library_sync_pending_sockets_refused_total` | counter | WebSockets without `connection_ack` | `reason`: address (refused), total (closed for a newer one) |
 //! | `library_sync_stream_ends_total` | counter | streams | `transport`; `reason`: expired, too_old, drained, completed, silent (WebSocket), unavailable (a subscription could not begin), violation (of the WebSocket's protocol), gone (the client left or did not read) |
 //! | `library_sync_broker_connected` | gauge | links that are up: 1, or one a shard of a Redis Cluster | `broker`: postgres, redis, redis_cluster, nats |
 //! | `library_sync_broker_reconnects_total` | counter | links made again after one was lost | `broker` |

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{pace::TooFast, streams::NoPlace};
+use super::{pace::TooFast, streams::NoPlace, websocket::TooManyPending};
 use crate::{auth::Rejection, graphql::Malformed, library};
 
 /// When it makes sense to try again while the database or the key server does not answer, in seconds.
@@ -36,6 +36,9 @@ pub enum HttpError {
     /// No place for one more stream.
     #[error("{0}")]
     NoPlace(#[from] NoPlace),
+    /// Too many WebSockets that are not acknowledged.
+    #[error("{0}")]
+    TooManyPending(#[from] TooManyPending),
     /// More requests than are allowed in so short a time.
     #[error("{0}")]
     TooFast(#[from] TooFast),
@@ -53,6 +56,9 @@ pub enum HttpError {
     /// None of the forms that the client takes.
     #[error("the answer is `application/graphql-response+json` or `application/json`")]
     NotAcceptable,
+    /// A connection for which there is no place, so that it can ask for the health of the node and nothing else.
+    #[error("this server has as many connections open as it may; try again soon")]
+    Full,
     /// A path that leads nowhere.
     #[error("there is nothing at this path")]
     NoRoute,
@@ -84,8 +90,11 @@ impl HttpError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::NoPlace(NoPlace::Node | NoPlace::Draining(_))
+            | Self::Full
             | Self::Library(library::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoPlace(NoPlace::User(_)) | Self::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoPlace(NoPlace::User(_)) | Self::TooManyPending(_) | Self::TooFast(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::NoToken | Self::BadTicket | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
             Self::ForbiddenOrigin
             | Self::NotPreflighted
@@ -107,11 +116,13 @@ impl HttpError {
         match self {
             Self::NoToken | Self::BadTicket => "UNAUTHENTICATED",
             Self::NoPlace(refused) => refused.code(),
+            Self::TooManyPending(_) => "TOO_MANY_PENDING_SOCKETS",
             Self::TooFast(_) => "TOO_MANY_REQUESTS",
             Self::Rejected(rejection) => rejection.code(),
             Self::ForbiddenOrigin | Self::NotPreflighted => "FORBIDDEN",
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::Batch(_) => "BATCH_TOO_LARGE",
+            Self::Full => "UNAVAILABLE",
             Self::NoRoute => "ROUTE_NOT_FOUND",
             Self::UpgradeRequired => "UPGRADE_REQUIRED",
             Self::NotAcceptable => "NOT_ACCEPTABLE",
@@ -182,12 +193,18 @@ impl IntoResponse for HttpError {
                 headers.insert(header::RETRY_AFTER, wait.into());
             }
             Self::Rejected(Rejection::Unavailable)
+            | Self::Full
             | Self::Library(library::Error::Unavailable(_)) => {
                 headers.insert(header::RETRY_AFTER, OUTAGE.into());
             }
             // RFC 9110, section 15.5.6: a 405 names what is allowed.
             Self::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            // A connection that is kept costs a stranger as little as a socket would.
+            Self::TooManyPending(_) => {
+                headers.insert(header::RETRY_AFTER, OUTAGE.into());
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             // The rest of the body is not read, so the connection ends; a client that did not know could send its next
             // request into the end (RFC 9112, section 9.6).

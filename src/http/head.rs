@@ -100,15 +100,19 @@ impl Heads {
         }
     }
 
-    /// Takes the beginning of what is answered.
-    pub fn say(&mut self, bytes: &[u8]) {
+    /// Takes the beginning of what is answered, and tells whether it is the head of an upgrade.
+    pub fn say(&mut self, bytes: &[u8]) -> bool {
         match self.state {
             State::Upgraded => {}
-            _ if bytes.starts_with(b"HTTP/1.1 101") => self.state = State::Upgraded,
+            _ if bytes.starts_with(b"HTTP/1.1 101") => {
+                self.state = State::Upgraded;
+                return true;
+            }
             // "Continue": what follows is a body.
             State::Whole if bytes.starts_with(b"HTTP/1.1 100") => {}
             _ => self.state = State::Quiet,
         }
+        false
     }
 }
 

@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection and its place among those that there may be.
 #[derive(Debug)]
-pub struct Lingering {
+pub(super) struct Lingering {
     /// None when it was dropped.
     open: Option<(TcpStream, OwnedSemaphorePermit)>,
     /// Whether the peer has said that nothing follows, or the connection broke.

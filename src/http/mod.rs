@@ -12,6 +12,7 @@ mod head;
 mod linger;
 mod malformed;
 mod observe;
+mod open_files;
 mod opening;
 mod operation;
 mod ops;
@@ -19,6 +20,7 @@ mod pace;
 mod playground;
 mod read;
 mod relay;
+mod serve;
 mod stream;
 mod streams;
 #[cfg(test)]
@@ -34,7 +36,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    http::{HeaderValue, header},
+    middleware::{from_fn_with_state, map_response},
+    response::Response,
     routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -43,11 +47,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::{
     error::HttpError,
+    open_files::connections_that_fit,
     ops::Probe,
     pace::{Pace, PaceLimits, TooFast},
+    serve::{ConnectionLimits, Stop, serve},
     streams::{NoPlace, StreamLimits, Streams},
     viewer::Gate,
-    write_deadline::WriteDeadline,
+    websocket::{PendingLimits, PendingSockets, TooManyPending},
 };
 use crate::{feed::Feed, graphql::Api, library::Library};
 
@@ -69,6 +75,8 @@ pub struct Parts {
     pub pace: Pace,
     /// Has places for streams.
     pub streams: Streams,
+    /// Counts the WebSockets that are not acknowledged.
+    pub pending: PendingSockets,
     /// The limits and periods of requests and streams.
     pub settings: Settings,
     /// Renders the metrics.
@@ -101,14 +109,18 @@ impl std::ops::Deref for Node {
 pub struct Settings {
     /// The period of heartbeats on streams, and of rechecks.
     pub heartbeat: Duration,
-    /// The largest request body, in bytes.
+    /// The largest request body, in bytes, and the largest message of a WebSocket that is acknowledged.
     pub max_body: usize,
+    /// The largest message of a WebSocket that is not acknowledged, in bytes.
+    pub max_init_message: usize,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
     /// How many operations one request may hold; 0 takes no batches.
     pub max_batch: usize,
     /// Whether the playground is served.
     pub playground: bool,
+    /// Whether the metrics have a listener of their own, and are not for clients.
+    pub metrics_apart: bool,
 }
 
 /// What every route but `/graphql` answers to other methods than GET and HEAD.
@@ -116,7 +128,7 @@ async fn only_get() -> HttpError {
     HttpError::Method("GET, HEAD")
 }
 
-/// Every route.
+/// Every route that clients use.
 pub fn router(node: Node) -> Router {
     let playground = if node.settings.playground {
         playground::routes()
@@ -131,15 +143,42 @@ pub fn router(node: Node) -> Router {
         .method_not_allowed_fallback(only_get)
         .layer(from_fn_with_state(node.clone(), pace::by_address))
         .layer(cors::layer(node.clone()));
-    Router::new()
-        .merge(playground)
-        .merge(api)
-        .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::metrics))
+    let probes = if node.settings.metrics_apart {
+        ops::probes()
+    } else {
+        ops::routes()
+    };
+    let routes = playground.merge(api).merge(probes);
+    finished(routes.fallback(async || HttpError::NoRoute), node)
+}
+
+/// What whoever runs the server asks for, on a listener of its own.
+pub fn ops_router(node: Node) -> Router {
+    let routes = ops::routes();
+    finished(routes.fallback(async || HttpError::NoRoute), node)
+}
+
+/// What is answered on a connection for which there is no place: the same, and to all others that there is none.
+pub fn reserve_router(node: Node) -> Router {
+    let close = async |mut response: Response| {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
+    };
+    let routes = if node.settings.metrics_apart {
+        ops::probes()
+    } else {
+        ops::routes()
+    };
+    let routes = routes.fallback(async || HttpError::Full);
+    finished(routes, node).layer(map_response(close))
+}
+
+/// Adds what every answer has.
+fn finished(routes: Router<Node>, node: Node) -> Router {
+    routes
         .method_not_allowed_fallback(only_get)
-        .fallback(async || HttpError::NoRoute)
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn(observe::observe))
+        .layer(from_fn_with_state(node.clone(), observe::observe))
         .with_state(node)
 }

@@ -1,11 +1,11 @@
-//! Around every request: an id, a span, a count.
+//! Around every request: an id, a span, a count; and once the node is told to stop, that its connection ends.
 //!
 //! **Invariant:** what a log line or a metric says of a request is its id, method, route, status and time, never its
 //! query (which may hold a ticket), headers or body.
 
 use axum::{
-    extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, header},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -15,14 +15,18 @@ use tower_http::request_id::RequestId;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::malformed;
+use super::{Node, malformed};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a client or a proxy, in bytes.
 const MAX_REQUEST_ID: usize = 64;
 
 /// Runs the request in a span under its id, and answers with the id.
-pub(super) async fn observe(mut request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    State(node): State<Node>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = request_id(request.headers().get(REQUEST_ID));
     request.extensions_mut().insert(RequestId::new(id.clone()));
     let route = request
@@ -56,6 +60,10 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    // A client that keeps its connection would find it closed at its next request, when the node has stopped.
+    if node.stopping.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
+        headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -35,14 +35,26 @@ impl Probe {
     }
 }
 
+/// What balancers and supervisors ask for.
+pub(super) fn probes() -> Router<Node> {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+}
+
+/// All of it.
+pub(super) fn routes() -> Router<Node> {
+    probes().route("/metrics", get(metrics))
+}
+
 /// `GET /healthz`: the process is alive. Says nothing of the database, so that a database outage restarts nobody.
-pub(super) async fn healthz() -> &'static str {
+async fn healthz() -> &'static str {
     "ok"
 }
 
 /// `GET /readyz`: requests can be served; 503 while stopping, while the database does not answer or takes no writes,
 /// and until there are keys to check tokens with.
-pub(super) async fn readyz(State(node): State<Node>) -> impl IntoResponse {
+async fn readyz(State(node): State<Node>) -> impl IntoResponse {
     let fault = if node.stopping.is_cancelled() {
         "stopping"
     } else if !node.gate.verifier.is_ready() {
@@ -56,6 +68,6 @@ pub(super) async fn readyz(State(node): State<Node>) -> impl IntoResponse {
 }
 
 /// `GET /metrics`: in Prometheus' text format.
-pub(super) async fn metrics(State(node): State<Node>) -> String {
+async fn metrics(State(node): State<Node>) -> String {
     node.metrics.render()
 }

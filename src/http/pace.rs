@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderName, request::Parts},
+    http::{Extensions, HeaderMap, HeaderName, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -74,15 +74,21 @@ impl Pace {
         let Some(addresses) = &self.addresses else {
             return Ok(());
         };
-        match self.address_of(request) {
+        match self.address_of(request.headers(), request.extensions()) {
             Some(address) => addresses.count(&client(address), "address"),
             None => Ok(()),
         }
     }
 
-    fn address_of(&self, request: &Request) -> Option<IpAddr> {
+    /// The address that stands for the client of a request.
+    pub(super) fn client(&self, request: &Parts) -> Option<IpAddr> {
+        let address = self.address_of(&request.headers, &request.extensions);
+        address.map(client)
+    }
+
+    fn address_of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let told = self.address_header.as_ref().and_then(|name| {
-            let values = request.headers().get_all(name);
+            let values = headers.get_all(name);
             // Before the entry of the proxy may stand any bytes, which the client sent.
             let last = values
                 .iter()
@@ -95,7 +101,7 @@ impl Pace {
             let with_port = || Some(last.parse::<SocketAddr>().ok()?.ip());
             last.parse().ok().or_else(with_port)
         });
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         told.or_else(|| peer.map(|peer| peer.0.ip()))
     }
 
@@ -167,6 +173,10 @@ mod tests {
 
     use super::*;
 
+    fn address_of(pace: &Pace, request: &Request) -> Option<IpAddr> {
+        pace.address_of(request.headers(), request.extensions())
+    }
+
     fn pace(per_user: u32, per_address: u32, header: Option<&'static str>) -> Pace {
         let address_header = header.map(HeaderName::from_static);
         Pace::new(PaceLimits {
@@ -208,12 +218,12 @@ mod tests {
     fn the_address_is_the_peers_unless_a_proxy_is_trusted_to_tell() {
         let request = from("10.0.0.1:1", &["1.1.1.1", "2.2.2.2, 3.3.3.3"]);
         assert_eq!(
-            pace(0, 1, None).address_of(&request),
+            address_of(&pace(0, 1, None), &request),
             Some("10.0.0.1".parse().unwrap())
         );
         let trusting = pace(0, 1, Some("x-forwarded-for"));
         assert_eq!(
-            trusting.address_of(&request),
+            address_of(&trusting, &request),
             Some("3.3.3.3".parse().unwrap()),
             "the entry that the proxy added"
         );
@@ -222,14 +232,14 @@ mod tests {
             ("[2001:db8::1]:80", "2001:db8::1"),
         ] {
             let request = from("10.0.0.1:1", &[told]);
-            assert_eq!(trusting.address_of(&request), address.parse().ok());
+            assert_eq!(address_of(&trusting, &request), address.parse().ok());
         }
         let mut request = from("10.0.0.1:1", &[]);
         let told = HeaderValue::from_bytes(b"\xff, 5.5.5.5").unwrap();
         request.headers_mut().append("x-forwarded-for", told);
-        assert_eq!(trusting.address_of(&request), "5.5.5.5".parse().ok());
+        assert_eq!(address_of(&trusting, &request), "5.5.5.5".parse().ok());
         assert_eq!(
-            trusting.address_of(&from("10.0.0.1:1", &["junk"])),
+            address_of(&trusting, &from("10.0.0.1:1", &["junk"])),
             Some("10.0.0.1".parse().unwrap())
         );
     }

@@ -162,9 +162,11 @@ mod tests {
         Settings {
             heartbeat: Duration::from_secs(30),
             max_body: 200,
+            max_init_message: 200,
             body_timeout: Duration::from_millis(20),
             max_batch: 2,
             playground: false,
+            metrics_apart: false,
         }
     }
 

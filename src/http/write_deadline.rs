@@ -11,20 +11,18 @@
 //! **Invariant:** a peer that vanished without a word is given up soon after something was sent to it.
 
 use std::{
-    future::{Future as _, Ready, ready},
+    borrow::Cow,
+    future::Future as _,
     io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum_server::accept::Accept;
-use metrics::counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::Semaphore,
+    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -37,24 +35,18 @@ const SLOWEST: u32 = 4 << 10;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: u32 = 3;
 
-/// Accepts connections whose writes have a deadline.
+/// Gives connections their deadlines.
 #[derive(Debug, Clone)]
-pub struct WriteDeadline {
+pub(super) struct WriteDeadline {
     limit: Duration,
     /// How long a peer may take until it speaks, and for the head of a request.
     heads: Option<Duration>,
-    /// One for each connection that there may be.
-    places: Arc<Semaphore>,
 }
 
 impl WriteDeadline {
     /// Gives up peers that read nothing for `limit` while there is something to read.
     pub fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            heads: None,
-            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-        }
+        Self { limit, heads: None }
     }
 
     /// Gives up peers that do not begin to speak HTTP/1 within `limit`, or do not end the head of a request within it.
@@ -66,28 +58,18 @@ impl WriteDeadline {
         }
     }
 
-    /// Hangs up on whoever connects while there are `count` connections.
-    #[must_use]
-    pub fn at_most(self, count: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
-            ..self
-        }
-    }
-}
-
-impl<S> Accept<TcpStream, S> for WriteDeadline {
-    type Stream = Deadlined<Lingering>;
-    type Service = S;
-    type Future = Ready<io::Result<(Self::Stream, S)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+    /// Takes over a connection that holds `place` until it has ended.
+    ///
+    /// # Errors
+    /// When the connection broke meanwhile.
+    pub fn guard(
+        &self,
+        stream: TcpStream,
+        place: OwnedSemaphorePermit,
+    ) -> io::Result<Deadlined<Lingering>> {
         let (limit, heads) = (self.limit, self.heads);
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            counter!("library_sync_connections_refused_total").increment(1);
-            return ready(Err(io::Error::other("too many connections")));
-        };
-        let tuned = tune(&stream, limit).map(|()| Deadlined {
+        tune(&stream, limit)?;
+        Ok(Deadlined {
             stream: Lingering::new(stream, place),
             pace: ReadingPace {
                 limit,
@@ -97,8 +79,7 @@ impl<S> Accept<TcpStream, S> for WriteDeadline {
             deadline: None,
             opening: heads.map(Opening::within),
             heads: heads.map(Heads::within),
-        });
-        ready(tuned.map(|stream| (stream, service)))
+        })
     }
 }
 
@@ -114,7 +95,7 @@ fn tune(stream: &TcpStream, limit: Duration) -> io::Result<()> {
 
 /// A connection whose writes have a deadline.
 #[derive(Debug)]
-pub struct Deadlined<S> {
+pub(super) struct Deadlined<S> {
     stream: S,
     pace: ReadingPace,
     /// Since when what was to be written has not all been taken. None while the peer keeps up.
@@ -219,10 +200,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Some(heads) = &mut self.heads {
-            heads.say(bytes);
-        }
-        let polled = self.polled(cx, |stream, cx| stream.poll_write(cx, bytes));
+        let is_upgrade = self.heads.as_mut().is_some_and(|heads| heads.say(bytes));
+        let bytes = if is_upgrade {
+            with_names_of_rfc_6455(bytes)
+        } else {
+            Cow::Borrowed(bytes)
+        };
+        let polled = self.polled(cx, |stream, cx| stream.poll_write(cx, &bytes));
         self.taken(&polled);
         polled
     }
@@ -232,8 +216,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let (Some(heads), Some(first)) = (&mut self.heads, slices.first()) {
-            heads.say(first);
+        if let (Some(heads), Some(first)) = (&mut self.heads, slices.first())
+            && heads.say(first)
+        {
+            let first = with_names_of_rfc_6455(first);
+            let polled = self.polled(cx, |stream, cx| stream.poll_write(cx, &first));
+            self.taken(&polled);
+            return polled;
         }
         let polled = self.polled(cx, |stream, cx| stream.poll_write_vectored(cx, slices));
         self.taken(&polled);
@@ -253,6 +242,24 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.polled(cx, AsyncWrite::poll_shutdown)
     }
+}
+
+/// The head of an upgrade with its names in the case of RFC 6455. Names have no case, but Python's gql 4 reads
+/// `Sec-WebSocket-Protocol` from a dictionary, and speaks an older protocol when it is not there. hyper 1.12 writes
+/// lower case or `Sec-Websocket-`; this can go when it writes names as given. A head that finds no room at once, because
+/// what was answered before is unread, keeps hyper's letters.
+fn with_names_of_rfc_6455(head: &[u8]) -> Cow<'_, [u8]> {
+    const HYPERS: &[u8] = b"Sec-Websocket-";
+    let mut head = head.to_vec();
+    let mut from = 0;
+    while let Some(at) = head[from..]
+        .windows(HYPERS.len())
+        .position(|name| name == HYPERS)
+    {
+        from += at + HYPERS.len();
+        head[from - HYPERS.len()..from].copy_from_slice(b"Sec-WebSocket-");
+    }
+    Cow::Owned(head)
 }
 
 #[cfg(test)]
@@ -374,7 +381,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (stream, _) = listener.accept().await.unwrap();
-        let (accepted, ()) = WriteDeadline::new(LIMIT).accept(stream, ()).await.unwrap();
+        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+        let place = places.try_acquire_owned().unwrap();
+        let accepted = WriteDeadline::new(LIMIT).guard(stream, place).unwrap();
         let stream = accepted.stream.stream().unwrap();
         let socket = socket2::SockRef::from(stream);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(3 * LIMIT));

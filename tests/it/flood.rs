@@ -212,30 +212,6 @@ async fn a_host_with_many_addresses_of_its_own_is_one_client() {
 // ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_connection_too_many_is_closed_at_once_and_one_that_ends_makes_room() {
-    let app = TestApp::start_with(Db::Sqlite, &["--max-connections", "3"]).await;
-    let mut open = Vec::new();
-    for _ in 0..3 {
-        let mut stream = connect(&app.base).await;
-        // An answer shows that the connection has its place.
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        let mut byte = [0];
-        soon("an answer", stream.read_exact(&mut byte))
-            .await
-            .unwrap();
-        open.push(stream);
-    }
-    let mut fourth = connect(&app.base).await;
-    assert_eq!(until_closed(&mut fourth).await, "");
-    open.pop();
-    let served = async { while app.http.get(app.url("/healthz")).send().await.is_err() {} };
-    soon("there is room", served).await;
-}
-
-#[tokio::test]
 async fn a_connection_that_asks_for_nothing_is_closed() {
     let flags = ["--header-timeout", "500ms", "--idle-timeout", "1s"];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;

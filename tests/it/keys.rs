@@ -338,6 +338,7 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
     let failed = r#"library_sync_jwks_fetches_total{outcome="status"}"#;
     let metrics = async {
         loop {
+            assert_eq!(by_post(&app, &old.own_token()).await.0, 503);
             let metrics = app.http.get(app.url("/metrics")).send().await.unwrap();
             let metrics = metrics.text().await.unwrap();
             if metrics.contains(failed) {

@@ -35,6 +35,7 @@ mod cluster;
 mod commands;
 mod conflicts;
 mod conformance;
+mod connections;
 mod constraints;
 mod converging;
 mod database_faults;

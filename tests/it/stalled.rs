@@ -101,7 +101,7 @@ async fn stall(server: &TestProcess, transport: Transport) -> TcpStream {
 }
 
 /// What the process has in memory, in bytes.
-fn memory(server: &TestProcess) -> u64 {
+pub fn memory(server: &TestProcess) -> u64 {
     status(server, "VmRSS:")
 }
 

@@ -4,7 +4,7 @@
 //! the program itself, for what only a process can show (signals, crashes, counters).
 
 use std::{
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -209,6 +209,8 @@ pub struct TestApp {
     pub db: TestDatabase,
     pub http: reqwest::Client,
     pub library: Library,
+    /// Where the listener for probes and metrics is, if there is one.
+    pub ops: Option<SocketAddr>,
     drain: CancellationToken,
     server: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -240,15 +242,25 @@ impl TestApp {
             .await
             .expect("the server builds");
         let library = app.library().clone();
+        let ops = app.ops_address();
         let server = Some(tokio::spawn(app.run(listener)));
         Self {
             base,
             db,
             http: reqwest::Client::new(),
             library,
+            ops,
             drain,
             server,
         }
+    }
+
+    /// Why no server starts with these flags on the database `url`.
+    pub async fn fails(url: &str, flags: &[&str]) -> String {
+        install_crypto();
+        let app = App::build(&serve_config(url, flags), CancellationToken::new()).await;
+        let error = app.err().expect("the server does not build");
+        format!("{error:#}")
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -538,6 +550,16 @@ impl TestProcess {
     /// The same at a port that was free.
     pub async fn serve_at(port: u16, url: &str, flags: &[&str]) -> Self {
         Self::start(port, url, flags, Stdio::inherit()).await
+    }
+
+    /// The same with a limit of open files.
+    pub async fn serve_with_files(files: u32, url: &str, flags: &[&str], log: Stdio) -> Self {
+        let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        let mut command = without_settings(Command::new("sh"));
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_library-sync")]);
+        Self::run(command, free_port(), url, flags, log)
+            .ready()
+            .await
     }
 
     async fn start(port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {

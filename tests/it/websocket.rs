@@ -559,14 +559,14 @@ async fn what_is_no_message_of_a_client_is_closed_with_4400() {
         r#"{"type":"ping","type":"ping"}"#,
         r#"{"type":"connection_init","payload":{"a":1,"a":2}}"#,
         r#"{"type":"complete"}"#,
-        &"[".repeat(100_000),
+        &"[".repeat(10_000),
     ] {
         let mut introduced = Socket::of(&app, &token("ann")).await;
         let mut fresh = Socket::open(&app).await;
         for socket in [&mut introduced, &mut fresh] {
             socket.send_raw(Message::text(text)).await;
             let (code, reason) = socket.closed().await;
-            assert_eq!(code, 4400, "{text}");
+            assert_eq!(code, 4400, "{text:.80}");
             assert!(reason.starts_with("Invalid message"), "{reason}");
         }
     }

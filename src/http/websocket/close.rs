@@ -12,15 +12,15 @@
 //! | 4440 | the token has expired | yes, with a fresh token |
 //! | 4499 | nothing was heard of the client | yes |
 //! | 1001 | the socket has reached its longest life | yes |
-//! | 1009 | a message over the limit | no |
+//! | 1009 | a message over the limit, which is lower before `connection_ack` | no |
 //! | 1012 | the server is stopping | yes |
-//! | 1013 | the database or the key server does not answer; too many streams, or requests in so short a time | yes |
+//! | 1013 | the database or the key server does not answer; too many streams, sockets without `connection_init`, or requests in so short a time | yes |
 //!
 //! A close that the client begins is answered by its own code.
 
 use std::borrow::Cow;
 
-use axum::extract::ws::{CloseFrame, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Utf8Bytes, protocol::CloseFrame};
 
 use super::message::Id;
 use crate::{
@@ -51,6 +51,8 @@ pub(super) enum Close {
     Subprotocol,
     /// `connection_init` did not come in time.
     InitTimeout,
+    /// Too many sockets are not acknowledged, and this one is the oldest.
+    Displaced,
     /// `connection_init` came twice.
     InitTwice,
     /// The id of an operation that is running.
@@ -75,6 +77,10 @@ impl Close {
             Self::Refused(error) => (refused(error), error.to_string().into()),
             Self::Subprotocol => (4406, "Subprotocol not acceptable".into()),
             Self::InitTimeout => (4408, "Connection initialisation timeout".into()),
+            Self::Displaced => (
+                1013,
+                "Too many sockets wait for connection_init; come back".into(),
+            ),
             Self::InitTwice => (4429, "Too many initialisation requests".into()),
             Self::Duplicate(id) => {
                 let id = id.as_str();
@@ -86,7 +92,7 @@ impl Close {
             Self::End(reason) => (ended(*reason), reason.message().into()),
         };
         Some(CloseFrame {
-            code,
+            code: code.into(),
             reason: Utf8Bytes::from(shortened(&reason)),
         })
     }
@@ -147,7 +153,7 @@ mod tests {
         for id in ["é", "x", "語", "🦀"] {
             let id = Id::try_from(id.repeat(256 / id.len())).unwrap();
             let frame = Close::Duplicate(id).frame().unwrap();
-            assert_eq!(frame.code, 4409);
+            assert_eq!(u16::from(frame.code), 4409);
             assert!((120..=MAX_REASON_BYTES).contains(&frame.reason.as_str().len()));
         }
     }
@@ -164,9 +170,10 @@ mod tests {
 
     #[test]
     fn a_client_comes_back_after_every_close_that_is_not_its_fault() {
-        let code = |close: Close| close.frame().unwrap().code;
+        let code = |close: Close| u16::from(close.frame().unwrap().code);
         for close in [
             Close::InitTimeout,
+            Close::Displaced,
             Close::Silent,
             Close::Away,
             Close::End(EndReason::Expired),

@@ -4,16 +4,16 @@
 //! asks and does not read fills no memory: it waits, and the connection's write deadline drops it.
 //! **Invariant:** a client that sends faster than it may is heard later, and costs the others nothing.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use axum::extract::ws::{Message, WebSocket};
-use futures_util::SinkExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{
     close::Close,
     message::{ClientMessage, ServerMessage},
+    upgrade::Socket,
 };
 
 /// How long a client may take to answer a close.
@@ -35,17 +35,22 @@ pub(super) enum Heard {
 
 /// One socket.
 pub(super) struct Line {
-    socket: WebSocket,
+    socket: Socket,
     pace: Option<Pace>,
 }
 
 impl Line {
     /// A socket of which so many messages a second are heard; 0 for as many as come.
-    pub fn new(socket: WebSocket, messages_per_second: u32) -> Self {
+    pub fn new(socket: Socket, messages_per_second: u32) -> Self {
         Self {
             socket,
             pace: Pace::new(messages_per_second),
         }
+    }
+
+    /// Hears messages up to another length from now on.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.socket.get_mut().set_limit(limit);
     }
 
     /// Waits for the client's next frame. What is waited for is not lost when the wait is given up.
@@ -55,9 +60,9 @@ impl Line {
         if let Some(pace) = &self.pace {
             sleep_until(pace.due()).await;
         }
-        let frame = match self.socket.recv().await {
+        let frame = match self.socket.next().await {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Err(broken(error)),
+            Some(Err(error)) => return Err(broken(&error)),
             None => return Err(Close::Gone),
         };
         if let Some(pace) = &mut self.pace {
@@ -68,7 +73,7 @@ impl Line {
                 .map(Heard::Message)
                 .map_err(Close::Invalid),
             Message::Binary(_) => Err(Close::Invalid("it is not text".into())),
-            Message::Ping(_) | Message::Pong(_) => Ok(Heard::Sign),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Heard::Sign),
             Message::Close(_) => Err(Close::Left),
         }
     }
@@ -89,13 +94,21 @@ impl Line {
         sent.map_err(|_| Close::Gone)
     }
 
+    /// Tells the client why, if it has room for that, and does not wait.
+    pub async fn drop_with(mut self, close: &Close) {
+        if let Some(frame) = close.frame() {
+            let told = self.socket.send(Message::Close(Some(frame)));
+            let _ = timeout(Duration::ZERO, told).await;
+        }
+    }
+
     /// Tells the client why, and waits a moment for its answer: closing at once could destroy what is still on the
     /// way. A close that the client began is answered (RFC 6455, section 5.5.1).
     pub async fn close(mut self, close: &Close) {
         let frame = close.frame();
         if let Some(frame) = &frame {
             tracing::debug!(
-                close.code = frame.code,
+                close.code = u16::from(frame.code),
                 close.reason = frame.reason.as_str(),
                 "a socket is closed"
             );
@@ -105,7 +118,7 @@ impl Line {
                 (Close::Left, _) => _ = self.flush().await,
                 (_, Some(frame)) => {
                     if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                        while let Some(Ok(_)) = self.socket.recv().await {}
+                        while let Some(Ok(_)) = self.socket.next().await {}
                     }
                 }
                 (_, None) => {}
@@ -116,11 +129,11 @@ impl Line {
     }
 }
 
-fn broken(error: axum::Error) -> Close {
-    let error = error.into_inner();
-    match error.downcast_ref::<tungstenite::Error>() {
-        Some(tungstenite::Error::Capacity(_)) => Close::TooBig,
-        Some(tungstenite::Error::Utf8(_)) => Close::Invalid("it is not UTF-8".into()),
+fn broken(error: &Error) -> Close {
+    match error {
+        Error::Capacity(_) => Close::TooBig,
+        Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => Close::TooBig,
+        Error::Utf8(_) => Close::Invalid("it is not UTF-8".into()),
         _ => Close::Gone,
     }
 }
@@ -149,7 +162,7 @@ impl Pace {
         let bytes = match frame {
             Message::Text(text) => text.len(),
             Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-            Message::Close(_) => 0,
+            Message::Close(_) | Message::Frame(_) => 0,
         };
         let messages = u32::try_from(1 + bytes / ONE_MESSAGE).unwrap_or(u32::MAX);
         self.even = self.even.max(now) + self.each.saturating_mul(messages);

@@ -447,7 +447,7 @@ mod tests {
                     Err(error) => {
                         let close = Close::Invalid(error);
                         let frame = close.frame().unwrap();
-                        prop_assert_eq!(frame.code, 4400);
+                        prop_assert_eq!(u16::from(frame.code), 4400);
                         prop_assert!(frame.reason.as_str().len() <= 123);
                     }
                 }

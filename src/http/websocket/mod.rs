@@ -14,36 +14,29 @@
 //! **Invariant:** nothing of a library is told before `connection_ack`.
 
 mod close;
+mod fragment;
 mod line;
 mod message;
 mod operations;
+mod pending;
 mod session;
+mod upgrade;
 
 use axum::{
-    extract::{FromRequestParts as _, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderValue, header, request::Parts},
+    http::{header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tracing::{Instrument as _, Span};
 
+pub use self::pending::{PendingLimits, PendingSockets, TooManyPending};
+use self::upgrade::{Handshake, offers};
 use super::{
     HttpError, Node,
     streams::{Place, Transport},
 };
 use crate::auth::{Ask, Viewer};
 
-/// The length of `Sec-WebSocket-Key` behind its base64.
-const KEY_BYTES: usize = 16;
-
 const SUBPROTOCOL: &str = "graphql-transport-ws";
-
-/// What a socket's reader holds ready, in bytes; the default would cost 128 kB a socket.
-const READ_BUFFER: usize = 4 << 10;
-
-/// The most that waits to be written to a socket, in bytes. Nothing is queued, so this is room for the longest answer;
-/// it is a stop for what the library might queue by itself.
-const MAX_UNWRITTEN: usize = 256 << 20;
 
 /// Tells whether a request wants to become a WebSocket.
 pub(super) fn is_wanted(request: &Parts) -> bool {
@@ -52,47 +45,26 @@ pub(super) fn is_wanted(request: &Parts) -> bool {
 }
 
 /// Answers a request that wants to become a WebSocket.
-pub(super) async fn upgrade(node: &Node, mut request: Parts) -> Response {
-    let upgrade = match WebSocketUpgrade::from_request_parts(&mut request, node).await {
-        Ok(upgrade) => upgrade
-            .read_buffer_size(READ_BUFFER)
-            .max_write_buffer_size(MAX_UNWRITTEN)
-            .max_frame_size(node.settings.max_body)
-            .max_message_size(node.settings.max_body)
-            .protocols([SUBPROTOCOL]),
-        Err(rejection) => return refusal(&rejection).into_response(),
-    };
-    if !is_key(request.headers.get(header::SEC_WEBSOCKET_KEY)) {
-        let message = "Sec-WebSocket-Key must be 16 bytes in base64";
-        return HttpError::BadRequest(message.to_owned()).into_response();
-    }
+pub(super) async fn upgrade(node: &Node, request: Parts) -> Response {
+    let granted = grant(node, request).await;
+    granted.unwrap_or_else(HttpError::into_response)
+}
+
+async fn grant(node: &Node, mut request: Parts) -> Result<Response, HttpError> {
+    let handshake = Handshake::read(&mut request)?;
+    let limit = node.settings.max_init_message;
+    // Before a ticket is used up.
+    let pending = node.pending.enter(node.pace.client(&request))?;
     // The refusal is a close code, since that is all that browsers show.
-    if upgrade.selected_protocol().is_none() {
-        return upgrade.on_upgrade(session::refuse_subprotocol);
+    if !offers(&request.headers, SUBPROTOCOL) {
+        let refuse = move |socket| session::refuse_subprotocol(socket, pending);
+        return Ok(handshake.grant(None, limit, refuse));
     }
-    match caller(node, &request).await {
-        Ok(caller) => {
-            // Taken here: what serves the socket runs in a task of its own.
-            let (node, span) = (node.clone(), Span::current());
-            upgrade.on_upgrade(move |socket| session::serve(node, socket, caller).instrument(span))
-        }
-        Err(error) => error.into_response(),
-    }
-}
-
-/// Whether it is a key as RFC 6455, section 4.1, has it.
-fn is_key(value: Option<&HeaderValue>) -> bool {
-    let key = value.and_then(|value| STANDARD.decode(value).ok());
-    key.is_some_and(|key| key.len() == KEY_BYTES)
-}
-
-fn refusal(rejection: &WebSocketUpgradeRejection) -> HttpError {
-    match rejection {
-        WebSocketUpgradeRejection::MethodNotGet(_) => HttpError::Method("GET"),
-        WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_)
-        | WebSocketUpgradeRejection::ConnectionNotUpgradable(_) => HttpError::UpgradeRequired,
-        other => HttpError::BadRequest(other.body_text()),
-    }
+    let caller = caller(node, &request).await?;
+    // Taken here: what serves the socket runs in a task of its own.
+    let (node, span) = (node.clone(), Span::current());
+    let serve = move |socket| session::serve(node, socket, caller, pending).instrument(span);
+    Ok(handshake.grant(Some(SUBPROTOCOL), limit, serve))
 }
 
 /// Who is calling, as far as the upgrade tells.

@@ -13,7 +13,6 @@
 use std::{convert::Infallible, pin::pin};
 
 use async_graphql::Request;
-use axum::extract::ws::WebSocket;
 use futures_util::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use serde_json::{Map, Value};
 use tokio::{
@@ -27,6 +26,8 @@ use super::{
     line::{FAREWELL, Heard, Line},
     message::{ClientMessage, Heartbeat, Id, ServerMessage},
     operations::Operations,
+    pending::Pending,
+    upgrade::Socket,
 };
 use crate::{
     auth::{Credential, Viewer, bearer},
@@ -39,12 +40,25 @@ use crate::{
 };
 
 /// Serves a socket until it is closed.
-pub(super) async fn serve(node: Node, socket: WebSocket, caller: Caller) {
+pub(super) async fn serve(node: Node, socket: Socket, caller: Caller, mut pending: Pending) {
     let mut line = Line::new(socket, node.streams.limits().messages_per_second);
-    let (viewer, mut place, heads) = match greet(&node, &mut line, caller).await {
-        Ok(greeted) => greeted,
-        Err(close) => return line.close(&close).await,
+    let greeted = tokio::select! {
+        greeted = greet(&node, &mut line, caller) => greeted,
+        // Its place has been given away, so that nothing may be waited for.
+        () = pending.gives_way() => return line.drop_with(&Close::Displaced).await,
     };
+    let (viewer, mut place, heads) = match greeted {
+        Ok(greeted) => greeted,
+        Err(close) => {
+            tokio::select! {
+                () = line.close(&close) => {}
+                () = pending.gives_way() => {}
+            }
+            return;
+        }
+    };
+    drop(pending);
+    line.set_limit(node.settings.max_body);
     let mut session = Session {
         node: &node,
         line: &mut line,
@@ -61,8 +75,11 @@ pub(super) async fn serve(node: Node, socket: WebSocket, caller: Caller) {
 }
 
 /// Closes a socket whose client speaks another subprotocol.
-pub(super) async fn refuse_subprotocol(socket: WebSocket) {
-    Line::new(socket, 0).close(&Close::Subprotocol).await;
+pub(super) async fn refuse_subprotocol(socket: Socket, mut pending: Pending) {
+    tokio::select! {
+        () = Line::new(socket, 0).close(&Close::Subprotocol) => {}
+        () = pending.gives_way() => {}
+    }
 }
 
 /// Waits for `connection_init`, finds out who is calling, and acknowledges it.
