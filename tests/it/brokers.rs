@@ -776,14 +776,14 @@ async fn a_server_that_has_forgotten_its_cluster_is_passed_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_wants_a_login_gets_that_of_the_address() {
     let redis = Server::redis(&["--requirepass", "open:sesame"]).await;
-    let acl = ["--user", "ann", "on", ">pass@word", "+@all", "~*", "&*"];
+    let acl = ["--user", "ann", "on", ">p@s/s#w?%d", "+@all", "~*", "&*"];
     let redis_with_users = Server::redis(&acl).await;
-    let nats = Server::nats(&["--user", "ann", "--pass", "pass@word"]).await;
+    let nats = Server::nats(&["--user", "ann", "--pass", "p@s/s#w?%d"]).await;
     let nats_with_token = Server::nats(&["--auth", "t0ken"]).await;
     for (server, login) in [
         (&redis, ":open%3Asesame"),
-        (&redis_with_users, "ann:pass%40word"),
-        (&nats, "ann:pass%40word"),
+        (&redis_with_users, "ann:p%40s%2Fs%23w%3F%25d"),
+        (&nats, "ann:p%40s%2Fs%23w%3F%25d"),
         (&nats_with_token, "t0ken"),
     ] {
         let address = server.url().replace("://", &format!("://{login}@"));
