@@ -16,6 +16,7 @@ mod copy;
 mod file;
 mod lend;
 mod options;
+mod outage;
 mod reach;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -37,7 +38,7 @@ pub(crate) use self::{
     copy::{check_sqlite, copy_sqlite, seal_sqlite},
     file::{beside, lock},
 };
-use self::{file::OpenFile, lend::Lending, reach::Sessions};
+use self::{file::OpenFile, lend::Lending, outage::Diagnosis, reach::Sessions};
 pub use self::{
     options::{DatabaseOptions, Opening},
     reach::OpenError,
@@ -75,6 +76,7 @@ pub struct Database {
     sessions: Sessions,
     /// The SQLite file.
     file: Option<Arc<OpenFile>>,
+    diagnosis: Arc<Diagnosis>,
     /// Until when the replica is not asked, because it did not answer.
     replica_rests: Arc<Mutex<Option<Instant>>>,
     /// How long a request waits for its turn, or for a connection.
@@ -128,6 +130,7 @@ impl Database {
             address: address.clone(),
             sessions,
             file,
+            diagnosis: Arc::default(),
             replica_rests: Arc::default(),
             wait: options.acquire_timeout,
             patience: options.patience(),
@@ -167,7 +170,8 @@ impl Database {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error> {
         match timeout(self.patience, work).await {
-            Ok(done) => done.map_err(Into::into),
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.explained(error.into()).await),
             Err(_) => Err(Error::unavailable(format!(
                 "the database did not answer within {:?}",
                 self.patience

@@ -10,7 +10,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -80,6 +80,17 @@ impl Error {
         // another process has held the lock for all of the timeout, and that would be waited for again each time.
         code.is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "55P03"))
             || cause.downcast_ref::<Overtaken>().is_some()
+    }
+
+    /// Whether no connection became free in time, whatever the reason is.
+    pub(super) fn is_pool_timeout(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        matches!(
+            cause.downcast_ref(),
+            Some(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+        )
     }
 
     /// An [`Error::Invalid`].

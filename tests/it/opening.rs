@@ -7,12 +7,13 @@ use std::{
 };
 
 use sea_orm::ConnectionTrait as _;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     commands::run,
-    servers::free_port,
-    test_app::{Db, SECRET, TestApp, TestDatabase},
+    servers::{Server, free_port},
+    test_app::{Db, SECRET, TestApp, TestDatabase, TestProcess, soon},
 };
 
 /// Runs a command that must fail, and returns its one line.
@@ -76,6 +77,35 @@ async fn a_postgres_that_cannot_be_reached_is_named_with_its_cause_at_once() {
         cannot_serve(url.as_str()),
         format!("{SETTING}cannot connect to {place}: database \"nosuch\" does not exist")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_is_lost_while_serving_is_named_in_the_log_with_its_cause() {
+    let mut postgres = Server::postgres().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let flags = ["--database-wait", "500ms"];
+    let (url, log_file) = (postgres.url(), fs::File::create(&log).unwrap());
+    let server = TestProcess::serve_logging(&url, &flags, log_file.into()).await;
+    let cause = format!(
+        "cannot connect to 127.0.0.1:{}: connection refused",
+        postgres.port
+    );
+    postgres.kill();
+    soon("the cause is logged", async {
+        while !fs::read_to_string(&log).unwrap().contains(&cause) {
+            let answer = server
+                .send("ann", "{ libraryVersion }", json!({}))
+                .await
+                .unwrap();
+            assert_eq!(
+                answer["errors"][0]["extensions"]["code"], "UNAVAILABLE",
+                "{answer}"
+            );
+            assert!(!answer.to_string().contains("127.0.0.1"), "{answer}");
+        }
+    })
+    .await;
 }
 
 #[test]

@@ -137,6 +137,20 @@ async fn connect(server: &PgConnectOptions, patience: Duration) -> Result<PgConn
     }
 }
 
+/// Why the server cannot be reached now; `None` if it can.
+pub(super) async fn why_unreachable(
+    server: &PgConnectOptions,
+    patience: Duration,
+) -> Option<OpenError> {
+    match connect(server, patience).await {
+        Ok(connection) => {
+            let _ = timeout(patience, connection.close()).await;
+            None
+        }
+        Err(error) => Some(unreachable(server, &error)),
+    }
+}
+
 /// SQLSTATE 08P01, protocol violation: how PgBouncer refuses a setting in the startup message.
 fn is_about_settings(error: &dyn DatabaseError) -> bool {
     error.code().as_deref() == Some("08P01") && error.message().contains("startup parameter")
