@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 
 pub use self::{
     backup::{Backup, Restore},
-    transfer::{Export, FileFormat, Import},
+    transfer::{Export, FileFormat, FileKind, Import},
     usage::redacted,
 };
 use crate::{
@@ -53,12 +53,12 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Change the database's tables, or tell which changes they have had.
     Migrate(Migrate),
-    /// Add the entries of a CSV or JSON file to a user's library.
+    /// Add the entries of a file to a user's library: our own CSV or JSON, or another program's export.
     ///
-    /// Entries whose url is in the library already are passed over, and so are those that break a rule, which are told
-    /// on standard error with their line. Each 1,000 entries are one step of the library version. The exit code is 0
-    /// unless the file cannot be read as a whole or holds nothing but bad entries, or the library has no room for more
-    /// tags or fandoms; what the steps before that have added stays.
+    /// Entries whose address is in the library already are skipped. Entries without a title or with a wrong address are
+    /// refused, and optional cells that cannot be read are left empty; both are reported on standard error with their
+    /// line. Each 1,000 entries are one step of the library version. The exit code is 0 unless the file cannot be read
+    /// as a whole, holds no sound entry, or the library has no room; what the steps before that added stays.
     #[command(after_long_help = transfer::FILE_HELP)]
     Import(Import),
     /// Write a user's library to a CSV or JSON file.

@@ -20,8 +20,7 @@ use crate::{
     auth::{self, Rules},
     config::{Cli, Command, Dev, Serve},
     library::{EntryLine, Intent, Library, StoryStatus},
-    output,
-    transfer::read_csv,
+    output, transfer,
     version::{UserId, Version},
 };
 
@@ -98,7 +97,9 @@ async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
     if library.head(user).await?.version != Version::FIRST {
         return Ok(());
     }
-    let rows = read_csv(SAMPLE.as_bytes())?.rows.into_iter();
+    let rows = transfer::read(SAMPLE.as_bytes(), &transfer::Choice::default())?
+        .rows
+        .into_iter();
     let works: Vec<_> = rows
         .map(|row| row.entry.map_err(anyhow::Error::msg))
         .collect::<Result<_, _>>()?;

@@ -60,6 +60,7 @@ mod m20261126_000015_label_removal;
 mod m20261126_000016_query_plans;
 mod m20261126_000017_library_usage;
 mod m20261126_000018_receipt_total;
+mod m20261126_000019_story_address;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000016_query_plans::Migration),
             Box::new(m20261126_000017_library_usage::Migration),
             Box::new(m20261126_000018_receipt_total::Migration),
+            Box::new(m20261126_000019_story_address::Migration),
         ]
     }
 }

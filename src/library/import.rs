@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     LabelKind, LabelName, ProgressId, ProgressState, ProgressStatus, Rating, Source, StoryContent,
-    StoryId, StoryState, StoryStatus, error::Error, story::parse_url,
+    StoryId, StoryState, StoryStatus, address::parse_url, error::Error,
 };
 
 /// An entry as a line. What is absent is as if it were made without.
@@ -137,6 +137,14 @@ pub(super) struct SoundLine {
 }
 
 impl EntryLine {
+    /// The first field that breaks a rule, and the rule.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        match self.clone().check() {
+            Err(Error::Invalid { field, message }) => Some((field, message)),
+            _ => None,
+        }
+    }
+
     /// Checks every rule that needs no look into the database.
     ///
     /// # Errors

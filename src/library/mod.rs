@@ -19,6 +19,7 @@
 //! }
 //! ```
 
+mod address;
 mod clock;
 mod conflict;
 mod database;
@@ -81,6 +82,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 pub use self::{
+    address::parse_url,
     conflict::{Against, OnConflict},
     database::{Database, DatabaseOptions, OpenError, Opening},
     delta::{Change, Delta, DeltaCursor, Since, Tombstone},
@@ -102,7 +104,7 @@ pub use self::{
     retention::{Retention, Witnessed},
     search::Search,
     stats::{Stats, StatusCounts},
-    story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus, parse_url},
+    story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus},
     ticket::KeptTicket,
     turn::Turn,
     writer::{Entry, LibraryWriter, NewEntry, Updated},
@@ -210,6 +212,41 @@ impl Library {
         }
         .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
+    }
+
+    /// Makes a change and rolls it back: what would become of it. The version stays, and nothing is announced.
+    ///
+    /// # Errors
+    /// As [`Library::write`].
+    pub async fn rehearse<T, F>(
+        &self,
+        user: &UserId,
+        change: F,
+    ) -> Result<Result<T, Refusal>, Error>
+    where
+        T: Send + 'static,
+        F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let (library, owner) = (self.clone(), user.clone());
+        let rehearsal = async move {
+            let _turn = library.db.turn_to_write(&owner).await?;
+            let mut writer = LibraryWriter::begin(&library.db, owner, None, library.limits).await?;
+            let mut outcome = change(&mut writer).await;
+            if outcome.is_ok()
+                && let Err(error) = writer.keep_usage().await
+            {
+                outcome = Err(error);
+            }
+            writer.roll_back().await?;
+            match outcome {
+                Ok(value) => Ok(Ok(value)),
+                Err(Error::Refused(refusal)) => Ok(Err(refusal)),
+                Err(error) => Err(error),
+            }
+        };
+        self.write_apart(rehearsal).await
     }
 
     async fn write_to_end<T, F>(

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::{
+    address::parse_url,
     error::Error,
     id::{LabelId, StoryId},
     text,
@@ -115,7 +116,7 @@ pub struct StoryContent {
     pub title: String,
     /// Up to [`StoryContent::MAX_AUTHOR`] characters; [`StoryContent::UNKNOWN_AUTHOR`] when not given.
     pub author: String,
-    /// An http or https address, up to [`StoryContent::MAX_URL`] bytes, once in a library.
+    /// An http or https address or a URN as it was typed, up to [`StoryContent::MAX_URL`] bytes, once in a library.
     pub url: String,
     /// The site.
     pub source: Source,
@@ -156,25 +157,6 @@ impl StoryContent {
         text::prose("summary", self.summary.as_deref(), Self::MAX_PROSE)?;
         text::count("chapterCount", self.chapter_count)?;
         text::count("wordCount", self.word_count)
-    }
-}
-
-/// Checks an address and returns it as it will be stored, with its parsed form.
-///
-/// It is stored as written, not as a browser would normalize it: what the client sent is what it finds again.
-pub fn parse_url(text: &str) -> Result<(String, Url), Error> {
-    let text = text.trim();
-    if text.len() > StoryContent::MAX_URL {
-        return Err(Error::invalid(
-            "url",
-            format!("at most {} bytes", StoryContent::MAX_URL),
-        ));
-    }
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && !text.contains(char::is_control) => {
-            Ok((text.to_owned(), url))
-        }
-        _ => Err(Error::invalid("url", "an http or https address is needed")),
     }
 }
 

@@ -1,120 +1,48 @@
-//! Entries as CSV (RFC 4180, UTF-8): a row of column names, then a row for each entry.
+//! Our own CSV (RFC 4180, UTF-8): a row of column names, then a row for each entry.
 //!
-//! Several labels in one cell are separated by `;`. In a label's name a `;` or a `\` has a `\` before it.
+//! Several labels in one cell are separated by `;`. In a label's name a `;` or a `\` has a `\` before it. A `'` before
+//! `=`, `+`, `-`, `@`, a tab or a carriage return keeps spreadsheets from taking the cell for a formula.
+//!
+//! **Invariant:** what is written is read back as it was, neutralised or not.
 
 use std::io::Write;
 
-use serde::Serialize;
-use strum::IntoEnumIterator;
-
-use super::{Contents, FIELDS, Row};
+use super::{FIELDS, cell::name};
 use crate::library::EntryLine;
 
-/// Reads entries. Columns may be in any order, and be named in any case; `chapters` is `chapterCount`.
-///
-/// # Errors
-/// When the first row does not name the columns `title` and `url`.
-pub fn read(bytes: &[u8]) -> anyhow::Result<Contents> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-    let header = reader.headers()?;
-    let columns: Vec<_> = header.iter().map(field_of).collect();
-    let ignored = header
-        .iter()
-        .zip(&columns)
-        .filter(|(_, field)| field.is_none());
-    let ignored = ignored.map(|(name, _)| name.to_owned()).collect();
-    for needed in ["title", "url"] {
-        anyhow::ensure!(
-            columns.contains(&Some(needed)),
-            "the first row names no column `{needed}`"
-        );
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        rows.push(match record {
-            Ok(record) => Row {
-                line: record.position().map_or(0, csv::Position::line),
-                entry: entry(&columns, &record),
-            },
-            Err(error) => Row {
-                line: error.position().map_or(0, csv::Position::line),
-                entry: match error.kind() {
-                    csv::ErrorKind::Utf8 { .. } => Err("it is not UTF-8".to_owned()),
-                    _ => return Err(error.into()),
-                },
-            },
-        });
-    }
-    Ok(Contents { rows, ignored })
-}
+/// What spreadsheets take for a formula at the beginning of a cell.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// Writes entries.
+/// Writes entries. `neutralised` puts a `'` before what a spreadsheet would take for a formula.
 ///
 /// # Errors
 /// When `to` cannot be written.
-pub(super) fn write(entries: &[EntryLine], to: impl Write) -> csv::Result<()> {
-    let mut writer = csv::Writer::from_writer(to);
+pub(super) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
+    let mut writer = ::csv::Writer::from_writer(to);
     writer.write_record(FIELDS)?;
     for entry in entries {
-        writer.write_record(FIELDS.map(|field| cell(entry, field)))?;
+        writer.write_record(FIELDS.map(|field| escape(cell(entry, field), neutralised)))?;
     }
     Ok(writer.flush()?)
 }
 
-fn field_of(column: &str) -> Option<&'static str> {
-    let column = plain(column);
-    if column == "chapters" {
-        return Some("chapterCount");
+/// Puts a `'` before a formula, or before what [`unescape`] would take for one that was neutralised.
+pub(super) fn escape(cell: String, neutralised: bool) -> String {
+    let quotes = cell.len() - cell.trim_start_matches('\'').len();
+    let is_formula = cell[quotes..].starts_with(FORMULA);
+    if is_formula && (neutralised || quotes > 0) {
+        format!("'{cell}")
+    } else {
+        cell
     }
-    FIELDS.into_iter().find(|field| plain(field) == column)
 }
 
-/// A name without what people write differently: case, spaces, underscores.
-fn plain(name: &str) -> String {
-    let letters = name.chars().filter(|letter| letter.is_alphanumeric());
-    letters.flat_map(char::to_lowercase).collect()
-}
-
-fn entry(columns: &[Option<&str>], record: &csv::StringRecord) -> Result<EntryLine, String> {
-    if record.len() > columns.len() {
-        let (cells, columns) = (record.len(), columns.len());
-        return Err(format!(
-            "it has {cells} cells, but there are {columns} columns"
-        ));
+/// Takes the `'` of [`escape`] away.
+pub(super) fn unescape(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if rest.trim_start_matches('\'').starts_with(FORMULA) => rest,
+        _ => cell,
     }
-    let mut entry = EntryLine::default();
-    for (field, cell) in columns.iter().zip(record) {
-        if let Some(field) = field
-            && !cell.is_empty()
-        {
-            set(&mut entry, field, cell).map_err(|rule| format!("{field}: {rule}"))?;
-        }
-    }
-    Ok(entry)
-}
-
-fn set(entry: &mut EntryLine, field: &str, cell: &str) -> Result<(), String> {
-    let text = || cell.to_owned();
-    match field {
-        "title" => entry.title = text(),
-        "author" => entry.author = Some(text()),
-        "url" => entry.url = text(),
-        "source" => entry.source = Some(named(cell)?),
-        "status" => entry.status = Some(named(cell)?),
-        "description" => entry.description = Some(text()),
-        "summary" => entry.summary = Some(text()),
-        "chapterCount" => entry.chapter_count = Some(number(cell)?),
-        "wordCount" => entry.word_count = Some(number(cell)?),
-        "isNsfw" => entry.is_nsfw = Some(flag(cell)?),
-        "tags" => entry.tags = split(cell),
-        "fandoms" => entry.fandoms = split(cell),
-        "progressStatus" => entry.progress_status = Some(named(cell)?),
-        "currentChapter" => entry.current_chapter = Some(number(cell)?),
-        "rating" => entry.rating = Some(number(cell)?),
-        "notes" => entry.notes = Some(text()),
-        _ => {}
-    }
-    Ok(())
 }
 
 fn cell(entry: &EntryLine, field: &str) -> String {
@@ -143,41 +71,16 @@ fn cell(entry: &EntryLine, field: &str) -> String {
     }
 }
 
-/// The name of an enum value, as JSON and GraphQL spell it.
-fn name(value: &impl Serialize) -> String {
-    let json = serde_json::to_value(value).unwrap_or_default();
-    json.as_str().unwrap_or_default().to_owned()
-}
-
-fn named<T: IntoEnumIterator + Serialize>(cell: &str) -> Result<T, String> {
-    let known = T::iter().find(|value| plain(&name(value)) == plain(cell));
-    known.ok_or_else(|| {
-        let names: Vec<_> = T::iter().map(|value| name(&value)).collect();
-        format!("`{cell}` is none of {}", names.join(", "))
-    })
-}
-
-fn number<T: std::str::FromStr>(cell: &str) -> Result<T, String> {
-    let number = cell.trim().parse();
-    number.map_err(|_| format!("`{cell}` is no number that fits"))
-}
-
-fn flag(cell: &str) -> Result<bool, String> {
-    match plain(cell).as_str() {
-        "true" | "yes" | "1" => Ok(true),
-        "false" | "no" | "0" => Ok(false),
-        _ => Err(format!("`{cell}` is neither true nor false")),
-    }
-}
-
-fn joined(names: &[String]) -> String {
+/// Names of labels as a cell.
+pub(super) fn joined(names: &[String]) -> String {
     let escaped = names
         .iter()
         .map(|name| name.replace('\\', r"\\").replace(';', r"\;"));
     escaped.collect::<Vec<_>>().join("; ")
 }
 
-fn split(cell: &str) -> Vec<String> {
+/// The names of labels in a cell.
+pub(super) fn split(cell: &str) -> Vec<String> {
     let mut names = vec![String::new()];
     let mut letters = cell.chars();
     while let Some(letter) = letters.next() {
@@ -202,66 +105,17 @@ fn split(cell: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::{ProgressStatus, Source};
-
-    fn only(csv: &str) -> Row {
-        let mut rows = read(csv.as_bytes()).unwrap().rows;
-        assert_eq!(rows.len(), 1, "{rows:?}");
-        rows.remove(0)
-    }
 
     #[test]
-    fn the_samples_columns_are_understood() {
-        let row = only("title,author,url,chapters\nEmma,Jane Austen,https://example.org/158,55\n");
-        let expected = EntryLine {
-            title: "Emma".into(),
-            author: Some("Jane Austen".into()),
-            url: "https://example.org/158".into(),
-            chapter_count: Some(55),
-            ..EntryLine::default()
-        };
-        assert_eq!(row.entry, Ok(expected));
-    }
-
-    #[test]
-    fn columns_may_be_spelt_and_ordered_as_people_do() {
-        let row = only(
-            "\u{feff}URL,Progress Status,source,Title,is_nsfw\nhttps://e.org,not started,ao3,A,Yes\n",
-        );
-        assert!(
-            row.entry
-                .unwrap_err()
-                .starts_with("source: `ao3` is none of ARCHIVE_OF_OUR_OWN,")
-        );
-        let row = only(
-            "URL,Progress Status,source,Title,is_nsfw\nhttps://e.org,not started,FanFictionNet,A,Yes\n",
-        );
-        let entry = row.entry.unwrap();
-        assert_eq!(entry.progress_status, Some(ProgressStatus::NotStarted));
-        assert_eq!(entry.source, Some(Source::FanFictionNet));
-        assert_eq!(entry.is_nsfw, Some(true));
-    }
-
-    #[test]
-    fn a_bad_row_is_told_by_its_line_and_the_others_are_read() {
-        let csv = b"title,url,rating\n\"two\nlines\",u,4.5\nA,u,good\nB,u,1,2\n\xff,u,\nC\n";
-        let rows = read(csv).unwrap().rows;
-        let told: Vec<_> = rows
-            .iter()
-            .map(|row| (row.line, row.entry.as_ref().err()))
-            .collect();
-        let lines: Vec<_> = told.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [2, 4, 5, 6, 7]);
-        let bad: Vec<_> = told.iter().map(|(_, why)| why.is_some()).collect();
-        assert_eq!(bad, [false, true, true, true, false], "{told:?}");
-    }
-
-    #[test]
-    fn a_file_without_titles_or_urls_is_refused_and_other_columns_are_told() {
-        assert!(read(b"title,author\nA,B\n").is_err());
-        assert!(read(b"").is_err());
-        let contents = read(b"title,url,shelf\nA,u,s\n").unwrap();
-        assert_eq!(contents.ignored, ["shelf".to_owned()].into());
+    fn a_formula_is_neutralised_on_request_and_comes_back_as_it_was() {
+        for text in ["=1+1", "'=1", "''+1", "-", "@x", "'tis", "plain", "", "\t="] {
+            for neutralised in [false, true] {
+                let cell = escape(text.to_owned(), neutralised);
+                assert_eq!(unescape(&cell), text, "{neutralised}");
+                assert!(!neutralised || !cell.starts_with(FORMULA), "{cell}");
+            }
+        }
+        assert_eq!(escape("=1+1".into(), false), "=1+1");
     }
 
     #[test]

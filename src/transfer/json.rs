@@ -1,36 +1,103 @@
-//! Entries as JSON: an array of what `importLibrary` takes as `entries`.
+//! Entries as JSON: an array of what `importLibrary` takes as `entries`, or of what Calibre and FanFicFare write.
 
 use std::{collections::BTreeSet, io::Write};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{Contents, FIELDS, Row};
-use crate::library::EntryLine;
+use super::{Choice, Contents, FIELDS, Row, draft::Draft, layout::Columns};
+use crate::{config::FileKind, library::EntryLine};
 
 /// Reads entries.
 ///
 /// # Errors
 /// When the bytes are no JSON array.
-pub(super) fn read(bytes: &[u8]) -> anyhow::Result<Contents> {
-    let text = std::str::from_utf8(bytes)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+pub(super) fn read(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> {
+    // FanFicFare writes one object for one story.
+    let elements: Vec<&RawValue> = if text.trim_start().starts_with('{') {
+        vec![serde_json::from_str(text)?]
+    } else {
+        serde_json::from_str(text)?
+    };
+    if let Some(columns) = foreign(&elements, choice)? {
+        return Ok(foreign_rows(text, &elements, &columns));
+    }
     let mut ignored = BTreeSet::new();
-    let (mut line, mut counted) = (1, 0);
+    let mut lines = Lines::of(text);
     let rows = elements.into_iter().map(|element| {
-        // It is a part of the text, so where it begins tells its line.
-        let begin = element.get().as_ptr().addr() - text.as_ptr().addr();
-        line += text[counted..begin].matches('\n').count() as u64;
-        counted = begin;
-        Row {
-            line,
-            entry: entry(element.get(), &mut ignored),
+        let line = lines.next(element);
+        match draft(element.get(), &mut ignored) {
+            Ok(draft) => Row::of(line, draft.finish()),
+            Err(why) => Row::refused(line, why),
         }
     });
     Ok(Contents {
+        kind: FileKind::Json,
         rows: rows.collect(),
         ignored,
+        ..Contents::default()
     })
+}
+
+/// The lines of elements, which are parts of the text, one after the other.
+struct Lines<'t> {
+    text: &'t str,
+    line: u64,
+    counted: usize,
+}
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Self {
+        Self {
+            text,
+            line: 1,
+            counted: 0,
+        }
+    }
+
+    fn next(&mut self, element: &RawValue) -> u64 {
+        let begin = element.get().as_ptr().addr() - self.text.as_ptr().addr();
+        self.line += self.text[self.counted..begin].matches('\n').count() as u64;
+        self.counted = begin;
+        self.line
+    }
+}
+
+/// The columns of another program's objects; `None` for our own.
+fn foreign(elements: &[&RawValue], choice: &Choice<'_>) -> anyhow::Result<Option<Columns>> {
+    let mut names = Vec::new();
+    for element in elements {
+        let object: Map<String, Value> = serde_json::from_str(element.get()).unwrap_or_default();
+        for name in object.into_iter().map(|(name, _)| name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let is_ours = match choice.kind {
+        Some(kind) => kind == FileKind::Json,
+        None => !Columns::are_foreign(&names),
+    };
+    if is_ours {
+        return Ok(None);
+    }
+    Columns::recognise(&names, choice.kind, choice.mapped).map(Some)
+}
+
+fn foreign_rows(text: &str, elements: &[&RawValue], columns: &Columns) -> Contents {
+    let mut lines = Lines::of(text);
+    let rows = elements.iter().map(|element| {
+        let line = lines.next(element);
+        match serde_json::from_str::<Map<String, Value>>(element.get()) {
+            Ok(object) => Row::of(line, columns.draft_of(&object).finish()),
+            Err(_) => Row::refused(line, "it is not an object".to_owned()),
+        }
+    });
+    Contents {
+        kind: columns.kind,
+        rows: rows.collect(),
+        ignored: columns.ignored(),
+        ..Contents::default()
+    }
 }
 
 /// Writes entries, one a line.
@@ -48,9 +115,10 @@ pub(super) fn write(entries: &[EntryLine], mut to: impl Write) -> anyhow::Result
     Ok(to.write_all(end.as_bytes())?)
 }
 
-fn entry(element: &str, ignored: &mut BTreeSet<String>) -> Result<EntryLine, String> {
+/// An entry, without the optional fields that cannot be read.
+fn draft(element: &str, ignored: &mut BTreeSet<String>) -> Result<Draft, String> {
     let mut fields: Map<String, Value> =
-        serde_json::from_str(element).map_err(|_| "it is no object".to_owned())?;
+        serde_json::from_str(element).map_err(|_| "it is not an object".to_owned())?;
     // As in GraphQL, null is as good as absent.
     fields.retain(|name, value| {
         let is_known = FIELDS.contains(&name.as_str());
@@ -60,17 +128,29 @@ fn entry(element: &str, ignored: &mut BTreeSet<String>) -> Result<EntryLine, Str
         is_known && !value.is_null()
     });
     let read = |fields| serde_json::from_value::<EntryLine>(Value::Object(fields));
-    read(fields.clone()).map_err(|whole| {
-        // The error does not say which field it is in, but each field can be read alone.
-        let alone = |(name, value)| {
-            let wrong = read(Map::from_iter([(String::clone(&name), value)])).err()?;
-            Some(format!("{name}: {wrong}"))
-        };
-        fields
-            .into_iter()
-            .find_map(alone)
-            .unwrap_or_else(|| whole.to_string())
-    })
+    // An error does not say which field it is in, but each field can be read alone.
+    let mut unread = Vec::new();
+    fields.retain(|name, value| {
+        let alone = Map::from_iter([(name.clone(), value.clone())]);
+        let fault = read(alone).err();
+        unread.extend(
+            fault
+                .as_ref()
+                .map(|fault| (name.clone(), fault.to_string())),
+        );
+        fault.is_none()
+    });
+    if let Some((name, why)) = unread
+        .iter()
+        .find(|(name, _)| matches!(name.as_str(), "title" | "url"))
+    {
+        return Err(format!("{name}: {why}"));
+    }
+    let mut draft = Draft::from(read(fields).map_err(|error| error.to_string())?);
+    for (name, why) in unread {
+        draft.warn(&name, &format!("{why}; left empty"));
+    }
+    Ok(draft)
 }
 
 #[cfg(test)]
@@ -78,42 +158,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_entry_is_told_by_its_line_and_its_field_and_the_others_are_read() {
+    fn an_optional_field_that_cannot_be_read_never_costs_its_entry() {
         let json = r#"[
-            {"title": "A", "url": "u", "notes": null, "shelf": 1},
+            {"title": "A", "url": "https://e.org/a", "notes": null, "shelf": 1},
             {"title": "B",
-             "url": "u", "currentChapter": "one"}, 7,
-            {"status": "ongoing"}
+             "url": "https://e.org/b", "currentChapter": "one", "status": "ongoing", "rating": 9}, 7,
+            {"title": 1, "url": "https://e.org/c"}
         ]"#;
-        let contents = read(json.as_bytes()).unwrap();
+        let contents = read(json, &Choice::default()).unwrap();
         let lines: Vec<_> = contents.rows.iter().map(|row| row.line).collect();
         assert_eq!(lines, [2, 3, 4, 5]);
-        let [a, b, seven, status] = &contents.rows[..] else {
+        let [a, b, seven, title] = &contents.rows[..] else {
             panic!()
         };
-        assert_eq!(a.entry.as_ref().unwrap().title, "A");
-        assert!(
-            b.entry
-                .as_ref()
-                .unwrap_err()
-                .starts_with("currentChapter: invalid type")
+        assert_eq!(
+            (a.entry.as_ref().unwrap().title.as_str(), a.warnings.len()),
+            ("A", 0)
         );
-        assert_eq!(seven.entry.as_ref().unwrap_err(), "it is no object");
+        assert!(b.entry.is_ok());
+        let fields: Vec<_> = b
+            .warnings
+            .iter()
+            .map(|warning| warning.split(':').next().unwrap())
+            .collect();
+        assert_eq!(fields, ["currentChapter", "status", "rating"]);
+        assert_eq!(seven.entry.as_ref().unwrap_err(), "it is not an object");
         assert!(
-            status
+            title
                 .entry
                 .as_ref()
                 .unwrap_err()
-                .starts_with("status: unknown variant `ongoing`")
+                .starts_with("title: invalid type")
         );
         assert_eq!(contents.ignored, ["shelf".to_owned()].into());
     }
 
     #[test]
-    fn what_is_no_array_is_refused() {
-        for json in ["", "{}", "[{}", "[] []", "null"] {
-            assert!(read(json.as_bytes()).is_err(), "{json}");
+    fn what_is_not_an_array_of_objects_is_refused() {
+        for json in ["", "{", "[{}", "[] []", "null"] {
+            assert!(read(json, &Choice::default()).is_err(), "{json}");
         }
-        assert_eq!(read(b"\xef\xbb\xbf[]").unwrap(), Contents::default());
+        assert_eq!(read("[]", &Choice::default()).unwrap().rows, []);
     }
 }

@@ -224,8 +224,8 @@ on_each_database! {
             let file = folder.path().join(format!("library.{format}"));
             fs::write(&file, exported).unwrap();
             let (code, out, error) = import_file(&app.db, format, &file);
-            assert_eq!((code, error.as_str()), (Some(0), ""));
-            assert!(out.starts_with("25 of 25 entries added, 0 there already, 0 bad"), "{out}");
+            assert_eq!((code, error), (Some(0), format!("form: {format}\n")));
+            assert!(out.starts_with("25 of 25 entries added, 0 there already, 0 refused"), "{out}");
             assert!(&export(&app.db, format, format) == exported, "{format} of {format}");
             assert!(export(&app.db, format, "csv") == csv, "csv of {format}");
         }
@@ -238,17 +238,17 @@ on_each_database! {
         assert_eq!(serde_json::from_str::<Value>(&json).unwrap()[0]["tags"], json!(["\\;", "a; b", "c\\", "d, \"e\"", "ünï"]));
     }
 
-    async fn bad_rows_are_told_by_their_lines_and_the_others_are_added(db: Db) {
+    async fn refused_rows_and_empty_cells_are_reported_by_their_lines(db: Db) {
         let database = TestDatabase::new(db).await;
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("shelf.csv");
-        let csv = "title,author,url,chapters,rating,shelf\nA,B,https://example.org/a,3,4.5,x\nB,,nowhere,,,\nC,,https://example.org/c,many,,\nD,,https://example.org/a,,,\nE,,https://example.org/e,,9,\n";
+        let csv = "title,author,url,chapters,rating,shelf\r\nA,B,https://example.org/a,3,4.5,x\r\n\r\nB,,nowhere,,,\r\nC,,https://example.org/c,many,,\r\nD,,https://example.org/a,,,\r\nE,,https://example.org/e,,9,\r\n";
         fs::write(&file, csv).unwrap();
         let (code, out, error) = import_file(&database, "ann", &file);
         assert_eq!(code, Some(0), "{error}");
-        assert_eq!(out, "1 of 5 entries added, 1 there already, 3 bad; the library of ann is at version 2\n");
-        let told: Vec<_> = error.lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(": ")).collect();
-        assert_eq!(told, ["ignored: `shelf` is no field of an entry", "line 4: chapterCount", "line 3: url", "line 6: rating"]);
+        assert_eq!(out, "3 of 5 entries added, 1 there already, 1 refused; the library of ann is at version 2\n");
+        let told: Vec<_> = error.lines().map(|line| line.split(": ").take(3).collect::<Vec<_>>().join(": ")).collect();
+        assert_eq!(told, ["form: csv", "ignored columns: shelf", "line 4: refused: url", "line 5: warning: chapters", "line 7: warning: rating"]);
 
         fs::write(&file, "title,url\nA,nowhere\n").unwrap();
         let (code, _, error) = import_file(&database, "ann", &file);
@@ -260,10 +260,10 @@ on_each_database! {
         let database = TestDatabase::new(db).await;
         let sample = repository().join("src/sample_library.csv");
         let (code, out, error) = import_file(&database, "ann", &sample);
-        assert_eq!((code, error.as_str()), (Some(0), ""));
-        assert_eq!(out, "61 of 61 entries added, 0 there already, 0 bad; the library of ann is at version 2\n");
+        assert_eq!((code, error.as_str()), (Some(0), "form: csv\n"));
+        assert_eq!(out, "61 of 61 entries added, 0 there already, 0 refused; the library of ann is at version 2\n");
         let (_, out, _) = import_file(&database, "ann", &sample);
-        assert_eq!(out, "0 of 61 entries added, 61 there already, 0 bad; the library of ann is at version 2\n");
+        assert_eq!(out, "0 of 61 entries added, 61 there already, 0 refused; the library of ann is at version 2\n");
         assert!(export(&database, "ann", "csv").contains("Pride and Prejudice,Jane Austen,https://www.gutenberg.org/ebooks/1342,OTHER,ONGOING,,,61,"));
     }
 
@@ -271,7 +271,7 @@ on_each_database! {
         let database = TestDatabase::new(db).await;
         let csv = (0..1_001).fold("title,url\n".to_owned(), |csv, n| csv + &format!("{n},https://example.org/{n}\n"));
         let mut import = program()
-            .args(["import", "--sub", "ann", "-", "--format", "csv", "--database-url", &database.url])
+            .args(["import", "--sub", "ann", "-", "--database-url", &database.url])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -280,8 +280,8 @@ on_each_database! {
         import.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
         let output = import.wait_with_output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(out, "1001 of 1001 entries added, 0 there already, 0 bad; the library of ann is at version 3\n");
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "the bar is for terminals");
+        assert_eq!(out, "1001 of 1001 entries added, 0 there already, 0 refused; the library of ann is at version 3\n");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "form: csv\n", "the bar is for terminals");
     }
 
     async fn what_an_export_leaves_out_is_told(db: Db) {
@@ -306,10 +306,11 @@ on_each_database! {
             fs::write(&path, content).unwrap();
             path
         };
+        import_file(&database, "bob", &path("sound.csv", "title,url\nA,https://example.org/a\n"));
         for (file, what) in [
             (path("a.json", "{"), "cannot be read"),
             (path("b.csv", "name,link\nA,https://example.org/a\n"), "names no column `title`"),
-            (path("c.txt", ""), "--format"),
+            (path("c.txt", ""), "no first row"),
             (folder.path().join("none.csv"), "cannot be read"),
         ] {
             let (code, _, error) = import_file(&database, "ann", &file);

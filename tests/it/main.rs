@@ -23,6 +23,7 @@ mod socket;
 mod test_app;
 mod transport;
 
+mod addresses;
 mod adoption;
 mod architecture;
 mod backup;
@@ -46,6 +47,7 @@ mod every_transport;
 mod failover;
 mod fairness;
 mod flood;
+mod foreign_files;
 mod graphql_http;
 mod graphql_stream;
 mod import;

@@ -4,7 +4,7 @@ use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
 use super::{find_without, millis, parse_name};
 use crate::{
-    library::{Story, StoryContent, StoryId, text::fold},
+    library::{Story, StoryContent, StoryId, address, text::fold},
     version::{UserId, Version},
 };
 
@@ -18,7 +18,10 @@ pub(in crate::library) struct Model {
     pub stamp: i32,
     pub title: String,
     pub author: String,
+    /// In the form by which addresses are compared.
     pub url: String,
+    /// As it was typed, if that is another.
+    pub url_typed: Option<String>,
     pub source: String,
     pub status: String,
     pub description: Option<String>,
@@ -57,7 +60,7 @@ impl TryFrom<Model> for Story {
                 status: parse_name("topaz_story.status", &row.status)?,
                 title: row.title,
                 author: row.author,
-                url: row.url,
+                url: row.url_typed.unwrap_or(row.url),
                 description: row.description,
                 summary: row.summary,
                 chapter_count: row.chapter_count,
@@ -71,6 +74,7 @@ impl TryFrom<Model> for Story {
 /// The row of `user` that holds `story`, every column set.
 pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
     let content = story.content.clone();
+    let url = address::key(&content.url);
     let (title_key, author_key) = (fold(&content.title), fold(&content.author));
     let description_key = content.description.as_deref().map(fold).unwrap_or_default();
     // A line break is in no word that is searched for, so no match runs from one text into the next.
@@ -81,7 +85,8 @@ pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
         stamp: Set(story.stamp.number()),
         title: Set(content.title),
         author: Set(content.author),
-        url: Set(content.url),
+        url_typed: Set((url != content.url).then_some(content.url)),
+        url: Set(url),
         source: Set(<&str>::from(content.source).to_owned()),
         status: Set(<&str>::from(content.status).to_owned()),
         description: Set(content.description),

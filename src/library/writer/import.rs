@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::library::{
     EntryLine, ImportOutcome, ImportOutcomes, Kind, LabelId, LabelKind, LabelName, Progress,
-    ProgressId, Story, StoryId,
+    ProgressId, Story, StoryId, address,
     entity::{
         label::{Column, names},
         progress, story,
@@ -38,8 +38,12 @@ impl LibraryWriter {
     /// Refused when that would make too many labels.
     pub async fn import(&mut self, lines: Vec<EntryLine>) -> Result<ImportOutcomes, Error> {
         let lines: Vec<_> = lines.into_iter().map(EntryLine::check).collect();
-        let urls = lines.iter().flatten().map(|line| line.story.url.as_str());
-        let mut known = self.entries_at(urls.collect()).await?;
+        let urls = lines
+            .iter()
+            .flatten()
+            .map(|line| address::key(&line.story.url));
+        let urls: Vec<_> = urls.collect();
+        let mut known = self.entries_at(&urls).await?;
         let mut new = Vec::new();
         let mut ids = id::series();
         self.grow_by_import();
@@ -51,7 +55,7 @@ impl LibraryWriter {
                     message,
                 },
                 Err(error) => return Err(error),
-                Ok(line) => match known.entry(line.story.url.clone()) {
+                Ok(line) => match known.entry(address::key(&line.story.url)) {
                     hash_map::Entry::Occupied(known) => {
                         let (story, progress) = *known.get();
                         ImportOutcome::Duplicate(story, progress)
@@ -78,7 +82,7 @@ impl LibraryWriter {
     /// The entries of these urls.
     async fn entries_at(
         &self,
-        urls: Vec<&str>,
+        urls: &[String],
     ) -> Result<HashMap<String, (StoryId, Option<ProgressId>)>, Error> {
         let mut entries = HashMap::with_capacity(urls.len());
         for some in urls.chunks(ROWS_A_STATEMENT) {
@@ -91,7 +95,7 @@ impl LibraryWriter {
                 .filter(one_of(
                     self.tx.get_database_backend(),
                     story::Column::Url,
-                    some.iter().copied(),
+                    some.iter().map(String::as_str),
                 ))
                 .into_tuple()
                 .all(&self.tx)

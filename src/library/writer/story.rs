@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{LibraryWriter, Updated, resolve::Target};
 use crate::library::{
     Against, Kind, Label, LabelId, LabelKind, Progress, ProgressId, ProgressState, Refusal, Story,
-    StoryContent, StoryId, StoryPatch, StoryState,
+    StoryContent, StoryId, StoryPatch, StoryState, address,
     entity::{progress, story},
     error::Error,
     limits::Usage,
@@ -136,7 +136,7 @@ impl LibraryWriter {
             .await?;
         refuse_merged_labels(&change, &after)?;
         let after = after.tidy()?;
-        if after.content.url != before.content.url {
+        if address::key(&after.content.url) != address::key(&before.content.url) {
             self.refuse_taken_url(&after.content.url).await?;
         }
         let tags = self.labels(LabelKind::Tag, &after.tag_ids).await?;
@@ -216,12 +216,13 @@ impl LibraryWriter {
         Ok(row.map(Story::try_from).transpose()?)
     }
 
+    /// Refuses an address that another story has, however it is written.
     async fn refuse_taken_url(&self, url: &str) -> Result<(), Error> {
         let existing: Option<Uuid> = story::Entity::find()
             .select_only()
             .column(story::Column::Id)
             .filter(story::Column::UserId.eq(self.user.as_str()))
-            .filter(story::Column::Url.eq(url))
+            .filter(story::Column::Url.eq(address::key(url)))
             .into_tuple()
             .one(&self.tx)
             .await?;

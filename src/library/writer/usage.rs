@@ -25,7 +25,7 @@ SELECT
   (SELECT count(*) FROM topaz_story WHERE user_id = $1) AS stories,
   (SELECT count(*) FROM topaz_tag WHERE user_id = $1) AS tags,
   (SELECT count(*) FROM topaz_fandom WHERE user_id = $1) AS fandoms,
-  CAST((SELECT coalesce(sum(octet_length(title) + octet_length(author) + octet_length(url)
+  CAST((SELECT coalesce(sum(octet_length(title) + octet_length(author) + octet_length(coalesce(url_typed, url))
       + coalesce(octet_length(description), 0) + coalesce(octet_length(summary), 0)), 0)
     FROM topaz_story WHERE user_id = $1)
   + (SELECT coalesce(sum(octet_length(notes)), 0) FROM topaz_progress WHERE user_id = $1)

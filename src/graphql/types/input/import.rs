@@ -26,7 +26,7 @@ pub(in crate::graphql) struct ImportLibraryInput {
 struct ImportEntry {
     /// 1 to 500 characters.
     title: String,
-    /// An http or https address of at most 2,048 bytes. An entry whose address is in your library, or in an entry
+    /// An http or https address, or a URN, of at most 2,048 bytes. An entry whose address is in your library, or in an entry
     /// before it, is passed over.
     url: String,
     /// At most 200 characters; "Unknown" when absent.

@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::graphql) struct CreateStoryWithProgressInput {
     /// 1 to 500 characters.
     title: String,
-    /// An http or https address of at most 2,048 bytes that is not in your library yet.
+    /// An http or https address, or a URN, of at most 2,048 bytes. Two spellings of one address are one story.
     url: String,
     /// At most 200 characters; "Unknown" when absent.
     author: Option<String>,
@@ -108,7 +108,7 @@ pub(in crate::graphql) struct UpdateStoryWithRelationsInput {
     title: MaybeUndefined<String>,
     /// At most 200 characters; null for "Unknown".
     author: MaybeUndefined<String>,
-    /// An http or https address of at most 2,048 bytes that is not in your library yet.
+    /// An http or https address, or a URN, of at most 2,048 bytes. Two spellings of one address are one story.
     url: MaybeUndefined<String>,
     /// Where it is published.
     source: MaybeUndefined<StorySource>,

@@ -1,0 +1,106 @@
+//! The bytes of a file as text: by its byte order mark, else UTF-8, else Windows-1252, which every byte is.
+//!
+//! **Invariant:** a guess is reported, so that a reader who sees wrong letters knows why.
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+/// A text and how it was found.
+pub(super) struct Decoded {
+    pub text: String,
+    /// What to report about the encoding, if it was guessed.
+    pub guess: Option<String>,
+}
+
+/// Decodes a file.
+///
+/// # Errors
+/// When the text is not valid in the encoding that its byte order mark names.
+pub(super) fn decode(bytes: &[u8]) -> anyhow::Result<Decoded> {
+    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
+        let text = encoding
+            .decode_without_bom_handling_and_without_replacement(&bytes[mark..])
+            .ok_or_else(|| {
+                anyhow::anyhow!("it begins as {} but is not valid in it", encoding.name())
+            })?;
+        return Ok(Decoded {
+            text: text.into_owned(),
+            guess: None,
+        });
+    }
+    // First, because such a text is valid UTF-8 too, with a NUL after each letter.
+    let encoding = match utf_16_without_mark(bytes) {
+        Some(encoding) => encoding,
+        None if std::str::from_utf8(bytes).is_ok() => UTF_8,
+        None => WINDOWS_1252,
+    };
+    let (text, _) = encoding.decode_without_bom_handling(bytes);
+    let guess = (encoding != UTF_8).then(|| {
+        format!(
+            "the file is not UTF-8; it was read as {}. If letters are wrong, save it as UTF-8",
+            encoding.name()
+        )
+    });
+    Ok(Decoded {
+        text: text.into_owned(),
+        guess,
+    })
+}
+
+/// UTF-16 when nearly every second byte of the beginning is zero, as in Western text.
+fn utf_16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
+    let beginning = &bytes[..bytes.len().min(512)];
+    let zeros = |offset: usize| {
+        let every_second = beginning.iter().skip(offset).step_by(2);
+        every_second.filter(|byte| **byte == 0).count()
+    };
+    let many = beginning.len() * 2 / 5;
+    match (zeros(0), zeros(1)) {
+        (even, odd) if even > many && odd == 0 => Some(UTF_16BE),
+        (even, odd) if odd > many && even == 0 => Some(UTF_16LE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_in_the_encodings_that_programs_write() {
+        let text = "title,url\nCafé, 📚 \u{201c}Two\u{201d}\n";
+        let utf_16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        let (le, be) = (utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes));
+        for (bytes, is_guess) in [
+            (text.as_bytes().to_vec(), false),
+            ([b"\xef\xbb\xbf", text.as_bytes()].concat(), false),
+            ([b"\xff\xfe", &le[..]].concat(), false),
+            ([b"\xfe\xff", &be[..]].concat(), false),
+        ] {
+            let decoded = decode(&bytes).unwrap();
+            assert_eq!(
+                (decoded.text.as_str(), decoded.guess.is_some()),
+                (text, is_guess)
+            );
+        }
+        let western = "title,url\nCafe,u\n";
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes: Vec<u8> = western.encode_utf16().flat_map(bytes).collect();
+            let decoded = decode(&bytes).unwrap();
+            assert_eq!(
+                (decoded.text.as_str(), decoded.guess.is_some()),
+                (western, true)
+            );
+        }
+        let decoded = decode(b"Caf\xe9 \x93Two\x94").unwrap();
+        assert_eq!(decoded.text, "Café \u{201c}Two\u{201d}");
+        assert!(decoded.guess.unwrap().contains("windows-1252"));
+    }
+
+    #[test]
+    fn a_text_that_breaks_its_encoding_is_refused() {
+        assert!(decode(b"\xef\xbb\xbf\xff").is_err());
+        assert!(decode(b"\xff\xfe\x00\xd8\x00\x00").is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! `library-sync export`: a user's library to a file, or to standard output.
+
+use std::{
+    io::{Write, stderr, stdout},
+    path::Path,
+};
+
+use anyhow::Context as _;
+
+use super::{calibre, csv, goodreads, json};
+use crate::{
+    config::{Export, FileFormat},
+    library::{EntryLine, Exported, Opening},
+    opened::open_library,
+    output,
+    version::UserId,
+};
+
+/// Writes a user's library to a file, or to standard output.
+///
+/// # Errors
+/// When there is no such user, the file cannot be written, or the database fails.
+pub async fn export(export: &Export) -> anyhow::Result<()> {
+    let user = UserId::new(&export.sub).context("--sub")?;
+    let format = match (export.format, &export.file) {
+        (Some(format), _) => format,
+        (None, Some(file)) => format_of(file)?,
+        (None, None) => FileFormat::Csv,
+    };
+    let library = open_library(&export.database, Opening::Read).await?;
+    let exported = library.export(&user).await?;
+    let Exported { entries, left_out } =
+        exported.with_context(|| format!("--sub: there is no user {user}"))?;
+    if left_out > 0 {
+        writeln!(
+            stderr(),
+            "left out: {left_out} tags and fandoms on no story"
+        )?;
+    }
+    let neutralised = export.neutralise_formulas;
+    match &export.file {
+        Some(path) => output::write(path, |to| write(&entries, format, neutralised, to)),
+        None => write(&entries, format, neutralised, stdout().lock()),
+    }
+}
+
+fn write(
+    entries: &[EntryLine],
+    format: FileFormat,
+    neutralised: bool,
+    mut to: impl Write,
+) -> anyhow::Result<()> {
+    match format {
+        FileFormat::Csv => csv::write(entries, neutralised, &mut to)?,
+        FileFormat::Json => json::write(entries, &mut to)?,
+        FileFormat::Goodreads => goodreads::write(entries, neutralised, &mut to)?,
+        FileFormat::Calibre => calibre::write(entries, neutralised, &mut to)?,
+    }
+    Ok(to.flush()?)
+}
+
+fn format_of(path: &Path) -> anyhow::Result<FileFormat> {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    match extension.to_str() {
+        Some("csv") => Ok(FileFormat::Csv),
+        Some("json") => Ok(FileFormat::Json),
+        _ => anyhow::bail!(
+            "{} ends in neither .csv nor .json: give --format",
+            path.display()
+        ),
+    }
+}

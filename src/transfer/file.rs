@@ -1,0 +1,177 @@
+//! A file as entries: its encoding, its kind, its rows.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use anyhow::Context as _;
+
+use super::{decode::decode, draft::Done, json, layout::Columns, table};
+use crate::{config::FileKind, library::EntryLine};
+
+/// What a file holds.
+#[derive(Debug, Default, PartialEq)]
+pub struct Contents {
+    /// Whose form it has.
+    pub kind: FileKind,
+    /// The entries, in their order.
+    pub rows: Vec<Row>,
+    /// Names of columns or fields that mean nothing here.
+    pub ignored: BTreeSet<String>,
+    /// What to report about the file as a whole.
+    pub remark: Option<String>,
+}
+
+/// An entry of a file.
+#[derive(Debug, PartialEq)]
+pub struct Row {
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// The entry, or why it is refused.
+    pub entry: Result<EntryLine, String>,
+    /// Optional cells that were left empty, and why.
+    pub warnings: Vec<String>,
+}
+
+impl Row {
+    pub(super) fn of(line: u64, done: Done) -> Self {
+        Self {
+            line,
+            entry: done.entry,
+            warnings: done.warnings,
+        }
+    }
+
+    pub(super) fn refused(line: u64, why: String) -> Self {
+        Self {
+            line,
+            entry: Err(why),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What the caller says of a file.
+#[derive(Debug, Default)]
+pub struct Choice<'a> {
+    /// Its kind; recognised when absent.
+    pub kind: Option<FileKind>,
+    /// What columns hold, by their names.
+    pub mapped: &'a [(String, String)],
+}
+
+/// Reads the file at `path`, or standard input for `-`.
+///
+/// # Errors
+/// When it cannot be read as a whole.
+pub(super) fn read_path(path: &Path, choice: &Choice<'_>) -> anyhow::Result<Contents> {
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        io::stdin().read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    }
+    .map(|_| bytes)
+    .map_err(anyhow::Error::from)
+    .and_then(|bytes| read(&bytes, choice))
+    .with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// Reads the bytes of a file.
+///
+/// # Errors
+/// When it is not a table with a title column, nor JSON.
+pub fn read(bytes: &[u8], choice: &Choice<'_>) -> anyhow::Result<Contents> {
+    let decoded = decode(bytes)?;
+    let text = decoded.text.as_str();
+    let is_json = match choice.kind {
+        Some(FileKind::Json) => true,
+        Some(FileKind::Csv) => false,
+        _ => text.trim_start().starts_with(['[', '{']),
+    };
+    let contents = if is_json {
+        json::read(text, choice)?
+    } else {
+        read_table(text, choice)?
+    };
+    Ok(Contents {
+        remark: decoded.guess,
+        ..contents
+    })
+}
+
+fn read_table(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> {
+    let table = table::read(text)?;
+    let columns = Columns::recognise(&table.columns, choice.kind, choice.mapped)?;
+    let rows = table.rows.into_iter().map(|record| match record.cells {
+        Ok(cells) => Row::of(record.line, columns.draft(&cells).finish()),
+        Err(why) => Row::refused(record.line, why),
+    });
+    Ok(Contents {
+        kind: columns.kind,
+        rows: rows.collect(),
+        ignored: columns.ignored(),
+        remark: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::{ProgressStatus, Source};
+
+    fn rows(text: &str) -> Vec<Row> {
+        read(text.as_bytes(), &Choice::default()).unwrap().rows
+    }
+
+    #[test]
+    fn the_samples_columns_are_understood() {
+        let [row] = <[Row; 1]>::try_from(rows(
+            "title,author,url,chapters\nEmma,Jane Austen,https://example.org/158,55\n",
+        ))
+        .unwrap();
+        let expected = EntryLine {
+            title: "Emma".into(),
+            author: Some("Jane Austen".into()),
+            url: "https://example.org/158".into(),
+            chapter_count: Some(55),
+            ..EntryLine::default()
+        };
+        assert_eq!((row.entry, row.warnings), (Ok(expected), vec![]));
+    }
+
+    #[test]
+    fn columns_may_be_spelt_and_ordered_as_people_do() {
+        let rows = rows(
+            "\u{feff}URL,Progress Status,source,Title,is_nsfw\nhttps://e.org,not started,ao3,A,Yes\n",
+        );
+        let entry = rows[0].entry.as_ref().unwrap();
+        assert_eq!(entry.progress_status, Some(ProgressStatus::NotStarted));
+        assert_eq!(
+            (entry.source, entry.is_nsfw),
+            (Some(Source::ArchiveOfOurOwn), Some(true))
+        );
+    }
+
+    #[test]
+    fn an_optional_cell_that_cannot_be_read_never_costs_its_row() {
+        let rows = rows(
+            "title,url,rating,chapters,isNsfw,status\nA,https://e.org/a,good,many,maybe,soon\nB,nowhere,,,,\n",
+        );
+        let entry = rows[0].entry.as_ref().unwrap();
+        assert_eq!(
+            (
+                entry.rating,
+                entry.chapter_count,
+                entry.is_nsfw,
+                entry.status
+            ),
+            (None, None, None, None)
+        );
+        assert_eq!(rows[0].warnings.len(), 4, "{:?}", rows[0].warnings);
+        assert!(rows[1].entry.is_err());
+    }
+}

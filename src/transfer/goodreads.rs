@@ -1,0 +1,76 @@
+//! Entries as Goodreads' own CSV, which Goodreads and StoryGraph import.
+//!
+//! Goodreads knows books by ISBN or by author and title, so an address is written only where it is an ISBN or a book at
+//! Goodreads. Fandoms become shelves like tags.
+
+use std::io::Write;
+
+use super::csv::escape;
+use crate::library::{EntryLine, ProgressStatus};
+
+const COLUMNS: [&str; 8] = [
+    "Book Id",
+    "Title",
+    "Author",
+    "ISBN13",
+    "My Rating",
+    "Bookshelves",
+    "Exclusive Shelf",
+    "My Review",
+];
+
+/// Writes entries.
+///
+/// # Errors
+/// When `to` cannot be written.
+pub(super) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
+    let mut writer = ::csv::Writer::from_writer(to);
+    writer.write_record(COLUMNS)?;
+    for entry in entries {
+        let cells = [
+            book_id(&entry.url),
+            entry.title.clone(),
+            entry.author.clone().unwrap_or_default(),
+            entry
+                .url
+                .strip_prefix("urn:isbn:")
+                .unwrap_or_default()
+                .to_owned(),
+            // Goodreads has whole stars, and 0 for none.
+            entry
+                .rating
+                .map_or("0".to_owned(), |stars| format!("{stars:.0}")),
+            shelves(entry),
+            shelf(entry.progress_status.unwrap_or_default()).to_owned(),
+            entry
+                .notes
+                .clone()
+                .unwrap_or_default()
+                .replace('\n', "<br/>"),
+        ];
+        writer.write_record(cells.map(|cell| escape(cell, neutralised)))?;
+    }
+    Ok(writer.flush()?)
+}
+
+fn book_id(url: &str) -> String {
+    let id = url.strip_prefix("https://www.goodreads.com/book/show/");
+    id.unwrap_or_default().to_owned()
+}
+
+/// A comma separates shelves, so one in a name is left out.
+fn shelves(entry: &EntryLine) -> String {
+    let names = entry.tags.iter().chain(&entry.fandoms);
+    let names: Vec<_> = names.map(|name| name.replace(',', "")).collect();
+    names.join(", ")
+}
+
+fn shelf(status: ProgressStatus) -> &'static str {
+    match status {
+        ProgressStatus::NotStarted => "to-read",
+        ProgressStatus::Reading => "currently-reading",
+        ProgressStatus::Completed => "read",
+        ProgressStatus::Paused => "on-hold",
+        ProgressStatus::Dropped => "did-not-finish",
+    }
+}
