@@ -36,6 +36,7 @@ pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), ServerEr
         limits,
         fragments: fragments.collect(),
         sizes: HashMap::new(),
+        aliases: 0,
     };
     let operations = document.definitions.iter();
     let operations: Vec<_> = operations
@@ -61,6 +62,12 @@ pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), ServerEr
         let size = outline.fragment(name, 0)?;
         outline.allow(size)?;
     }
+    let (aliases, most) = (outline.aliases, limits.aliases);
+    if aliases > most {
+        return Err(too_complex(&format!(
+            "selects {aliases} aliases; at most {most} are allowed"
+        )));
+    }
     Ok(())
 }
 
@@ -79,6 +86,8 @@ struct Outline<'d> {
     fragments: HashMap<&'d str, &'d Node<FragmentDefinition>>,
     /// What is known of each fragment; nothing while it is being measured.
     sizes: HashMap<&'d str, Size>,
+    /// Aliases as they are written, each fragment once.
+    aliases: usize,
 }
 
 impl<'d> Outline<'d> {
@@ -109,6 +118,7 @@ impl<'d> Outline<'d> {
         for selection in set {
             let (size, directives) = match selection {
                 Selection::Field(field) => {
+                    self.aliases += usize::from(field.alias.is_some());
                     let below = match &field.selection_set {
                         Some(set) => self.set(set, above + 1)?,
                         None => Size::default(),
