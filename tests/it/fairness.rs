@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     socket::Socket,
-    test_app::{Db, TestApp, TestUser, on_each_database, soon, token},
+    test_app::{Db, TestApp, TestDatabase, TestProcess, TestUser, on_each_database, soon, token},
 };
 
 /// How long what a client has left may go on, on a machine that has other things to do. The promise is 1 s.
@@ -27,7 +27,8 @@ async fn fill(app: &TestApp, db: Db, name: &str, entries: usize) {
     user.ask(import, json!({"input": input})).await;
     let zeros = match db {
         Db::Sqlite => "hex(zeroblob(10000))",
-        Db::Postgres => "repeat('0', 20000)",
+        // Its search is faster.
+        Db::Postgres => "repeat('0', 100000)",
     };
     let fill =
         format!("UPDATE topaz_progress SET search_key = {zeros} || '1' WHERE user_id = '{name}'");
@@ -314,6 +315,49 @@ async fn what_a_place_costs_does_not_grow_with_how_many_there_are() {
     // 10 times as many places: 10 times as long, and twice that on a machine with other things to do.
     let [few, many] = fastest;
     assert!(many < 20 * few, "2,000 places: {few:?}, 20,000: {many:?}");
+}
+
+/// What the server's process has used of the processors, in hundredths of a second.
+fn processor_time(server: &TestProcess) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
+    let fields = stat.rsplit(") ").next().unwrap().split(' ');
+    fields
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: cargo test --release --test it -- --ignored --nocapture what_ten_to_eighty"]
+async fn what_ten_to_eighty_thousand_places_cost() {
+    let db = TestDatabase::new(Db::Sqlite).await;
+    let server = TestProcess::serve(&db.url, &["--max-complexity", "10000000"]).await;
+    let tags: Vec<_> = (0..100).map(|n| format!("tag {n}")).collect();
+    let entry = |n| json!({"title": "A", "url": format!("https://example.org/{n}"), "tags": tags});
+    let input = json!({"entries": (0..100).map(entry).collect::<Vec<_>>()});
+    let import =
+        "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+    server
+        .send("ann", import, json!({"input": input}))
+        .await
+        .unwrap();
+    for lists in [1, 2, 4, 8] {
+        for field in ["id", "storyCount"] {
+            let list =
+                format!("progresses(first: 100) {{ nodes {{ story {{ tags {{ {field} }} }} }} }}");
+            let all: Vec<_> = (0..lists).map(|n| format!("a{n}: {list}")).collect();
+            let before = processor_time(&server);
+            let query = format!("{{ {} }}", all.join(" "));
+            let answer = server.send("ann", &query, json!({})).await.unwrap();
+            assert!(answer.get("errors").is_none(), "{answer}");
+            let used = processor_time(&server) - before;
+            println!(
+                "{field} at {} places: {used} hundredths of a second",
+                lists * 10_000
+            );
+        }
+    }
 }
 
 on_each_database! {
