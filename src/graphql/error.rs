@@ -77,7 +77,15 @@ fn present_one(error: &mut ServerError, request_id: &str) {
     }
     if let Some(causes) = known.causes() {
         extend(error, "requestId", request_id);
-        log(known.code(), &causes, request_id);
+        if known.is_outage() {
+            tracing::debug!(
+                request.id = request_id,
+                error.causes = causes,
+                "an operation failed"
+            );
+        } else {
+            log(known.code(), &causes, request_id);
+        }
     }
 }
 

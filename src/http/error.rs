@@ -165,11 +165,12 @@ impl HttpError {
         if let Self::Library(error) = self
             && let Some(causes) = error.causes()
         {
-            tracing::error!(
-                error.causes = causes,
-                error.code = self.code(),
-                "a request failed"
-            );
+            let code = self.code();
+            if error.is_outage() {
+                tracing::debug!(error.causes = causes, error.code = code, "a request failed");
+            } else {
+                tracing::error!(error.causes = causes, error.code = code, "a request failed");
+            }
         }
     }
 }

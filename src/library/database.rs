@@ -19,15 +19,18 @@ mod options;
 mod outage;
 mod reach;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, ready},
+    sync::Arc,
+    time::Duration,
+};
 
 use metrics::{counter, histogram};
 use parking_lot::Mutex;
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr,
-    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions,
+    ConnectOptions, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
-        ConnectOptions as _, Connection as _, Error as SqlxError, PgConnection,
+        ConnectOptions as _, Error as SqlxError, PgConnection,
         postgres::PgConnectOptions,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
@@ -45,8 +48,10 @@ pub use self::{
 };
 use super::{
     clock::Skew,
-    error::Error,
+    error::{Error, Unanswered},
+    probe::{PROBE_BUSY, WriteState},
     reader::{SETTLES_WITHIN, look_for_client},
+    transaction,
 };
 use crate::address::{DatabaseAddress, Mode, SqliteFile};
 
@@ -71,6 +76,9 @@ pub struct Database {
     /// What users are lent.
     lending: Lending,
     replica: Option<DatabaseConnection>,
+    /// A connection for the probe alone: others may keep those of the pools busy.
+    pub(super) probe: DatabaseConnection,
+    pub(super) state: Arc<WriteState>,
     address: DatabaseAddress,
     /// What is known of the sessions at a PostgreSQL address.
     sessions: Sessions,
@@ -122,11 +130,17 @@ impl Database {
             DatabaseAddress::Sqlite(file) => Some(Arc::new(OpenFile::note(file, lock)?)),
             DatabaseAddress::Postgres(_) => None,
         };
+        let probe = match access {
+            Access::Write => open(options, address, sessions, Access::Probe).await?,
+            _ => write.clone(),
+        };
         Ok(Self {
             write,
             fresh,
             lending,
             replica,
+            probe,
+            state: Arc::default(),
             address: address.clone(),
             sessions,
             file,
@@ -169,14 +183,12 @@ impl Database {
         &self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error> {
-        match timeout(self.patience, work).await {
+        let done = match timeout(self.patience, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.explained(error.into()).await),
-            Err(_) => Err(Error::unavailable(format!(
-                "the database did not answer within {:?}",
-                self.patience
-            ))),
-        }
+            Err(_) => Err(Error::unavailable(Unanswered(self.patience))),
+        };
+        done.inspect_err(|error| self.note(error))
     }
 
     /// Which database it is.
@@ -209,49 +221,15 @@ impl Database {
         }
     }
 
-    /// Whether the database answers now, and takes writes: a PostgreSQL that has become a standby does not.
-    pub async fn takes_writes(&self) -> Result<bool, DbErr> {
-        if self.check_file().is_err() {
-            return Ok(false);
-        }
-        if self.write.get_database_backend() != DbBackend::Postgres {
-            // Not the one connection that writes, for which a long import may keep everybody waiting.
-            return self.fresh.ping().await.map(|()| true);
-        }
-        let standby =
-            "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
-        let standby = Statement::from_string(DbBackend::Postgres, standby);
-        let row = self.write.query_one_raw(standby).await?;
-        row.map_or(Ok(false), |row| Ok(!row.try_get_by_index::<bool>(0)?))
-    }
-
     /// Closes the pools, waiting for what runs.
     pub async fn close(self) -> Result<(), DbErr> {
+        self.probe.close().await?;
         self.lending.close().await?;
         if let Some(replica) = self.replica {
             replica.close().await?;
         }
         self.fresh.close().await?;
         self.write.close().await
-    }
-}
-
-/// What every write transaction begins with: on SQLite the write lock at once, since a transaction that reads
-/// first and asks for the lock later fails when another has written in between.
-pub(super) fn write_transaction() -> TransactionOptions {
-    TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    }
-}
-
-/// What a snapshot begins with. (SQLite's transactions are snapshots by nature.)
-pub(super) fn read_transaction(db: &DatabaseConnection) -> TransactionOptions {
-    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-    TransactionOptions {
-        isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
-        access_mode: is_postgres.then_some(AccessMode::ReadOnly),
-        ..TransactionOptions::default()
     }
 }
 
@@ -301,7 +279,7 @@ async fn open_replica(
 fn base(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
     let mut connect = ConnectOptions::new(url);
     connect
-        .connect_lazy(access == Access::Replica)
+        .connect_lazy(matches!(access, Access::Replica | Access::Probe))
         .acquire_timeout(options.acquire_timeout)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
@@ -324,9 +302,12 @@ fn postgres(
         server = server.options(options.settings());
     }
     connect
-        .max_connections(options.max_connections)
+        .max_connections(match access {
+            Access::Probe => 1,
+            _ => options.max_connections,
+        })
         .map_sqlx_postgres_pool_opts(move |pool| {
-            let pool = pool.after_release(|link, _| Box::pin(lives(link)));
+            let pool = pool.after_release(|link, _| Box::pin(may_return(link)));
             if sessions.are_shared {
                 return pool;
             }
@@ -336,11 +317,11 @@ fn postgres(
     connect
 }
 
-/// Whether a connection that was given back may be lent again. Without a limit of our own, the pool would wait for its
-/// answer for ever and have one connection less.
-async fn lives(link: &mut PgConnection) -> Result<bool, SqlxError> {
-    match timeout(SETTLES_WITHIN, link.ping()).await {
-        Ok(answer) => answer.map(|()| true),
+/// Whether a connection that was given back may be lent again. Without a limit of our own, the pool would wait
+/// indefinitely for its answer and have one connection less.
+async fn may_return(link: &mut PgConnection) -> Result<bool, SqlxError> {
+    match timeout(SETTLES_WITHIN, transaction::is_free_postgres(link)).await {
+        Ok(answer) => answer,
         Err(_) => Err(SqlxError::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }
@@ -351,19 +332,25 @@ enum Access {
     Read,
     /// Reads a database that need not be there.
     Replica,
+    /// Writes now and then, and does not wait.
+    Probe,
 }
 
 fn sqlite(options: &DatabaseOptions, file: &SqliteFile, access: Access) -> ConnectOptions {
     let busy = match options.statement_timeout {
+        _ if access == Access::Probe => PROBE_BUSY,
         // SQLite takes zero for no patience at all.
         Duration::ZERO => NO_LIMIT,
         timeout => timeout,
     };
     let mut connect = base(options, SQLITE, access);
-    connect.max_connections(if access == Access::Write {
-        1
-    } else {
-        options.max_connections
+    connect.max_connections(match access {
+        Access::Write | Access::Probe => 1,
+        Access::Read | Access::Replica => options.max_connections,
+    });
+    connect.map_sqlx_sqlite_before_acquire(|link, _| {
+        let is_free = transaction::is_free(link);
+        Box::pin(ready(Ok(is_free)))
     });
     let creates = options.opening == Opening::Create && file.mode == Mode::Create;
     let file = file.options.clone();
@@ -376,7 +363,7 @@ fn sqlite(options: &DatabaseOptions, file: &SqliteFile, access: Access) -> Conne
             .synchronous(SqliteSynchronous::Full)
             .disable_statement_logging();
         match access {
-            Access::Write => sqlite
+            Access::Write | Access::Probe => sqlite
                 .journal_mode(SqliteJournalMode::Wal)
                 .pragma("journal_size_limit", KEPT_LOG_BYTES),
             Access::Read | Access::Replica => sqlite.pragma("query_only", "on"),
@@ -386,12 +373,15 @@ fn sqlite(options: &DatabaseOptions, file: &SqliteFile, access: Access) -> Conne
 }
 
 fn observed(mut pool: DatabaseConnection) -> DatabaseConnection {
-    pool.set_metric_callback(|statement| {
-        // The text alone: values are the users'.
-        tracing::trace!(db.statement = statement.statement.sql, "a statement ran");
-        let outcome = if statement.failed { "error" } else { "ok" };
-        counter!("library_sync_db_statements_total", "outcome" => outcome).increment(1);
-        histogram!("library_sync_db_statement_seconds").record(statement.elapsed.as_secs_f64());
-    });
+    pool.set_metric_callback(|ran| observe(&ran.statement.sql, ran.elapsed, ran.failed));
     pool
+}
+
+/// Counts a statement that ran.
+pub(super) fn observe(sql: &str, elapsed: Duration, failed: bool) {
+    // The text alone: values are the users'.
+    tracing::trace!(db.statement = sql, "a statement ran");
+    let outcome = if failed { "error" } else { "ok" };
+    counter!("library_sync_db_statements_total", "outcome" => outcome).increment(1);
+    histogram!("library_sync_db_statement_seconds").record(elapsed.as_secs_f64());
 }

@@ -12,12 +12,14 @@
 use std::time::Duration;
 
 use metrics::counter;
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
-    TransactionTrait as _,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
-use super::{Library, clock, database::write_transaction, error::Error, read::find_head};
+use super::{
+    Library, clock,
+    error::Error,
+    read::find_head,
+    transaction::{Purpose, Transaction},
+};
 use crate::version::{Epoch, Head, UserId, Version};
 
 /// How old an epoch must be before a client's word ends it. Devices that a client makes start afresh, its own user's
@@ -201,9 +203,9 @@ async fn begin_after(
         version.unwrap_or(head.version.number()).into(),
     ];
     let update = Statement::from_sql_and_values(backend, sql, values);
-    let tx = db.begin_with_options(write_transaction()).await?;
+    let tx = Transaction::begin(db, Purpose::Write).await?;
     let Some(row) = tx.query_one_raw(update).await? else {
-        tx.rollback().await?;
+        tx.roll_back().await?;
         return Ok(None);
     };
     let begun = if version.is_some() {
@@ -220,7 +222,7 @@ async fn begin_after(
 
 /// Starts the versions of `user` over in a new epoch, within the transaction that holds the user's row: for one whose
 /// versions are used up. Every row is as if it had been made by version 1.
-pub(super) async fn renumber(tx: &DatabaseTransaction, user: &UserId) -> Result<Head, Error> {
+pub(super) async fn renumber(tx: &Transaction, user: &UserId) -> Result<Head, Error> {
     let backend = tx.get_database_backend();
     let begin = format!(
         "UPDATE topaz_user SET library_epoch = {}({}, library_epoch + 1), library_version = 1, library_floor = 1 \

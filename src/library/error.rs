@@ -8,7 +8,7 @@
 //! | [`Error::Unavailable`] | nobody: try again | an error that says so |
 //! | [`Error::Fault`] | us | an opaque error; logged once, at the edge |
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,17 @@ impl Error {
         )
     }
 
+    /// Whether the database answers nobody or takes no writes, rather than this request alone. Such errors are logged
+    /// once when they begin and once when they end, by the module `probe`, instead of once a request.
+    pub fn is_outage(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        cause.is::<Unanswered>()
+            || cause.is::<Unreachable>()
+            || cause.downcast_ref::<DbErr>().is_some_and(is_outage)
+    }
+
     /// An [`Error::Invalid`].
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid {
@@ -129,6 +140,16 @@ struct Overtaken;
 #[derive(Debug, thiserror::Error)]
 #[error("too many operations of one user wait")]
 struct Crowded;
+
+/// No answer of the database in the time that a request has.
+#[derive(Debug, thiserror::Error)]
+#[error("the database did not answer within {0:?}")]
+pub(super) struct Unanswered(pub Duration);
+
+/// Why the database accepts no connections.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unreachable(pub String);
 
 /// Why a sound change was not made: an expected outcome, stored with a receipt and shown as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -250,8 +271,24 @@ pub(crate) fn sql_code(error: &DbErr) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether the same statement may well succeed in a moment.
+/// Whether the same statement may succeed later.
 fn is_passing(error: &DbErr) -> bool {
+    // 40 transaction rollback (serialization, deadlock), 57014 statement timeout, 55P03 lock timeout, 25P03 idle in
+    // transaction.
+    let is_momentary = sql_code(error).is_some_and(|code| {
+        code.starts_with("40") || matches!(code.as_ref(), "57014" | "55P03" | "25P03")
+    });
+    // 9 INTERRUPT: the statement took too long.
+    is_momentary || is_busy(error) || sqlite_code(error) == Some(9) || is_outage(error)
+}
+
+/// Whether another process holds SQLite's lock: 5 is BUSY, 6 is LOCKED.
+pub(super) fn is_busy(error: &DbErr) -> bool {
+    matches!(sqlite_code(error), Some(5 | 6))
+}
+
+/// Whether other statements fail too, until somebody acts on the database.
+fn is_outage(error: &DbErr) -> bool {
     let source = match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => return true,
         DbErr::Exec(RuntimeErr::SqlxError(source))
@@ -264,19 +301,33 @@ fn is_passing(error: &DbErr) -> bool {
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
         | SqlxError::WorkerCrashed => true,
-        SqlxError::Database(db) => db.code().is_some_and(|code| is_passing_code(&code)),
+        SqlxError::Database(db) => {
+            db.code().is_some_and(|code| is_outage_state(&code))
+                // 7 NOMEM, 8 READONLY, 10 IOERR, 13 FULL, 14 CANTOPEN.
+                || matches!(sqlite_code(error), Some(7 | 8 | 10 | 13 | 14))
+        }
         _ => false,
     }
 }
 
-/// PostgreSQL SQLSTATEs (appendix A of its manual) and SQLite's primary result codes.
-fn is_passing_code(code: &str) -> bool {
-    // 08 connection exception, 53 insufficient resources, 57P0x server going down or coming up,
-    // 57014 statement timeout, 40 transaction rollback (serialization, deadlock), 55P03 lock timeout,
-    // 25006 read-only transaction: a primary that became a standby, until its address leads to the new primary.
-    ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class))
-        || matches!(code, "57014" | "55P03" | "25P03" | "25006")
-        // 5 SQLITE_BUSY, 6 SQLITE_LOCKED, 9 SQLITE_INTERRUPT (it took too long), 13 SQLITE_FULL; extended codes keep the
-        // primary in the low byte.
-        || code.parse::<u32>().is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 9 | 13))
+/// PostgreSQL's SQLSTATEs (appendix A of its manual) of a server that does not serve, or takes no writes.
+fn is_outage_state(code: &str) -> bool {
+    // 08 connection exception, 53 insufficient resources (53100 is a full disk), 57P0x server going down or coming up,
+    // 58030 I/O error, 25006 read-only transaction: a primary that became a standby, until its address leads to the new
+    // primary.
+    code.len() == 5
+        && (["08", "53", "57P"]
+            .iter()
+            .any(|class| code.starts_with(class))
+            || matches!(code, "58030" | "25006"))
+}
+
+/// SQLite's primary result code, which its extended codes keep in the low byte.
+fn sqlite_code(error: &DbErr) -> Option<u32> {
+    let code = sql_code(error)?;
+    // SQLSTATEs have five characters; no result code of SQLite has.
+    (code.len() < 5)
+        .then(|| code.parse::<u32>().ok())
+        .flatten()
+        .map(|code| code & 0xff)
 }

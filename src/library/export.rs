@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, ExprTrait as _,
-    JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, JoinType,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, Query},
 };
 
@@ -16,6 +16,7 @@ use super::{
     },
     error::Error,
     read::labels_of,
+    transaction::Transaction,
 };
 use crate::version::UserId;
 
@@ -39,7 +40,7 @@ impl Library {
     }
 }
 
-async fn exported(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Exported>, Error> {
+async fn exported(tx: &Transaction, user: &UserId) -> Result<Option<Exported>, Error> {
     let known = user::Entity::find_by_id(user.as_str()).one(tx).await?;
     if known.is_none() {
         return Ok(None);
@@ -53,7 +54,7 @@ async fn exported(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Expo
 }
 
 /// How many labels of one kind are on no story.
-async fn unused(tx: &DatabaseTransaction, user: &UserId, kind: LabelKind) -> Result<u64, Error> {
+async fn unused(tx: &Transaction, user: &UserId, kind: LabelKind) -> Result<u64, Error> {
     let names = names_of(kind);
     let carried = Query::select()
         .column(names.link_column)
@@ -71,7 +72,7 @@ async fn unused(tx: &DatabaseTransaction, user: &UserId, kind: LabelKind) -> Res
     Ok(labels.unsigned_abs())
 }
 
-async fn entries(tx: &DatabaseTransaction, user: &UserId) -> Result<Vec<EntryLine>, Error> {
+async fn entries(tx: &Transaction, user: &UserId) -> Result<Vec<EntryLine>, Error> {
     // An import makes ids that grow, so what it adds at one moment keeps its order too.
     let rows = progress::Entity::find()
         .join(JoinType::InnerJoin, progress::to_story())

@@ -43,6 +43,7 @@ mod list;
 mod log;
 mod one_of;
 mod patch;
+mod probe;
 mod progress;
 mod read;
 mod reader;
@@ -65,6 +66,7 @@ mod text;
     reason = "a ticket is no library row: it changes no library"
 )]
 mod ticket;
+mod transaction;
 mod turn;
 #[expect(
     clippy::disallowed_methods,
@@ -76,7 +78,6 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use metrics::counter;
-use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -109,10 +110,13 @@ pub use self::{
     turn::Turn,
     writer::{Entry, LibraryWriter, NewEntry, Updated},
 };
-use self::{database::read_transaction, known::KnownHeads};
 pub(crate) use self::{
     database::{beside, check_sqlite, copy_sqlite, lock, seal_sqlite},
     error::sql_code,
+};
+use self::{
+    known::KnownHeads,
+    transaction::{Purpose, Transaction},
 };
 use crate::{
     broker::{Broker, Notice},
@@ -279,8 +283,7 @@ impl Library {
             Ok(value) => Ok(value),
             Err(Error::Refused(refusal)) => Err(refusal),
             Err(error) => {
-                // Dropping the transaction would roll back too, but only once the connection is next used. If it cannot,
-                // the connection is gone and the transaction with it.
+                // If it cannot, the connection is closed and the transaction with it.
                 let _ = writer.roll_back().await;
                 return Err(error);
             }
@@ -294,6 +297,7 @@ impl Library {
             .map(|_| receipt::answer(&outcome))
             .transpose()?;
         let head = writer.commit(intent, answer).await?;
+        self.db.wrote();
         self.announce(user, head);
         Ok(Written { head, outcome })
     }
@@ -320,6 +324,7 @@ impl Library {
             }
         }
         let head = writer.keep(once, receipt::answer(&outcome)?).await?;
+        self.db.wrote();
         // The same as before, unless the library was renumbered on the way.
         self.announce(user, head);
         Ok(Written { head, outcome })
@@ -352,9 +357,7 @@ impl Library {
     async fn snapshot<T, F>(&self, user: &UserId, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>>
-            + Send
-            + 'static,
+        F: for<'t> FnOnce(&'t Transaction) -> BoxFuture<'t, Result<T, Error>> + Send + 'static,
     {
         let reader = self.db.fresh_reader(user).await?;
         let db = self.db.clone();
@@ -362,17 +365,16 @@ impl Library {
         let left = caller.clone();
         let _caller = caller.drop_guard();
         let task = async move {
-            #[expect(clippy::disallowed_methods, reason = "this transaction only reads")]
             let snapshot = async {
                 let pool = reader.pool()?;
                 reader.begin_work();
-                let tx = pool.begin_with_options(read_transaction(pool)).await?;
+                let tx = Transaction::begin(pool, Purpose::Snapshot).await?;
                 let found = tokio::select! {
                     biased;
                     () = left.cancelled() => return Err(Error::unavailable("the caller left")),
                     found = read(&tx) => found,
                 };
-                tx.rollback().await?;
+                tx.roll_back().await?;
                 reader.end_work();
                 found
             };

@@ -27,6 +27,7 @@ use sea_orm::{
 
 use super::{
     error::Error,
+    transaction::is_free,
     turn::{Act, Turn, Turns},
 };
 use crate::version::UserId;
@@ -300,9 +301,10 @@ impl TimeLimit {
                     Ok(())
                 })
             })
-            .before_acquire(move |_, _| {
+            .before_acquire(move |link, _| {
                 lent.begin();
-                Box::pin(async { Ok(true) })
+                let is_free = is_free(link);
+                Box::pin(async move { Ok(is_free) })
             })
         });
     }

@@ -12,13 +12,16 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement,
-    TransactionTrait as _, Value,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, Value,
 };
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::{Library, clock, database::write_transaction, error::Error};
+use super::{
+    Library, clock,
+    error::Error,
+    transaction::{Purpose, Transaction},
+};
 use crate::version::UserId;
 
 /// How many rows one step purges.
@@ -386,7 +389,7 @@ async fn step_of_sqlite(
 ) -> Result<Step, DbErr> {
     let statement =
         |sql: String| Statement::from_sql_and_values(DbBackend::Sqlite, sql, values.clone());
-    let tx = db.begin_with_options(write_transaction()).await?;
+    let tx = Transaction::begin(db, Purpose::Write).await?;
     let count =
         format!("SELECT count(*) AS found, max(at) AS newest, count(*) AS purged FROM ({page})");
     let row = tx.query_one_raw(statement(count)).await?;

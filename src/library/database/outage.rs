@@ -8,7 +8,7 @@ use super::{
     Database,
     reach::{self, OpenError},
 };
-use crate::library::error::Error;
+use crate::library::error::{Error, Unreachable};
 
 /// How long an answer is taken for true, however many requests fail.
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,7 +27,9 @@ impl Database {
             return error;
         }
         let cause = self.why_unreachable().await;
-        cause.map_or(error, Error::unavailable)
+        cause.map_or(error, |cause| {
+            Error::unavailable(Unreachable(cause.to_string()))
+        })
     }
 
     async fn why_unreachable(&self) -> Option<OpenError> {

@@ -11,13 +11,13 @@ mod source;
 
 use std::collections::HashMap;
 
-use sea_orm::{DatabaseTransaction, EntityTrait as _};
+use sea_orm::EntityTrait as _;
 use uuid::Uuid;
 
 use self::source::Source;
 use super::{
     Kind, Label, LabelKind, Library, Progress, Story, StoryId, entity::user, error::Error,
-    read::stories,
+    read::stories, transaction::Transaction,
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
@@ -205,7 +205,7 @@ impl Delta {
 }
 
 async fn page(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     user: &UserId,
     since: Since,
     after: Option<DeltaCursor>,

@@ -3,9 +3,8 @@
 use std::{cmp::Ordering, collections::BTreeSet};
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, ExprTrait as _,
-    FromQueryResult as _, IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, ExprTrait as _, FromQueryResult as _,
+    IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, Query},
 };
 
@@ -19,13 +18,14 @@ use crate::{
         },
         error::Error,
         read::labels_of,
+        transaction::Transaction,
     },
     version::{UserId, Version},
 };
 
 /// Where the changes of one page come from.
 pub(super) struct Source<'a> {
-    pub tx: &'a DatabaseTransaction,
+    pub tx: &'a Transaction,
     pub user: &'a UserId,
     pub since: Version,
     pub after: Option<DeltaCursor>,

@@ -19,8 +19,7 @@ mod usage;
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, Statement,
-    TransactionTrait as _, sea_query::OnConflict,
+    ActiveValue::Set, ConnectionTrait as _, EntityTrait as _, Statement, sea_query::OnConflict,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
@@ -29,13 +28,14 @@ use uuid::Uuid;
 pub use self::story::{Entry, NewEntry};
 use super::{
     Clash, Device, Intent, Kind, Once, Written, clock,
-    database::{Database, write_transaction},
+    database::Database,
     entity::{millis, tombstone, user, write},
     epoch::renumber,
     error::{Error, sql_code},
     limits::{GrowthFields, Limits, Usage},
     read::find_head,
     receipt,
+    transaction::{Purpose, Transaction},
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
@@ -44,7 +44,7 @@ const ROWS_A_STATEMENT: usize = 1_000;
 
 /// One user's library, open for one change.
 pub struct LibraryWriter {
-    tx: DatabaseTransaction,
+    tx: Transaction,
     user: UserId,
     head: Head,
     /// The head that a rollback leaves.
@@ -80,21 +80,14 @@ impl LibraryWriter {
         device: Option<Device>,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let tx = db.write.begin_with_options(write_transaction()).await?;
+        let tx = Transaction::begin(&db.write, Purpose::Write).await?;
         let asked = OffsetDateTime::now_utc();
-        let (before, bumped) = if let Some(bumped) = bump(&tx, &user).await? {
-            (None, bumped)
-        } else {
-            // The user is new, or has used up the versions of the epoch.
-            let before = find_head(&tx, &user).await?;
-            match before {
-                Some(_) => {
-                    renumber(&tx, &user).await?;
-                }
-                None => insert_user(&tx, &user).await?,
+        let (before, bumped) = match bump_or_make(&tx, &user).await {
+            Ok(bumped) => bumped,
+            Err(error) => {
+                let _ = tx.roll_back().await;
+                return Err(error);
             }
-            let missing = || Error::fault("a user just looked for is not there");
-            (before, bump(&tx, &user).await?.ok_or_else(missing)?)
         };
         db.skew.observe(asked, bumped.now);
         Ok(Self {
@@ -197,7 +190,7 @@ impl LibraryWriter {
     /// Undoes everything, and returns the head as it was and is.
     pub(super) async fn roll_back(self) -> Result<Head, Error> {
         let head = self.before;
-        self.tx.rollback().await?;
+        self.tx.roll_back().await?;
         Ok(head)
     }
 
@@ -236,6 +229,22 @@ impl LibraryWriter {
     }
 }
 
+/// Bumps, for a user who is new or has used up the versions of the epoch too: then with the head before.
+async fn bump_or_make(tx: &Transaction, user: &UserId) -> Result<(Option<Head>, Bumped), Error> {
+    if let Some(bumped) = bump(tx, user).await? {
+        return Ok((None, bumped));
+    }
+    let before = find_head(tx, user).await?;
+    match before {
+        Some(_) => {
+            renumber(tx, user).await?;
+        }
+        None => insert_user(tx, user).await?,
+    }
+    let missing = || Error::fault("a user just looked for is not there");
+    Ok((before, bump(tx, user).await?.ok_or_else(missing)?))
+}
+
 /// A user's row after the bump.
 struct Bumped {
     head: Head,
@@ -247,7 +256,7 @@ struct Bumped {
 /// version is left.
 ///
 /// What is kept of the library's size stays exact, unless the change says otherwise.
-async fn bump(tx: &DatabaseTransaction, user: &UserId) -> Result<Option<Bumped>, Error> {
+async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> {
     let backend = tx.get_database_backend();
     let sql = format!(
         "UPDATE topaz_user SET library_version = library_version + 1, library_counted = \
