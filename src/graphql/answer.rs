@@ -54,12 +54,29 @@ impl Answer {
         }
     }
 
+    /// Whether the database could answer no field of it, so that the whole request is to be sent again.
+    pub fn is_unavailable(&self) -> bool {
+        let has_data = match &self.0 {
+            Outcome::Refused(_) => false,
+            Outcome::Ran(response) => match &response.data {
+                Value::Object(fields) => fields.values().any(|value| *value != Value::Null),
+                data => *data != Value::Null,
+            },
+        };
+        let is_of = |error: &ServerError| code_of(error) == Some("UNAVAILABLE");
+        !has_data && self.errors().iter().any(is_of)
+    }
+
     /// The stable code of the first error.
     pub fn code(&self) -> Option<&str> {
-        match self.errors().first()?.extensions.as_ref()?.get("code")? {
-            Value::String(code) => Some(code),
-            _ => None,
-        }
+        code_of(self.errors().first()?)
+    }
+}
+
+fn code_of(error: &ServerError) -> Option<&str> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
     }
 }
 

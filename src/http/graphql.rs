@@ -14,7 +14,8 @@
 //! | 408, 413 | a body that takes too long, or is too long |
 //! | 415 | a body that is not JSON in UTF-8 without a coding |
 //! | 422 | the document is not valid, past a limit, or does not tell its operation |
-//! | 500, 503 | our fault; the database is away |
+//! | 500 | our fault |
+//! | 503 | the database does not answer, or takes no writes, and no field has a value; `Retry-After` says when to try again |
 //!
 //! 294 and 422, and 400 for what is in the document, are said where the answer is `application/graphql-response+json`.
 //! The draft would have 422 also for malformed requests and variables; the audits of graphql-http ask for 400.
@@ -157,7 +158,12 @@ async fn answer(
                 });
             }
             // No specification has batches; what clients of them read is this.
-            Ok(Form::Json.response(StatusCode::OK, &answers))
+            let status = if answers.iter().all(Answer::is_unavailable) {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::OK
+            };
+            Ok(Form::Json.response(status, &answers))
         }
     }
 }
@@ -270,6 +276,9 @@ fn request_id(parts: &Parts) -> String {
 
 /// What the status of an answer is; see the table above.
 fn status(answer: &Answer, form: Form) -> StatusCode {
+    if answer.is_unavailable() {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
     if answer.request_errors().is_none() {
         return if form == Form::Graphql && !answer.errors().is_empty() {
             // A code of the draft's own making, of which axum has no name.
@@ -280,7 +289,6 @@ fn status(answer: &Answer, form: Form) -> StatusCode {
     }
     match answer.code().unwrap_or_default() {
         "INTERNAL_SERVER_ERROR" => StatusCode::INTERNAL_SERVER_ERROR,
-        "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
         "FORBIDDEN" => StatusCode::FORBIDDEN,
         _ if form == Form::Json => StatusCode::OK,
         "GRAPHQL_PARSE_FAILED"
