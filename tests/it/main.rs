@@ -42,6 +42,7 @@ mod converging;
 mod database_faults;
 mod deltas;
 mod documents;
+mod durability;
 mod events;
 mod every_transport;
 mod failover;

@@ -5,7 +5,7 @@
 use std::{
     io::ErrorKind,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -42,7 +42,10 @@ pub struct Server {
     program: PathBuf,
     arguments: Vec<String>,
     pub port: u16,
-    folder: TempDir,
+    environment: Vec<(&'static str, String)>,
+    folder: PathBuf,
+    /// The folder, if it goes with the server.
+    _own: Option<TempDir>,
     child: Option<Child>,
 }
 
@@ -77,9 +80,23 @@ impl Server {
 
     /// The same with settings of its own, each `name=value`.
     pub async fn postgres_with(settings: &[&str]) -> Self {
+        let server = Self::new(Speaks::Postgres, "postgres");
+        server.with_data(&[], settings).await
+    }
+
+    /// The same in a folder of the caller's, with more environment. Its write-ahead log comes in small files, so that a
+    /// small disk holds it.
+    pub async fn postgres_on(folder: &Path, environment: Vec<(&'static str, String)>) -> Self {
         let mut server = Self::new(Speaks::Postgres, "postgres");
+        folder.clone_into(&mut server.folder);
+        server.environment = environment;
+        server.with_data(&["--wal-segsize=1"], &[]).await
+    }
+
+    async fn with_data(self, more: &[&str], settings: &[&str]) -> Self {
+        let mut server = self;
         let bin = postgres_bin();
-        let (folder, data) = (server.path(), server.folder.path().join("data"));
+        let (folder, data) = (server.path(), server.folder.join("data"));
         let (port, data) = (server.port.to_string(), data.to_str().unwrap().to_owned());
         if is_root() {
             // PostgreSQL refuses to run as root.
@@ -94,6 +111,7 @@ impl Server {
         let mut initdb_as = server.command(bin.join("initdb"));
         run(initdb_as
             .args(initdb)
+            .args(more)
             .args(["--username=postgres", "--pgdata", &data]));
         server.program = bin.join("postgres");
         server.arguments = strings(&["-D", &data, "-p", &port, "-h", "127.0.0.1", "-k", &folder]);
@@ -108,7 +126,7 @@ impl Server {
     pub async fn standby(&self) -> Self {
         let mut standby = Self::new(Speaks::Postgres, "postgres");
         let bin = postgres_bin();
-        let (folder, data) = (standby.path(), standby.folder.path().join("data"));
+        let (folder, data) = (standby.path(), standby.folder.join("data"));
         let (port, data) = (standby.port.to_string(), data.to_str().unwrap().to_owned());
         if is_root() {
             run(Command::new("chown").args(["postgres", &folder]));
@@ -128,7 +146,7 @@ impl Server {
     /// A PgBouncer in front of the PostgreSQL at `port`, with more settings.
     pub async fn pgbouncer(port: u16, settings: &[&str]) -> Self {
         let mut server = Self::new(Speaks::PgBouncer, &pgbouncer());
-        let file = server.folder.path().join("pgbouncer.ini");
+        let file = server.folder.join("pgbouncer.ini");
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={port} user=postgres\n[pgbouncer]\n\
              listen_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n{}\n",
@@ -146,18 +164,21 @@ impl Server {
     }
 
     fn new(speaks: Speaks, program: &str) -> Self {
+        let own = TempDir::with_prefix("library-sync-test-").unwrap();
         Self {
             speaks,
             program: program.into(),
             arguments: Vec::new(),
             port: free_port(),
-            folder: TempDir::with_prefix("library-sync-test-").unwrap(),
+            environment: Vec::new(),
+            folder: own.path().to_owned(),
+            _own: Some(own),
             child: None,
         }
     }
 
     fn path(&self) -> String {
-        self.folder.path().to_str().unwrap().to_owned()
+        self.folder.to_str().unwrap().to_owned()
     }
 
     /// `program` in the server's folder, as a user that it accepts.
@@ -172,7 +193,7 @@ impl Server {
             Command::new(program)
         };
         command
-            .current_dir(self.folder.path())
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -198,7 +219,10 @@ impl Server {
     /// Starts it, where it was before, and waits until it is ready.
     pub async fn start(&mut self) {
         let mut command = self.command(self.program.clone());
-        command.args(&self.arguments).process_group(0);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            .process_group(0);
         self.child = Some(command.spawn().unwrap());
         soon("the server is ready", async {
             while !self.is_ready().await {
@@ -220,6 +244,14 @@ impl Server {
     /// Starts it if it was killed.
     pub async fn start_if_killed(&mut self) {
         if self.child.is_none() {
+            self.start().await;
+        }
+    }
+
+    /// Starts it if it was killed, or has ended by itself.
+    pub async fn start_if_down(&mut self) {
+        let has_ended = |child: &mut Child| child.try_wait().unwrap().is_some();
+        if self.child.as_mut().is_none_or(has_ended) {
             self.start().await;
         }
     }
@@ -361,7 +393,7 @@ impl RedisSentinel {
             sentinel.port,
             sentinel.path(),
         );
-        let file = sentinel.folder.path().join("sentinel.conf");
+        let file = sentinel.folder.join("sentinel.conf");
         std::fs::write(&file, settings).unwrap();
         sentinel.arguments = strings(&[file.to_str().unwrap(), "--sentinel"]);
         sentinel.start().await;

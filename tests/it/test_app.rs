@@ -594,7 +594,8 @@ impl TestProcess {
         Self::run(program(), port, url, flags, log)
     }
 
-    fn run(mut program: Command, port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
+    /// The same with a program that has more environment.
+    pub fn run(mut program: Command, port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
         install_crypto();
         let listen = format!("127.0.0.1:{port}");
         let child = program
