@@ -155,9 +155,14 @@ impl Database {
             failed: now,
         });
         drop(seen);
-        tracing::error!(error.causes = error.causes(), "database lost");
-        let database = self.clone();
-        tokio::spawn(async move { database.await_return().await });
+        let (database, causes) = (self.clone(), error.causes().unwrap_or_default());
+        tokio::spawn(async move {
+            // A connection that broke does not know why; the next one does.
+            let unreachable = database.why_unreachable().await;
+            let causes = unreachable.map_or(causes, |cause| cause.to_string());
+            tracing::error!(error.causes = causes, "database lost");
+            database.await_return().await;
+        });
     }
 
     async fn await_return(self) {

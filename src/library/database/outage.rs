@@ -32,7 +32,8 @@ impl Database {
         })
     }
 
-    async fn why_unreachable(&self) -> Option<OpenError> {
+    /// Why the database accepts no connections, unless it does.
+    pub(in crate::library) async fn why_unreachable(&self) -> Option<OpenError> {
         let server = self.address.postgres()?;
         let mut last = self.diagnosis.0.lock().await;
         if let Some((at, found)) = &*last
