@@ -8,7 +8,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -69,6 +69,11 @@ impl Timeline {
         self.0.violations.lock().push(what.to_owned());
     }
 
+    /// Everything that happened, a line each.
+    pub fn text(&self) -> String {
+        self.0.lines.lock().join("\n")
+    }
+
     /// Fails if something was that must never be.
     pub fn assert_sound(&self) {
         let violations = self.0.violations.lock();
@@ -87,13 +92,27 @@ impl Drop for Told {
     }
 }
 
+/// How the clients behave.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Habits {
+    /// The pause of a writer between two changes. None writes as fast as it is answered.
+    pub pause: Option<Duration>,
+    /// Whether an `EventSource` is what a browser has: closed for good by any status but 200.
+    pub as_browsers: bool,
+}
+
 /// A reader with several devices.
 struct Reader {
     token: String,
     name: String,
     /// The story that each version added, as far as it was answered.
     answered: Mutex<BTreeMap<i64, Uuid>>,
+    /// When each version was answered.
+    answered_at: Mutex<BTreeMap<i64, Instant>>,
     newest_answered: AtomicI64,
+    /// How many requests it sent, and how many of them were answered by no payload.
+    requests: AtomicUsize,
+    failed: AtomicUsize,
 }
 
 /// One stream of one reader, made again whenever it ends.
@@ -101,8 +120,11 @@ struct Follower {
     reader: Arc<Reader>,
     base: String,
     transport: Transport,
+    habits: Habits,
     /// The newest version it was told of; 0 before the first.
     told: AtomicI64,
+    /// For how long after its answer each change was unknown to it; zero where the event came first.
+    lags: Mutex<Vec<Duration>>,
 }
 
 /// The clients. They go when this is dropped.
@@ -118,6 +140,16 @@ pub struct Crowd {
 impl Crowd {
     /// So many readers, each with one writer, who writes to any server, and one follower by each transport of each.
     pub fn start(bases: &[String], readers: usize, timeline: &Timeline) -> Self {
+        Self::start_with(bases, readers, timeline, Habits::default())
+    }
+
+    /// The same, of clients with these habits.
+    pub fn start_with(
+        bases: &[String],
+        readers: usize,
+        timeline: &Timeline,
+        habits: Habits,
+    ) -> Self {
         let mut tasks = JoinSet::new();
         let gate = Arc::new(RwLock::new(()));
         let readers: Vec<_> = (0..readers).map(|n| Arc::new(Reader::new(n))).collect();
@@ -131,7 +163,9 @@ impl Crowd {
                     reader: Arc::clone(reader),
                     base: base.clone(),
                     transport,
+                    habits,
                     told: AtomicI64::new(0),
+                    lags: Mutex::default(),
                 });
                 tasks.spawn(Arc::clone(&follower).follow_for_ever(timeline.clone()));
                 followers.push(follower);
@@ -140,6 +174,7 @@ impl Crowd {
                 bases.to_vec(),
                 Arc::clone(&gate),
                 timeline.clone(),
+                habits.pause,
             );
             tasks.spawn(write);
         }
@@ -213,6 +248,23 @@ impl Crowd {
         answered.sum()
     }
 
+    /// How many requests writers sent, and how many of them failed and were sent again.
+    pub fn requests(&self) -> (usize, usize) {
+        let sum = |count: fn(&Reader) -> &AtomicUsize| {
+            let counts = self.readers.iter().map(|reader| count(reader));
+            counts.map(|count| count.load(Ordering::SeqCst)).sum()
+        };
+        (sum(|reader| &reader.requests), sum(|reader| &reader.failed))
+    }
+
+    /// For how long after their answers changes were unknown to the followers of `base`, in ascending order.
+    pub fn lags(&self, base: &str) -> Vec<Duration> {
+        let followers = self.followers.iter().filter(|f| f.base == base);
+        let mut lags: Vec<_> = followers.flat_map(|f| f.lags.lock().clone()).collect();
+        lags.sort_unstable();
+        lags
+    }
+
     /// Each reader's name and the story that each version added.
     pub fn answers(&self) -> Vec<(String, BTreeMap<i64, Uuid>)> {
         self.readers
@@ -229,7 +281,10 @@ impl Reader {
             token: token(&name),
             name,
             answered: Mutex::default(),
+            answered_at: Mutex::default(),
             newest_answered: AtomicI64::new(1),
+            requests: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
         }
     }
 
@@ -238,6 +293,7 @@ impl Reader {
         bases: Vec<String>,
         gate: Arc<RwLock<()>>,
         timeline: Timeline,
+        pause: Option<Duration>,
     ) {
         // A client that keeps no connection meets no server of long ago.
         let http = reqwest::Client::builder()
@@ -245,13 +301,21 @@ impl Reader {
             .build()
             .unwrap();
         loop {
+            if let Some(pause) = pause {
+                sleep(pause.mul_f64(fastrand::f64() + 0.5)).await;
+            }
             let _under_way = gate.read().await;
             let (key, story) = (Uuid::now_v7(), Uuid::now_v7());
             let version = loop {
                 let base = &bases[fastrand::usize(..bases.len())];
+                self.requests.fetch_add(1, Ordering::SeqCst);
                 match self.add_story(&http, base, key, story).await {
                     Ok(version) => break version,
-                    Err(Unanswered::Passing) => sleep(PAUSE).await,
+                    Err(Unanswered::Passing(why)) => {
+                        self.failed.fetch_add(1, Ordering::SeqCst);
+                        timeline.tell(&format!("{}: sends again: {why}", self.name));
+                        sleep(PAUSE).await;
+                    }
                     Err(Unanswered::Wrong(answer)) => {
                         return timeline.violation(&format!("{}: {answer}", self.name));
                     }
@@ -263,6 +327,7 @@ impl Reader {
                     self.name
                 ));
             }
+            self.answered_at.lock().insert(version, Instant::now());
             self.newest_answered.fetch_max(version, Ordering::SeqCst);
         }
     }
@@ -284,11 +349,11 @@ impl Reader {
             .bearer_auth(&self.token)
             .json(&json!({"query": query, "variables": {"input": input}}));
         let answer = async { request.send().await?.json::<Value>().await };
-        let Ok(answer) = answer.await else {
-            return Err(Unanswered::Passing);
-        };
+        let answer = answer
+            .await
+            .map_err(|error| Unanswered::Passing(format!("{error:?}")))?;
         if answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE" {
-            return Err(Unanswered::Passing);
+            return Err(Unanswered::Passing(answer.to_string()));
         }
         let payload = &answer["data"]["createStoryWithProgress"];
         match payload["libraryVersion"].as_i64() {
@@ -300,13 +365,23 @@ impl Reader {
 
 /// Why a change was not answered.
 enum Unanswered {
-    /// Try again.
-    Passing,
+    /// Try again: what came instead.
+    Passing(String),
     /// It must have been answered otherwise.
     Wrong(Value),
 }
 
 impl Follower {
+    /// Records how late the versions after `before` were heard of, up to `version`.
+    fn record_lags(&self, before: i64, version: i64) {
+        let answered = self.reader.answered_at.lock();
+        let mut lags = self.lags.lock();
+        for newer in before + 1..=version {
+            let lag = answered.get(&newer).map(Instant::elapsed);
+            lags.push(lag.unwrap_or_default());
+        }
+    }
+
     fn name(&self) -> String {
         let Self {
             reader,
@@ -326,6 +401,9 @@ impl Follower {
                 Transport::Websocket => self.follow_socket(&mut words).await,
                 _ => self.follow_http(&http, &mut words).await,
             };
+            if words.is_closed_for_good {
+                return;
+            }
             sleep(PAUSE).await;
         }
     }
@@ -338,6 +416,7 @@ impl Follower {
         let base = &self.base;
         let request = if self.transport == Transport::Events {
             http.get(format!("{base}/api/library-version-events"))
+                .header("Accept", "text/event-stream")
         } else {
             let accept = if self.transport == Transport::Sse {
                 "text/event-stream"
@@ -349,7 +428,14 @@ impl Follower {
                 .json(&json!({"query": LIBRARY_VERSION}))
         };
         let request = request.bearer_auth(&self.reader.token).send();
-        let mut response = timeout(PATIENCE, request).await??.error_for_status()?;
+        let response = timeout(PATIENCE, request).await??;
+        if self.habits.as_browsers
+            && self.transport == Transport::Events
+            && response.status() != 200
+        {
+            words.close_for_good(response.status().as_u16());
+        }
+        let mut response = response.error_for_status()?;
         while let Some(chunk) = response.chunk().await? {
             words.hear(std::str::from_utf8(&chunk)?);
         }
@@ -392,6 +478,7 @@ struct Words<'a> {
     unread: String,
     /// What was answered before the stream was opened, or told last.
     at_least: i64,
+    is_closed_for_good: bool,
 }
 
 impl<'a> Words<'a> {
@@ -401,7 +488,16 @@ impl<'a> Words<'a> {
             timeline,
             unread: String::new(),
             at_least: follower.reader.newest_answered.load(Ordering::SeqCst),
+            is_closed_for_good: false,
         }
+    }
+
+    /// A browser never opens this stream again.
+    fn close_for_good(&mut self, status: u16) {
+        self.is_closed_for_good = true;
+        let name = self.follower.name();
+        self.timeline
+            .violation(&format!("{name} is closed for good by status {status}"));
     }
 
     fn hear(&mut self, text: &str) {
@@ -426,6 +522,9 @@ impl<'a> Words<'a> {
             return self.timeline.violation(&what);
         }
         self.at_least = version;
-        self.follower.told.store(version, Ordering::SeqCst);
+        let told_before = self.follower.told.swap(version, Ordering::SeqCst);
+        if told_before > 0 {
+            self.follower.record_lags(told_before, version);
+        }
     }
 }

@@ -632,6 +632,12 @@ fn postgres_bin() -> PathBuf {
     versions.pop().unwrap().join("bin")
 }
 
+/// Kills a child that leads a process group, and the group with it.
+pub fn kill_group(child: &mut Child) {
+    signal("-KILL", &["--".to_owned(), format!("-{}", child.id())]);
+    let _ = child.wait();
+}
+
 /// A process and its children.
 fn family(pid: u32) -> Vec<String> {
     let pid = pid.to_string();
