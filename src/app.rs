@@ -200,6 +200,10 @@ impl App {
                     .await;
             }
         });
+        tasks.spawn({
+            let (library, ended) = (self.node.library.clone(), ended.clone());
+            async move { library.keep_watching_replica(ended).await }
+        });
         let node = self.node.clone();
         tasks.spawn(every(PACE_MEMORY, ended.clone(), move || {
             node.pace.forget_the_idle();

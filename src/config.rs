@@ -186,6 +186,11 @@ pub struct Database {
         value_name = "URL"
     )]
     pub read_database_url: Option<Secret>,
+    /// How far that replica may lag before queries read the primary instead. One that takes writes, or is of another
+    /// cluster, is never read. 0s for no limit.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_REPLICA_LAG", default_value = "30s", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub max_replica_lag: Duration,
     /// How many connections to open at the most.
     #[arg(long, env = "LIBRARY_SYNC_DATABASE_CONNECTIONS", default_value_t = 10, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -680,6 +685,7 @@ impl Database {
             address: DatabaseAddress::parse(&url.0).context(self.setting())?,
             replica: replica.context("--read-database-url (LIBRARY_SYNC_READ_DATABASE_URL)")?,
             opening,
+            max_replica_lag: self.max_replica_lag,
             max_connections: self.database_connections,
             acquire_timeout: self.database_wait,
             statement_timeout: self.statement_timeout,

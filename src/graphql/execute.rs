@@ -185,16 +185,16 @@ impl Api {
         operation: &Operation,
         request_id: &str,
     ) -> Result<Arc<Caller>, Answer> {
-        let found = if operation.kind() == OperationType::Query && !operation.is_fresh {
-            self.library
-                .for_query(&viewer.user, operation.at_least())
-                .await
+        // What a mutation answers is what it wrote, and what a stream tells is what there is. Changes are those up to a
+        // version of the primary, so what they lead to must not be older either.
+        let is_query = operation.kind() == OperationType::Query;
+        let library = if is_query && !operation.is_fresh {
+            self.library.clone()
         } else {
-            // What a mutation answers is what it wrote, and what a stream tells is what there is. Changes are those up to a
-            // version of the primary, so what they lead to must not be older either.
-            let library = self.library.on_primary();
-            library.head(&viewer.user).await.map(|head| (library, head))
+            self.library.on_primary()
         };
+        let at_least = operation.at_least().filter(|_| is_query);
+        let found = library.for_query(&viewer.user, at_least).await;
         match found {
             Ok((library, head)) => {
                 let is_query = operation.kind() == OperationType::Query;

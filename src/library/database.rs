@@ -26,7 +26,6 @@ use std::{
 };
 
 use metrics::{counter, histogram};
-use parking_lot::Mutex;
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
@@ -35,7 +34,7 @@ use sea_orm::{
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 pub(crate) use self::{
     copy::{check_sqlite, copy_sqlite, seal_sqlite},
@@ -51,6 +50,7 @@ use super::{
     error::{Error, Unanswered},
     probe::{PROBE_BUSY, WriteState},
     reader::{SETTLES_WITHIN, look_for_client},
+    replica::{REPLICA_WAIT, ReplicaState},
     transaction,
 };
 use crate::address::{DatabaseAddress, Mode, SqliteFile};
@@ -61,12 +61,6 @@ const NO_LIMIT: Duration = Duration::from_hours(24);
 /// The most bytes that SQLite leaves of a write-ahead log that has grown, once it was copied into the database.
 const KEPT_LOG_BYTES: &str = "67108864";
 
-/// The longest wait for a connection to the replica, and for it to tell a head: the primary is there too.
-const REPLICA_WAIT: Duration = Duration::from_millis(500);
-
-/// How long a replica that did not answer is left alone.
-const REPLICA_REST: Duration = Duration::from_secs(5);
-
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -75,7 +69,7 @@ pub struct Database {
     pub(super) fresh: DatabaseConnection,
     /// What users are lent.
     lending: Lending,
-    replica: Option<DatabaseConnection>,
+    pub(super) replica: Option<DatabaseConnection>,
     /// A connection for the probe alone: others may keep those of the pools busy.
     pub(super) probe: DatabaseConnection,
     pub(super) state: Arc<WriteState>,
@@ -85,8 +79,9 @@ pub struct Database {
     /// The SQLite file.
     file: Option<Arc<OpenFile>>,
     diagnosis: Arc<Diagnosis>,
-    /// Until when the replica is not asked, because it did not answer.
-    replica_rests: Arc<Mutex<Option<Instant>>>,
+    /// What is known of the replica.
+    pub(super) replica_state: ReplicaState,
+    pub(super) max_replica_lag: Duration,
     /// How long a request waits for its turn, or for a connection.
     pub(super) wait: Duration,
     patience: Duration,
@@ -134,7 +129,7 @@ impl Database {
             Access::Write => open(options, address, sessions, Access::Probe).await?,
             _ => write.clone(),
         };
-        Ok(Self {
+        let db = Self {
             write,
             fresh,
             lending,
@@ -145,11 +140,14 @@ impl Database {
             sessions,
             file,
             diagnosis: Arc::default(),
-            replica_rests: Arc::default(),
+            replica_state: ReplicaState::default(),
+            max_replica_lag: options.max_replica_lag,
             wait: options.acquire_timeout,
             patience: options.patience(),
             skew: Arc::default(),
-        })
+        };
+        db.look_at_replica().await;
+        Ok(db)
     }
 
     /// Whether the address leads to a connection pooler that lends a session to several connections in turn.
@@ -166,16 +164,6 @@ impl Database {
     /// How long one request's work may take: a wait for a connection, and two statements of the longest kind.
     pub fn patience(&self) -> Duration {
         self.patience
-    }
-
-    /// Waits for the replica's answer, but not for long.
-    pub(super) async fn ask_replica<T>(
-        &self,
-        read: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let read = timeout(2 * REPLICA_WAIT, read).await;
-        let read = read.unwrap_or_else(|_| Err(Error::unavailable("the replica did not answer")));
-        read.inspect_err(|_| self.rest_replica())
     }
 
     /// Waits for `work`, but no longer than [`Database::patience`].
@@ -199,17 +187,6 @@ impl Database {
     /// Whether queries may read a replica.
     pub(super) fn has_replica(&self) -> bool {
         self.replica.is_some()
-    }
-
-    /// Whether the replica, if there is one, is worth asking now.
-    pub(super) fn replica_may_answer(&self) -> bool {
-        let rests = *self.replica_rests.lock();
-        self.has_replica() && rests.is_none_or(|until| until <= Instant::now())
-    }
-
-    /// Leaves the replica alone for a moment, so that not every query waits for one that is gone.
-    fn rest_replica(&self) {
-        *self.replica_rests.lock() = Some(Instant::now() + REPLICA_REST);
     }
 
     /// The same without its replica.

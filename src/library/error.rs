@@ -5,6 +5,7 @@
 //! | [`Error::Invalid`] | the sender: the input breaks a rule | an error that names the field |
 //! | [`Error::Refused`] | the sender's user: the library does not allow it now | data in the payload |
 //! | [`Error::UnknownUser`] | the app that owns the accounts | an error |
+//! | [`Error::Behind`] | nobody: try again, or compare epochs | an error that says so |
 //! | [`Error::Unavailable`] | nobody: try again | an error that says so |
 //! | [`Error::Fault`] | us | an opaque error; logged once, at the edge |
 
@@ -17,7 +18,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Device;
-use crate::causes::in_one_line;
+use crate::{causes::in_one_line, version::Version};
 
 /// What lies behind a failure. Shared, because one failed read can fail several fields.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -39,6 +40,17 @@ pub enum Error {
     /// The user's row is made by another app, and it has not made it.
     #[error("this account does not exist yet")]
     UnknownUser,
+    /// The library has not come to a version that the request must not be answered older than.
+    #[error(
+        "the library is at version {at} and has not come to {asked}, which the request must not be answered older \
+         than: try again, and if that lasts, compare the epoch, because the database was restored"
+    )]
+    Behind {
+        /// The version that was asked for.
+        asked: Version,
+        /// The present version.
+        at: Version,
+    },
     /// The database cannot answer now.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
@@ -53,7 +65,7 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::Refused(_) => "BAD_USER_INPUT",
             Self::UnknownUser => "FORBIDDEN",
-            Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Unavailable(_) | Self::Behind { .. } => "UNAVAILABLE",
             Self::Fault(_) => "INTERNAL_SERVER_ERROR",
         }
     }

@@ -52,6 +52,7 @@ mod reader;
     reason = "a receipt is no library row: it is kept even when nothing changes"
 )]
 mod receipt;
+mod replica;
 #[expect(
     clippy::disallowed_methods,
     reason = "purging removes what was removed before"

@@ -30,6 +30,9 @@ const REPLICA_WAITS: [Duration; 3] = [
     Duration::from_millis(80),
 ];
 
+/// How long a query waits for a primary that is behind, before each further look at it.
+const PRIMARY_WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
 impl Library {
     /// The user's head; makes the user at their first request.
     ///
@@ -66,6 +69,9 @@ impl Library {
 
     /// This library as a query is to read it, and the head that it reads at or after: the replica's, if there is one
     /// and it has come to `at_least`, or does within a moment.
+    ///
+    /// # Errors
+    /// [`Error::Behind`] when the primary has not come to `at_least` either.
     pub async fn for_query(
         &self,
         user: &UserId,
@@ -88,8 +94,23 @@ impl Library {
             }
         }
         let library = self.on_primary();
-        let head = library.head(user).await?;
-        Ok((library, head))
+        let mut head = library.head(user).await?;
+        for wait in PRIMARY_WAITS {
+            match at_least.filter(|version| head.version < *version) {
+                None => return Ok((library, head)),
+                // No client was told of a version that is not committed. But a failover may be under way, after which
+                // this one's epoch is over.
+                Some(_) => tokio::time::sleep(wait).await,
+            }
+            head = library.head(user).await?;
+        }
+        match at_least.filter(|version| head.version < *version) {
+            None => Ok((library, head)),
+            Some(asked) => Err(Error::Behind {
+                asked,
+                at: head.version,
+            }),
+        }
     }
 
     /// This library without its replica.

@@ -63,6 +63,7 @@ async fn the_servers_own_sqlite_connection_is_durable_and_keeps_references() {
         address: DatabaseAddress::parse(&app.db.url).unwrap(),
         replica: None,
         opening: Opening::Change,
+        max_replica_lag: std::time::Duration::ZERO,
         max_connections: 1,
         acquire_timeout: DEADLINE,
         statement_timeout: DEADLINE,

@@ -1,14 +1,15 @@
 //! A replica that lags serves queries that allow it, and nothing else.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::time::Instant;
 
 use crate::{
-    servers::Proxy,
+    servers::{Proxy, Server},
     socket::Socket,
-    test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database, soon, token},
+    test_app::{Db, TestApp, TestDatabase, TestProcess, TestUser, on_each_database, soon, token},
 };
 
 /// A server whose replica stands still at version 2, while the library is at 3, and the user of both.
@@ -16,11 +17,20 @@ async fn lagging(db: Db) -> (TestApp, TestDatabase) {
     let mut primary = TestApp::start(db).await;
     primary.user("ann").add("old").await;
     primary.stop().await;
-    let replica = primary.db.copy(db).await;
+    let mut replica = primary.db.copy(db).await;
+    replica.url = read_only(db, &replica.url);
     let flags = ["--read-database-url", replica.url.as_str()];
     let app = primary.restart(&flags).await;
     app.user("ann").add("new").await;
     (app, replica)
+}
+
+/// The address under which a database takes no writes, as a standby does.
+fn read_only(db: Db, url: &str) -> String {
+    match db {
+        Db::Sqlite => url.to_owned(),
+        Db::Postgres => format!("{url}?options=-c%20default_transaction_read_only%3Don"),
+    }
 }
 
 const TITLES: &str = "{ libraryVersion progresses { edges { node { story { title } } } } }";
@@ -120,6 +130,32 @@ on_each_database! {
         assert_eq!(ask(json!({"minLibraryVersion": 3})).await, 3);
     }
 
+    async fn a_version_that_the_library_has_not_is_unavailable_and_not_answered_older(db: Db) {
+        let (app, _replica) = lagging(db).await;
+        let ann = app.user("ann");
+        let ask = async |query: &str, version: &str| {
+            let request = app.http.post(app.url("/graphql")).bearer_auth(&ann.token);
+            let request = request.header("x-min-library-version", version).header("accept", "application/graphql-response+json");
+            let answer = soon("an answer", request.json(&json!({"query": query})).send()).await.unwrap();
+            let (status, retry) = (answer.status().as_u16(), answer.headers().contains_key("retry-after"));
+            (status, retry, answer.json::<Value>().await.unwrap())
+        };
+        for query in [TITLES, "{ libraryVersion }", "{ libraryChanges(since: 2) { version } }"] {
+            let (status, may_retry, answer) = ask(query, "4").await;
+            assert_eq!((status, may_retry), (503, true), "{answer}");
+            let error = &answer["errors"][0];
+            assert_eq!(error["extensions"]["code"], "UNAVAILABLE");
+            assert!(error["message"].as_str().unwrap().contains("at version 3 and has not come to 4"), "{error}");
+            assert_eq!(ask(query, "3").await.0, 200);
+        }
+        // One that comes meanwhile is waited for.
+        let (answer, _) = tokio::join!(ask(TITLES, "4"), ann.add("newer"));
+        assert_eq!(answer.0, 200, "{}", answer.2);
+        // A change is made whatever its sender knows.
+        let tag = r#"mutation { createTag(input: {name: "a"}) { libraryVersion } }"#;
+        assert_eq!(ask(tag, "900").await.2["data"]["createTag"]["libraryVersion"], 5);
+    }
+
     async fn a_version_that_is_none_is_refused(db: Db) {
         let app = TestApp::start(db).await;
         let request = app.http.post(app.url("/graphql")).bearer_auth(token("ann"));
@@ -135,7 +171,8 @@ async fn a_replica_that_falls_silent_is_left_alone_for_a_while() {
     let proxy = Proxy::to(postgres.port().unwrap()).await;
     let mut replica = postgres;
     replica.set_port(Some(proxy.port)).unwrap();
-    let app = TestApp::start_on(primary, &["--read-database-url", replica.as_str()]).await;
+    let replica = read_only(Db::Postgres, replica.as_str());
+    let app = TestApp::start_on(primary, &["--read-database-url", &replica]).await;
     let ann = app.user("ann");
     ann.add("old").await;
     assert_eq!(titles(&ann, None).await.0, ["old"]);
@@ -162,4 +199,92 @@ async fn a_replica_that_does_not_answer_is_done_without() {
     let ann = app.user("ann");
     ann.add("old").await;
     assert_eq!(titles(&ann, None).await.0, ["old"]);
+}
+
+/// A server that reads a standby and logs to a file, which has told the user's first story.
+async fn reading(primary: &Server, standby: &Server) -> (TestProcess, NamedTempFile) {
+    let log = NamedTempFile::new().unwrap();
+    let replica = standby.url();
+    let flags = ["--read-database-url", &replica, "--max-replica-lag", "1s"];
+    let written = Stdio::from(log.reopen().unwrap());
+    let server = TestProcess::serve_logging(&primary.url(), &flags, written).await;
+    (server, log)
+}
+
+async fn add_tag(server: &TestProcess, name: &str) -> Value {
+    let query = "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
+    let made = server.send("ann", query, json!({"name": name})).await;
+    made.unwrap()["data"]["createTag"]["libraryVersion"].take()
+}
+
+/// The version that a query's answer is at least as new as.
+async fn shown(server: &TestProcess) -> Value {
+    let answer = server.send("ann", "{ tags { name } }", json!({})).await;
+    answer.unwrap()["extensions"]["libraryVersion"].take()
+}
+
+async fn until_shown(server: &TestProcess, version: i64) {
+    soon(&format!("version {version} is shown"), async {
+        while shown(server).await != version {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_stands_still_or_is_promoted_or_is_another_is_not_read_and_reported_once() {
+    let primary = Server::postgres().await;
+    let standby = primary.standby().await;
+    let on_standby = TestDatabase::at(standby.url());
+    let (server, log) = reading(&primary, &standby).await;
+    assert_eq!(add_tag(&server, "a").await, 2);
+    until_shown(&server, 2).await;
+
+    // It stands still, while the primary goes on.
+    on_standby.execute("SELECT pg_wal_replay_pause()").await;
+    assert_eq!(add_tag(&server, "b").await, 3);
+    until_shown(&server, 3).await;
+    assert_eq!(add_tag(&server, "c").await, 4);
+    assert_eq!(shown(&server).await, 4, "the primary is read");
+    on_standby.execute("SELECT pg_wal_replay_resume()").await;
+    let lines = |text: &str| {
+        std::fs::read_to_string(log.path())
+            .unwrap()
+            .matches(text)
+            .count()
+    };
+    soon("it is read again", async {
+        while lines("the database of --read-database-url is read\"") < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    // It is promoted by mistake.
+    on_standby.execute("SELECT pg_promote()").await;
+    soon("that is seen", async {
+        while lines("it takes writes") == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(add_tag(&server, "d").await, 5);
+    assert_eq!(shown(&server).await, 5);
+    assert_eq!(
+        (lines("lags more than"), lines("it takes writes")),
+        (1, 1),
+        "each is reported once"
+    );
+    drop(server);
+
+    // One of another cluster that follows it.
+    let other = Server::postgres().await;
+    let (server, log) = reading(&other, &standby).await;
+    assert!(
+        std::fs::read_to_string(log.path())
+            .unwrap()
+            .contains("of another database cluster")
+    );
+    assert_eq!(shown(&server).await, 1);
 }

@@ -12,6 +12,8 @@ pub struct DatabaseOptions {
     pub address: DatabaseAddress,
     /// A replica of it that queries may read, which may lag behind.
     pub replica: Option<DatabaseAddress>,
+    /// How far the replica may lag behind before it is not read. Zero: without end.
+    pub max_replica_lag: Duration,
     /// What the command does with it.
     pub opening: Opening,
     /// PostgreSQL connections, or SQLite connections that read.

@@ -40,6 +40,7 @@ impl Fixture {
 
     async fn at(url: String, folder: TempDir) -> Self {
         let options = DatabaseOptions {
+            max_replica_lag: Duration::ZERO,
             address: DatabaseAddress::parse(&url).unwrap(),
             replica: None,
             opening: Opening::Create,
