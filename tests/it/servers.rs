@@ -248,12 +248,22 @@ impl Server {
         }
     }
 
-    /// Starts it if it was killed, or has ended by itself.
+    /// Starts it if it was killed, or ends by itself while it recovers from a crash, and waits until it is ready.
     pub async fn start_if_down(&mut self) {
         let has_ended = |child: &mut Child| child.try_wait().unwrap().is_some();
-        if self.child.as_mut().is_none_or(has_ended) {
-            self.start().await;
-        }
+        // Boxed, because it holds a connection's login.
+        let recovers = Box::pin(async {
+            loop {
+                if self.child.as_mut().is_none_or(has_ended) {
+                    self.start().await;
+                }
+                if self.is_ready().await {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        soon("the server recovers", recovers).await;
     }
 
     async fn is_ready(&self) -> bool {
