@@ -46,13 +46,18 @@ impl Client {
 
     /// Runs a program that says what happens as `watch.mjs` does.
     pub fn run(name: &'static str, arguments: &[&str]) -> Self {
-        let mut process = Command::new("node")
+        Self::run_by("node".into(), name, arguments)
+    }
+
+    /// The same of a program that another interpreter runs.
+    pub fn run_by(interpreter: PathBuf, name: &'static str, arguments: &[&str]) -> Self {
+        let mut process = Command::new(interpreter)
             .args(arguments)
             .current_dir(folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("node runs");
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let (tell, told) = mpsc::unbounded_channel();
         std::thread::spawn(move || {

@@ -41,6 +41,7 @@ mod constraints;
 mod converging;
 mod database_faults;
 mod deltas;
+mod documented_clients;
 mod documents;
 mod durability;
 mod events;
