@@ -53,6 +53,12 @@ pub(super) fn syntax(found: &DiagnosticList) -> Vec<ServerError> {
     vec![error]
 }
 
+/// Whether an error is that a variable is not used.
+pub(super) fn is_of_unused_variable(error: &ServerError) -> bool {
+    let message = &error.message;
+    message.starts_with("Variable \"$") && message.contains("\" is never used")
+}
+
 /// All that is wrong with a document: with its values first, as our own check says it.
 pub(super) fn all(
     found: Option<&DiagnosticList>,

@@ -27,9 +27,11 @@ use super::{
     schema::SCHEMA,
 };
 
-/// A document that is valid for the schema.
+/// A document that is valid for the schema, but for variables that are not used.
 pub(super) struct Document {
     pub executable: ExecutableDocument,
+    /// Variables that no operation uses (5.8.4): refused once the values of variables are known to fit.
+    pub unused: Vec<ServerError>,
     lines: Lines,
 }
 
@@ -54,12 +56,14 @@ impl Document {
         };
         let mut document = Self {
             executable,
+            unused: Vec::new(),
             lines: Lines::new(Arc::clone(text)),
         };
         document.put_null_defaults(&nulls);
         let literals = literals::check(&document, limits);
         let errors = diagnostic::all(found.as_ref(), literals, &document);
-        if errors.is_empty() {
+        if errors.iter().all(diagnostic::is_of_unused_variable) {
+            document.unused = errors;
             Ok(document)
         } else {
             Err(errors)

@@ -91,7 +91,12 @@ impl Preparer {
         let operation = document.operation(name.as_deref())?;
 
         let given = std::mem::take(&mut request.variables);
+        // Values come first: a request whose values do not fit is refused by 400, not 422, which audits of GraphQL over
+        // HTTP ask for with a variable that is not used.
         let variables = variables::coerce(&document, operation, &given).map_err(refuse)?;
+        if !document.unused.is_empty() {
+            return Err(refuse(document.unused.clone()));
+        }
         let plan = plan::plan(&document, operation, &variables)?;
         measure::check(&plan, &self.limits)?;
         // Rows beside the changes must be of the same database.
@@ -130,6 +135,9 @@ impl Preparer {
 /// Prepares a document that may be asked for later, and measures its operations without variables.
 fn check(text: &Arc<str>, limits: &Limits) -> Result<Document, Vec<ServerError>> {
     let document = Document::prepare(text, limits)?;
+    if !document.unused.is_empty() {
+        return Err(document.unused);
+    }
     let none = Variables::default();
     for operation in document.executable.operations.iter() {
         if operation.variables.is_empty() {
