@@ -179,9 +179,16 @@ pub(super) fn name(value: &impl Serialize) -> String {
     json.as_str().unwrap_or_default().to_owned()
 }
 
+/// A text in one line, as titles and names are: spreadsheets break lines within a cell.
+pub(super) fn one_line(cell: &str) -> String {
+    let parts = cell.split(char::is_control).map(str::trim);
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
 /// The names of a list, without empty ones.
 pub(super) fn list(cell: &str, separator: char) -> Vec<String> {
-    let names = cell.split(separator).map(|name| name.trim().to_owned());
+    let names = cell.split(separator).map(one_line);
     names.filter(|name| !name.is_empty()).collect()
 }
 

@@ -98,8 +98,8 @@ impl Draft {
         let text = || Some(cell.to_owned());
         let entry = &mut self.entry;
         match target {
-            Target::Title => cell.clone_into(&mut entry.title),
-            Target::Author => self.authors.insert(0, cell.trim().to_owned()),
+            Target::Title => entry.title = cell::one_line(cell),
+            Target::Author => self.authors.insert(0, cell::one_line(cell)),
             Target::Authors(separator) => self.authors.extend(cell::list(cell, separator)),
             Target::Url => cell.clone_into(&mut entry.url),
             Target::Source => entry.source = Some(cell::source(cell)?),

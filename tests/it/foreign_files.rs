@@ -173,7 +173,6 @@ on_each_database! {
     async fn tables_are_read_however_a_spreadsheet_saved_them(db: Db) {
         let database = TestDatabase::new(db).await;
         let text = "title,url,tags,notes\r\nOne 📚,https://e.example/b1,a; b,é\r\n\"Two, \"\"quoted\"\"\r\nline\",https://e.example/b2,c,\r\n";
-        let text = text.replace("quoted\"\"\r\nline", "quoted\"\" line");
         let utf_16 = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
         let semicolons = text.replace(',', ";").replace("a; b", "\"a; b\"").replace("Two;", "Two,");
         let files: [(&str, Vec<u8>); 7] = [
