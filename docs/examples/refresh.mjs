@@ -14,7 +14,7 @@ export function keepFresh({ load, send, outbox }) {
       let done = false;
       try {
         if (outbox.length > 0) {
-          hear(await send(outbox[0])); // rejects if it must be sent again
+          hear(await send(outbox[0])); // rejects if it must be sent again; shows what was refused
           outbox.shift();
           done = true;
         } else {

@@ -6,12 +6,13 @@
 //! **Invariant:** an accept that fails ends nothing: it is counted and logged, and the next one is tried.
 //! **Invariant:** whoever connects while all places are taken can still ask for the health of the node, until
 //! [`RESERVE`] others do; everything else is answered 503 there, and the connection closed.
-//! **Invariant:** once told to drain, nothing is accepted, requests under way are finished, and all connections have
+//! **Invariant:** once told to drain, only who has connected already is accepted, requests under way are finished, and all connections have
 //! ended when the grace is over.
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
+use futures_util::FutureExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
@@ -153,7 +154,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.stop.drain.cancelled() => return,
+                () = self.stop.drain.cancelled() => break,
                 accepted = accept() => accepted,
             };
             match accepted {
@@ -164,6 +165,10 @@ impl Server {
                     let _ = timeout(ACCEPT_PAUSE, self.stop.drain.cancelled()).await;
                 }
             }
+        }
+        // Closing the listener resets who has connected and was not accepted yet, so they are served first.
+        while let Some(Ok((stream, peer))) = accept().now_or_never() {
+            self.begin(stream, peer);
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) async fn version(
     let headers = [
         (header::ETAG, etag.clone()),
         (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+        // Or a browser that two users share sends the head of one as what the other was told.
+        (header::VARY, "Authorization, Cookie".to_owned()),
     ];
     if names(&parts.headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());

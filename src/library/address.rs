@@ -1,7 +1,7 @@
 //! The address of a story: as the reader typed it, and in the form by which two addresses are compared.
 //!
 //! Compared are the scheme (`http` counts as `https`), the host in lower case, a port that is not the default, the path
-//! and the query. The fragment, a dot after the host, and the case of percent-encoding do not matter. A URN (RFC 8141)
+//! and the query. A fragment that is not a route (`#!…`, `#/…`), a dot after the host, and the case of percent-encoding do not matter. A URN (RFC 8141)
 //! stands for a work that has no address: its scheme and namespace are compared in lower case, and an ISBN without
 //! hyphens.
 //!
@@ -63,7 +63,12 @@ fn key_of(url: &Url) -> String {
     let query = url
         .query()
         .map_or(String::new(), |query| format!("?{query}"));
-    let rest = upper_percent(&format!("{}{query}", url.path()));
+    // Sites that route in the page have the work in the fragment: `#!work` and `#/work`.
+    let route = url
+        .fragment()
+        .filter(|fragment| fragment.starts_with(['!', '/']));
+    let route = route.map_or(String::new(), |route| format!("#{route}"));
+    let rest = upper_percent(&format!("{}{query}{route}", url.path()));
     format!("https://{host}{port}{rest}")
 }
 
@@ -156,6 +161,9 @@ mod tests {
             "https://www.e.example/1",
             "https://e.example/a%2Fb",
             "https://e.example/a/b",
+            "https://e.example/#!a",
+            "https://e.example/#!b",
+            "https://e.example/#/a",
         ];
         let keys: std::collections::BTreeSet<_> = different.iter().map(|form| key(form)).collect();
         assert_eq!(keys.len(), different.len());

@@ -82,9 +82,13 @@ impl Library {
         Ok(head)
     }
 
-    /// Takes note that `user` was at `head`, as a notice says.
+    /// Takes note that `user` was at `head`, as a notice says. One of another epoch is no witness: it may come from
+    /// another installation on the same broker, and each of the two would begin epochs without end.
     pub fn heard(&self, user: &UserId, head: Head) {
-        self.known.raise(user, head);
+        let is_of_epoch = |known: Head| known.epoch == head.epoch;
+        if self.known.of(user).is_some_and(is_of_epoch) {
+            self.known.raise(user, head);
+        }
     }
 
     /// Begins a new epoch for `user`, or for everybody: after a restore from a backup, when clients may hold versions

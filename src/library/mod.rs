@@ -79,6 +79,7 @@ mod writer;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
@@ -121,6 +122,9 @@ use self::{
 };
 use crate::{broker::Broker, version::UserId};
 
+/// How many tickets are looked up at once: few, because who asks is not known yet.
+const TICKET_LOOKUPS: usize = 2;
+
 /// Every user's library. Cheap to clone.
 #[derive(Clone)]
 pub struct Library {
@@ -129,6 +133,8 @@ pub struct Library {
     /// The writes under way, which a stopping server waits for.
     writes: TaskTracker,
     known: Arc<KnownHeads>,
+    /// How many tickets may be looked up at once.
+    ticket_lookups: Arc<Semaphore>,
     limits: Limits,
 }
 
@@ -140,6 +146,7 @@ impl Library {
             broker,
             writes: TaskTracker::new(),
             known: Arc::default(),
+            ticket_lookups: Arc::new(Semaphore::new(TICKET_LOOKUPS)),
             limits: Limits::default(),
         }
     }

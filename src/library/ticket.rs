@@ -12,6 +12,7 @@ use sea_orm::{
     QueryResult, Statement,
 };
 use time::OffsetDateTime;
+use tokio::{sync::SemaphorePermit, time::timeout};
 
 use super::{
     Library, clock,
@@ -87,6 +88,7 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn redeem_ticket(&self, digest: String) -> Result<Option<KeptTicket>, Error> {
+        let _lookup = self.ticket_lookup().await?;
         let db = self.db.write.clone();
         self.write_apart(async move {
             let backend = db.get_database_backend();
@@ -101,11 +103,20 @@ impl Library {
         .await
     }
 
+    /// Waits until a ticket may be looked up. Anybody can make tickets up, so all look-ups together hold few connections:
+    /// made-up ones keep real tickets waiting, and nobody else.
+    async fn ticket_lookup(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let permit = timeout(self.db.wait, self.ticket_lookups.acquire()).await;
+        let permit = permit.map_err(|_| Error::unavailable("too many tickets are looked up"))?;
+        permit.map_err(Error::fault)
+    }
+
     /// Finds a ticket that has not lapsed, and leaves it.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn find_ticket(&self, digest: String) -> Result<Option<KeptTicket>, Error> {
+        let _lookup = self.ticket_lookup().await?;
         let db = &self.db.write;
         let backend = db.get_database_backend();
         let find = format!(

@@ -188,6 +188,11 @@ pub(super) fn one_line(cell: &str) -> String {
 
 /// The names of a list, without empty ones.
 pub(super) fn list(cell: &str, separator: char) -> Vec<String> {
+    // Names of works at AO3 hold no comma, and some scrapers separate them by one.
+    let separator = match separator {
+        ';' if !cell.contains(';') => ',',
+        other => other,
+    };
     let names = cell.split(separator).map(one_line);
     names.filter(|name| !name.is_empty()).collect()
 }
@@ -222,20 +227,55 @@ pub(super) fn text_of_html(cell: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
+/// What programs write as HTML in their exports. Anything else between `<` and `>` is the reader's text.
+const TAGS: [&str; 27] = [
+    "a",
+    "abbr",
+    "b",
+    "blockquote",
+    "br",
+    "center",
+    "code",
+    "del",
+    "div",
+    "em",
+    "font",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "hr",
+    "i",
+    "img",
+    "li",
+    "ol",
+    "p",
+    "s",
+    "span",
+    "strong",
+    "sub",
+    "u",
+    "ul",
+];
+
 /// The next tag: what is before it, what stands in it, what is after it.
 fn next_tag(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     loop {
         let open = from + text[from..].find('<')?;
         let inside = &text[open + 1..];
-        let is_tag =
-            inside.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '/');
-        match inside.find('>') {
-            Some(close) if is_tag => {
-                return Some((&text[..open], &inside[..close], &inside[close + 1..]));
+        let end = inside
+            .find(['<', '>'])
+            .filter(|end| inside.as_bytes()[*end] == b'>');
+        if let Some(end) = end {
+            let tag = &inside[..end];
+            let name = tag.strip_prefix('/').unwrap_or(tag);
+            let name = name.split([' ', '/', '\n']).next().unwrap_or_default();
+            if TAGS.contains(&name.to_lowercase().as_str()) {
+                return Some((&text[..open], tag, &inside[end + 1..]));
             }
-            _ => from = open + 1,
         }
+        from = open + 1;
     }
 }
 
@@ -353,6 +393,18 @@ mod tests {
             ("<div>a <b>bold</b> word</div>", "a bold word"),
             ("1 < 2 and 3 > 2, <3", "1 < 2 and 3 > 2, <3"),
             ("plain\n\n\ntext ", "plain\n\n\ntext "),
+            (
+                "broke me </3 and I cried<br/>Second",
+                "broke me </3 and I cried\nSecond",
+            ),
+            (
+                "sad </3 for Tom. Chapters 3 -> 7",
+                "sad </3 for Tom. Chapters 3 -> 7",
+            ),
+            (
+                "<Skill Acquired: Cooking> <i>nice</i>",
+                "<Skill Acquired: Cooking> nice",
+            ),
         ] {
             assert_eq!(text_of_html(html), text);
         }

@@ -33,6 +33,9 @@ pub(super) fn decode(bytes: &[u8]) -> anyhow::Result<Decoded> {
         None if std::str::from_utf8(bytes).is_ok() => UTF_8,
         None => WINDOWS_1252,
     };
+    if encoding == WINDOWS_1252 {
+        refuse_broken_utf_8(bytes)?;
+    }
     let (text, _) = encoding.decode_without_bom_handling(bytes);
     let guess = (encoding != UTF_8).then(|| {
         format!(
@@ -44,6 +47,30 @@ pub(super) fn decode(bytes: &[u8]) -> anyhow::Result<Decoded> {
         text: text.into_owned(),
         guess,
     })
+}
+
+/// Refuses a text that is UTF-8 but for a few bytes: as Windows-1252, all of its letters would be wrong.
+fn refuse_broken_utf_8(bytes: &[u8]) -> anyhow::Result<()> {
+    let (mut sound, mut broken, mut first) = (0, 0, None);
+    for chunk in bytes.utf8_chunks() {
+        sound += chunk
+            .valid()
+            .chars()
+            .filter(|letter| !letter.is_ascii())
+            .count();
+        if !chunk.invalid().is_empty() {
+            broken += 1;
+            let at = chunk.valid().as_ptr().addr() + chunk.valid().len() - bytes.as_ptr().addr();
+            first.get_or_insert(at);
+        }
+    }
+    let lines = |at: usize| bytes[..at].split(|byte| *byte == b'\n').count();
+    anyhow::ensure!(
+        sound <= broken,
+        "line {}: it is not valid UTF-8, as the rest of the file is",
+        first.map_or(1, lines)
+    );
+    Ok(())
 }
 
 /// UTF-16 when nearly every second byte of the beginning is zero, as in Western text.
@@ -102,5 +129,15 @@ mod tests {
     fn a_text_that_breaks_its_encoding_is_refused() {
         assert!(decode(b"\xef\xbb\xbf\xff").is_err());
         assert!(decode(b"\xff\xfe\x00\xd8\x00\x00").is_err());
+        let error = decode(
+            "é\nè\nü"
+                .as_bytes()
+                .iter()
+                .copied()
+                .chain(*b"\n\xff")
+                .collect::<Vec<_>>()
+                .as_slice(),
+        );
+        assert!(error.err().unwrap().to_string().starts_with("line 4:"));
     }
 }

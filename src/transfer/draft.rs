@@ -5,10 +5,12 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::cell;
-use crate::library::{EntryLine, LabelName, StoryState};
+use crate::library::{EntryLine, LabelName, ProgressState, StoryContent, StoryState};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,6 +214,7 @@ impl Draft {
         for field in ["tags", "fandoms"] {
             self.keep_sound_labels(field);
         }
+        self.cut_long_texts();
         while let Some((field, rule)) = self.entry.fault() {
             if !self.clear(field) {
                 return self.refused(&format!("{field}: {rule}"));
@@ -245,6 +248,13 @@ impl Draft {
         for part in [author, &self.entry.title] {
             let _ = write!(address, ":{}", encoded(&part.trim().to_lowercase()));
         }
+        if address.len() > StoryContent::MAX_URL {
+            let hash = digest(&SHA256, address.as_bytes());
+            return format!(
+                "urn:x-library-sync:book:{}",
+                BASE64_URL_SAFE_NO_PAD.encode(hash)
+            );
+        }
         address
     }
 
@@ -269,6 +279,36 @@ impl Draft {
             labels.truncate(most);
         }
         for what in left_out {
+            self.warn(field, &what);
+        }
+    }
+
+    /// Cuts texts that are too long, rather than losing all of them.
+    fn cut_long_texts(&mut self) {
+        let entry = &mut self.entry;
+        let texts = [
+            (
+                "description",
+                &mut entry.description,
+                StoryContent::MAX_PROSE,
+            ),
+            ("summary", &mut entry.summary, StoryContent::MAX_PROSE),
+            ("notes", &mut entry.notes, ProgressState::MAX_NOTES),
+        ];
+        let mut cut = Vec::new();
+        for (field, text, most) in texts {
+            if let Some(text) = text
+                && let Some((end, _)) = text.char_indices().nth(most)
+            {
+                let more = text[end..].chars().count();
+                text.truncate(end);
+                cut.push((
+                    field,
+                    format!("cut after {most} characters; {more} more are in the file"),
+                ));
+            }
+        }
+        for (field, what) in cut {
             self.warn(field, &what);
         }
     }
@@ -349,6 +389,14 @@ mod tests {
             "urn:x-library-sync:storygraph:ab%20c"
         );
         assert_eq!(url(&[]), "urn:x-library-sync:book:ursula:a%20wizard");
+        let long = done(&[(Target::Title, &"魔".repeat(290))])
+            .entry
+            .unwrap()
+            .url;
+        assert!(
+            long.starts_with("urn:x-library-sync:book:") && long.len() < 80,
+            "{long}"
+        );
         assert_eq!(
             url(&[(
                 Target::Identifiers,

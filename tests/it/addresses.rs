@@ -68,6 +68,13 @@ on_each_database! {
         let shown: Vec<_> = (0..3).map(|n| shown["progresses"]["nodes"][n]["story"]["url"].as_str().unwrap()).collect();
         assert_eq!(shown, ["HTTPS://e.example/0", "https://E.EXAMPLE/2", "https://e.example/2"]);
         assert_eq!(ann.create_story(story("https://e.example/0")).await["refusal"]["code"], "ALREADY_EXISTS");
-        assert_eq!(ann.version().await, 4);
+        // The one that keeps its spelling can be edited, all but to the address of the other.
+        let ids = ann.ask("{ progresses(orderBy: {field: CREATED, direction: ASC}) { nodes { story { id } } } }", json!({})).await;
+        let twin = &ids["progresses"]["nodes"][1]["story"]["id"];
+        let edited = ann.update_story(json!({"storyId": twin, "summary": "mine"})).await;
+        assert_eq!((&edited["refusal"], &edited["libraryVersion"]), (&json!(null), &json!(5)));
+        let refused = ann.update_story(json!({"storyId": twin, "url": "https://e.example/2#x"})).await;
+        assert_eq!(refused["refusal"]["code"], "ALREADY_EXISTS");
+        assert_eq!(ann.version().await, 5);
     }
 }

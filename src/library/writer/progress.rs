@@ -39,6 +39,8 @@ impl LibraryWriter {
         against: Against,
     ) -> Result<Updated<Progress>, Error> {
         let mut row = self.progress(id).await?;
+        // Whatever becomes of each field, a value that breaks a rule is an error.
+        crate::library::patch::apply(&row.state, &change)?.tidy()?;
         let (after, left) = self
             .resolve(row.target(), &row.state, &change, against)
             .await?;

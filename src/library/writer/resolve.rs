@@ -30,7 +30,7 @@ use crate::{
 const CHANGES_SINCE: &str = "\
 SELECT c.stamp, c.field, c.was, c.changed_at, w.device_id, w.device_name FROM topaz_field_change c \
 LEFT JOIN topaz_write w ON w.user_id = c.user_id AND w.epoch = $5 AND w.version = c.stamp \
-WHERE c.user_id = $1 AND c.kind = $2 AND c.id = $3 AND c.stamp > $4 ORDER BY c.stamp DESC";
+WHERE c.user_id = $1 AND c.kind = $2 AND c.id = $3 AND c.stamp > $4 AND c.field IN ({fields}) ORDER BY c.stamp DESC";
 
 /// A row that a change is about.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +93,7 @@ impl LibraryWriter {
         if base.version < self.floor {
             return Ok(all_forgotten(change));
         }
-        let mut steps = self.steps_since(target, base.version).await?;
+        let mut steps = self.steps_since(target, base.version, change).await?;
         if let Some(remade) = steps.remove(ALL_FIELDS)
             && remade.iter().any(|step| !step.is_own)
         {
@@ -150,11 +150,12 @@ impl LibraryWriter {
         steps
     }
 
-    /// What was done to each field of a row after `base`, newest first.
+    /// What was done to each field that the change sets after `base`, newest first.
     async fn steps_since(
         &self,
         target: Target,
         base: Version,
+        change: &Fields,
     ) -> Result<BTreeMap<String, Vec<Step>>, Error> {
         let values = [
             self.user.as_str().into(),
@@ -164,7 +165,11 @@ impl LibraryWriter {
             self.head.epoch.number().into(),
         ];
         let backend = self.tx.get_database_backend();
-        let select = Statement::from_sql_and_values(backend, CHANGES_SINCE, values);
+        // The names are those of our own fields.
+        let fields = change.keys().map(String::as_str).chain([ALL_FIELDS]);
+        let fields: Vec<_> = fields.map(|field| format!("'{field}'")).collect();
+        let select = CHANGES_SINCE.replace("{fields}", &fields.join(", "));
+        let select = Statement::from_sql_and_values(backend, select, values);
         let mut steps = BTreeMap::<String, Vec<Step>>::new();
         for row in self.tx.query_all_raw(select).await? {
             let was: String = row.try_get("", "was")?;

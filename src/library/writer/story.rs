@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{
+    ActiveValue::NotSet, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -131,13 +133,17 @@ impl LibraryWriter {
             fandom_ids,
             content: story.content.clone(),
         };
+        // Whatever becomes of each field, a value that breaks a rule is an error.
+        crate::library::patch::apply(&before, &change)?.tidy()?;
         let (after, left) = self
             .resolve(story.target(), &before, &change, against)
             .await?;
         refuse_merged_labels(&change, &after)?;
         let after = after.tidy()?;
-        if address::key(&after.content.url) != address::key(&before.content.url) {
-            self.refuse_taken_url(&after.content.url).await?;
+        let keeps_address = after.content.url == before.content.url;
+        if !keeps_address {
+            self.refuse_url_of_another(&after.content.url, Some(id))
+                .await?;
         }
         let tags = self.labels(LabelKind::Tag, &after.tag_ids).await?;
         let fandoms = self.labels(LabelKind::Fandom, &after.fandom_ids).await?;
@@ -152,9 +158,13 @@ impl LibraryWriter {
             story.content = after.content;
             story.stamp = self.stamp(Kind::Story);
             story.updated_at = self.now;
-            story::Entity::update(story::row(&self.user, &story))
-                .exec(&self.tx)
-                .await?;
+            let mut row = story::row(&self.user, &story);
+            if keeps_address {
+                // A story from before addresses were compared may hold one that another has too.
+                row.url = NotSet;
+                row.url_typed = NotSet;
+            }
+            story::Entity::update(row).exec(&self.tx).await?;
         }
         let progress = self.find_progress_of(id).await?;
         Ok(Updated {
@@ -216,8 +226,12 @@ impl LibraryWriter {
         Ok(row.map(Story::try_from).transpose()?)
     }
 
-    /// Refuses an address that another story has, however it is written.
     async fn refuse_taken_url(&self, url: &str) -> Result<(), Error> {
+        self.refuse_url_of_another(url, None).await
+    }
+
+    /// Refuses an address that a story other than this one has, however it is written.
+    async fn refuse_url_of_another(&self, url: &str, id: Option<StoryId>) -> Result<(), Error> {
         let existing: Option<Uuid> = story::Entity::find()
             .select_only()
             .column(story::Column::Id)
@@ -226,7 +240,12 @@ impl LibraryWriter {
             .into_tuple()
             .one(&self.tx)
             .await?;
-        existing.map_or(Ok(()), |id| Err(Refusal::already_exists("url", id)))
+        match existing {
+            Some(existing) if Some(StoryId(existing)) != id => {
+                Err(Refusal::already_exists("url", existing))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn refuse_taken_ids(
