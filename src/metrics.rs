@@ -21,11 +21,19 @@
 //! | `library_sync_broker_notices_published_total` | counter | notices that a server has taken | `broker` |
 //! | `library_sync_broker_notices_received_total` | counter | notices that came from a server, this node's own among them | `broker` |
 //! | `library_sync_broker_notices_dropped_total` | counter | notices | `broker`; `reason`: malformed, too_long, no_room, lost_on_purpose |
+//! | `library_sync_errors_total` | counter | errors that clients were answered | `code` |
+//! | `library_sync_ready` | gauge | 1 while `/readyz` answers 200 | |
+//! | `library_sync_database_up` | gauge | 0 from "database lost" to "database back" in the log | |
+//! | `library_sync_db_connections` | gauge | connections | `pool`: write (PostgreSQL: all but the replica's), read, replica; `state`: used, idle |
+//! | `library_sync_process_resident_bytes` | gauge | bytes of memory that are resident (Linux) | |
+//! | `library_sync_process_open_files` | gauge | file descriptors that are open (Linux) | |
+//! | `library_sync_process_max_files` | gauge | how many may be open | |
 //! | `library_sync_jwks_fetches_total` | counter | fetches of the key server's keys | `outcome` |
 //! | `library_sync_jwks_age_seconds` | gauge | seconds since the newest keys came, at the last fetch | |
 
 use std::sync::OnceLock;
 
+use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// Collects metrics from now on, and returns what renders them. The same handle at every call in a process.
@@ -42,4 +50,24 @@ pub fn collect() -> PrometheusHandle {
         handle
     };
     HANDLE.get_or_init(install).clone()
+}
+
+/// Sets the gauges of this process. What the system does not tell is left out.
+pub fn measure_process() {
+    if let Ok((files, _)) = rlimit::getrlimit(rlimit::Resource::NOFILE) {
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        gauge!("library_sync_process_max_files").set(f64::from(files));
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        let files = u32::try_from(files.count()).unwrap_or(u32::MAX);
+        gauge!("library_sync_process_open_files").set(f64::from(files));
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| {
+        let kibibytes = line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?;
+        kibibytes.parse::<u32>().ok()
+    });
+    if let Some(kibibytes) = resident {
+        gauge!("library_sync_process_resident_bytes").set(f64::from(kibibytes) * 1024.0);
+    }
 }

@@ -1,6 +1,7 @@
 //! What an operation is answered with, in the form that every transport sends.
 
 use async_graphql::{Response, ServerError, Value};
+use metrics::counter;
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::error;
@@ -31,10 +32,12 @@ impl Answer {
 
     pub(super) fn refused(errors: Vec<ServerError>) -> Self {
         debug_assert!(!errors.is_empty(), "a refusal has a reason");
+        count(&errors);
         Self(Outcome::Refused(errors))
     }
 
     pub(super) fn ran(response: Response) -> Self {
+        count(&response.errors);
         Self(Outcome::Ran(response.into()))
     }
 
@@ -70,6 +73,14 @@ impl Answer {
     /// The stable code of the first error.
     pub fn code(&self) -> Option<&str> {
         code_of(self.errors().first()?)
+    }
+}
+
+/// Counts errors by their codes.
+fn count(errors: &[ServerError]) {
+    for error in errors {
+        let code = code_of(error).unwrap_or("none").to_owned();
+        counter!("library_sync_errors_total", "code" => code).increment(1);
     }
 }
 

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use metrics::counter;
 use serde_json::json;
 
 use super::{pace::TooFast, streams::NoPlace, websocket::TooManyPending};
@@ -179,6 +180,7 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let (status, code) = (self.status(), self.code());
         let challenge = self.challenge();
+        counter!("library_sync_errors_total", "code" => code).increment(1);
         self.log();
         let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
         let mut response = (status, Json(body)).into_response();

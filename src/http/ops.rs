@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use metrics::gauge;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::Node;
+use crate::metrics::measure_process;
 
 /// How long what was found about the database is taken for true, however many ask.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -37,7 +39,7 @@ pub(super) fn probes() -> Router<Node> {
 
 /// All of it.
 pub(super) fn routes() -> Router<Node> {
-    probes().route("/metrics", get(metrics))
+    probes().route("/metrics", get(render))
 }
 
 /// `GET /healthz`: the process is alive. Says nothing of the database, so that a database outage restarts nobody.
@@ -48,19 +50,29 @@ async fn healthz() -> &'static str {
 /// `GET /readyz`: requests can be served; 503 while stopping, while the database does not answer or takes no writes,
 /// and until there are keys to check tokens with.
 async fn readyz(State(node): State<Node>) -> impl IntoResponse {
-    let fault = if node.stopping.is_cancelled() {
-        "stopping"
+    match why_not_ready(&node).await {
+        None => (StatusCode::OK, "ready"),
+        Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, fault),
+    }
+}
+
+async fn why_not_ready(node: &Node) -> Option<&'static str> {
+    if node.stopping.is_cancelled() {
+        Some("stopping")
     } else if !node.gate.verifier.is_ready() {
-        "the key server has not answered yet"
-    } else if !node.probe.is_database_ready(&node).await {
-        "the database does not answer, or takes no writes"
+        Some("the key server has not answered yet")
+    } else if !node.probe.is_database_ready(node).await {
+        Some("the database does not answer, or takes no writes")
     } else {
-        return (StatusCode::OK, "ready");
-    };
-    (StatusCode::SERVICE_UNAVAILABLE, fault)
+        None
+    }
 }
 
 /// `GET /metrics`: in Prometheus' text format.
-async fn metrics(State(node): State<Node>) -> String {
+async fn render(State(node): State<Node>) -> String {
+    let is_ready = why_not_ready(&node).await.is_none();
+    gauge!("library_sync_ready").set(f64::from(u8::from(is_ready)));
+    node.library.database().measure_pools();
+    measure_process();
     node.metrics.render()
 }

@@ -17,6 +17,7 @@ mod file;
 mod lend;
 mod options;
 mod outage;
+mod pools;
 mod reach;
 
 use std::{
@@ -25,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
@@ -147,6 +148,7 @@ impl Database {
             skew: Arc::default(),
         };
         db.look_at_replica().await;
+        gauge!("library_sync_database_up").set(1.0);
         Ok(db)
     }
 

@@ -7,7 +7,7 @@ use super::error::{Error, Refusal, RefusalCode};
 pub struct Limits {
     /// Stories in a library.
     pub stories: i64,
-    /// Bytes of a library, as [`Usage`] counts them.
+    /// Bytes of a library, as `Usage` counts them.
     pub bytes: i64,
     /// Bytes of receipts. The oldest make room for new ones.
     pub receipt_bytes: i64,

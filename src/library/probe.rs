@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+use metrics::gauge;
 use parking_lot::Mutex;
 use sea_orm::{
     ActiveValue::Set, ConnAcquireErr, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _,
@@ -160,6 +161,7 @@ impl Database {
             // A connection that broke does not know why; the next one does.
             let unreachable = database.why_unreachable().await;
             let causes = unreachable.map_or(causes, |cause| cause.to_string());
+            gauge!("library_sync_database_up").set(0.0);
             tracing::error!(error.causes = causes, "database lost");
             database.await_return().await;
         });
@@ -179,6 +181,7 @@ impl Database {
                 seen.lost = None;
                 let duration_ms = lost.since.elapsed().as_millis();
                 drop(seen);
+                gauge!("library_sync_database_up").set(1.0);
                 tracing::info!(duration_ms, "database back");
                 return;
             }

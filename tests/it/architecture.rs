@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("library", &["address", "broker", "causes"]),
     ("feed", &["library", "hub"]),
     ("graphql", &["auth", "library", "feed"]),
-    ("http", &["graphql", "feed", "auth"]),
+    ("http", &["graphql", "feed", "auth", "metrics"]),
     ("config", &["address"]),
     ("telemetry", &[]),
     ("migrate", &["library"]),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::test_app::{Db, TestApp, soon, token};
+use crate::test_app::{Db, TestApp, TestDatabase, TestProcess, soon, token};
 
 /// A flag with its value, what is just within it, what is just past it, and the code that this is refused with.
 struct Limit {
@@ -118,4 +118,27 @@ async fn no_more_documents_are_kept_than_persisted_documents_says() {
     let answer = ask(&none, &json!({"extensions": persisted(texts[0])})).await;
     let code = &answer["errors"][0]["extensions"]["code"];
     assert_eq!(code, "PERSISTED_QUERY_NOT_SUPPORTED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_looks_at_first_is_measured() {
+    let database = TestDatabase::new(Db::Sqlite).await;
+    let server = TestProcess::serve(&database.url, &[]).await;
+    let refused = server.send("ann", "{ nope }", json!({})).await.unwrap();
+    assert_eq!(
+        refused["errors"][0]["extensions"]["code"],
+        "GRAPHQL_VALIDATION_FAILED"
+    );
+    for (name, least) in [
+        ("library_sync_errors_total", 1.0),
+        ("library_sync_ready", 1.0),
+        ("library_sync_database_up", 1.0),
+        ("library_sync_db_connections", 1.0),
+        ("library_sync_process_resident_bytes", 1e6),
+        ("library_sync_process_open_files", 5.0),
+        ("library_sync_process_max_files", 64.0),
+    ] {
+        let value = server.counter(name).await;
+        assert!(value >= least, "{name}: {value}");
+    }
 }
