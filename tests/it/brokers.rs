@@ -808,9 +808,13 @@ fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
         ("redis://u:hunter2@h/db", "refused"),
         ("redis+sentinel://u:hunter2@h", "name of the master"),
         ("nats://u:hunter2@h?lose=all", "`lose`"),
+        ("redis://h?hunter2=x", "option that is unknown"),
         ("redis://un?hunter2=@h", "may be a part of the password"),
         ("postgres:", "--database-url"),
-        ("postgres://u:hunter2@h/db?sslmode=hunter3", "refused"),
+        (
+            "postgres://u:hunter2@h/db?sslmode=hunter3",
+            "malformed option `sslmode`",
+        ),
     ] {
         let serve = [
             "serve",
