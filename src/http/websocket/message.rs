@@ -379,6 +379,10 @@ mod tests {
                 said["type"] == "connection_init" && json!(payload) == said["payload"]
             }
             ClientMessage::Ping { payload } => {
+                // It is sent back as it came, so it may hold half a character, which a `Value` cannot.
+                let payload = payload
+                    .as_ref()
+                    .map(|json| json::parse(json.get()).unwrap());
                 said["type"] == "ping" && json!(payload) == said["payload"]
             }
             ClientMessage::Pong => said["type"] == "pong",
