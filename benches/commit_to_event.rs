@@ -22,17 +22,17 @@
     reason = "the modules of the tests look behind the server, and read their own settings"
 )]
 
-#[path = "../tests/it/servers.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod servers;
-#[path = "../tests/it/test_app.rs"]
+#[path = "../tests/it/support"]
 #[expect(
     dead_code,
     unused_macros,
     unused_imports,
     reason = "the tests use the rest"
 )]
-mod test_app;
+mod support {
+    pub mod servers;
+    pub mod test_app;
+}
 
 use std::{
     sync::{Arc, Mutex},
@@ -47,7 +47,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::{
+use self::support::{
     servers::{RedisCluster, Server},
     test_app::{TestProcess, token},
 };

@@ -1,0 +1,6 @@
+//! Who may read and write what: tokens, tickets, and the isolation of users.
+
+pub mod isolation;
+pub mod keys;
+pub mod security;
+pub mod tickets;

@@ -1,0 +1,949 @@
+//! What every broker must do, put to each kind with real servers.
+
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
+
+use library_sync::{
+    broker::{self, Broker, Notice, Signal, Timing},
+    version::{Epoch, Head, UserId, Version},
+};
+use sqlx::{Connection as _, PgConnection};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+    time::Instant,
+};
+use uuid::Uuid;
+
+use crate::{
+    support::servers::{Proxy, RedisCluster, RedisSentinel, Server, free_port, redis_cli},
+    support::test_app::{Db, SECRET, TestApp, TestDatabase, TestProcess, program, soon, token},
+};
+
+/// The brokers for several nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Postgres,
+    Redis,
+    RedisCluster,
+    Nats,
+}
+
+/// Makes four tests of each rule: `<rule>::on_postgres`, `on_redis`, `on_redis_cluster` and `on_nats`.
+macro_rules! on_each_broker {
+    ($(async fn $rule:ident($kind:ident: Kind) $body:block)*) => {$(
+        crate::cluster::brokers::on_brokers! {
+            async fn $rule($kind: Kind) $body
+            on_postgres: Postgres, on_redis: Redis, on_redis_cluster: RedisCluster, on_nats: Nats
+        }
+    )*};
+}
+
+/// Makes a test of a rule for each kind that is named.
+macro_rules! on_brokers {
+    (async fn $rule:ident($kind:ident: Kind) $body:block $($name:ident: $variant:ident),*) => {
+        mod $rule {
+            use super::*;
+
+            async fn rule($kind: Kind) $body
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    rule(Kind::$variant).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use {on_brokers, on_each_broker};
+
+/// Quick to notice and to come back.
+fn timing() -> Timing {
+    Timing {
+        patience: Duration::from_secs(2),
+        probe: Duration::from_millis(300),
+        first_pause: Duration::from_millis(20),
+        longest_pause: Duration::from_millis(200),
+    }
+}
+
+impl Kind {
+    /// Whether each user has a channel.
+    fn is_selective(self) -> bool {
+        self != Self::Postgres
+    }
+
+    /// The server that `scripts/test` starts.
+    fn shared(self) -> String {
+        let name = match self {
+            Self::Postgres => "LIBRARY_SYNC_TEST_POSTGRES",
+            Self::Redis => "LIBRARY_SYNC_TEST_REDIS",
+            Self::RedisCluster => "LIBRARY_SYNC_TEST_REDIS_CLUSTER",
+            Self::Nats => "LIBRARY_SYNC_TEST_NATS",
+        };
+        std::env::var(name).unwrap_or_else(|_| {
+            panic!("{name}: run the tests by scripts/test, which starts the servers they need")
+        })
+    }
+
+    /// The address of a broker that nobody else uses.
+    fn address(self) -> Address {
+        Address {
+            kind: self,
+            server: self.shared(),
+            prefix: format!("test-{}", Uuid::now_v7()),
+        }
+    }
+
+    /// A server of the test's own; not for clusters.
+    async fn server(self) -> Server {
+        match self {
+            Self::Postgres => Server::postgres().await,
+            Self::Redis => Server::redis(&[]).await,
+            Self::Nats => Server::nats(&[]).await,
+            Self::RedisCluster => panic!("a cluster is several servers"),
+        }
+    }
+}
+
+/// A server, and the prefix of one test's channels there.
+#[derive(Debug, Clone)]
+struct Address {
+    kind: Kind,
+    server: String,
+    prefix: String,
+}
+
+impl Address {
+    fn of(kind: Kind, server: String) -> Self {
+        Self {
+            kind,
+            server,
+            prefix: "own".to_owned(),
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("{}?prefix={}", self.server, self.prefix)
+    }
+
+    /// The same server, by way of a proxy.
+    fn through(&self, proxy: &Proxy) -> Self {
+        let there = format!("127.0.0.1:{}", self.port());
+        let here = format!("127.0.0.1:{}", proxy.port);
+        Self {
+            server: self.server.replace(&there, &here),
+            ..self.clone()
+        }
+    }
+
+    /// The first server's port.
+    fn port(&self) -> u16 {
+        let (_, rest) = self.server.split_once("127.0.0.1:").unwrap();
+        rest.split(['/', ',']).next().unwrap().parse().unwrap()
+    }
+
+    /// Puts bytes into a user's channel, as no node would.
+    async fn shout(&self, user: &str, text: &str) {
+        use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+        let name = BASE64_URL_SAFE_NO_PAD.encode(user);
+        let (port, prefix) = (self.port(), &self.prefix);
+        match self.kind {
+            Kind::Postgres => {
+                let mut connection = PgConnection::connect(&self.server).await.unwrap();
+                let notify = sqlx::query("SELECT pg_notify($1, $2)")
+                    .bind(prefix)
+                    .bind(text);
+                notify.execute(&mut connection).await.unwrap();
+            }
+            Kind::Redis | Kind::RedisCluster => {
+                redis_cli(port, &["-c", "SPUBLISH", &format!("{prefix}:{name}"), text]);
+            }
+            Kind::Nats => {
+                let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
+                    .await
+                    .unwrap();
+                let put = format!(
+                    "CONNECT {{\"verbose\":false}}\r\nPUB {prefix}.{name} {}\r\n{text}\r\nPING\r\n",
+                    text.len()
+                );
+                socket.write_all(put.as_bytes()).await.unwrap();
+                let mut heard = String::new();
+                while !heard.contains("PONG") {
+                    heard.push(char::from(socket.read_u8().await.unwrap()));
+                }
+            }
+        }
+    }
+}
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn notice(name: &str, version: i32) -> Notice {
+    Notice {
+        user: user(name),
+        head: Head {
+            epoch: Epoch::new(1_700_000_000_000),
+            version: Version::new(version),
+        },
+    }
+}
+
+/// A node's end of a broker.
+struct Node {
+    broker: Arc<dyn Broker>,
+    heard: mpsc::UnboundedReceiver<Signal>,
+    selective: bool,
+}
+
+impl Node {
+    /// Starts one, which may have no server yet.
+    fn open(address: &Address) -> Self {
+        let broker = broker::open(&address.url(), None, timing()).unwrap();
+        let (tell, heard) = mpsc::unbounded_channel();
+        broker.listen(Arc::new(move |signal| {
+            let _ = tell.send(signal);
+        }));
+        Self {
+            broker,
+            heard,
+            selective: address.kind.is_selective(),
+        }
+    }
+
+    /// Starts one and waits for its server.
+    async fn start(address: &Address) -> Self {
+        let mut node = Self::open(address);
+        // A cluster has three.
+        for _ in 0..if address.kind == Kind::RedisCluster {
+            3
+        } else {
+            1
+        } {
+            node.until("it is connected", |signal| *signal == Signal::Recheck)
+                .await;
+        }
+        node
+    }
+
+    fn publish(&self, name: &str, version: i32) {
+        self.broker.publish(notice(name, version));
+    }
+
+    /// Watches a user, and waits until their notices arrive.
+    async fn watch(&mut self, name: &str) {
+        self.broker.watch(&user(name));
+        if self.selective {
+            self.until_rechecked(&[name]).await;
+        }
+    }
+
+    async fn until_rechecked(&mut self, names: &[impl AsRef<str>]) {
+        let mut waiting: Vec<_> = names.iter().map(|name| user(name.as_ref())).collect();
+        while !waiting.is_empty() {
+            let signal = soon("a recheck of the user", self.heard.recv())
+                .await
+                .unwrap();
+            if let Signal::RecheckUsers(users) = signal {
+                waiting.retain(|user| !users.contains(user));
+            }
+        }
+    }
+
+    /// Waits for a signal, and returns what was heard before it.
+    async fn until(&mut self, what: &str, is_it: impl Fn(&Signal) -> bool) -> Vec<Signal> {
+        let mut before = Vec::new();
+        loop {
+            let signal = soon(what, self.heard.recv()).await.unwrap();
+            if is_it(&signal) {
+                return before;
+            }
+            before.push(signal);
+        }
+    }
+
+    async fn until_recheck(&mut self) {
+        self.until("a recheck", |signal| *signal == Signal::Recheck)
+            .await;
+    }
+
+    /// Waits for one notice of each.
+    async fn until_notices(&mut self, names: &[impl AsRef<str>], version: i32) {
+        let expected = |name: &str| Signal::Notice(notice(name, version));
+        let mut missing: Vec<_> = names.iter().map(|name| expected(name.as_ref())).collect();
+        while !missing.is_empty() {
+            let signal = soon("all notices", self.heard.recv()).await.unwrap();
+            missing.retain(|expected| *expected != signal);
+        }
+    }
+
+    async fn until_notice(&mut self, name: &str, version: i32) -> Vec<Signal> {
+        let expected = Signal::Notice(notice(name, version));
+        self.until(&format!("{expected:?}"), |signal| *signal == expected)
+            .await
+    }
+}
+
+fn is_of(signal: &Signal, name: &str) -> bool {
+    matches!(signal, Signal::Notice(notice) if notice.user == user(name))
+}
+
+on_each_broker! {
+    async fn a_notice_reaches_the_nodes_that_watch_its_user(kind: Kind) {
+        let address = kind.address();
+        let a = Node::start(&address).await;
+        let (mut b, mut c) = (Node::start(&address).await, Node::start(&address).await);
+        b.watch("ann").await;
+        c.watch("bob").await;
+        a.publish("bob", 5);
+        c.until_notice("bob", 5).await;
+        a.publish("ann", 7);
+        let before = b.until_notice("ann", 7).await;
+        let heard_of_bob = before.iter().any(|signal| is_of(signal, "bob"));
+        assert_eq!(heard_of_bob, !kind.is_selective(), "{before:?}");
+    }
+
+    async fn a_node_hears_its_own_notices_at_once(kind: Kind) {
+        let address = kind.address();
+        let mut node = Node::start(&address).await;
+        while node.heard.try_recv().is_ok() {}
+        node.publish("ann", 2);
+        assert_eq!(node.heard.try_recv(), Ok(Signal::Notice(notice("ann", 2))));
+    }
+
+    async fn a_user_no_longer_watched_is_no_longer_told_of(kind: Kind) {
+        let address = kind.address();
+        let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        let mut c = Node::start(&address).await;
+        b.watch("ann").await;
+        c.watch("ann").await;
+        b.broker.unwatch(&user("ann"));
+        settle(&mut b).await;
+        a.publish("ann", 2);
+        c.until_notice("ann", 2).await;
+        b.watch("bob").await;
+        a.publish("bob", 2);
+        let before = b.until_notice("bob", 2).await;
+        let told = before.iter().any(|signal| is_of(signal, "ann"));
+        assert_eq!(told, !kind.is_selective(), "{before:?}");
+    }
+
+    async fn a_quick_unwatch_and_watch_ends_with_notices(kind: Kind) {
+        let address = kind.address();
+        let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        b.broker.watch(&user("ann"));
+        for n in 0..200 {
+            b.broker.unwatch(&user("ann"));
+            if n % 3 == 0 {
+                // Lets the broker act on some of them.
+                tokio::task::yield_now().await;
+            }
+            b.broker.watch(&user("ann"));
+            // Another's watch that overtakes.
+            b.broker.watch(&user("ann"));
+            b.broker.unwatch(&user("ann"));
+        }
+        settle(&mut b).await;
+        a.publish("ann", 2);
+        b.until_notice("ann", 2).await;
+    }
+
+    async fn users_may_be_called_anything(kind: Kind) {
+        let address = kind.address();
+        let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        let longest = "\"".repeat(UserId::MAX_BYTES);
+        let names = ["a b", "a.b", "*", ">", "a.>", "{x}y", "[a]", "'; --", "\"\\", "é🙂", "Ann", "ann", &longest];
+        for name in names {
+            b.watch(name).await;
+        }
+        for name in names {
+            a.publish(name, 2);
+            b.until_notice(name, 2).await;
+        }
+    }
+
+    async fn ten_thousand_notices_of_a_user_coalesce_and_end_on_the_last(kind: Kind) {
+        let address = kind.address();
+        let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        b.watch("ann").await;
+        for version in 2..=10_001 {
+            a.publish("ann", version);
+        }
+        let before = b.until_notice("ann", 10_001).await;
+        assert!(before.len() < 5_000, "{} were sent", before.len());
+    }
+
+    async fn what_is_no_notice_is_dropped_and_stops_nothing(kind: Kind) {
+        let address = kind.address();
+        let mut node = Node::start(&address).await;
+        node.watch("ann").await;
+        address.shout("ann", "garbage").await;
+        address.shout("ann", "").await;
+        address.shout("ann", &"x".repeat(5_000)).await;
+        let newer = r#"{"user":"ann","kinds":["STORY"],"epoch":1700000000000,"version":9}"#;
+        address.shout("ann", newer).await;
+        let before = node.until_notice("ann", 9).await;
+        assert!(before.iter().all(|signal| *signal == Signal::Recheck), "{before:?}");
+    }
+
+    async fn a_broker_that_closes_sends_what_is_unsent(kind: Kind) {
+        let address = kind.address();
+        let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        let names: Vec<_> = (0..100).map(|n| format!("user {n}")).collect();
+        for name in &names {
+            b.broker.watch(&user(name));
+        }
+        if kind.is_selective() {
+            b.until_rechecked(&names).await;
+        }
+        for name in &names {
+            a.publish(name, 2);
+        }
+        soon("the broker closes", a.broker.close()).await;
+        b.until_notices(&names, 2).await;
+    }
+
+    async fn a_change_on_one_server_reaches_a_stream_of_another(kind: Kind) {
+        let address = kind.address();
+        let db = TestDatabase::new(Db::Postgres).await;
+        let url = if kind == Kind::Postgres { "postgres:".to_owned() } else { address.url() };
+        // Longer than the test may take: nothing but the broker can tell.
+        let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h"];
+        let other = db.shared();
+        let (mut a, mut b) = (TestApp::start_on(db, &flags).await, TestApp::start_on(other, &flags).await);
+        let mut watch = b.user("ann").watch().await;
+        watch.until(1).await;
+        for version in 2..=20 {
+            a.user("ann").create_tag(&format!("tag {version}")).await;
+            watch.until(version).await;
+        }
+        drop(watch);
+        b.stop().await;
+        a.stop().await;
+    }
+}
+
+/// Waits until what was asked before is done: changes are made in order, so those of thirty others, who are everywhere
+/// in a cluster, come after.
+async fn settle(node: &mut Node) {
+    if node.selective {
+        let others: Vec<_> = (0..30).map(|n| format!("other {n}")).collect();
+        for other in &others {
+            node.broker.watch(&user(other));
+        }
+        node.until_rechecked(&others).await;
+    }
+}
+
+on_brokers! {
+    async fn a_link_that_was_cut_is_made_again_and_everybody_rechecked(kind: Kind) {
+        let address = kind.address();
+        let proxy = Proxy::to(address.port()).await;
+        let a = Node::start(&address).await;
+        let mut b = Node::start(&address.through(&proxy)).await;
+        b.watch("ann").await;
+        for version in [2, 4, 6] {
+            proxy.cut().await;
+            a.publish("ann", version);
+            proxy.mend();
+            b.until_recheck().await;
+            a.publish("ann", version + 1);
+            b.until_notice("ann", version + 1).await;
+        }
+    }
+    on_postgres: Postgres, on_redis: Redis, on_nats: Nats
+}
+
+on_brokers! {
+    async fn what_is_published_without_a_link_is_sent_over_the_next(kind: Kind) {
+        let address = kind.address();
+        let proxy = Proxy::to(address.port()).await;
+        let a = Node::start(&address.through(&proxy)).await;
+        let mut b = Node::start(&address).await;
+        b.watch("ann").await;
+        proxy.cut().await;
+        for version in 2..=1_000 {
+            a.publish("ann", version);
+        }
+        proxy.mend();
+        b.until_notice("ann", 1_000).await;
+    }
+    on_postgres: Postgres, on_redis: Redis, on_nats: Nats
+}
+
+on_brokers! {
+    async fn a_server_that_freezes_is_noticed_and_used_again_when_it_thaws(kind: Kind) {
+        let mut server = kind.server().await;
+        let proxy = Proxy::to(server.port).await;
+        let address = Address::of(kind, server.url());
+        let mut b = Node::start(&address.through(&proxy)).await;
+        b.watch("ann").await;
+        let links = proxy.accepted();
+        server.freeze();
+        // The first may be PostgreSQL's second connection.
+        proxy.until_accepted(links + 2).await;
+        server.thaw();
+        b.until_recheck().await;
+        let a = Node::start(&address).await;
+        a.publish("ann", 2);
+        b.until_notice("ann", 2).await;
+        server.kill();
+    }
+    on_postgres: Postgres, on_redis: Redis, on_nats: Nats
+}
+
+on_brokers! {
+    async fn a_network_that_goes_silent_is_noticed(kind: Kind) {
+        let address = kind.address();
+        let proxy = Proxy::to(address.port()).await;
+        let a = Node::start(&address).await;
+        let mut b = Node::start(&address.through(&proxy)).await;
+        b.watch("ann").await;
+        let links = proxy.accepted();
+        proxy.silence();
+        a.publish("ann", 2);
+        // The first may be PostgreSQL's second connection.
+        proxy.until_accepted(links + 2).await;
+        proxy.mend();
+        b.until_recheck().await;
+        a.publish("ann", 3);
+        b.until_notice("ann", 3).await;
+    }
+    on_postgres: Postgres, on_redis: Redis, on_nats: Nats
+}
+
+on_brokers! {
+    async fn a_server_that_restarts_is_used_again(kind: Kind) {
+        let mut server = kind.server().await;
+        let address = Address::of(kind, server.url());
+        let (mut a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        b.watch("ann").await;
+        for version in [2, 3] {
+            server.kill();
+            server.start().await;
+            a.until_recheck().await;
+            b.until_recheck().await;
+            a.publish("ann", version);
+            b.until_notice("ann", version).await;
+        }
+    }
+    on_postgres: Postgres, on_redis: Redis, on_nats: Nats
+}
+
+on_brokers! {
+    async fn a_server_that_is_dead_at_first_is_used_once_it_lives(kind: Kind) {
+        let mut server = kind.server().await;
+        server.kill();
+        let address = Address::of(kind, server.url());
+        let (a, mut b) = (Node::open(&address), Node::open(&address));
+        b.broker.watch(&user("ann"));
+        a.publish("bob", 2);
+        server.start().await;
+        b.until_recheck().await;
+        a.publish("ann", 2);
+        b.until_notice("ann", 2).await;
+    }
+    on_postgres: Postgres, on_redis: Redis, on_nats: Nats
+}
+
+on_brokers! {
+    async fn a_server_whose_broker_is_dead_starts_and_changes_as_fast(kind: Kind) {
+        let dead = free_port();
+        let url = match kind {
+            Kind::Postgres => format!("postgres://127.0.0.1:{dead}/none"),
+            Kind::Redis => format!("redis://127.0.0.1:{dead}"),
+            Kind::RedisCluster => format!("redis+cluster://127.0.0.1:{dead}"),
+            Kind::Nats => format!("nats://127.0.0.1:{dead}"),
+        };
+        let alone = thirty_changes("memory:").await;
+        let dead = thirty_changes(&url).await;
+        assert!(dead < alone * 2 + Duration::from_millis(500), "{dead:?}, and {alone:?} without");
+    }
+    on_postgres: Postgres, on_redis: Redis, on_redis_cluster: RedisCluster, on_nats: Nats
+}
+
+/// How long a server with this broker takes to start, change a library, push each change, and stop.
+async fn thirty_changes(broker: &str) -> Duration {
+    let began = Instant::now();
+    let mut app = TestApp::start_with(Db::Sqlite, &["--broker-url", broker]).await;
+    let mut watch = app.user("ann").watch().await;
+    for version in 2..=31 {
+        let tag = app.user("ann").create_tag(&format!("tag {version}")).await;
+        assert_eq!(tag["libraryVersion"], version);
+    }
+    watch.until(31).await;
+    drop(watch);
+    app.stop().await;
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_that_freezes_delays_only_its_own_users() {
+    let cluster = RedisCluster::start().await;
+    let address = Address::of(Kind::RedisCluster, cluster.url());
+    let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    let names: Vec<_> = (0..30).map(|n| format!("user {n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    for name in &names {
+        b.broker.watch(&user(name));
+    }
+    b.until_rechecked(&names).await;
+
+    let frozen = &cluster.servers[1];
+    let channels = redis_cli(frozen.port, &["PUBSUB", "SHARDCHANNELS"]);
+    assert!(channels.lines().count() > 1, "{channels}");
+    let is_there = |name: &str| {
+        use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+        channels.contains(&format!("own:{}", BASE64_URL_SAFE_NO_PAD.encode(name)))
+    };
+    let (there, elsewhere): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_there(name));
+    frozen.freeze();
+    for version in 2..20 {
+        for name in &elsewhere {
+            a.publish(name, version);
+        }
+        a.publish(there[0], version);
+        b.until_notices(&elsewhere, version).await;
+    }
+    frozen.thaw();
+    for name in there {
+        // The first makes sure, since the link may be remade under it.
+        b.until_heard_of(&a, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_that_move_to_another_shard_take_their_users_along() {
+    let cluster = RedisCluster::start().await;
+    let address = Address::of(Kind::RedisCluster, cluster.url());
+    let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    let names: Vec<_> = (0..30).map(|n| format!("user {n}")).collect();
+    for name in &names {
+        b.broker.watch(&user(name));
+    }
+    b.until_rechecked(&names).await;
+    let id = |n: usize| {
+        redis_cli(cluster.servers[n].port, &["CLUSTER", "MYID"])
+            .trim()
+            .to_owned()
+    };
+    let host = format!("127.0.0.1:{}", cluster.servers[0].port);
+    let moved = Command::new("redis-cli")
+        .args([
+            "--cluster",
+            "reshard",
+            &host,
+            "--cluster-yes",
+            "--cluster-slots",
+            "2000",
+        ])
+        .args(["--cluster-from", &id(0), "--cluster-to", &id(2)])
+        .output()
+        .unwrap();
+    assert!(moved.status.success(), "{moved:?}");
+    for name in &names {
+        b.until_heard_of(&a, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_replica_takes_the_place_of_its_master_it_is_used() {
+    let mut cluster = RedisCluster::start_with(1).await;
+    let address = Address::of(Kind::RedisCluster, cluster.url());
+    let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    let names: Vec<_> = (0..12).map(|n| format!("user {n}")).collect();
+    for name in &names {
+        b.broker.watch(&user(name));
+    }
+    b.until_rechecked(&names).await;
+    for name in &names {
+        b.until_heard_of(&a, name).await;
+    }
+    cluster.servers[0].kill();
+    for name in &names {
+        b.until_heard_of(&a, name).await;
+    }
+}
+
+impl Node {
+    /// Lets `other` publish of a user until it is heard here.
+    async fn until_heard_of(&mut self, other: &Node, name: &str) {
+        let heard = async {
+            for version in 100.. {
+                other.publish(name, version);
+                let expected = Signal::Notice(notice(name, version));
+                let wait = tokio::time::timeout(Duration::from_millis(200), async {
+                    while self.heard.recv().await.unwrap() != expected {}
+                });
+                if wait.await.is_ok() {
+                    return;
+                }
+            }
+        };
+        soon("a notice", heard).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_sentinels_name_another_master_it_is_used() {
+    let mut servers = RedisSentinel::start().await;
+    let address = Address::of(Kind::Redis, servers.url());
+    let (mut a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    b.watch("ann").await;
+    a.publish("ann", 2);
+    b.until_notice("ann", 2).await;
+    servers.master.kill();
+    a.until_recheck().await;
+    b.until_recheck().await;
+    b.until_heard_of(&a, "ann").await;
+    assert!(redis_cli(servers.replica.port, &["ROLE"]).starts_with("master"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_without_sharded_channels_is_used_with_plain_ones() {
+    let rename = ["SPUBLISH", "SSUBSCRIBE"].map(|name| ["--rename-command", name, ""]);
+    let server = Server::redis(&rename.concat()).await;
+    let address = Address::of(Kind::Redis, server.url());
+    let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    b.watch("ann").await;
+    a.publish("ann", 2);
+    b.until_notice("ann", 2).await;
+}
+
+on_brokers! {
+    async fn a_node_that_serves_one_user_of_a_thousand_is_told_of_that_one(kind: Kind) {
+        let (address, db) = (kind.address(), TestDatabase::new(Db::Postgres).await);
+        let url = address.url();
+        let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h"];
+        let server = TestProcess::serve(&db.url, &flags).await;
+        let events = server.url("/api/library-version-events");
+        let events = reqwest::Client::new().get(events).bearer_auth(token("user 0")).send();
+        let mut events = soon("the stream", events).await.unwrap();
+        soon("the first event", events.chunk()).await.unwrap().unwrap();
+
+        let (others, last) = (Node::start(&address).await, Node::start(&address).await);
+        let received = "library_sync_broker_notices_received_total";
+        let mut published = 0;
+        soon("the subscription", async {
+            while server.counter(received).await < 1.0 {
+                published += 1;
+                last.publish("user 0", published);
+            }
+        })
+        .await;
+        for n in 1..1000 {
+            others.publish(&format!("user {n}"), 2);
+        }
+        // When it is closed, the broker's server has them.
+        soon("the others are told of", others.broker.close()).await;
+        published += 1;
+        let mut newest = notice("user 0", published);
+        newest.head.epoch = Epoch::new(4_000_000_000_000);
+        last.broker.publish(newest);
+        let mut heard = String::new();
+        while !heard.contains(&format!("\"version\":{published}")) {
+            let chunk = soon("the newest version", events.chunk()).await.unwrap().unwrap();
+            heard.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        let received = server.counter(received).await;
+        assert!(received <= f64::from(published), "{received} notices, and {published} of the user");
+        let watched = server.counter("library_sync_broker_watched_users").await;
+        assert!((watched - 1.0).abs() < 0.1, "{watched}");
+    }
+    on_redis: Redis, on_redis_cluster: RedisCluster, on_nats: Nats
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_forgotten_its_cluster_is_passed_over() {
+    let bus = free_port().to_string();
+    let alone = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+    let alone = Server::redis(&alone).await;
+    let hosts = Kind::RedisCluster.shared();
+    let (scheme, hosts) = hosts.split_once("://").unwrap();
+    // It is asked first, and knows of no shard.
+    let address = Address {
+        server: format!("{scheme}://127.0.0.1:{},{hosts}", alone.port),
+        ..Kind::RedisCluster.address()
+    };
+    let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+    b.watch("ann").await;
+    a.publish("ann", 2);
+    b.until_notice("ann", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_wants_a_login_gets_that_of_the_address() {
+    let redis = Server::redis(&["--requirepass", "open:sesame"]).await;
+    let acl = ["--user", "ann", "on", ">p@s/s#w?%d", "+@all", "~*", "&*"];
+    let redis_with_users = Server::redis(&acl).await;
+    let nats = Server::nats(&["--user", "ann", "--pass", "p@s/s#w?%d"]).await;
+    let nats_with_token = Server::nats(&["--auth", "t0ken"]).await;
+    for (server, login) in [
+        (&redis, ":open%3Asesame"),
+        (&redis_with_users, "ann:p%40s%2Fs%23w%3F%25d"),
+        (&nats, "ann:p%40s%2Fs%23w%3F%25d"),
+        (&nats_with_token, "t0ken"),
+    ] {
+        let address = server.url().replace("://", &format!("://{login}@"));
+        let kind = if address.starts_with("redis") {
+            Kind::Redis
+        } else {
+            Kind::Nats
+        };
+        let address = Address::of(kind, address);
+        let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
+        b.watch("ann").await;
+        a.publish("ann", 2);
+        b.until_notice("ann", 2).await;
+    }
+}
+
+#[test]
+fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
+    for (url, reason) in [
+        ("kafka://hunter2", "it must begin with"),
+        ("redis://u:hunter2@h:port", "malformed"),
+        ("redis://u:hunter2@h/db", "refused"),
+        ("redis+sentinel://u:hunter2@h", "name of the master"),
+        ("nats://u:hunter2@h?lose=all", "`lose`"),
+        ("redis://h?hunter2=x", "option that is unknown"),
+        ("redis://un?hunter2=@h", "may be a part of the password"),
+        ("postgres:", "--database-url"),
+        (
+            "postgres://u:hunter2@h/db?sslmode=hunter3",
+            "malformed option `sslmode`",
+        ),
+    ] {
+        let serve = [
+            "serve",
+            "--database-url",
+            "sqlite://nowhere/x.db",
+            "--jwt-secret",
+            SECRET,
+        ];
+        let output = program()
+            .args(serve)
+            .args(["--broker-url", url])
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{url}: {error}");
+        let named = error.contains("--broker-url") && error.contains("LIBRARY_SYNC_BROKER_URL");
+        assert!(
+            named && error.contains(reason) && !error.contains("hunter2"),
+            "{url}: {error}"
+        );
+    }
+}
+
+/// What the program logs, at every level, until it has come to something with its broker.
+async fn first_word_on(broker: &str, certificates: Option<&Path>) -> String {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let database = format!("sqlite://{}?mode=rwc", folder.path().join("x.db").display());
+    let mut command = program();
+    command.args(["serve", "--database-url", &database, "--jwt-secret", SECRET]);
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        "trace",
+        "--broker-url",
+        broker,
+    ]);
+    if let Some(certificates) = certificates {
+        command.env("SSL_CERT_FILE", certificates);
+    }
+    let mut child = command
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let news = [
+        "the broker cannot be used",
+        "the cluster cannot be asked",
+        "the broker is connected",
+    ];
+    let said = soon("a word on the broker", async {
+        loop {
+            let log = std::fs::read_to_string(&log).unwrap();
+            if news.iter().any(|news| log.contains(news)) {
+                return log;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_in_an_address_is_never_logged() {
+    let dead = free_port();
+    for url in [
+        format!("redis://ann:hunter2@127.0.0.1:{dead}"),
+        format!("redis+cluster://ann:hunter2@127.0.0.1:{dead}"),
+        format!("redis+sentinel://ann:hunter2@127.0.0.1:{dead}/m?sentinel_password=hunter2"),
+        format!("nats://ann:hunter2@127.0.0.1:{dead}"),
+        format!("postgres://ann:hunter2@127.0.0.1:{dead}/db"),
+        // These answer, and know no such user.
+        Kind::Redis
+            .shared()
+            .replace("redis://", "redis://ann:hunter2@"),
+        Kind::Nats
+            .shared()
+            .replace("nats://", "nats://ann:hunter2@"),
+    ] {
+        let log = first_word_on(&url, None).await;
+        let leak = log.lines().find(|line| line.contains("hunter2"));
+        assert_eq!(leak, None, "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_behind_tls_is_used_if_its_certificate_is_trusted() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (certificate, key, other) = (path("certificate.pem"), path("key.pem"), path("other.pem"));
+    for certificate in [&other, &certificate] {
+        let openssl = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+            ])
+            .args([
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", &key, "-out", certificate])
+            .output();
+        assert!(openssl.unwrap().status.success());
+    }
+    let port = free_port();
+    let tls_port = port.to_string();
+    let redis = ["--tls-port", &tls_port, "--tls-auth-clients", "no"];
+    let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let _redis = Server::redis(&[redis, files].concat()).await;
+    let nats = Server::nats(&["--tls", "--tlscert", &certificate, "--tlskey", &key]).await;
+    for url in [
+        format!("rediss://127.0.0.1:{port}"),
+        nats.url(),
+        nats.url().replace("nats:", "tls:"),
+    ] {
+        let log = first_word_on(&url, Some(certificate.as_ref())).await;
+        assert!(log.contains("the broker is connected"), "{url}: {log}");
+        let log = first_word_on(&url, Some(other.as_ref())).await;
+        assert!(log.contains("the broker cannot be used"), "{url}: {log}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The commands beside `serve`, and the files that they read and write.
+
+pub mod backup;
+pub mod command_line;
+pub mod foreign_files;
+pub mod import;
+pub mod secrets;

@@ -1,0 +1,9 @@
+//! The database: opening it, upgrading it, and its failures.
+
+pub mod adoption;
+pub mod durability;
+pub mod faults;
+pub mod opening;
+pub mod outage;
+pub mod pooler;
+pub mod schema_upgrade;

@@ -1,0 +1,187 @@
+//! The tables change under libraries that are in use: nothing is lost, whoever migrates, and however many do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use sea_orm::ConnectionTrait as _;
+
+use crate::support::test_app::{
+    Db, TestApp, TestDatabase, TestProcess, on_each_database, program, soon,
+};
+
+/// Runs `library-sync migrate`, and returns what it prints.
+pub fn migrate(database: &TestDatabase, arguments: &[&str]) -> String {
+    let mut migrate = program();
+    migrate
+        .arg("migrate")
+        .args(arguments)
+        .args(["--database-url", &database.url]);
+    let output = migrate.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A row of a table: its columns, by name.
+type Row = BTreeMap<String, Value>;
+
+/// Everything in our tables, by table.
+async fn contents(db: Db, database: &TestDatabase) -> BTreeMap<String, Vec<Row>> {
+    let tables = match db {
+        Db::Sqlite => {
+            "SELECT group_concat(name) FROM sqlite_master WHERE type = 'table' AND name LIKE 'topaz%'"
+        }
+        Db::Postgres => {
+            "SELECT string_agg(tablename, ',') FROM pg_tables WHERE tablename LIKE 'topaz%'"
+        }
+    };
+    let mut contents = BTreeMap::new();
+    for table in database.scalar::<String>(tables).await.split(',') {
+        let rows = match db {
+            Db::Sqlite => {
+                let columns = format!(
+                    "SELECT group_concat(quote(name) || ', quote(' || name || ')') FROM pragma_table_info('{table}')"
+                );
+                let row: String = database.scalar(&columns).await;
+                format!("SELECT json_group_array(json_object({row})) FROM {table}")
+            }
+            Db::Postgres => {
+                format!("SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]')::text FROM {table} r")
+            }
+        };
+        let rows: String = database.scalar(&rows).await;
+        contents.insert(table.to_owned(), serde_json::from_str(&rows).unwrap());
+    }
+    contents
+}
+
+/// What rows hold in the columns of another version of their table.
+fn in_columns_of(like: &[Row], rows: &[Row]) -> BTreeSet<String> {
+    let columns = like.first().into_iter().flat_map(Row::keys);
+    let columns: BTreeSet<_> = columns.collect();
+    let held = rows.iter().map(|row| {
+        let held = row.iter().filter(|(column, _)| columns.contains(column));
+        format!("{:?}", held.collect::<Vec<_>>())
+    });
+    held.collect()
+}
+
+on_each_database! {
+    async fn undoing_the_newest_changes_and_making_them_again_keeps_what_the_others_hold(db: Db) {
+        let mut app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let tag = ann.create_tag("slow burn").await["tag"].take();
+        let gone = ann.add("A").await["progress"].take();
+        ann.delete_progress(&gone["id"]).await;
+        let input = json!({"title": "B", "url": "https://example.org/b", "tagIds": [tag["id"]], "rating": 4.5});
+        ann.create_story(input).await;
+        assert_eq!(ann.version().await, 5);
+        app.stop().await;
+
+        let changes = migrate(&app.db, &["status"]).lines().count();
+        for steps in 1..changes {
+            let before = contents(db, &app.db).await;
+            migrate(&app.db, &["down", "--steps", &steps.to_string()]);
+            let left = contents(db, &app.db).await;
+            migrate(&app.db, &["up"]);
+            let after = contents(db, &app.db).await;
+            assert!(!left["topaz_user"].is_empty());
+            for (table, left) in &left {
+                // A column that a change adds goes with it.
+                let [before, left, after] = [&before[table], left, &after[table]].map(|rows| in_columns_of(left, rows));
+                assert_eq!((&left, &after), (&before, &before), "{table}");
+            }
+        }
+        let app = app.restart(&[]).await;
+        assert_eq!(app.user("ann").version().await, 5, "also when all but the first was undone");
+        assert_eq!(app.user("ann").add("C").await["libraryVersion"], 6);
+    }
+}
+
+on_each_database! {
+    async fn a_database_that_a_newer_version_has_changed_is_served_all_the_same(db: Db) {
+        let mut app = TestApp::start(db).await;
+        app.user("ann").add("A").await;
+        let from_the_future = "INSERT INTO seaql_migrations VALUES ('m20990101_000001_later', 1)";
+        app.db.execute(from_the_future).await;
+        // The older one goes on, and starts again.
+        assert_eq!(app.user("ann").add("B").await["libraryVersion"], 3);
+        app.stop().await;
+        let app = app.restart(&[]).await;
+        assert_eq!(app.user("ann").add("C").await["libraryVersion"], 4);
+        let status = migrate(&app.db, &["status"]);
+        assert!(!status.contains("pending"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_history_is_refused() {
+    let database = TestDatabase::new(Db::Sqlite).await;
+    migrate(&database, &["up"]);
+    migrate(&database, &["down", "--steps", "1"]);
+    let from_the_future = "INSERT INTO seaql_migrations VALUES ('m20990101_000001_later', 1)";
+    database.execute(from_the_future).await;
+    let mut up = program();
+    up.args(["migrate", "up", "--database-url", &database.url]);
+    let error = String::from_utf8(up.output().unwrap().stderr).unwrap();
+    assert!(error.contains("m20990101_000001_later"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_waits_for_those_who_use_the_table_and_lets_them_use_it() {
+    let mut app = TestApp::start(Db::Postgres).await;
+    app.user("ann").add("A").await;
+    app.stop().await;
+    migrate(&app.db, &["down", "--steps", "99"]);
+    // What an older app's long query holds.
+    let reader = app.db.connect().await;
+    for sql in [
+        "CREATE TABLE topaz_user (id text PRIMARY KEY)",
+        "INSERT INTO topaz_user VALUES ('ann')",
+        "BEGIN",
+        "SELECT * FROM topaz_user",
+    ] {
+        reader.execute_unprepared(sql).await.unwrap();
+    }
+    let url = app.db.url.clone();
+    let starting = tokio::spawn(async move { TestProcess::serve(&url, &[]).await });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+        AND application_name = 'library-sync migration'";
+    soon("the change waits", async {
+        while app.db.scalar::<i64>(waiting).await == 0 {}
+    })
+    .await;
+    // It gives up its place again and again, so that others get at the table.
+    for _ in 0..3 {
+        let another = "INSERT INTO topaz_user VALUES (gen_random_uuid()::text)";
+        app.db.execute(another).await;
+    }
+    reader.execute_unprepared("COMMIT").await.unwrap();
+    let server = soon("the server starts", starting).await.unwrap();
+    let answer = server
+        .send("ann", "{ libraryVersion }", json!({}))
+        .await
+        .unwrap();
+    assert_eq!(answer["data"]["libraryVersion"], 1, "{answer}");
+}
+
+#[tokio::test]
+async fn servers_that_start_at_once_on_an_empty_database_all_come_up() {
+    for _ in 0..3 {
+        let database = TestDatabase::new(Db::Postgres).await;
+        let servers = join_all((0..4).map(|_| TestProcess::serve(&database.url, &[]))).await;
+        for (n, server) in servers.iter().enumerate() {
+            let name = json!({"name": format!("tag {n}")});
+            let change =
+                "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
+            let answer = server.send("ann", change, name).await.unwrap();
+            assert_eq!(
+                answer["data"]["createTag"]["libraryVersion"],
+                n + 2,
+                "{answer}"
+            );
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The programs of docs/clients.md, as they are printed, through what ends streams: a planned end, a token that
+//! expires, a server that is away for a minute.
+//!
+//! On SQLite alone: what is looked at is the clients, which never meet the database.
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    support::test_app::{Db, TestApp, repository, token_for},
+    transports::clients::Client,
+};
+
+/// How long the server is away.
+const AWAY: Duration = Duration::from_mins(1);
+
+/// How long a token is accepted, and how often there is a new one.
+const TOKEN_LIFE: Duration = Duration::from_secs(8);
+const RENEWAL: Duration = Duration::from_secs(3);
+
+/// Short, so that streams end and begin again many times.
+const FLAGS: [&str; 6] = [
+    "--max-stream-life",
+    "4s",
+    "--drain-spread",
+    "0s",
+    "--jwt-leeway",
+    "0s",
+];
+
+/// The headings of the programs that Node runs. Python's is run beside them.
+const PROGRAMS: [&str; 8] = [
+    "graphql-ws",
+    "urql with graphql-ws",
+    "urql over server-sent events",
+    "Apollo Client over WebSocket",
+    "Apollo Client over multipart",
+    "Relay",
+    "graphql-sse",
+    "EventSource",
+];
+
+fn python() -> PathBuf {
+    let python = std::env::var_os("LIBRARY_SYNC_TEST_PYTHON");
+    python
+        .expect("LIBRARY_SYNC_TEST_PYTHON: run the tests by scripts/test, which installs gql")
+        .into()
+}
+
+fn token() -> String {
+    token_for("ann", TOKEN_LIFE)
+}
+
+fn start(base: &str) -> Vec<Client> {
+    let mut clients: Vec<_> = PROGRAMS
+        .map(|heading| Client::run(heading, &["documented.mjs", heading, base, &token()]))
+        .into();
+    let python = Client::run_by(python(), "Python gql", &["documented.py", base, &token()]);
+    clients.push(python);
+    clients
+}
+
+/// Waits until `until`, with new tokens meanwhile.
+async fn renew_until(clients: &mut [Client], until: Instant) {
+    while Instant::now() < until {
+        let fresh = token();
+        for client in &mut *clients {
+            client.renew(&fresh);
+        }
+        sleep_until(until.min(Instant::now() + RENEWAL)).await;
+    }
+}
+
+/// Waits until every client tells `version`, with new tokens meanwhile.
+async fn all_tell(clients: &mut [Client], version: i64) {
+    let fresh = token();
+    let told = clients.iter_mut().map(|client| {
+        client.renew(&fresh);
+        client.until(version)
+    });
+    join_all(told).await;
+}
+
+#[test]
+fn every_program_of_the_page_is_run() {
+    let page = std::fs::read_to_string(repository().join("docs/clients.md")).unwrap();
+    let sections = page.split("\n## ").skip(1);
+    let programs: Vec<_> = sections
+        .filter(|section| section.contains("\n```js\n"))
+        .map(|section| section.lines().next().unwrap())
+        .collect();
+    assert_eq!(programs, PROGRAMS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_clients_survive_planned_ends_renewed_tokens_and_an_outage_of_a_minute() {
+    let mut app = TestApp::start_with(Db::Sqlite, &FLAGS).await;
+    let mut clients = start(&app.base);
+    all_tell(&mut clients, 1).await;
+
+    // Longer than two streams last, and than a token does.
+    for version in 2..=4 {
+        renew_until(&mut clients, Instant::now() + Duration::from_secs(4)).await;
+        app.user("ann").add("A").await;
+        all_tell(&mut clients, version).await;
+    }
+
+    // The library changes while the server is away, so the clients hear of it only by coming back.
+    app.stop().await;
+    let began = Instant::now();
+    let mut other = TestApp::start_on(app.db.shared(), &[]).await;
+    other.user("ann").add("A").await;
+    other.stop().await;
+    renew_until(&mut clients, began + AWAY).await;
+    let app = app.restart(&FLAGS).await;
+    all_tell(&mut clients, 5).await;
+    app.user("ann").add("A").await;
+    all_tell(&mut clients, 6).await;
+    for client in &clients {
+        assert!(
+            client.versions.is_sorted(),
+            "{}: {:?}",
+            client.name,
+            client.versions
+        );
+    }
+}

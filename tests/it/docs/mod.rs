@@ -1,0 +1,6 @@
+//! The documents and the tree of sources: what they say is so.
+
+pub mod architecture;
+pub mod documented_clients;
+pub mod readme;
+pub mod refresh_loop;

@@ -1,0 +1,256 @@
+//! What README.md says is so.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use clap::{Arg, CommandFactory as _, Parser as _, error::ErrorKind};
+use library_sync::config::Cli;
+
+use crate::{docs::architecture::sources, support::printed, support::test_app::repository};
+
+/// Text in capitals that is no code of an error.
+const NO_CODES: [&str; 4] = [
+    "CARGO_PKG_VERSION",
+    "FANFICTION_NET",
+    "POST",
+    "SCREAMING_SNAKE_CASE",
+];
+
+fn readme() -> String {
+    fs::read_to_string(repository().join("README.md")).unwrap()
+}
+
+/// The code blocks of a language.
+pub fn blocks(language: &str) -> Vec<String> {
+    printed::blocks("README.md", language)
+}
+
+/// The table of settings, as `serve --help` has them.
+fn configuration() -> String {
+    let mut cli = Cli::command();
+    cli.build();
+    let serve = cli.find_subcommand("serve").unwrap();
+    let mut rows = vec![
+        "| Flag | Variable | Default | |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    let mut last = "";
+    for arg in serve.get_arguments() {
+        let Some(variable) = arg.get_env() else {
+            continue;
+        };
+        let heading = arg.get_help_heading().unwrap();
+        if heading != last {
+            rows.push(format!("| **{heading}** | | | |"));
+            last = heading;
+        }
+        let (flag, variable) = (flag(arg), variable.to_str().unwrap());
+        rows.push(format!(
+            "| `{flag}` | `{variable}` | {} | {} |",
+            default(arg),
+            help(arg)
+        ));
+    }
+    rows.join("\n") + "\n"
+}
+
+fn flag(arg: &Arg) -> String {
+    let flag = format!("--{}", arg.get_long().unwrap());
+    match arg.get_value_names() {
+        Some([value]) if arg.get_action().takes_values() => {
+            format!("{flag} {}", value.replace('|', "\\|"))
+        }
+        _ => flag,
+    }
+}
+
+fn default(arg: &Arg) -> String {
+    let values: Vec<_> = arg
+        .get_default_values()
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
+    match values.as_slice() {
+        _ if !arg.get_action().takes_values() => "off".to_owned(),
+        [value] if !arg.is_hide_default_value_set() => format!("`{value}`"),
+        _ => String::new(),
+    }
+}
+
+fn help(arg: &Arg) -> String {
+    let help = arg.get_help().unwrap().to_string();
+    let values: Vec<_> = arg
+        .get_possible_values()
+        .iter()
+        .map(|value| format!("`{}`", value.get_name()))
+        .collect();
+    if values.is_empty() || !arg.get_action().takes_values() {
+        help
+    } else {
+        format!("{help}: {}", values.join(", "))
+    }
+}
+
+#[test]
+fn the_configuration_is_that_of_the_help() {
+    let (begin, end) = (
+        "<!-- configuration: begin -->\n",
+        "<!-- configuration: end -->",
+    );
+    let text = readme();
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (table, after) = rest.split_once(end).unwrap();
+    let expected = configuration();
+    if std::env::var_os("UPDATE_README").is_some() {
+        let text = format!("{before}{begin}{expected}{end}{after}");
+        return fs::write(repository().join("README.md"), text).unwrap();
+    }
+    for row in expected.lines().chain(table.lines()) {
+        let is_in_both = expected.contains(row) && table.contains(row);
+        assert!(
+            is_in_both,
+            "run `UPDATE_README=1 scripts/test readme`, because of\n{row}"
+        );
+    }
+    assert_eq!(table, expected, "run `UPDATE_README=1 scripts/test readme`");
+}
+
+/// Every text in capitals in the code, tests aside, that has the form of a code.
+fn codes() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for source in sources("src") {
+        let is_layer = ["auth", "graphql", "http", "library"]
+            .iter()
+            .any(|layer| source.path.starts_with(Path::new("src").join(layer)));
+        if is_layer {
+            codes.extend(
+                source
+                    .text
+                    .split('"')
+                    .filter(|text| is_code(text))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    for no_code in NO_CODES {
+        assert!(codes.remove(no_code), "{no_code} is no longer in the code");
+    }
+    let schema = fs::read_to_string(repository().join("schema.graphql")).unwrap();
+    let (_, refusals) = schema.split_once("enum RefusalCode {").unwrap();
+    let (refusals, _) = refusals.split_once('}').unwrap();
+    codes.extend(
+        refusals
+            .lines()
+            .map(str::trim)
+            .filter(|line| is_code(line))
+            .map(str::to_owned),
+    );
+    codes
+}
+
+fn is_code(text: &str) -> bool {
+    text.len() > 3
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+}
+
+#[test]
+fn the_table_of_codes_has_every_code_and_no_other() {
+    let text = readme();
+    let (_, section) = text.split_once("\n### Error codes\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: BTreeSet<_> = rows
+        .map(|row| row.split('`').next().unwrap().to_owned())
+        .collect();
+    let codes = codes();
+    let odd: Vec<_> = told.symmetric_difference(&codes).collect();
+    assert!(
+        odd.is_empty(),
+        "in the code or in the table, but not in both: {odd:?}"
+    );
+}
+
+#[test]
+fn every_route_and_every_metric_has_its_row() {
+    let text = readme();
+    let rows: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let mut names = BTreeSet::new();
+    for source in sources("src") {
+        let text = source.text;
+        let routes = text.split(".route(").skip(1);
+        let routes = routes.filter_map(|rest| rest.split('"').nth(1));
+        let metrics = text
+            .split('"')
+            .filter(|text| text.starts_with("library_sync_"));
+        let assets = |name: &&str| name.contains("assets");
+        names.extend(
+            routes
+                .chain(metrics)
+                .filter(|name| !assets(name))
+                .map(str::to_owned),
+        );
+    }
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let end = format!("{name}`");
+        assert!(
+            rows.iter().any(|row| row.contains(&end)),
+            "{name} has no row"
+        );
+    }
+}
+
+#[test]
+fn every_file_that_is_named_is_there() {
+    let text = readme();
+    let in_links = text
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split([')', '#']).next().unwrap());
+    let in_code = text
+        .split('`')
+        .filter(|code| code.contains('/') && !code.contains([' ', '\n', ':']));
+    let folders = ["src", "tests", "scripts", "migration", ".ci"];
+    let is_ours = |path: &&str| {
+        folders
+            .iter()
+            .any(|folder| path.starts_with(&format!("{folder}/")))
+    };
+    let files: BTreeSet<_> = in_links
+        .filter(|link| !link.is_empty() && !link.starts_with("http"))
+        .chain(in_code.filter(is_ours))
+        .collect();
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        assert!(repository().join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn every_command_is_one() {
+    let text = readme();
+    let in_blocks = blocks("sh").join("\n");
+    let in_prose = text.split('`').filter(|code| !code.contains('\n'));
+    let mut commands = BTreeSet::new();
+    for line in in_blocks.lines().chain(in_prose) {
+        let program = ["cargo run -- ", "library-sync "]
+            .into_iter()
+            .find_map(|program| line.split_once(program));
+        if let Some((_, command)) = program {
+            commands.insert(command.split([')', '#', '>']).next().unwrap().trim());
+        }
+    }
+    assert!(commands.len() > 7, "{commands:?}");
+    for command in commands {
+        let words = ["library-sync"]
+            .into_iter()
+            .chain(command.split_whitespace());
+        if let Err(error) = Cli::try_parse_from(words) {
+            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{command}: {error}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! GraphQL over HTTP: documents, their limits, and the forms of answers.
+
+pub mod documents;
+pub mod http;
+pub mod streaming;

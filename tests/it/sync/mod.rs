@@ -1,0 +1,9 @@
+//! How a device learns what changed: deltas, events, retention, and epochs.
+
+pub mod clocks;
+pub mod convergence;
+pub mod deltas;
+pub mod failover;
+pub mod library_events;
+pub mod model;
+pub mod retention;

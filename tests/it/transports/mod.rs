@@ -1,0 +1,9 @@
+//! The streams of versions, one by one and all together, and the clients that read them.
+
+pub mod client_conformance;
+pub mod clients;
+pub mod conformance;
+pub mod every_transport;
+pub mod trpc;
+pub mod version_events;
+pub mod websocket;

@@ -1,0 +1,530 @@
+//! The table of conflicts, row by row, through GraphQL.
+
+use serde_json::{Value, json};
+
+use crate::support::test_app::{TestApp, TestUser, on_each_database};
+
+/// A story with a progress, and a device that has seen both as they are now.
+struct Shared<'a> {
+    ann: TestUser<'a>,
+    story: Value,
+    progress: Value,
+    base: Value,
+}
+
+impl<'a> Shared<'a> {
+    async fn new(app: &'a TestApp, input: Value) -> Self {
+        let ann = app.user("ann");
+        let mut all = json!({"title": "A", "url": "https://example.org/a", "description": "d", "currentChapter": 3});
+        all.as_object_mut()
+            .unwrap()
+            .extend(input.as_object().unwrap().clone());
+        let made = ann.create_story(all).await;
+        let (progress, story) = (
+            made["progress"]["id"].clone(),
+            made["progress"]["story"]["id"].clone(),
+        );
+        Self {
+            ann,
+            story,
+            progress,
+            base: made["libraryHead"].clone(),
+        }
+    }
+
+    /// Another device's change, made in the meantime.
+    async fn theirs(&self, change: Value) {
+        let answer = self.update(change, json!({})).await;
+        assert_eq!(answer["refusal"], Value::Null);
+    }
+
+    /// Our change, made against what we had seen.
+    async fn ours(&self, change: Value, on_conflict: &str) -> Value {
+        self.update(
+            change,
+            json!({"base": self.base, "onConflict": on_conflict}),
+        )
+        .await
+    }
+
+    async fn update(&self, change: Value, against: Value) -> Value {
+        self.send(
+            change,
+            against,
+            "conflict { resolution fields { field base yours theirs } }",
+        )
+        .await
+    }
+
+    /// The same, made on a device, and answered with the origin of what it conflicts with.
+    async fn on(&self, device: &str, change: Value, mut against: Value) -> Value {
+        against["device"] = json!({"id": device, "name": format!("my {device}")});
+        self.send(
+            change,
+            against,
+            "conflict { resolution fields { field theirs device { id name } at } }",
+        )
+        .await
+    }
+
+    async fn send(&self, change: Value, against: Value, conflict: &str) -> Value {
+        let mut input = change;
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(against.as_object().unwrap().clone());
+        if input.get("currentChapter").is_some()
+            || input.get("notes").is_some()
+            || input.get("rating").is_some()
+            || input.get("status").is_some()
+        {
+            input["id"] = self.progress.clone();
+            let fields = format!("progress {{ currentChapter status notes rating }} {conflict}");
+            self.ann
+                .mutate("updateProgress", "UpdateProgressInput", input, &fields)
+                .await
+        } else {
+            input["storyId"] = self.story.clone();
+            let fields =
+                format!("story {{ title description tags {{ id }} fandoms {{ id }} }} {conflict}");
+            self.ann
+                .mutate(
+                    "updateStoryWithRelations",
+                    "UpdateStoryWithRelationsInput",
+                    input,
+                    &fields,
+                )
+                .await
+        }
+    }
+}
+
+fn clash(resolution: &str, field: &str, [base, yours, theirs]: [Value; 3]) -> Value {
+    let fields = [json!({"field": field, "base": base, "yours": yours, "theirs": theirs})];
+    json!({"resolution": resolution, "fields": fields})
+}
+
+on_each_database! {
+    async fn different_fields_of_one_story_do_not_conflict(db: Db) {
+        for policy in ["REJECT", "MERGE", "OVERWRITE"] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            shared.theirs(json!({"title": "B"})).await;
+            let ours = shared.ours(json!({"description": "e"}), policy).await;
+            assert_eq!((&ours["conflict"], &ours["refusal"]), (&Value::Null, &Value::Null), "{policy}");
+            assert_eq!((&ours["story"]["title"], &ours["story"]["description"]), (&json!("B"), &json!("e")));
+        }
+    }
+
+    async fn the_same_value_from_two_devices_is_no_conflict_and_no_change(db: Db) {
+        for policy in ["REJECT", "MERGE", "OVERWRITE"] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            shared.theirs(json!({"title": "B"})).await;
+            let ours = shared.ours(json!({"title": "B"}), policy).await;
+            assert_eq!((&ours["conflict"], &ours["libraryVersion"]), (&Value::Null, &json!(3)), "{policy}");
+        }
+    }
+
+    async fn a_clash_that_is_rejected_changes_nothing_and_lists_base_yours_and_theirs(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        shared.theirs(json!({"title": "C"})).await;
+        let ours = shared.ours(json!({"title": "D", "description": "e"}), "REJECT").await;
+        assert_eq!(ours["conflict"], clash("REJECTED", "title", [json!("A"), json!("D"), json!("C")]));
+        assert_eq!((&ours["refusal"]["code"], &ours["libraryVersion"]), (&json!("CONFLICT"), &json!(4)));
+        let read = shared.ann.ask("query ($id: ID!) { story(id: $id) { title description } }", json!({"id": shared.story})).await;
+        assert_eq!(read["story"], json!({"title": "C", "description": "d"}));
+    }
+
+    async fn a_base_alone_rejects_and_none_overwrites(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let with_base = shared.update(json!({"title": "C"}), json!({"base": shared.base})).await;
+        assert_eq!(with_base["refusal"]["code"], "CONFLICT");
+        let without = shared.update(json!({"title": "C"}), json!({})).await;
+        assert_eq!((&without["conflict"], &without["story"]["title"]), (&Value::Null, &json!("C")));
+    }
+
+    async fn a_clash_that_is_overwritten_is_ours(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let ours = shared.ours(json!({"title": "C"}), "OVERWRITE").await;
+        assert_eq!((&ours["conflict"], &ours["story"]["title"]), (&Value::Null, &json!("C")));
+    }
+
+    async fn a_merge_changes_what_does_not_clash_and_tells_what_it_left(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let ours = shared.ours(json!({"title": "C", "description": "e"}), "MERGE").await;
+        assert_eq!(ours["conflict"], clash("MERGED", "title", [json!("A"), json!("C"), json!("B")]));
+        assert_eq!((&ours["story"]["title"], &ours["story"]["description"]), (&json!("B"), &json!("e")));
+        assert_eq!((&ours["refusal"], &ours["libraryVersion"]), (&Value::Null, &json!(4)));
+        let again = shared.ours(json!({"title": "C", "description": "e"}), "MERGE").await;
+        assert_eq!(again["libraryVersion"], 4, "merged again, it changes nothing more");
+    }
+
+    async fn sets_of_labels_merge_as_additions_and_removals(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        for (mutation, label, labels, ids) in [("createTag", "tag", "tags", "tagIds"), ("createFandom", "fandom", "fandoms", "fandomIds")] {
+            let mut made = Vec::new();
+            for name in ["a", "b", "c", "d"] {
+                let fields = format!("{label} {{ id }}");
+                made.push(ann.mutate(mutation, "CreateLabelInput", json!({"name": name}), &fields).await[label]["id"].take());
+            }
+            let [a, b, c, d] = &made[..] else { unreachable!() };
+            let url = format!("https://example.org/{ids}");
+            let shared = Shared::new(&app, json!({"url": url, ids: [a, b]})).await;
+            shared.theirs(json!({ids: [a, b, d]})).await;
+            let rejected = shared.ours(json!({ids: [b, c]}), "REJECT").await;
+            let sorted = |set: &[&Value]| {
+                let mut set: Vec<_> = set.iter().map(|id| id.as_str().unwrap()).collect();
+                set.sort_unstable();
+                json!(set)
+            };
+            assert_eq!(rejected["conflict"], clash("REJECTED", ids, [sorted(&[a, b]), sorted(&[b, c]), sorted(&[a, b, d])]));
+            assert_eq!(rejected["story"], Value::Null);
+            let merged = shared.ours(json!({ids: [b, c]}), "MERGE").await;
+            assert_eq!(merged["conflict"], Value::Null);
+            assert_eq!(merged["story"][labels], json!([{"id": b}, {"id": c}, {"id": d}]));
+            let same = shared.ours(json!({ids: [b, c, d]}), "REJECT").await;
+            assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &merged["libraryVersion"]), "the same set is no clash");
+            let overwritten = shared.ours(json!({ids: [a]}), "OVERWRITE").await;
+            assert_eq!((&overwritten["conflict"], &overwritten["story"][labels]), (&Value::Null, &json!([{"id": a}])));
+        }
+    }
+
+    async fn a_field_that_nobody_else_changed_is_yours_whatever_the_policy(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "f"}), "fandom { id }").await["fandom"]["id"].take();
+        let tag = ann.create_tag("t").await["tag"]["id"].take();
+        for policy in ["REJECT", "MERGE", "OVERWRITE"] {
+            let url = format!("https://example.org/{policy}");
+            let shared = Shared::new(&app, json!({"url": url, "tagIds": [tag], "fandomIds": [fandom], "currentChapter": 9})).await;
+            shared.theirs(json!({"title": "B"})).await;
+            shared.theirs(json!({"notes": "theirs"})).await;
+            let story = shared.ours(json!({"tagIds": [], "fandomIds": []}), policy).await;
+            assert_eq!((&story["conflict"], &story["story"]["tags"], &story["story"]["fandoms"]), (&Value::Null, &json!([]), &json!([])), "{policy}");
+            // Back, and without `rewind`: there is nothing to be further than.
+            let progress = shared.ours(json!({"currentChapter": 2}), policy).await;
+            assert_eq!((&progress["conflict"], &progress["progress"]["currentChapter"]), (&Value::Null, &json!(2)), "{policy}");
+            assert_eq!(progress["progress"]["notes"], "theirs");
+        }
+    }
+
+    async fn a_chapter_that_is_overwritten_is_ours_even_if_it_is_behind(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"currentChapter": 9})).await;
+        let same = shared.ours(json!({"currentChapter": 9}), "REJECT").await;
+        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(3)), "the same chapter is no clash");
+        let rejected = shared.ours(json!({"currentChapter": 12}), "REJECT").await;
+        assert_eq!(rejected["conflict"], clash("REJECTED", "currentChapter", [json!(3), json!(12), json!(9)]), "even if it is further");
+        let rejected = shared.ours(json!({"currentChapter": 5, "rewind": true}), "REJECT").await;
+        assert_eq!(rejected["refusal"]["code"], "CONFLICT", "to rewind is to merge");
+        let ours = shared.ours(json!({"currentChapter": 5}), "OVERWRITE").await;
+        assert_eq!((&ours["conflict"], &ours["progress"]["currentChapter"], &ours["libraryVersion"]), (&Value::Null, &json!(5), &json!(4)));
+    }
+
+    async fn a_merge_keeps_the_furthest_chapter_unless_it_rewinds(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"currentChapter": 9})).await;
+        let behind = shared.ours(json!({"currentChapter": 5}), "MERGE").await;
+        assert_eq!(behind["progress"]["currentChapter"], 9);
+        assert_eq!(behind["conflict"], clash("MERGED", "currentChapter", [json!(3), json!(5), json!(9)]));
+        let ahead = shared.ours(json!({"currentChapter": 12}), "MERGE").await;
+        assert_eq!((&ahead["progress"]["currentChapter"], &ahead["conflict"]), (&json!(12), &Value::Null));
+        let rewound = shared.ours(json!({"currentChapter": 1, "rewind": true}), "MERGE").await;
+        assert_eq!((&rewound["progress"]["currentChapter"], &rewound["conflict"]), (&json!(1), &Value::Null));
+        let rejected = shared.ours(json!({"currentChapter": 4}), "REJECT").await;
+        assert_eq!(rejected["refusal"]["code"], "CONFLICT");
+    }
+
+    async fn a_field_that_clashes_with_a_cleared_one_says_null(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({"notes": "n", "rating": 4.5})).await;
+        shared.theirs(json!({"notes": null, "rating": 2.0})).await;
+        let ours = shared.ours(json!({"notes": "m", "rating": 5.0}), "MERGE").await;
+        let fields = ours["conflict"]["fields"].as_array().unwrap();
+        assert!(fields.contains(&json!({"field": "notes", "base": "n", "yours": "m", "theirs": null})), "{fields:?}");
+        assert!(fields.contains(&json!({"field": "rating", "base": 4.5, "yours": 5.0, "theirs": 2.0})), "{fields:?}");
+    }
+
+    async fn where_the_history_is_purged_every_field_may_clash(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.theirs(json!({"title": "B"})).await;
+        let (history, receipts) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+        app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
+        let ours = shared.ours(json!({"title": "C"}), "REJECT").await;
+        assert_eq!(ours["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("B")]));
+    }
+
+    async fn a_base_above_the_head_may_clash_with_anything(db: Db) {
+        let app = TestApp::start(db).await;
+        let mut shared = Shared::new(&app, json!({})).await;
+        shared.base = json!(shared.ann.head_at(99).await);
+        let same = shared.ours(json!({"title": "A"}), "REJECT").await;
+        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(2)));
+        let ours = shared.ours(json!({"title": "C"}), "REJECT").await;
+        assert_eq!(ours["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("A")]));
+        let merged = shared.ours(json!({"currentChapter": 9}), "MERGE").await;
+        assert_eq!((&merged["conflict"], &merged["progress"]["currentChapter"]), (&Value::Null, &json!(9)));
+    }
+
+    async fn a_row_made_again_where_one_was_removed_clashes_with_whoever_knew_the_first(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let Shared { ann, story, progress, .. } = &shared;
+        ann.delete_progress(progress).await;
+        let again = json!({"storyId": story, "progressId": progress, "title": "Z", "url": "https://example.org/z"});
+        assert_eq!(ann.create_story(again).await["refusal"], Value::Null);
+        let title = shared.ours(json!({"title": "C"}), "REJECT").await;
+        assert_eq!(title["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("Z")]));
+        let chapter = shared.ours(json!({"currentChapter": 7}), "REJECT").await;
+        assert_eq!(chapter["conflict"], clash("REJECTED", "currentChapter", [Value::Null, json!(7), json!(0)]));
+
+        let tag = json!({"id": uuid::Uuid::now_v7(), "name": "a"});
+        let create = || ann.mutate("createTag", "CreateLabelInput", tag.clone(), "tag { id }");
+        let base = create().await["libraryHead"].take();
+        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag["id"]}), "deletedId").await;
+        create().await;
+        let rename = json!({"id": tag["id"], "name": "b", "base": base});
+        let renamed = ann.mutate("renameTag", "RenameLabelInput", rename, "tag { id }").await;
+        assert_eq!(renamed["refusal"]["code"], "CONFLICT");
+    }
+
+    async fn a_merge_that_makes_too_many_labels_is_refused_for_good(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let entry = |n: u32| json!({
+            "title": "A", "url": format!("https://example.org/{n}"),
+            "tags": (n * 60..(n + 1) * 60).map(|n| format!("tag {n}")).collect::<Vec<_>>(),
+        });
+        let entries = json!({"entries": [entry(0), entry(1)]});
+        shared.ann.mutate("importLibrary", "ImportLibraryInput", entries, "imported").await;
+        let tags = shared.ann.ask("{ tags { id } }", json!({})).await["tags"].take();
+        let ids: Vec<_> = tags.as_array().unwrap().iter().map(|tag| &tag["id"]).collect();
+        let (hers, mine) = ids.split_at(60);
+        shared.theirs(json!({"tagIds": hers})).await;
+        let merge = || shared.ours(json!({"tagIds": mine, "idempotencyKey": "k"}), "MERGE");
+        let refused = merge().await;
+        assert_eq!((&refused["refusal"]["code"], &refused["refusal"]["field"]), (&json!("LIMIT_REACHED"), &json!("tagIds")));
+        shared.theirs(json!({"tagIds": []})).await;
+        assert_eq!(merge().await, refused, "so that an outbox goes on");
+        let too_many = json!({"input": {"storyId": shared.story, "tagIds": ids}});
+        let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
+        assert_eq!(shared.ann.refused(update, too_many).await, "BAD_USER_INPUT");
+    }
+
+    async fn a_base_is_needed_to_find_clashes(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
+        for against in [json!({"onConflict": "MERGE"}), json!({"onConflict": "REJECT"})] {
+            let mut input = json!({"storyId": shared.story, "title": "B"});
+            input.as_object_mut().unwrap().extend(against.as_object().unwrap().clone());
+            assert_eq!(shared.ann.refused(update, json!({"input": input})).await, "BAD_USER_INPUT", "{against}");
+        }
+        assert_eq!(shared.ann.version().await, 2);
+    }
+
+    async fn a_device_never_conflicts_with_itself(db: Db) {
+        for policy in ["REJECT", "MERGE"] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            let ours = |change| shared.on("phone", change, json!({"base": shared.base, "onConflict": policy}));
+            for (field, values) in [("notes", ["one", "two"]), ("title", ["B", "C"])] {
+                for value in values {
+                    let made = ours(json!({field: value})).await;
+                    assert_eq!((&made["conflict"], &made["refusal"]), (&Value::Null, &Value::Null), "{policy} {field}");
+                    let row = if field == "notes" { &made["progress"] } else { &made["story"] };
+                    assert_eq!(row[field], value, "the newer of its own wins");
+                }
+            }
+            // A chapter that it corrects downwards is its own too.
+            for chapter in [12, 10] {
+                assert_eq!(ours(json!({"currentChapter": chapter})).await["progress"]["currentChapter"], chapter);
+            }
+        }
+    }
+
+    async fn what_another_device_or_none_changed_clashes_though_the_device_changed_it_too(db: Db) {
+        for other in [Some("tablet"), None] {
+            let app = TestApp::start(db).await;
+            let shared = Shared::new(&app, json!({})).await;
+            let against = || json!({"base": shared.base, "onConflict": "MERGE"});
+            shared.on("phone", json!({"notes": "one"}), against()).await;
+            match other {
+                Some(other) => drop(shared.on(other, json!({"notes": "theirs"}), json!({})).await),
+                None => shared.theirs(json!({"notes": "theirs"})).await,
+            }
+            shared.on("phone", json!({"notes": "two"}), json!({})).await;
+            let ours = shared.on("phone", json!({"notes": "three"}), against()).await;
+            assert_eq!(ours["progress"]["notes"], "two", "{other:?}");
+            let device = other.map(|id| json!({"id": id, "name": format!("my {id}")}));
+            assert_eq!(ours["conflict"]["fields"][0]["device"], json!(device));
+        }
+    }
+
+    async fn a_device_renames_a_label_twice_from_one_base(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = ann.create_tag("one").await;
+        let rename = |name: &str| {
+            let input = json!({"id": made["tag"]["id"], "name": name, "base": made["libraryHead"], "device": {"id": "phone"}});
+            ann.mutate("renameTag", "RenameLabelInput", input, "tag { name }")
+        };
+        rename("two").await;
+        assert_eq!(rename("three").await["tag"]["name"], "three");
+    }
+
+    async fn a_device_that_is_behind_never_pulls_progress_back(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let far = json!({"currentChapter": 80, "status": "COMPLETED"});
+        shared.on("tablet", far, json!({})).await;
+        let behind = json!({"currentChapter": 70, "status": "READING"});
+        for device in ["phone", "desk"] {
+            let left = shared.on(device, behind.clone(), json!({})).await;
+            assert_eq!((&left["progress"]["currentChapter"], &left["progress"]["status"]), (&json!(80), &json!("COMPLETED")));
+            assert_eq!((&left["libraryVersion"], &left["refusal"]), (&json!(3), &Value::Null));
+            assert_eq!(left["conflict"]["resolution"], "MERGED");
+            let fields = left["conflict"]["fields"].as_array().unwrap();
+            assert_eq!(fields.iter().map(|field| &field["field"]).collect::<Vec<_>>(), ["currentChapter", "status"]);
+            for field in fields {
+                assert_eq!(field["device"], json!({"id": "tablet", "name": "my tablet"}));
+                assert!(field["at"].is_string(), "{field}");
+            }
+        }
+        // Without the name of a device too, and what is not behind is written.
+        let left = shared.update(json!({"currentChapter": 70, "notes": "n"}), json!({})).await;
+        assert_eq!((&left["progress"]["currentChapter"], &left["progress"]["notes"]), (&json!(80), &json!("n")));
+        assert_eq!(left["conflict"]["fields"][0], json!({"field": "currentChapter", "base": null, "yours": 70, "theirs": 80}));
+    }
+
+    async fn a_chapter_is_set_back_by_whoever_says_or_knows_what_it_sets_back(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let mut chapter = 80;
+        shared.on("tablet", json!({"currentChapter": chapter}), json!({})).await;
+        let head = shared.ann.head().await;
+        for (device, against) in [
+            ("phone", json!({"base": head})),
+            ("desk", json!({"rewind": true})),
+            ("phone", json!({"onConflict": "OVERWRITE"})),
+            ("phone", json!({})), // it set the chapter itself
+        ] {
+            chapter -= 10;
+            let set = shared.on(device, json!({"currentChapter": chapter}), against.clone()).await;
+            assert_eq!((&set["progress"]["currentChapter"], &set["conflict"]), (&json!(chapter), &Value::Null), "{against}");
+        }
+    }
+
+    async fn nothing_else_that_is_sent_late_sets_a_chapter_back(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let early = json!({"id": shared.progress, "currentChapter": 5, "idempotencyKey": "k", "device": {"id": "phone"}});
+        let first = shared.ann.update_progress(early.clone()).await;
+        shared.on("tablet", json!({"currentChapter": 80}), json!({})).await;
+        assert_eq!(shared.ann.update_progress(early.clone()).await, first, "a replay");
+        let (history, receipts) = (std::time::Duration::from_hours(1), std::time::Duration::ZERO);
+        app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
+        assert_eq!(shared.ann.update_progress(early).await["progress"]["currentChapter"], 80, "a replay after its receipt");
+        let entry = json!({"title": "A", "url": "https://example.org/a", "currentChapter": 1});
+        let again = shared.ann.create_story(entry.clone()).await;
+        assert_eq!(again["refusal"]["code"], "ALREADY_EXISTS");
+        let imported = shared.ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "duplicates").await;
+        assert_eq!(imported["duplicates"], 1);
+        let read = shared.ann.ask("query ($id: ID!) { progress(id: $id) { currentChapter } }", json!({"id": shared.progress})).await;
+        assert_eq!(read["progress"]["currentChapter"], 80);
+    }
+
+    async fn a_conflict_names_the_device_and_the_time_as_far_as_they_are_known(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let input = json!({"title": "A", "url": "https://example.org/a", "currentChapter": 80, "device": {"id": "tablet"}});
+        let made = ann.create_story(input).await;
+        let behind = async || {
+            let input = json!({"id": made["progress"]["id"], "currentChapter": 7, "device": {"id": "phone"}});
+            let fields = "progress { createdAt updatedAt } conflict { fields { device { id } at } }";
+            let left = ann.mutate("updateProgress", "UpdateProgressInput", input, fields).await;
+            (left["conflict"]["fields"][0].clone(), left["progress"].clone())
+        };
+        let (field, progress) = behind().await;
+        assert_eq!((&field["device"]["id"], &field["at"]), (&json!("tablet"), &progress["createdAt"]), "it made the row");
+        ann.update_progress(json!({"id": made["progress"]["id"], "notes": "n"})).await;
+        let (field, progress) = behind().await;
+        assert_eq!((&field["device"]["id"], &field["at"]), (&json!("tablet"), &progress["createdAt"]));
+        let (history, receipts) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+        app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
+        let (field, progress) = behind().await;
+        assert_eq!((&field["device"], &field["at"]), (&Value::Null, &progress["updatedAt"]), "that is forgotten");
+    }
+
+    async fn a_base_of_another_epoch_conflicts_wherever_the_numbering_stands(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        shared.on("tablet", json!({"currentChapter": 40}), json!({})).await;
+        let ann = library_sync::version::UserId::new("ann").unwrap();
+        app.library.begin_epoch(Some(&ann)).await.unwrap();
+        let old = shared.ann.head_at(0).await;
+        for passed in [false, true] {
+            if passed {
+                for rating in [1.0, 2.0, 3.0] {
+                    shared.theirs(json!({"rating": rating})).await;
+                }
+            }
+            let version = shared.ann.version().await;
+            for policy in ["REJECT", "MERGE"] {
+                let against = json!({"base": shared.base, "onConflict": policy});
+                let ours = shared.on("phone", json!({"currentChapter": 13}), against).await;
+                assert_eq!(ours["libraryVersion"], version, "{policy}");
+                let field = &ours["conflict"]["fields"][0];
+                assert_eq!((&field["field"], &field["theirs"]), (&json!("currentChapter"), &json!(40)));
+                assert_eq!(field["device"]["id"], "tablet");
+            }
+            let same = shared.ours(json!({"currentChapter": 40}), "REJECT").await;
+            assert_eq!(same["conflict"], Value::Null);
+        }
+        let (epoch, _) = old.split_once('.').unwrap();
+        let future = format!("{}.1", epoch.parse::<i64>().unwrap() + 1);
+        let ours = shared.update(json!({"title": "B"}), json!({"base": future})).await;
+        assert_eq!(ours["refusal"]["code"], "CONFLICT", "an epoch that is not known here");
+    }
+
+    async fn a_base_that_is_no_head_is_refused_by_name(db: Db) {
+        let app = TestApp::start(db).await;
+        let shared = Shared::new(&app, json!({})).await;
+        let update = "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { libraryVersion } }";
+        for base in [json!(2), json!("2"), json!(""), json!("1."), json!("1.2.3"), json!("-1.2"), json!(1.5), json!(true), json!({"epoch": 1})] {
+            let input = json!({"input": {"id": shared.progress, "currentChapter": 9, "base": base}});
+            let answer = shared.ann.send(update, input).await;
+            let extensions = &answer["errors"][0]["extensions"];
+            assert_eq!((&extensions["code"], &extensions["field"]), (&json!("BAD_USER_INPUT"), &json!("base")), "{base}: {answer}");
+        }
+        assert_eq!(shared.ann.version().await, 2);
+        let none = shared.update(json!({"currentChapter": 9}), json!({"base": null})).await;
+        assert_eq!(none["progress"]["currentChapter"], 9);
+    }
+
+    async fn every_answer_says_the_head_that_a_base_takes(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = ann.add("A").await;
+        let head = ann.head_at(2).await;
+        let answer = ann.send("{ library { head epoch } libraryChanges(since: 0) { head } }", json!({})).await;
+        let epoch = answer["data"]["library"]["epoch"].as_str().unwrap();
+        assert_eq!(format!("{epoch}.2"), head);
+        for said in [&made["libraryHead"], &answer["data"]["library"]["head"], &answer["data"]["libraryChanges"]["head"], &answer["extensions"]["libraryHead"]] {
+            assert_eq!(*said, json!(head));
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Changes of a library: atomic, ordered, replay-safe, valid, and within the user's limits.
+
+pub mod atomicity;
+pub mod conflicts;
+pub mod constraints;
+pub mod input;
+pub mod labels;
+pub mod quotas;
+pub mod replay;
+pub mod story_addresses;
+pub mod texts;
