@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::settings::{
-    check_stop, connection_limits, kept, limits, pace_limits, pending_limits, stream_limits,
+    check_stop, connection_limits, kept, limits, pace_limits, pending_limits, settings,
+    stream_limits,
 };
 use crate::{
     address::DatabaseAddress,
@@ -27,12 +28,9 @@ use crate::{
     config::{self, Serve},
     feed::Feed,
     graphql::{Api, Documents, KeepLimits},
-    http::{
-        self, ConnectionLimits, Gate, Node, Pace, Parts, PendingSockets, Probe, Settings, Stop,
-        Streams,
-    },
+    http::{self, ConnectionLimits, Gate, Node, Pace, Parts, PendingSockets, Probe, Stop, Streams},
     hub::Hub,
-    library::{Database, Library, Opening, Witnessed},
+    library::{Database, DatabaseOptions, Library, Opening, Witnessed},
     metrics, migrate,
     opened::open_database,
 };
@@ -68,47 +66,18 @@ impl App {
     /// # Errors
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
-        let drain = CancellationToken::new();
-        let gate = gate(&config.keys)?;
         check_stop(config)?;
+        let gate = gate(&config.keys)?;
         let options = config.database.options(Opening::Create)?;
         let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
-
-        let db = open_database(&config.database, &options).await?;
-        check_broker(&config.streams.broker_url.0, &db)?;
-        if !config.http.no_migrate {
-            migrate::up(&db, &options)
-                .await
-                .context("the database cannot be migrated")?;
-        }
-
+        let db = migrated_database(config, &options).await?;
         let hub = Hub::listening(Arc::clone(&broker));
         let library = Library::new(db, Arc::clone(&broker)).limited_to(config.limits.into());
         let witnessed = library.witnessed().await.context("the database")?;
         let feed = Feed::new(library.clone(), hub);
-        let api = Api::new(
-            library.clone(),
-            feed.clone(),
-            limits(config),
-            documents(&config.http)?,
-        );
-        if let Some((id, refused)) = api.invalid_documents().first() {
-            let reason = refused.errors().first().map(ToString::to_string);
-            anyhow::bail!(
-                "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS): document `{id}`: {}",
-                reason.unwrap_or_default()
-            );
-        }
-        let settings = Settings {
-            heartbeat: config.streams.heartbeat,
-            max_body: config.http.max_body,
-            max_init_message: config.streams.max_init_message,
-            body_timeout: config.http.body_timeout,
-            max_batch: config.http.max_batch,
-            playground: config.http.playground,
-            metrics_apart: config.http.ops_listen.is_some(),
-        };
+        let api = api(config, &library, &feed)?;
+        let drain = CancellationToken::new();
         Ok(Self {
             node: Node::new(Parts {
                 api,
@@ -118,7 +87,7 @@ impl App {
                 pace: Pace::new(pace_limits(&config.http)),
                 streams: Streams::new(stream_limits(config), drain.clone()),
                 pending: PendingSockets::new(pending_limits(&config.streams)),
-                settings,
+                settings: settings(config),
                 metrics,
                 probe: Probe::default(),
                 stopping,
@@ -253,6 +222,35 @@ async fn every(period: Duration, ended: CancellationToken, work: impl Fn()) {
     while timeout(period, ended.cancelled()).await.is_err() {
         work();
     }
+}
+
+/// Opens the database and, unless `--no-migrate`, migrates it.
+async fn migrated_database(config: &Serve, options: &DatabaseOptions) -> anyhow::Result<Database> {
+    let db = open_database(&config.database, options).await?;
+    check_broker(&config.streams.broker_url.0, &db)?;
+    if !config.http.no_migrate {
+        migrate::up(&db, options)
+            .await
+            .context("the database cannot be migrated")?;
+    }
+    Ok(db)
+}
+
+/// Builds the GraphQL schema with the documents that clients may name.
+///
+/// # Errors
+/// When a trusted document cannot be read or is not valid.
+fn api(config: &Serve, library: &Library, feed: &Feed) -> anyhow::Result<Api> {
+    let documents = documents(&config.http)?;
+    let api = Api::new(library.clone(), feed.clone(), limits(config), documents);
+    if let Some((id, refused)) = api.invalid_documents().first() {
+        let reason = refused.errors().first().map(ToString::to_string);
+        anyhow::bail!(
+            "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS): document `{id}`: {}",
+            reason.unwrap_or_default()
+        );
+    }
+    Ok(api)
 }
 
 /// Refuses LISTEN on a session that others use in turn.

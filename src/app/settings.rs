@@ -4,9 +4,22 @@ use crate::{
     auth::TicketLimits,
     config::{self, Serve},
     graphql,
-    http::{self, ConnectionLimits, PaceLimits, PendingLimits, StreamLimits},
+    http::{self, ConnectionLimits, PaceLimits, PendingLimits, Settings, StreamLimits},
     library::Retention,
 };
+
+pub(super) fn settings(config: &Serve) -> Settings {
+    let (http, streams) = (&config.http, &config.streams);
+    Settings {
+        heartbeat: streams.heartbeat,
+        max_body: http.max_body,
+        max_init_message: streams.max_init_message,
+        body_timeout: http.body_timeout,
+        max_batch: http.max_batch,
+        playground: http.playground,
+        metrics_apart: http.ops_listen.is_some(),
+    }
+}
 
 pub(super) fn pace_limits(config: &config::Http) -> PaceLimits {
     PaceLimits {

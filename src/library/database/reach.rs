@@ -65,61 +65,58 @@ pub(super) async fn survey(
     patience: Duration,
 ) -> Result<Sessions, OpenError> {
     let with_settings = server.clone().options(settings.iter().cloned());
-    let (server, mut first, take_settings) = match connect(&with_settings, patience).await {
+    let (take_settings, server, first) = match connect(&with_settings, patience).await {
         Err(SqlxError::Database(error)) if is_about_settings(error.as_ref()) => {
-            let first = connect(server, patience).await;
-            (
-                server,
-                first.map_err(|error| unreachable(server, &error))?,
-                false,
-            )
+            (false, server, connect(server, patience).await)
         }
-        first => {
-            let first = first.map_err(|error| unreachable(server, &error))?;
-            (&with_settings, first, true)
-        }
+        first => (true, &with_settings, first),
     };
+    let first = first.map_err(|error| unreachable(server, &error))?;
     let second = connect(server, patience).await;
-    let mut second = second.map_err(|error| unreachable(server, &error))?;
-    // Both ask by a prepared statement, each the first on its connection: sqlx gives both the same name. A pooler that
-    // lends them one session, and does not tell names apart, fails the second.
-    let asked = async {
-        let (session, has_timeout) = ask(&mut first).await?;
-        let (other, _) = ask(&mut second).await?;
-        Ok((session == other, has_timeout))
-    };
-    let (are_shared, has_timeout) = match timeout(patience, asked).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(SqlxError::Database(error))) if is_about_statements(error.as_ref()) => {
-            return Err(no_prepared_statements(server));
+    let second = second.map_err(|error| unreachable(server, &error))?;
+    let compared = compare(first, second, patience).await;
+    let (are_shared, has_timeout) = compared.map_err(|error| match &error {
+        SqlxError::Database(cause) if is_about_statements(cause.as_ref()) => {
+            no_prepared_statements(server)
         }
-        Ok(Err(error)) => return Err(unreachable(server, &error)),
-        Err(_) => {
-            return Err(unreachable(
-                server,
-                &SqlxError::Io(io::ErrorKind::TimedOut.into()),
-            ));
-        }
-    };
-    if !has_timeout
-        && settings
-            .iter()
-            .any(|(name, value)| *name == "statement_timeout" && value != "0")
-    {
+        error => unreachable(server, error),
+    })?;
+    let times_statements =
+        |(name, value): &(&str, String)| *name == "statement_timeout" && value != "0";
+    if !has_timeout && settings.iter().any(times_statements) {
         tracing::warn!(
             server.address = postgres_place(server),
             "a connection pooler does not pass on statement_timeout: set it by ALTER ROLE … SET statement_timeout"
         );
     }
-    // What does not end politely ends when it is dropped.
-    let _ = timeout(patience, async {
-        tokio::join!(first.close(), second.close())
-    })
-    .await;
     Ok(Sessions {
         take_settings,
         are_shared,
     })
+}
+/// Whether two connections use one session in turn, and whether statements are timed there.
+///
+/// Both ask by a prepared statement, each the first on its connection, and sqlx gives both the same name. A pooler that
+/// lends them one session, and does not tell names apart, fails the second.
+async fn compare(
+    mut first: PgConnection,
+    mut second: PgConnection,
+    patience: Duration,
+) -> Result<(bool, bool), SqlxError> {
+    let asked = async {
+        let (session, has_timeout) = ask(&mut first).await?;
+        let (other, _) = ask(&mut second).await?;
+        Ok((session == other, has_timeout))
+    };
+    let found = timeout(patience, asked)
+        .await
+        .unwrap_or_else(|_| Err(SqlxError::Io(io::ErrorKind::TimedOut.into())))?;
+    // A connection that does not close in time ends when it is dropped.
+    let _ = timeout(patience, async {
+        tokio::join!(first.close(), second.close())
+    })
+    .await;
+    Ok(found)
 }
 
 /// Which session of the server a connection uses now, and whether statements are timed there.
