@@ -11,7 +11,10 @@ use axum::{
 use metrics::counter;
 use serde_json::json;
 
-use super::{pace::TooFast, streams::NoPlace, websocket::TooManyPending};
+use super::{
+    graphql::websocket::pending_sockets::TooManyPending, middleware::rate_limit::TooFast,
+    streams::registry::NoPlace,
+};
 use crate::{auth::Rejection, graphql::Malformed, library};
 
 /// When it makes sense to try again while the database or the key server does not answer, in seconds.

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, request::Parts};
 
-use super::{HttpError, Node};
+use super::{error::HttpError, state::Node};
 use crate::auth::{Ask, Credential, Ticket, Viewer};
 
 impl Node {
@@ -12,7 +12,7 @@ impl Node {
     /// by itself, it needs no trusted origin. HEAD leaves it unused: link checkers and proxies send HEAD before the GET.
     ///
     /// # Errors
-    /// As [`Gate::viewer`](super::Gate::viewer); also when there is a ticket and it does not open a stream.
+    /// As [`Gate::viewer`](super::authenticate::Gate::viewer); also when there is a ticket and it does not open a stream.
     pub(super) async fn stream_viewer(
         &self,
         request: &Parts,

@@ -1,0 +1,147 @@
+//! A connection that is closed without destroying what was said last.
+//!
+//! In the flow: the socket itself. A system that closes a socket with something unread tells the peer so, and the peer
+//! then throws away what it has not read yet: the refusal of a body that is too long, or the code of a close. So what
+//! comes after the end is read and thrown away, for a moment.
+//!
+//! **Invariant:** the peer learns of the end at once, and is listened to for no longer than [`LINGER`].
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    net::TcpStream,
+    runtime::Handle,
+    sync::OwnedSemaphorePermit,
+    time::timeout,
+};
+
+/// How long a peer may go on sending after the end.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection and its place among those that there may be.
+#[derive(Debug)]
+pub(in crate::http) struct Lingering {
+    /// None when it was dropped.
+    open: Option<(TcpStream, OwnedSemaphorePermit)>,
+    /// Whether the peer has said that nothing follows, or the connection broke.
+    has_ended: bool,
+    /// Whether what was sent last waits for the peer to read.
+    is_blocked: bool,
+}
+
+impl Lingering {
+    /// Takes a connection over.
+    pub(in crate::http) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            open: Some((stream, place)),
+            has_ended: false,
+            is_blocked: false,
+        }
+    }
+
+    #[cfg(test)]
+    pub(in crate::http) fn stream(&self) -> Option<&TcpStream> {
+        self.open.as_ref().map(|(stream, _)| stream)
+    }
+
+    fn polled<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Some((stream, _)) = &mut self.open else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let polled = poll(Pin::new(stream));
+        if let Poll::Ready(Err(_)) = polled {
+            self.has_ended = true;
+        }
+        polled
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some((stream, place)) = self.open.take() else {
+            return;
+        };
+        // One that does not read what it was sent will not read the end either.
+        if self.has_ended || self.is_blocked {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = timeout(LINGER, hear_out(stream)).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Says that nothing follows, and reads until the peer says the same.
+async fn hear_out(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut [0; 4 << 10]) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+impl AsyncRead for Lingering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = self.polled(|stream| stream.poll_read(cx, buffer));
+        let is_end = polled.is_ready() && buffer.filled().len() == before;
+        self.has_ended |= is_end && buffer.remaining() > 0;
+        polled
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.polled(|stream| stream.poll_write(cx, bytes));
+        self.is_blocked = polled.is_pending();
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.polled(|stream| stream.poll_write_vectored(cx, slices));
+        self.is_blocked = polled.is_pending();
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|(stream, _)| stream.is_write_vectored())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.polled(|stream| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.polled(|stream| stream.poll_shutdown(cx))
+    }
+}

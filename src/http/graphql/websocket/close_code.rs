@@ -1,0 +1,203 @@
+//! Why a socket is closed, and the code that says so.
+//!
+//! | code | reason | graphql-ws comes back |
+//! |---|---|---|
+//! | 4400 | a frame that is no message of the protocol | no |
+//! | 4401 | `subscribe` before `connection_ack` | no |
+//! | 4403 | no token, or one that is not accepted | yes, with a fresh token if it has one |
+//! | 4406 | the client does not offer `graphql-transport-ws` | no |
+//! | 4408 | no `connection_init` in time | yes |
+//! | 4409 | an operation of this id is running | no |
+//! | 4429 | a second `connection_init` | no |
+//! | 4440 | the token has expired | yes, with a fresh token |
+//! | 4499 | nothing was heard of the client | yes |
+//! | 1001 | the socket has reached its longest life | yes |
+//! | 1009 | a message over the limit, which is lower before `connection_ack` | no |
+//! | 1012 | the server is stopping | yes |
+//! | 1013 | the database or the key server does not answer; too many streams, sockets without `connection_init`, or requests in so short a time | yes |
+//!
+//! A close that the client begins is answered by its own code.
+
+use std::borrow::Cow;
+
+use tokio_tungstenite::tungstenite::{Utf8Bytes, protocol::CloseFrame};
+
+use super::message::Id;
+use crate::{
+    http::{
+        error::HttpError,
+        streams::registry::{EndReason, NoPlace},
+    },
+    library,
+};
+
+/// What fits into a close frame beside the code (RFC 6455, section 5.5).
+const MAX_REASON_BYTES: usize = 123;
+
+/// Why a socket is closed.
+#[derive(Debug)]
+pub(super) enum Close {
+    /// Because the connection broke: there is nobody to tell.
+    Gone,
+    /// By the client, which is to have its answer.
+    Left,
+    /// A frame that is no message of the protocol.
+    Invalid(Cow<'static, str>),
+    /// An operation before `connection_ack`.
+    Unacknowledged,
+    /// The caller is not known, or has no place for another stream.
+    Refused(HttpError),
+    /// Another subprotocol, or none.
+    Subprotocol,
+    /// `connection_init` did not come in time.
+    InitTimeout,
+    /// Too many sockets are not acknowledged, and this one is the oldest.
+    Displaced,
+    /// `connection_init` came twice.
+    InitTwice,
+    /// The id of an operation that is running.
+    Duplicate(Id),
+    /// Over the limit on messages.
+    TooBig,
+    /// Nothing was heard of the client.
+    Silent,
+    /// A subscription could not begin, since the database does not answer. An `error` message would be its end for good.
+    Away,
+    /// The server ends the stream.
+    End(EndReason),
+}
+
+impl Close {
+    /// The frame that tells the client; none when it is gone, or said so first.
+    pub fn frame(&self) -> Option<CloseFrame> {
+        let (code, reason): (u16, Cow<'_, str>) = match self {
+            Self::Gone | Self::Left => return None,
+            Self::Invalid(what) => (4400, format!("Invalid message: {what}").into()),
+            Self::Unacknowledged => (4401, "Unauthorized".into()),
+            Self::Refused(error) => (refused(error), error.to_string().into()),
+            Self::Subprotocol => (4406, "Subprotocol not acceptable".into()),
+            Self::InitTimeout => (4408, "Connection initialisation timeout".into()),
+            Self::Displaced => (
+                1013,
+                "Too many sockets wait for connection_init; come back".into(),
+            ),
+            Self::InitTwice => (4429, "Too many initialisation requests".into()),
+            Self::Duplicate(id) => {
+                let id = id.as_str();
+                (4409, format!("Subscriber for {id} already exists").into())
+            }
+            Self::TooBig => (1009, "Message too big".into()),
+            Self::Silent => (4499, "Nothing was heard of the client".into()),
+            Self::Away => (1013, "The database does not answer; come back".into()),
+            Self::End(reason) => (ended(*reason), reason.message().into()),
+        };
+        Some(CloseFrame {
+            code: code.into(),
+            reason: Utf8Bytes::from(shortened(&reason)),
+        })
+    }
+
+    /// How metrics count it.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Gone | Self::Left => "gone",
+            Self::Silent => "silent",
+            Self::Away => "unavailable",
+            Self::End(reason) => reason.into(),
+            _ => "violation",
+        }
+    }
+}
+
+fn refused(error: &HttpError) -> u16 {
+    match error {
+        HttpError::NoPlace(NoPlace::Draining(_)) => 1012,
+        // The streams of a device that lost its network are noticed to be dead soon, so it is worth coming back.
+        HttpError::NoPlace(NoPlace::User(_) | NoPlace::Node)
+        | HttpError::TooFast(_)
+        | HttpError::Library(library::Error::Unavailable(_) | library::Error::Fault(_)) => 1013,
+        HttpError::Rejected(rejection) if rejection.is_temporary() => 1013,
+        _ => 4403,
+    }
+}
+
+fn ended(reason: EndReason) -> u16 {
+    match reason {
+        EndReason::Expired => 4440,
+        EndReason::TooOld => 1001,
+        EndReason::Drained => 1012,
+    }
+}
+
+impl From<HttpError> for Close {
+    fn from(error: HttpError) -> Self {
+        error.log();
+        Self::Refused(error)
+    }
+}
+
+/// As much of the text as fits.
+fn shortened(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{auth::Rejection, http::middleware::rate_limit::TooFast};
+
+    #[test]
+    fn a_reason_fits_into_a_close_frame_whatever_the_client_sent() {
+        for id in ["é", "x", "語", "🦀"] {
+            let id = Id::try_from(id.repeat(256 / id.len())).unwrap();
+            let frame = Close::Duplicate(id).frame().unwrap();
+            assert_eq!(u16::from(frame.code), 4409);
+            assert!((120..=MAX_REASON_BYTES).contains(&frame.reason.as_str().len()));
+        }
+    }
+
+    /// The codes after which graphql-ws gives up (`isFatalInternalCloseCode` and `shouldRetryConnectOrThrow` in its
+    /// client).
+    fn is_fatal(code: u16) -> bool {
+        match code {
+            1000 | 1001 | 1005 | 1006 | 1012 | 1013 | 1014 => false,
+            1000..2000 => true,
+            _ => [4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500].contains(&code),
+        }
+    }
+
+    #[test]
+    fn a_client_comes_back_after_every_close_that_is_not_its_fault() {
+        let code = |close: Close| u16::from(close.frame().unwrap().code);
+        for close in [
+            Close::InitTimeout,
+            Close::Displaced,
+            Close::Silent,
+            Close::Away,
+            Close::End(EndReason::Expired),
+            Close::End(EndReason::TooOld),
+            Close::End(EndReason::Drained),
+            Close::Refused(HttpError::NoToken),
+            Close::Refused(Rejection::Expired.into()),
+            Close::Refused(Rejection::Unavailable.into()),
+            Close::Refused(Rejection::UnknownKey(30).into()),
+            Close::Refused(NoPlace::Draining(1).into()),
+            Close::Refused(NoPlace::Node.into()),
+            Close::Refused(NoPlace::User(20).into()),
+            Close::Refused(TooFast(Duration::from_secs(1)).into()),
+        ] {
+            let why = format!("{close:?}");
+            assert!(!is_fatal(code(close)), "{why}");
+        }
+        for temporary in [Rejection::Unavailable, Rejection::UnknownKey(30)] {
+            assert_eq!(
+                code(Close::Refused(temporary.into())),
+                1013,
+                "the token is good"
+            );
+        }
+        assert!(is_fatal(code(Close::InitTwice)));
+    }
+}

@@ -1,0 +1,7 @@
+//! The routes beside `/graphql`.
+
+pub(super) mod health;
+pub(super) mod library_version;
+pub(super) mod playground;
+pub(super) mod trpc;
+pub(super) mod version_events;
