@@ -52,9 +52,14 @@ on_each_database! {
                 CREATE TRIGGER t BEFORE DELETE ON topaz_tombstone FOR EACH ROW WHEN (OLD.user_id = 'bob') EXECUTE FUNCTION no();",
         };
         app.db.connect().await.execute_unprepared(refuse).await.unwrap();
-        assert!(app.library.purge(ALL).await.is_err(), "it is told");
+        // What a passing fault held up is left for the next time.
+        soon("the history of all others is purged", async {
+            loop {
+                assert!(app.library.purge(ALL).await.is_err(), "the fault is reported");
+                if count(&app, "topaz_tombstone", "user_id <> 'bob'").await == 0 { break }
+            }
+        }).await;
         assert_eq!(count(&app, "topaz_receipt", "true").await, 0);
-        assert_eq!(count(&app, "topaz_tombstone", "user_id <> 'bob'").await, 0);
         assert_eq!(count(&app, "topaz_tombstone", "user_id = 'bob'").await, 2);
         assert_eq!(app.db.scalar::<i32>("SELECT library_floor FROM topaz_user WHERE subject = 'bob'").await, 3, "a floor is over what was purged, and no more");
     }
