@@ -15,10 +15,13 @@ use metrics::counter;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
 use super::{
-    Library, clock,
+    database::{
+        clock,
+        transaction::{Purpose, Transaction},
+    },
     error::Error,
-    read::find_head,
-    transaction::{Purpose, Transaction},
+    handle::Library,
+    read::rows::find_head,
 };
 use crate::version::{Epoch, Head, UserId, Version};
 

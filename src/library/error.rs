@@ -17,7 +17,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Device;
+use super::model::device::Device;
 use crate::{causes::in_one_line, version::Version};
 
 /// What lies behind a failure. Shared, because one failed read can fail several fields.

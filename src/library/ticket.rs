@@ -15,9 +15,10 @@ use time::OffsetDateTime;
 use tokio::{sync::SemaphorePermit, time::timeout};
 
 use super::{
-    Library, clock,
+    database::clock,
     entity::{millis, ticket},
     error::Error,
+    handle::Library,
 };
 use crate::version::UserId;
 

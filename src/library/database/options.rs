@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::NO_LIMIT;
+use super::pools::NO_LIMIT;
 use crate::address::DatabaseAddress;
 
 /// How to reach the database and how much of it to use.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Database,
-    reach::{self, OpenError},
+    first_connection::{self, OpenError},
+    pools::Database,
 };
 use crate::library::error::{Error, Unreachable};
 
@@ -41,7 +41,7 @@ impl Database {
         {
             return found.clone();
         }
-        let found = reach::why_unreachable(server, PATIENCE).await;
+        let found = first_connection::why_unreachable(server, PATIENCE).await;
         *last = Some((Instant::now(), found.clone()));
         found
     }

@@ -9,7 +9,10 @@ use sea_orm::{
 };
 
 use crate::{
-    library::{Label, LabelId, LabelKind, LabelName},
+    library::model::{
+        id::LabelId,
+        label::{Label, LabelKind, LabelName},
+    },
     version::Version,
 };
 

@@ -4,7 +4,11 @@ use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
 use super::{find_without, millis, parse_name, story};
 use crate::{
-    library::{Progress, ProgressId, ProgressState, Rating, StoryId, text::fold},
+    library::model::{
+        id::{ProgressId, StoryId},
+        progress::{Progress, ProgressState, Rating},
+        text::fold,
+    },
     version::{UserId, Version},
 };
 

@@ -4,7 +4,12 @@ use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
 use super::{find_without, millis, parse_name};
 use crate::{
-    library::{Story, StoryContent, StoryId, address, text::fold},
+    library::model::{
+        id::StoryId,
+        story::{Story, StoryContent},
+        story_url,
+        text::fold,
+    },
     version::{UserId, Version},
 };
 
@@ -74,7 +79,7 @@ impl TryFrom<Model> for Story {
 /// The row of `user` that holds `story`, every column set.
 pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
     let content = story.content.clone();
-    let url = address::key(&content.url);
+    let url = story_url::key(&content.url);
     let (title_key, author_key) = (fold(&content.title), fold(&content.author));
     let description_key = content.description.as_deref().map(fold).unwrap_or_default();
     // A line break is in no word that is searched for, so no match runs from one text into the next.

@@ -11,7 +11,7 @@ pub(in crate::library) struct Model {
     pub epoch: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub version: i32,
-    /// Names of [`Kind`](crate::library::Kind), separated by spaces.
+    /// Names of [`Kind`](crate::library::model::kind::Kind), separated by spaces.
     pub kinds: String,
     pub device_id: Option<String>,
     pub device_name: Option<String>,

@@ -1,0 +1,112 @@
+//! What a user is lent of the database: connections to read with, and turns.
+
+use std::sync::Arc;
+
+use sea_orm::DatabaseConnection;
+
+use super::{
+    fair_queue::{Act, Turn, Turns, reads_of_one_user},
+    options::DatabaseOptions,
+    pools::{Access, Database, observed, sqlite},
+    read_connection::{Origin, Reader, Readers},
+};
+use crate::{address::DatabaseAddress, library::error::Error, version::UserId};
+
+/// Who may use the database next, and with what they read.
+#[derive(Debug, Clone)]
+pub(super) struct Lending {
+    /// Read what was written last.
+    fresh: Arc<Readers>,
+    /// Read for queries: from the replica, if there is one.
+    queried: Arc<Readers>,
+    writes: Arc<Turns>,
+    /// To run a query as a whole. There are as many as are asked for, but not for one user.
+    queries: Arc<Turns>,
+}
+
+impl Lending {
+    /// Lends the connections of `fresh`, and of the replica's pool.
+    pub fn new(
+        options: &DatabaseOptions,
+        fresh: &DatabaseConnection,
+        replica: Option<&DatabaseConnection>,
+    ) -> Self {
+        let connections = options.max_connections as usize;
+        let is_sqlite = matches!(options.address, DatabaseAddress::Sqlite(_));
+        let reads = reads_of_one_user(options.max_user_reads, connections, is_sqlite);
+        let turns = Turns::new(connections, reads);
+        let writes = if is_sqlite {
+            Turns::new(1, reads)
+        } else {
+            // One pool, and so the same turns, for both.
+            Arc::clone(&turns)
+        };
+        let fresh = readers(options, &options.address, fresh, turns);
+        let queried = match (&options.replica, replica) {
+            (Some(address), Some(replica)) => {
+                readers(options, address, replica, Turns::new(connections, reads))
+            }
+            _ => Arc::clone(&fresh),
+        };
+        Self {
+            fresh,
+            queried,
+            writes,
+            queries: Turns::new(usize::MAX, reads),
+        }
+    }
+
+    /// The same without the replica.
+    pub fn without_replica(self) -> Self {
+        Self {
+            queried: Arc::clone(&self.fresh),
+            ..self
+        }
+    }
+
+    /// Closes what is lent to nobody.
+    pub async fn close(&self) -> Result<(), sea_orm::DbErr> {
+        self.queried.close().await?;
+        self.fresh.close().await
+    }
+}
+
+/// The connections that read for users at `address`, which `pool` is open on.
+fn readers(
+    options: &DatabaseOptions,
+    address: &DatabaseAddress,
+    pool: &DatabaseConnection,
+    turns: Arc<Turns>,
+) -> Arc<Readers> {
+    let origin = match address {
+        DatabaseAddress::Sqlite(file) => Origin::Sqlite {
+            connect: Box::new(sqlite(options, file, Access::Read)),
+            timeout: options.statement_timeout,
+            observe: observed,
+        },
+        DatabaseAddress::Postgres(_) => Origin::Pool(pool.clone()),
+    };
+    Readers::new(origin, turns, options.acquire_timeout)
+}
+
+impl Database {
+    /// A connection to read for a query of `user`, when it is their turn.
+    pub(in crate::library) async fn reader(&self, user: &UserId) -> Result<Reader, Error> {
+        self.lending.queried.lend(user).await
+    }
+
+    /// A connection to read for `user` what was written last, when it is their turn.
+    pub(in crate::library) async fn fresh_reader(&self, user: &UserId) -> Result<Reader, Error> {
+        self.lending.fresh.lend(user).await
+    }
+
+    /// The turn of `user` to write.
+    pub(in crate::library) async fn turn_to_write(&self, user: &UserId) -> Result<Turn, Error> {
+        self.lending.writes.take(user, Act::Write, self.wait).await
+    }
+
+    /// The turn of `user` to run a query.
+    pub(in crate::library) async fn turn_to_query(&self, user: &UserId) -> Result<Turn, Error> {
+        self.lending.queries.take(user, Act::Query, self.wait).await
+    }
+}

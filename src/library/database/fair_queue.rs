@@ -1,0 +1,356 @@
+//! Fair admission to the database: which user's work may use a connection next.
+//!
+//! In the flow: a read ([`Readers`](super::read_connection::Readers)) or a write ([`Library::write`](crate::library::handle::Library::write))
+//! takes a turn before it takes a connection, and keeps it for as long as it uses one. A first-in-first-out queue in
+//! front of the pool would be filled by one greedy user, and everybody else would wait behind all of their work.
+//!
+//! **Invariant:** a user holds at most one turn to write, and at most [`Turns::reads`] turns to read.
+//! **Invariant:** a turn that is free goes to the users who wait in rotation, one each, however much each of them waits
+//! for; the work of one user goes on in the order in which it came.
+//! **Invariant:** a user who neither holds a turn nor waits for one is not remembered.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use metrics::counter;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{library::error::Error, version::UserId};
+
+/// How many connections one user's reads may hold when nothing else is said. On SQLite they hold this machine's cores,
+/// so there it is half of them if that is less.
+const USER_READS: usize = 4;
+
+/// How many queries, and how many statements that read, one user may have at once: `given`, but not more than half of
+/// the `connections`.
+pub(in crate::library) fn reads_of_one_user(
+    given: Option<u32>,
+    connections: usize,
+    is_sqlite: bool,
+) -> usize {
+    let half = |of: usize| Ord::max(of / 2, 1);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let reads = match given {
+        Some(reads) => reads as usize,
+        None if is_sqlite => USER_READS.min(half(cores())),
+        None => USER_READS,
+    };
+    reads.min(half(connections))
+}
+
+/// What a turn is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::library) enum Act {
+    /// One of a user's writes, which their row lock would order anyway.
+    Write,
+    /// A statement that reads, or a snapshot.
+    Read,
+    /// A whole query: its reads, which have turns of their own, and the work between them.
+    Query,
+}
+
+impl Act {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::Query => "query",
+        }
+    }
+}
+
+/// The turns of one pool of connections.
+#[derive(Debug)]
+pub(in crate::library) struct Turns(Mutex<State>);
+
+/// Whose work, and what for.
+type Key = (UserId, Act);
+
+#[derive(Debug)]
+struct State {
+    /// How many turns to read, and how many queries, one user may have at once.
+    reads: usize,
+    /// How many turns nobody holds. Not zero only while nobody waits who may have one.
+    free: usize,
+    queues: HashMap<Key, Queue>,
+    /// Those who wait and hold less than they may, in the order in which they are next.
+    rotation: VecDeque<Key>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    held: usize,
+    waiting: VecDeque<oneshot::Sender<Turn>>,
+    /// Not without somebody in `waiting`.
+    is_in_rotation: bool,
+}
+
+/// Permission to use one connection, or to run one query. Ends when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Turn {
+    turns: Arc<Turns>,
+    key: Key,
+}
+
+/// A place in a queue, which is left when this is dropped.
+struct Place<'a> {
+    turns: &'a Turns,
+    key: &'a Key,
+}
+
+impl Turns {
+    /// As many turns as there are `connections`, and at most `reads` to read for one user.
+    pub(in crate::library) fn new(connections: usize, reads: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            reads,
+            free: connections,
+            queues: HashMap::new(),
+            rotation: VecDeque::new(),
+        })))
+    }
+
+    /// Waits for a turn of `user`, at most for `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when none came by then: because of the user's own work, which is not logged as a fault of
+    /// the server, or because of everybody's.
+    pub(in crate::library) async fn take(
+        self: &Arc<Self>,
+        user: &UserId,
+        act: Act,
+        patience: Duration,
+    ) -> Result<Turn, Error> {
+        let key = (user.clone(), act);
+        let entered = self.0.lock().enter(&key);
+        let Some(turn) = entered else {
+            let turns = Arc::clone(self);
+            return Ok(Turn { turns, key });
+        };
+        // Sent on by whoever ends a turn, with `self` in it.
+        let place = Place {
+            turns: self,
+            key: &key,
+        };
+        if let Ok(Ok(turn)) = tokio::time::timeout(patience, turn).await {
+            return Ok(turn);
+        }
+        let is_own_doing = self.0.lock().holds_all(&key);
+        drop(place);
+        let reason = if is_own_doing { "user" } else { "database" };
+        counter!("library_sync_waits_given_up_total", "for" => act.name(), "reason" => reason)
+            .increment(1);
+        Err(if is_own_doing {
+            Error::crowded()
+        } else {
+            Error::unavailable(format!("no connection was free within {patience:?}"))
+        })
+    }
+}
+
+impl State {
+    /// How many turns for `act` one user may hold.
+    fn most(&self, act: Act) -> usize {
+        match act {
+            Act::Write => 1,
+            Act::Read | Act::Query => self.reads,
+        }
+    }
+
+    /// Takes a turn at once, or queues for one.
+    fn enter(&mut self, key: &Key) -> Option<oneshot::Receiver<Turn>> {
+        let most = self.most(key.1);
+        let queue = self.queues.entry(key.clone()).or_default();
+        if self.free > 0 && queue.held < most {
+            self.free -= 1;
+            queue.held += 1;
+            return None;
+        }
+        let (sender, turn) = oneshot::channel();
+        queue.waiting.push_back(sender);
+        self.rotate(key);
+        Some(turn)
+    }
+
+    /// Puts a user who waits and may hold another turn at the end of the rotation.
+    fn rotate(&mut self, key: &Key) {
+        let most = self.most(key.1);
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
+        if queue.held < most && !queue.waiting.is_empty() && !queue.is_in_rotation {
+            queue.is_in_rotation = true;
+            self.rotation.push_back(key.clone());
+        }
+    }
+
+    /// Who is next, counted as holding a turn.
+    fn next(&mut self) -> Option<(Key, oneshot::Sender<Turn>)> {
+        if self.free == 0 {
+            return None;
+        }
+        let key = self.rotation.pop_front()?;
+        let queue = self.queues.get_mut(&key)?;
+        queue.is_in_rotation = false;
+        let sender = queue.waiting.pop_front()?;
+        queue.held += 1;
+        self.free -= 1;
+        self.rotate(&key);
+        Some((key, sender))
+    }
+
+    /// Whether the user holds as many turns as they may.
+    fn holds_all(&self, key: &Key) -> bool {
+        let held = self.queues.get(key).map_or(0, |queue| queue.held);
+        held >= self.most(key.1)
+    }
+
+    /// Forgets those who have left a queue, and the user if nothing is left of them.
+    fn tidy(&mut self, key: &Key) {
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
+        queue.waiting.retain(|sender| !sender.is_closed());
+        if queue.waiting.is_empty() && std::mem::take(&mut queue.is_in_rotation) {
+            self.rotation.retain(|next| next != key);
+        }
+        if queue.waiting.is_empty() && queue.held == 0 {
+            self.queues.remove(key);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.turns.0.lock();
+        state.free += 1;
+        if let Some(queue) = state.queues.get_mut(&self.key) {
+            queue.held -= 1;
+        }
+        state.rotate(&self.key);
+        let next = state.next();
+        state.tidy(&self.key);
+        // Whoever has left gives the turn back at once, for which the lock must be free.
+        drop(state);
+        if let Some((key, sender)) = next {
+            let turns = Arc::clone(&self.turns);
+            let _ = sender.send(Turn { turns, key });
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.turns.0.lock().tidy(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    /// Takes a turn that must be free.
+    fn now(turns: &Arc<Turns>, name: &str, act: Act) -> Option<Turn> {
+        let user = user(name);
+        let turn = turns.take(&user, act, PATIENCE).now_or_never();
+        turn.map(Result::unwrap)
+    }
+
+    /// Waits for a turn, and says whose it is when it comes.
+    fn queue(
+        turns: &Arc<Turns>,
+        name: &'static str,
+        came: &tokio::sync::mpsc::UnboundedSender<(&'static str, Turn)>,
+    ) -> tokio::task::JoinHandle<()> {
+        let (turns, came) = (Arc::clone(turns), came.clone());
+        tokio::spawn(async move {
+            let turn = turns.take(&user(name), Act::Read, PATIENCE * 100).await;
+            let _ = came.send((name, turn.unwrap()));
+        })
+    }
+
+    #[tokio::test]
+    async fn a_user_holds_one_turn_to_write_and_a_few_to_read_whatever_is_free() {
+        let turns = Turns::new(10, 2);
+        let write = now(&turns, "ann", Act::Write).unwrap();
+        let reads = [now(&turns, "ann", Act::Read), now(&turns, "ann", Act::Read)];
+        assert!(now(&turns, "ann", Act::Write).is_none());
+        assert!(now(&turns, "ann", Act::Read).is_none());
+        assert!(now(&turns, "bob", Act::Read).is_some());
+        drop((write, reads));
+        assert!(now(&turns, "ann", Act::Write).is_some());
+        assert!(now(&turns, "ann", Act::Read).is_some());
+    }
+
+    #[tokio::test]
+    async fn users_who_wait_are_served_in_rotation_however_much_each_waits_for() {
+        let turns = Turns::new(1, 1);
+        let (sender, mut came) = tokio::sync::mpsc::unbounded_channel();
+        let first = now(&turns, "eve", Act::Read).unwrap();
+        for name in ["eve", "eve", "eve", "eve", "ann", "bob", "ann"] {
+            queue(&turns, name, &sender);
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        let mut served = Vec::new();
+        while served.len() < 7 {
+            let (name, turn) = came.recv().await.unwrap();
+            served.push(name);
+            drop(turn);
+        }
+        assert_eq!(served, ["ann", "bob", "eve", "ann", "eve", "eve", "eve"]);
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_in_time_and_its_reason_is_told_apart() {
+        let turns = Turns::new(2, 1);
+        let _held = now(&turns, "ann", Act::Read).unwrap();
+        let own = turns.take(&user("ann"), Act::Read, PATIENCE).await;
+        let own = own.unwrap_err();
+        assert_eq!((own.code(), own.causes()), ("UNAVAILABLE", None));
+        let _other = now(&turns, "bob", Act::Read).unwrap();
+        let other = turns.take(&user("cat"), Act::Read, PATIENCE).await;
+        let other = other.unwrap_err();
+        assert_eq!(other.code(), "UNAVAILABLE");
+        assert!(other.causes().is_some(), "the server is to be looked after");
+    }
+
+    #[tokio::test]
+    async fn a_turn_whose_taker_has_left_goes_to_the_next() {
+        let turns = Turns::new(1, 1);
+        let (sender, mut came) = tokio::sync::mpsc::unbounded_channel();
+        let first = now(&turns, "eve", Act::Read).unwrap();
+        let gone = queue(&turns, "ann", &sender);
+        tokio::task::yield_now().await;
+        queue(&turns, "bob", &sender);
+        tokio::task::yield_now().await;
+        gone.abort();
+        drop(first);
+        assert_eq!(came.recv().await.unwrap().0, "bob");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_remembered_who_has_left() {
+        let turns = Turns::new(1, 1);
+        let first = now(&turns, "ann", Act::Read).unwrap();
+        for name in ["ann", "bob"] {
+            assert!(turns.take(&user(name), Act::Read, PATIENCE).await.is_err());
+        }
+        drop(first);
+        let state = turns.0.lock();
+        assert_eq!((state.queues.len(), state.rotation.len()), (0, 0));
+        assert_eq!(state.free, 1);
+    }
+}

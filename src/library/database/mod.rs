@@ -1,0 +1,18 @@
+//! The database: pools, connections, transactions, and who may use them when.
+
+pub(super) mod admission;
+pub(super) mod any_of;
+pub(super) mod clock;
+pub(super) mod dedicated_connection;
+pub(super) mod fair_queue;
+pub(super) mod first_connection;
+pub(super) mod options;
+pub(super) mod outage;
+pub(super) mod pool_metrics;
+pub(super) mod pools;
+pub(super) mod read_connection;
+pub(super) mod replica;
+pub(super) mod sqlite_copy;
+pub(super) mod sqlite_file;
+pub(super) mod transaction;
+pub(super) mod write_probe;

@@ -1,0 +1,127 @@
+//! [`Library`]: the handle through which everything is read and written.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
+
+use super::{
+    database::{
+        fair_queue::Turn,
+        pools::Database,
+        transaction::{Purpose, Transaction},
+    },
+    error::Error,
+    known_heads::KnownHeads,
+    model::limits::Limits,
+};
+use crate::{broker::Broker, version::UserId};
+
+/// How many tickets are looked up at once: few, because who asks is not known yet.
+const TICKET_LOOKUPS: usize = 2;
+
+/// Every user's library. Cheap to clone.
+#[derive(Clone)]
+pub struct Library {
+    pub(super) db: Database,
+    pub(super) broker: Arc<dyn Broker>,
+    /// The writes under way, which a stopping server waits for.
+    pub(super) writes: TaskTracker,
+    pub(super) known: Arc<KnownHeads>,
+    /// How many tickets may be looked up at once.
+    pub(super) ticket_lookups: Arc<Semaphore>,
+    pub(super) limits: Limits,
+}
+
+impl Library {
+    /// Opens the libraries in `db`, announcing changes through `broker`.
+    pub fn new(db: Database, broker: Arc<dyn Broker>) -> Self {
+        Self {
+            db,
+            broker,
+            writes: TaskTracker::new(),
+            known: Arc::default(),
+            ticket_lookups: Arc::new(Semaphore::new(TICKET_LOOKUPS)),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The same libraries with other limits.
+    #[must_use]
+    pub fn limited_to(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Reads several things as of one moment. In a task of its own, which ends when the caller goes away, but not amid
+    /// BEGIN: that would leave a transaction open in the pool.
+    pub(super) async fn snapshot<T, F>(&self, user: &UserId, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t Transaction) -> BoxFuture<'t, Result<T, Error>> + Send + 'static,
+    {
+        let reader = self.db.fresh_reader(user).await?;
+        let db = self.db.clone();
+        let caller = CancellationToken::new();
+        let left = caller.clone();
+        let _caller = caller.drop_guard();
+        let task = async move {
+            let snapshot = async {
+                let pool = reader.pool()?;
+                reader.begin_work();
+                let tx = Transaction::begin(pool, Purpose::Snapshot).await?;
+                let found = tokio::select! {
+                    biased;
+                    () = left.cancelled() => return Err(Error::unavailable("the caller left")),
+                    found = read(&tx) => found,
+                };
+                tx.roll_back().await?;
+                reader.end_work();
+                found
+            };
+            db.in_time(snapshot).await
+        };
+        tokio::spawn(task.in_current_span())
+            .await
+            .map_err(Error::fault)?
+    }
+
+    /// Writes something that is no change of a library: in a task of its own, as changes are, and in time.
+    pub(super) async fn write_apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let db = self.db.clone();
+        let work = async move {
+            db.check_file()?;
+            db.in_time(work).await
+        };
+        self.writes.spawn(work).await.map_err(Error::fault)?
+    }
+
+    /// Waits until `user` may run another query: at most a few of theirs run at once, so that neither the database nor
+    /// the work on what it answers is all theirs.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when their others have not ended in time.
+    pub async fn turn_to_query(&self, user: &UserId) -> Result<Turn, Error> {
+        self.db.turn_to_query(user).await
+    }
+
+    /// How long a query may take.
+    pub fn patience(&self) -> Duration {
+        self.db.patience()
+    }
+
+    /// Waits for the writes under way, including those whose callers have gone. Refuses none: stop the callers first.
+    pub async fn finish_writes(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+    }
+
+    /// The database itself, for health checks.
+    pub fn database(&self) -> &Database {
+        &self.db
+    }
+}

@@ -1,0 +1,137 @@
+//! How much one user may keep.
+
+use crate::library::error::{Error, Refusal, RefusalCode};
+
+/// The most that one user may keep; 0 for no limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Stories in a library.
+    pub stories: i64,
+    /// Bytes of a library, as `Usage` counts them.
+    pub bytes: i64,
+    /// Bytes of receipts. The oldest make room for new ones.
+    pub receipt_bytes: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stories: 200_000,
+            bytes: 512 << 20,
+            receipt_bytes: 16 << 20,
+        }
+    }
+}
+
+/// What a library holds, or by how much it grew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::library) struct Usage {
+    pub stories: i64,
+    pub tags: i64,
+    pub fandoms: i64,
+    /// The texts that its user wrote, in UTF-8, and [`Usage::LINK`] for each label on a story.
+    pub bytes: i64,
+}
+
+impl Usage {
+    /// What a label on a story counts, in bytes.
+    pub const LINK: i64 = 32;
+
+    /// So many bytes of text.
+    pub fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let bytes: usize = texts.into_iter().map(str::len).sum();
+        Self {
+            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            ..Self::default()
+        }
+    }
+
+    /// So many labels on stories.
+    pub fn links(count: impl TryInto<i64>) -> Self {
+        let count = count.try_into().unwrap_or(i64::MAX / Self::LINK);
+        Self {
+            bytes: Self::LINK * count,
+            ..Self::default()
+        }
+    }
+
+    /// Refuses what a library has `grown` to hold, if it grew past a limit. One that is over a limit may still shrink,
+    /// and change what is not limited.
+    pub fn allow(self, grown: Self, limits: Limits, fields: &GrowthFields) -> Result<(), Error> {
+        let most_labels = i64::try_from(super::label::Label::MAX).unwrap_or(i64::MAX);
+        let rules = [
+            (fields.tags, self.tags, grown.tags, most_labels, "tags"),
+            (
+                fields.fandoms,
+                self.fandoms,
+                grown.fandoms,
+                most_labels,
+                "fandoms",
+            ),
+            (
+                fields.stories,
+                self.stories,
+                grown.stories,
+                limits.stories,
+                "stories",
+            ),
+            (fields.bytes, self.bytes, grown.bytes, limits.bytes, "bytes"),
+        ];
+        for (field, holds, more, most, what) in rules {
+            if most > 0 && more > 0 && holds > most {
+                return Err(Error::Refused(Refusal {
+                    code: RefusalCode::LimitReached,
+                    message: format!("a library holds at most {most} {what}"),
+                    field: field.to_owned(),
+                    existing_id: None,
+                    clashes: Vec::new(),
+                }));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, more: Self) {
+        self.stories += more.stories;
+        self.tags += more.tags;
+        self.fandoms += more.fandoms;
+        self.bytes += more.bytes;
+    }
+}
+
+impl std::ops::SubAssign for Usage {
+    fn sub_assign(&mut self, less: Self) {
+        self.stories -= less.stories;
+        self.tags -= less.tags;
+        self.fandoms -= less.fandoms;
+        self.bytes -= less.bytes;
+    }
+}
+
+/// The input fields, as GraphQL spells them, by which a change makes a library grow.
+#[derive(Debug)]
+pub(in crate::library) struct GrowthFields {
+    stories: &'static str,
+    tags: &'static str,
+    fandoms: &'static str,
+    bytes: &'static str,
+}
+
+impl GrowthFields {
+    /// Of a change of one row.
+    pub const ONE: Self = Self {
+        stories: "url",
+        tags: "name",
+        fandoms: "name",
+        bytes: "input",
+    };
+    /// Of an import.
+    pub const IMPORT: Self = Self {
+        stories: "entries",
+        tags: "tags",
+        fandoms: "fandoms",
+        bytes: "entries",
+    };
+}

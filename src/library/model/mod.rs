@@ -1,0 +1,13 @@
+//! What a library holds, and the rules of its values. Free of the database.
+
+pub(super) mod device;
+pub(super) mod entry_line;
+pub(super) mod id;
+pub(super) mod kind;
+pub(super) mod label;
+pub(super) mod limits;
+pub(super) mod patch;
+pub(super) mod progress;
+pub(super) mod story;
+pub(super) mod story_url;
+pub(super) mod text;

@@ -1,0 +1,62 @@
+//! What each version changed, and on which device: read back to tell the user's devices.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use time::OffsetDateTime;
+
+use crate::{
+    library::{
+        entity::write,
+        error::Error,
+        handle::Library,
+        model::{device::Device, kind::Kind},
+    },
+    version::{Head, UserId, Version},
+};
+
+/// What some versions in a row changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The kinds of rows.
+    pub kinds: BTreeSet<Kind>,
+    /// The device that made all of them; none when they were made on several, or it was not told.
+    pub device: Option<Device>,
+    /// When the newest was made.
+    pub at: OffsetDateTime,
+}
+
+impl Library {
+    /// What the versions after `after` up to `head` changed; none when that is not known, and anything may have.
+    pub async fn changed(
+        &self,
+        user: &UserId,
+        after: Version,
+        head: Head,
+    ) -> Result<Option<Changed>, Error> {
+        let reader = self.db.fresh_reader(user).await?;
+        let rows = write::Entity::find()
+            .filter(write::Column::UserId.eq(user.as_str()))
+            .filter(write::Column::Epoch.eq(head.epoch.number()))
+            .filter(write::Column::Version.gt(after.number()))
+            .filter(write::Column::Version.lte(head.version.number()))
+            .order_by_desc(write::Column::Version)
+            .all(&reader);
+        let rows = self.db.in_time(rows).await?;
+        let all = i64::from(head.version.number()) - i64::from(after.number());
+        let Some(newest) = rows
+            .first()
+            .filter(|_| i64::try_from(rows.len()) == Ok(all))
+        else {
+            return Ok(None);
+        };
+        let same = rows.iter().all(|row| row.device_id == newest.device_id);
+        let device = newest.device_id.clone().filter(|_| same);
+        let names = rows.iter().flat_map(|row| row.kinds.split(' '));
+        Ok(Some(Changed {
+            kinds: names.filter_map(|name| name.parse().ok()).collect(),
+            device: device.map(|id| Device::stored(id, newest.device_name.clone())),
+            at: newest.written_at.0,
+        }))
+    }
+}

@@ -1,0 +1,387 @@
+//! What changed since a version: rows stamped after it, and the tombstones of rows removed after it, in stamp order.
+//!
+//! A client that applies the pages of one walk in order, a row over the row of its id and a tombstone by removing it,
+//! holds the library as it was at the head of the last page, whatever was written meanwhile: a row that is touched
+//! during the walk moves to a greater stamp, ahead of the cursor, and comes (again) later.
+//!
+//! **Invariant:** a page and its head are of one snapshot.
+//! **Invariant:** where a tombstone that the client needs may have been purged, it is told to start afresh (`reset`).
+
+use std::collections::HashMap;
+
+use sea_orm::EntityTrait as _;
+use uuid::Uuid;
+
+use super::source::Source;
+use crate::{
+    library::{
+        database::transaction::Transaction,
+        entity::user,
+        error::Error,
+        handle::Library,
+        model::{
+            id::StoryId,
+            kind::Kind,
+            label::{Label, LabelKind},
+            progress::Progress,
+            story::Story,
+        },
+        read::rows::stories,
+    },
+    version::{Epoch, Head, UserId, Version},
+};
+
+/// Where a client's copy stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    /// The version that the copy reflects; 0 when there is none yet, which is always answerable.
+    pub version: Version,
+    /// The epoch that the version belongs to, if the client knows it.
+    pub epoch: Option<Epoch>,
+}
+
+/// A page of what changed.
+#[derive(Debug, Clone)]
+pub struct Delta {
+    /// The head of the page's snapshot. The client's copy is at it once there are no more pages.
+    pub head: Head,
+    /// Whether the client must drop its copy and start from version 0. Then there are no changes.
+    pub reset: bool,
+    /// Whether there is a next page.
+    pub has_more: bool,
+    /// The changes, by stamp.
+    pub changes: Vec<Change>,
+    /// The stories of its progresses, if they were asked for: those that are read later may have been deleted by then.
+    pub stories: HashMap<StoryId, Story>,
+    /// The place after the last of them; none when there are none.
+    pub end: Option<DeltaCursor>,
+}
+
+/// A row that was stamped, or the tombstone of one that was removed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A label was made or renamed.
+    Label(LabelKind, Label),
+    /// A story was made or changed; with the labels it has now.
+    Story {
+        /// Its columns.
+        story: Story,
+        /// Its tags, by name.
+        tags: Vec<Label>,
+        /// Its fandoms, by name.
+        fandoms: Vec<Label>,
+    },
+    /// A progress was made or changed.
+    Progress(Progress),
+    /// A row is gone.
+    Removed(Tombstone),
+}
+
+/// That a row is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tombstone {
+    /// What it was.
+    pub kind: Kind,
+    /// Its id.
+    pub id: Uuid,
+    /// The version that removed it.
+    pub stamp: Version,
+}
+
+/// A place in a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeltaCursor {
+    /// The epoch of the walk.
+    pub epoch: Epoch,
+    /// The version at which the walk began.
+    pub began: Version,
+    /// The stamp of the change there.
+    pub stamp: Version,
+    /// Its place among the changes of one stamp.
+    pub rank: u8,
+    /// Its id.
+    pub id: Uuid,
+}
+
+impl Change {
+    /// Orders the changes of one stamp so that nothing comes before what it refers to: labels, stories, progresses,
+    /// and what is gone last.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Label(kind, _) => label_rank(*kind),
+            Self::Story { .. } => STORY,
+            Self::Progress(_) => PROGRESS,
+            Self::Removed(tombstone) => {
+                let kind = REMOVED_KINDS
+                    .iter()
+                    .position(|kind| *kind == tombstone.kind);
+                (REMOVED..).nth(kind.unwrap_or_default()).unwrap_or(REMOVED)
+            }
+        }
+    }
+
+    /// Where it comes in a walk. Tombstones of one version come by id and only then by kind, as their index has them.
+    fn place(&self) -> (Version, u8, Uuid, u8) {
+        let (stamp, id) = match self {
+            Self::Label(_, label) => (label.stamp, label.id.0),
+            Self::Story { story, .. } => (story.stamp, story.id.0),
+            Self::Progress(progress) => (progress.stamp, progress.id.0),
+            Self::Removed(tombstone) => (tombstone.stamp, tombstone.id),
+        };
+        let rank = self.rank();
+        (stamp, Ord::min(rank, REMOVED), id, rank)
+    }
+}
+
+pub(super) const STORY: u8 = 2;
+pub(super) const PROGRESS: u8 = 3;
+/// The least rank of a tombstone. Its kind is added, for rows of two kinds may have had one id.
+pub(super) const REMOVED: u8 = 4;
+/// The kinds of tombstones, by their stored names.
+pub(super) const REMOVED_KINDS: [Kind; 4] = [Kind::Fandom, Kind::Progress, Kind::Story, Kind::Tag];
+
+pub(super) const fn label_rank(kind: LabelKind) -> u8 {
+    match kind {
+        LabelKind::Tag => 0,
+        LabelKind::Fandom => 1,
+    }
+}
+
+impl Library {
+    /// The first so many changes after `after`, or after `since` at the start of a walk; with the stories of the
+    /// progresses among them if `with_stories`.
+    pub async fn changes(
+        &self,
+        user: &UserId,
+        since: Since,
+        after: Option<DeltaCursor>,
+        first: u32,
+        with_stories: bool,
+    ) -> Result<Delta, Error> {
+        let (known, of) = (self.known.of(user), user.clone());
+        let delta = self.snapshot(user, move |tx| {
+            Box::pin(async move {
+                let mut delta = page(tx, &of, since, after, first).await?;
+                if with_stories {
+                    let ids: Vec<_> = delta.stories_of_progresses().collect();
+                    delta.stories = stories(tx, &of, ids).await?;
+                }
+                Ok(delta)
+            })
+        });
+        let delta = delta.await?;
+        let head = self
+            .settle(user, delta.head, known, claims(since, after))
+            .await?;
+        Ok(if head.epoch == delta.head.epoch {
+            delta
+        } else {
+            Delta::reset(head)
+        })
+    }
+}
+
+/// The head that the client says to have been told.
+fn claims(since: Since, after: Option<DeltaCursor>) -> Option<Head> {
+    let walk = after.map(|cursor| Head {
+        epoch: cursor.epoch,
+        version: cursor.began,
+    });
+    let copy = since.epoch.map(|epoch| Head {
+        epoch,
+        version: since.version,
+    });
+    walk.max(copy)
+}
+
+impl Delta {
+    fn reset(head: Head) -> Self {
+        Self {
+            head,
+            reset: true,
+            has_more: false,
+            changes: Vec::new(),
+            stories: HashMap::new(),
+            end: None,
+        }
+    }
+
+    fn stories_of_progresses(&self) -> impl Iterator<Item = StoryId> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Progress(progress) => Some(progress.story_id),
+            _ => None,
+        })
+    }
+}
+
+async fn page(
+    tx: &Transaction,
+    user: &UserId,
+    since: Since,
+    after: Option<DeltaCursor>,
+    first: u32,
+) -> Result<Delta, Error> {
+    let row = user::Entity::find_by_id(user.as_str()).one(tx).await?;
+    let row = row.ok_or_else(|| Error::fault("a viewer without a row"))?;
+    let (head, floor) = (row.head(), Version::new(row.library_floor));
+    if must_reset(head, floor, since, after) {
+        return Ok(Delta::reset(head));
+    }
+    let began = after.map_or(head.version, |cursor| cursor.began);
+    let source = Source {
+        tx,
+        user,
+        since: since.version,
+        after,
+        limit: u64::from(first) + 1,
+    };
+    let mut changes = Vec::new();
+    for kind in [LabelKind::Tag, LabelKind::Fandom] {
+        changes.extend(source.labels(kind).await?);
+    }
+    changes.extend(source.stories().await?);
+    changes.extend(source.progresses().await?);
+    changes.extend(source.tombstones().await?);
+    changes.sort_unstable_by_key(Change::place);
+    let has_more = changes.len() > first as usize;
+    changes.truncate(first as usize);
+    source.add_labels(&mut changes).await?;
+    let end = changes
+        .last()
+        .map(Change::place)
+        .map(|(stamp, _, id, rank)| DeltaCursor {
+            epoch: head.epoch,
+            began,
+            stamp,
+            rank,
+            id,
+        });
+    Ok(Delta {
+        head,
+        reset: false,
+        has_more,
+        changes,
+        stories: HashMap::new(),
+        end: end.or(after),
+    })
+}
+
+/// Whether what the client has, with what it would be told, may miss a removal.
+fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCursor>) -> bool {
+    let epoch = after.map(|cursor| cursor.epoch).or(since.epoch);
+    if epoch.is_some_and(|epoch| epoch != head.epoch) || since.version > head.version {
+        return true;
+    }
+    // Tombstones up to the floor may be gone. Those that the client needs are the ones after what it had (nothing, if
+    // it began with nothing, so only what was removed while it walked), but for those that it has been told of.
+    let known = match (since.version.number(), after) {
+        (0, None) => return false,
+        (0, Some(cursor)) => cursor.began,
+        _ => since.version,
+    };
+    // A page may end among the changes of one version, so of the one it ended in not all may have been told.
+    let told = after.map_or(0, |cursor| cursor.stamp.number().saturating_sub(1));
+    floor.number() > Ord::max(known.number(), told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(version: i32) -> Head {
+        Head {
+            epoch: Epoch::new(7),
+            version: Version::new(version),
+        }
+    }
+
+    fn since(version: i32) -> Since {
+        Since {
+            version: Version::new(version),
+            epoch: None,
+        }
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands where there may be none"
+    )]
+    fn after(began: i32, stamp: i32) -> Option<DeltaCursor> {
+        let (epoch, id) = (Epoch::new(7), Uuid::nil());
+        Some(DeltaCursor {
+            epoch,
+            began: Version::new(began),
+            stamp: Version::new(stamp),
+            rank: STORY,
+            id,
+        })
+    }
+
+    fn resets(floor: i32, since: Since, after: Option<DeltaCursor>) -> bool {
+        must_reset(head(50), Version::new(floor), since, after)
+    }
+
+    #[test]
+    fn a_copy_below_the_floor_above_the_head_or_of_another_epoch_starts_afresh() {
+        assert!(!resets(40, since(40), None));
+        assert!(resets(40, since(39), None), "below the floor");
+        assert!(!resets(40, since(50), None));
+        assert!(resets(40, since(51), None), "above the head");
+        assert!(!resets(
+            40,
+            Since {
+                epoch: Some(Epoch::new(7)),
+                ..since(45)
+            },
+            None
+        ));
+        assert!(
+            resets(
+                40,
+                Since {
+                    epoch: Some(Epoch::new(6)),
+                    ..since(45)
+                },
+                None
+            ),
+            "another epoch"
+        );
+    }
+
+    #[test]
+    fn who_has_nothing_can_always_start() {
+        assert!(!resets(50, since(0), None));
+    }
+
+    #[test]
+    fn a_walk_goes_on_unless_a_removal_it_needs_may_be_purged() {
+        assert!(
+            !resets(40, since(0), after(40, 3)),
+            "removals up to where it began do not matter"
+        );
+        assert!(
+            resets(41, since(0), after(40, 3)),
+            "it may have been told of a row that was then removed"
+        );
+        assert!(
+            !resets(41, since(0), after(40, 42)),
+            "it was told of the removals up to the floor"
+        );
+        assert!(
+            resets(41, since(0), after(40, 41)),
+            "perhaps not of all of the floor's own version"
+        );
+        assert!(resets(40, since(30), after(45, 35)));
+        assert!(!resets(40, since(30), after(45, 41)));
+        assert!(resets(40, since(30), after(45, 40)));
+    }
+
+    #[test]
+    fn a_walk_of_another_epoch_starts_afresh() {
+        let cursor = after(40, 40).map(|cursor| DeltaCursor {
+            epoch: Epoch::new(6),
+            ..cursor
+        });
+        assert!(resets(0, since(0), cursor));
+    }
+}

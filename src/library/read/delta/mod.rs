@@ -1,0 +1,4 @@
+//! What changed since a version, a page at a time.
+
+pub(in crate::library) mod changes;
+pub(in crate::library) mod source;

@@ -1,0 +1,5 @@
+//! The list of progresses: filters, orders and pages.
+
+pub(in crate::library) mod filter;
+pub(in crate::library) mod order;
+pub(in crate::library) mod page;

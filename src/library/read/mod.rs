@@ -1,0 +1,9 @@
+//! Reads of a library. Every statement names the user.
+
+pub(super) mod change_log;
+pub(super) mod delta;
+pub(super) mod export;
+pub(super) mod list;
+pub(super) mod rows;
+pub(super) mod search;
+pub(super) mod stats;

@@ -1,0 +1,215 @@
+//! Writing labels.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ConnectionTrait as _, ExprTrait as _,
+    sea_query::{Expr, Query},
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    conflict::Against,
+    conflict_resolution::Target,
+    writer::{LibraryWriter, ROWS_A_STATEMENT, Updated},
+};
+use crate::library::{
+    entity::{
+        label::{Column, names},
+        millis,
+    },
+    error::{Error, Refusal},
+    model::{
+        id::LabelId,
+        label::{Label, LabelKind, LabelName},
+        limits::Usage,
+    },
+};
+
+impl Label {
+    /// What it adds to a library.
+    fn usage(&self, kind: LabelKind) -> Usage {
+        let texts = Usage::texts([self.name.as_str()]);
+        match kind {
+            LabelKind::Tag => Usage { tags: 1, ..texts },
+            LabelKind::Fandom => Usage {
+                fandoms: 1,
+                ..texts
+            },
+        }
+    }
+}
+
+impl LibraryWriter {
+    /// Makes a label.
+    ///
+    /// # Errors
+    /// Refused when the user has one of this name, in whatever case, or of this id, or has too many.
+    pub async fn create_label(
+        &mut self,
+        kind: LabelKind,
+        id: Option<LabelId>,
+        name: LabelName,
+    ) -> Result<Label, Error> {
+        if let Some(existing) = self.find_label_named(kind, &name).await? {
+            return Err(Refusal::already_exists("name", existing));
+        }
+        if let Some(LabelId(id)) = id
+            && !self
+                .existing(kind, &BTreeSet::from([LabelId(id)]))
+                .await?
+                .is_empty()
+        {
+            return Err(Refusal::already_exists("id", id));
+        }
+        let is_given = id.is_some();
+        let id = id.unwrap_or_else(LabelId::fresh);
+        let label = self.new_label(kind, id, name);
+        if is_given {
+            self.unbury(kind.into(), id.0).await?;
+        }
+        self.insert_labels(kind, std::slice::from_ref(&label))
+            .await?;
+        Ok(label)
+    }
+
+    /// Gives a label another name. No change, no stamp; the stories that carry it are not touched.
+    ///
+    /// # Errors
+    /// Refused when the label is unknown, another has this name, in whatever case, or the change clashes.
+    pub async fn rename_label(
+        &mut self,
+        kind: LabelKind,
+        id: LabelId,
+        name: LabelName,
+        against: Against,
+    ) -> Result<Updated<Label>, Error> {
+        let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
+        let mut row = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
+        let target = Target {
+            kind: kind.into(),
+            id: id.0,
+            stamp: row.stamp,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        };
+        let (before, change) = (Named { name: row.name }, Named { name });
+        let (after, left) = self.resolve(target, &before, &change, against).await?;
+        row.name = after.name.clone();
+        if after != before {
+            let existing = self.find_label_named(kind, &after.name).await?;
+            if let Some(other) = existing.filter(|other| *other != id.0) {
+                return Err(Refusal::already_exists("name", other));
+            }
+            self.record(kind.into(), id.0, &before, &after).await?;
+            self.shrink(Usage::texts([before.name.as_str()]));
+            self.grow(Usage::texts([after.name.as_str()]));
+            row.stamp = self.stamp(kind.into());
+            row.updated_at = self.now;
+            let update = Query::update()
+                .table(names(kind).table)
+                .value(Column::Stamp, row.stamp.number())
+                .value(Column::Name, row.name.as_str())
+                .value(Column::NameKey, row.name.key())
+                .value(Column::UpdatedAt, Expr::val(at(row.updated_at)))
+                .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+                .and_where(Expr::col(Column::Id).eq(id.0))
+                .to_owned();
+            self.tx.execute(&update).await?;
+        }
+        Ok(Updated { row, left })
+    }
+
+    /// Removes a label, with a tombstone, and takes it off the stories that carry it, which are stamped. As many
+    /// statements, and as many rows of history, for many stories as for one.
+    ///
+    /// # Errors
+    /// Refused when the label is unknown.
+    pub async fn delete_label(&mut self, kind: LabelKind, id: LabelId) -> Result<LabelId, Error> {
+        let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
+        let label = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
+        self.shrink(label.usage(kind));
+        self.take_off_all(kind, id).await?;
+        let delete = Query::delete()
+            .from_table(names(kind).table)
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .and_where(Expr::col(Column::Id).eq(id.0))
+            .to_owned();
+        self.tx.execute(&delete).await?;
+        self.bury(kind.into(), id.0, &label).await?;
+        Ok(id)
+    }
+
+    /// The row of a label about to be inserted.
+    pub(super) fn new_label(&mut self, kind: LabelKind, id: LabelId, name: LabelName) -> Label {
+        Label {
+            id,
+            stamp: self.stamp(kind.into()),
+            created_at: self.now,
+            updated_at: self.now,
+            name,
+        }
+    }
+
+    pub(super) async fn insert_labels(
+        &mut self,
+        kind: LabelKind,
+        labels: &[Label],
+    ) -> Result<(), Error> {
+        for label in labels {
+            self.grow(label.usage(kind));
+        }
+        for some in labels.chunks(ROWS_A_STATEMENT) {
+            let mut insert = Query::insert();
+            insert.into_table(names(kind).table).columns([
+                Column::UserId,
+                Column::Id,
+                Column::Stamp,
+                Column::Name,
+                Column::NameKey,
+                Column::CreatedAt,
+                Column::UpdatedAt,
+            ]);
+            for label in some {
+                insert.values_panic([
+                    self.user.as_str().into(),
+                    label.id.0.into(),
+                    label.stamp.number().into(),
+                    label.name.as_str().into(),
+                    label.name.key().into(),
+                    Expr::val(at(label.created_at)),
+                    Expr::val(at(label.updated_at)),
+                ]);
+            }
+            self.tx.execute(&insert).await?;
+        }
+        Ok(())
+    }
+
+    async fn find_label_named(
+        &self,
+        kind: LabelKind,
+        name: &LabelName,
+    ) -> Result<Option<Uuid>, Error> {
+        let select = Query::select()
+            .column(Column::Id)
+            .from(names(kind).table)
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .and_where(Expr::col(Column::NameKey).eq(name.key()))
+            .to_owned();
+        let row = self.tx.query_one(&select).await?;
+        Ok(row.map(|row| row.try_get("", "id")).transpose()?)
+    }
+}
+
+/// All that a user may change of a label.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Named {
+    name: LabelName,
+}
+
+fn at(time: OffsetDateTime) -> sea_orm::Value {
+    sea_orm::Value::from(millis(time))
+}

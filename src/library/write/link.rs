@@ -1,0 +1,169 @@
+//! Which labels are on which stories. A link belongs to its story: whoever changes one stamps the story.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ConnectionTrait as _, ExprTrait as _, FromQueryResult as _,
+    sea_query::{DynIden, Expr, Query, UnionType},
+};
+
+use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
+use crate::library::{
+    database::any_of::one_of,
+    entity::label::{Column, Row, names},
+    error::{Error, Refusal},
+    model::{
+        id::{LabelId, StoryId},
+        label::{Label, LabelKind},
+        limits::Usage,
+    },
+};
+
+impl LibraryWriter {
+    /// The labels of these ids, by name.
+    ///
+    /// # Errors
+    /// Refused when one is unknown.
+    pub(super) async fn labels(
+        &self,
+        kind: LabelKind,
+        ids: &BTreeSet<LabelId>,
+    ) -> Result<Vec<Label>, Error> {
+        let labels = self.existing(kind, ids).await?;
+        if labels.len() == ids.len() {
+            return Ok(labels);
+        }
+        let missing = ids
+            .iter()
+            .find(|id| !labels.iter().any(|label| label.id == **id));
+        Err(missing.map_or_else(
+            || Error::fault("more labels than ids"),
+            |id| Refusal::not_found(kind.ids_field(), id.0),
+        ))
+    }
+
+    /// Those of these labels that there are, by name.
+    pub(super) async fn existing(
+        &self,
+        kind: LabelKind,
+        ids: &BTreeSet<LabelId>,
+    ) -> Result<Vec<Label>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let select = Query::select()
+            .columns(Column::ROW)
+            .from(names(kind).table)
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .and_where(one_of(
+                self.tx.get_database_backend(),
+                Expr::col(Column::Id),
+                ids.iter().map(|id| id.0),
+            ))
+            .order_by(Column::NameKey, sea_orm::Order::Asc)
+            .to_owned();
+        let rows = self.tx.query_all(&select).await?;
+        rows.iter()
+            .map(|row| Ok(Row::from_query_result(row, "")?.into()))
+            .collect()
+    }
+
+    /// The tags and the fandoms now on a story, in one statement.
+    pub(super) async fn all_linked(&self, story: StoryId) -> Result<[BTreeSet<LabelId>; 2], Error> {
+        let of_kind = |kind: LabelKind| {
+            let names = names(kind);
+            Query::select()
+                .expr_as(Expr::val(kind == LabelKind::Tag), "is_tag")
+                .expr_as(Expr::col(names.link_column), "id")
+                .from(names.link_table)
+                .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+                .and_where(Expr::col(Column::StoryId).eq(story.0))
+                .to_owned()
+        };
+        let select = of_kind(LabelKind::Tag)
+            .union(UnionType::All, of_kind(LabelKind::Fandom))
+            .to_owned();
+        let [mut tags, mut fandoms] = [BTreeSet::new(), BTreeSet::new()];
+        for row in self.tx.query_all(&select).await? {
+            let ids = if row.try_get("", "is_tag")? {
+                &mut tags
+            } else {
+                &mut fandoms
+            };
+            ids.insert(LabelId(row.try_get("", "id")?));
+        }
+        Ok([tags, fandoms])
+    }
+
+    /// Puts labels on a story, which the caller stamps.
+    pub(super) async fn link(
+        &mut self,
+        kind: LabelKind,
+        story: StoryId,
+        ids: &BTreeSet<LabelId>,
+    ) -> Result<(), Error> {
+        let links: Vec<_> = ids.iter().map(|id| (story, *id)).collect();
+        self.insert_links(kind, &links).await
+    }
+
+    /// Puts labels on stories, which the caller stamps.
+    pub(super) async fn insert_links(
+        &mut self,
+        kind: LabelKind,
+        links: &[(StoryId, LabelId)],
+    ) -> Result<(), Error> {
+        self.grow(Usage::links(links.len()));
+        let names = names(kind);
+        for some in links.chunks(ROWS_A_STATEMENT) {
+            let mut insert = Query::insert();
+            insert.into_table(names.link_table.clone()).columns([
+                DynIden::from(Column::UserId),
+                Column::StoryId.into(),
+                names.link_column.clone().into(),
+            ]);
+            for (story, label) in some {
+                insert.values_panic([self.user.as_str().into(), story.0.into(), label.0.into()]);
+            }
+            self.tx.execute(&insert).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes labels off a story, which the caller stamps.
+    pub(super) async fn unlink(
+        &mut self,
+        kind: LabelKind,
+        story: StoryId,
+        ids: &BTreeSet<LabelId>,
+    ) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let names = names(kind);
+        let delete = Query::delete()
+            .from_table(names.link_table)
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .and_where(Expr::col(Column::StoryId).eq(story.0))
+            .and_where(one_of(
+                self.tx.get_database_backend(),
+                Expr::col(names.link_column),
+                ids.iter().map(|id| id.0),
+            ))
+            .to_owned();
+        let deleted = self.tx.execute(&delete).await?;
+        self.shrink(Usage::links(deleted.rows_affected()));
+        Ok(())
+    }
+
+    /// Changes which labels are on a story, which the caller stamps.
+    pub(super) async fn relink(
+        &mut self,
+        kind: LabelKind,
+        story: StoryId,
+        before: &BTreeSet<LabelId>,
+        after: &BTreeSet<LabelId>,
+    ) -> Result<(), Error> {
+        self.unlink(kind, story, &(before - after)).await?;
+        self.link(kind, story, &(after - before)).await
+    }
+}

@@ -1,0 +1,132 @@
+//! Writing progresses.
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+use super::{
+    conflict::Against,
+    conflict_resolution::Target,
+    writer::{LibraryWriter, Updated},
+};
+use crate::library::{
+    entity::progress,
+    error::{Error, Refusal},
+    model::{
+        id::{ProgressId, StoryId},
+        kind::Kind,
+        limits::Usage,
+        progress::{Progress, ProgressPatch, ProgressState},
+    },
+};
+
+impl Progress {
+    fn target(&self) -> Target {
+        Target {
+            kind: Kind::Progress,
+            id: self.id.0,
+            stamp: self.stamp,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+impl ProgressState {
+    /// What it adds to a library.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::texts(self.notes.as_deref())
+    }
+}
+
+impl LibraryWriter {
+    /// Changes some fields of a progress. No change, no stamp.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; refused when the progress is unknown or the change clashes.
+    pub async fn update_progress(
+        &mut self,
+        id: ProgressId,
+        change: ProgressPatch,
+        against: Against,
+    ) -> Result<Updated<Progress>, Error> {
+        let mut row = self.progress(id).await?;
+        // Whatever becomes of each field, a value that breaks a rule is an error.
+        crate::library::model::patch::apply(&row.state, &change)?.tidy()?;
+        let (after, left) = self
+            .resolve(row.target(), &row.state, &change, against)
+            .await?;
+        let after = after.tidy()?;
+        if after != row.state {
+            self.record(Kind::Progress, id.0, &row.state, &after)
+                .await?;
+            self.shrink(row.state.usage());
+            self.grow(after.usage());
+            row.state = after;
+            row.stamp = self.stamp(Kind::Progress);
+            row.updated_at = self.now;
+            progress::Entity::update(progress::row(&self.user, &row))
+                .exec(&self.tx)
+                .await?;
+        }
+        Ok(Updated { row, left })
+    }
+
+    /// Removes an entry from the library: the progress and its story, with a tombstone for each.
+    ///
+    /// # Errors
+    /// Refused when the progress is unknown.
+    pub async fn delete_progress(&mut self, id: ProgressId) -> Result<ProgressId, Error> {
+        let progress = self.progress(id).await?;
+        progress::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
+            .exec(&self.tx)
+            .await?;
+        self.shrink(progress.state.usage());
+        self.bury(Kind::Progress, id.0, &progress).await?;
+        self.remove_story(progress.story_id).await?;
+        Ok(id)
+    }
+
+    pub(super) async fn insert_progress(
+        &mut self,
+        id: Option<ProgressId>,
+        story_id: StoryId,
+        state: ProgressState,
+    ) -> Result<Progress, Error> {
+        let is_given = id.is_some();
+        let id = id.unwrap_or_else(ProgressId::fresh);
+        let (stamp, now) = (self.stamp(Kind::Progress), self.now);
+        let progress = Progress {
+            id,
+            story_id,
+            stamp,
+            created_at: now,
+            updated_at: now,
+            state,
+        };
+        if is_given {
+            self.unbury(Kind::Progress, id.0).await?;
+        }
+        self.grow(progress.state.usage());
+        progress::Entity::insert(progress::row(&self.user, &progress))
+            .exec_without_returning(&self.tx)
+            .await?;
+        Ok(progress)
+    }
+
+    pub(super) async fn find_progress_of(&self, story: StoryId) -> Result<Option<Progress>, Error> {
+        let row = progress::Entity::find()
+            .filter(progress::Column::UserId.eq(self.user.as_str()))
+            .filter(progress::Column::StoryId.eq(story.0))
+            .one(&self.tx)
+            .await?;
+        Ok(row.map(Progress::try_from).transpose()?)
+    }
+
+    async fn progress(&self, id: ProgressId) -> Result<Progress, Error> {
+        let row = progress::Entity::find_by_id((self.user.as_str().to_owned(), id.0))
+            .one(&self.tx)
+            .await?;
+        Ok(row
+            .ok_or_else(|| Refusal::not_found("id", id.0))?
+            .try_into()?)
+    }
+}

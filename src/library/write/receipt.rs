@@ -1,0 +1,306 @@
+//! Replay: the same idempotency key gives the same answer, and moves the version at most once.
+//!
+//! A receipt is written in the transaction of the change that it answers, so a crash between commit and answer leaves
+//! both or neither. A refusal changes nothing, but has its receipt too: an outbox that replays it is told the same and
+//! goes on.
+//!
+//! A user's receipts are bounded: the oldest go when all of them take more than a limit.
+//!
+//! Receipts outlive the server that wrote them. So **Invariant:** a newer server reads every answer and makes every
+//! fingerprint as an older one did: what a stored type learns is optional, and what an input learns is absent from the
+//! fingerprint when it is not given.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use sea_orm::{ConnectionTrait, EntityTrait as _, Statement};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::library_write::Written;
+use crate::{
+    library::{
+        entity::{millis, receipt},
+        error::{Error, Refusal, RefusalCode},
+    },
+    version::{Head, UserId},
+};
+
+/// What a client calls one change, to be able to send it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The longest key, in characters.
+    pub const MAX: usize = 64;
+
+    /// Accepts a key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless it is 1 to [`IdempotencyKey::MAX`] characters without control characters.
+    pub fn new(key: String) -> Result<Self, Error> {
+        if (1..=Self::MAX).contains(&key.chars().count()) && !key.contains(char::is_control) {
+            return Ok(Self(key));
+        }
+        let rule = format!(
+            "must be 1 to {} characters, no control characters",
+            Self::MAX
+        );
+        Err(Error::invalid("idempotencyKey", rule))
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A change that is made once, however often it is sent.
+#[derive(Debug, Clone)]
+pub struct Once {
+    key: IdempotencyKey,
+    /// A digest of what it asks for, by which another change under the same key is told apart.
+    fingerprint: String,
+}
+
+impl Once {
+    /// The change that the client calls `key`: `mutation` with `input`, in which what is null is as if it were absent.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the input cannot be written as JSON.
+    pub fn new(key: IdempotencyKey, mutation: &str, input: &impl Serialize) -> Result<Self, Error> {
+        let mut input = serde_json::to_value(input).map_err(Error::fault)?;
+        strip_nulls(&mut input);
+        Self::of_change(key, mutation, &input)
+    }
+
+    /// The same with an input that has a patch in it, in which null is a value.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the input cannot be written as JSON.
+    pub fn of_change(
+        key: IdempotencyKey,
+        mutation: &str,
+        input: &impl Serialize,
+    ) -> Result<Self, Error> {
+        // By way of a value, whose fields are sorted, so that the order of a type's fields does not matter.
+        let input = serde_json::to_value((mutation, input)).map_err(Error::fault)?;
+        let input = input.to_string().into_bytes();
+        let fingerprint = BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &input));
+        Ok(Self { key, fingerprint })
+    }
+}
+
+/// Takes out of objects what is null, so that a field that an input has learned meanwhile does not change the
+/// fingerprint of an input that lacks it.
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(values) => values.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
+/// The answer that `once` got before, if it was made before.
+pub(in crate::library) async fn find<T: DeserializeOwned>(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+    once: &Once,
+) -> Result<Option<Written<T>>, Error> {
+    let key = (user.as_str().to_owned(), once.key.0.clone());
+    let Some(receipt) = receipt::Entity::find_by_id(key).one(db).await? else {
+        return Ok(None);
+    };
+    let head = receipt.head();
+    if receipt.fingerprint != once.fingerprint {
+        return Ok(Some(Written {
+            head,
+            outcome: Err(reused()),
+        }));
+    }
+    let outcome = serde_json::from_str(&receipt.answer).map_err(Error::fault)?;
+    Ok(Some(Written { head, outcome }))
+}
+
+/// An outcome as it is kept.
+pub(in crate::library) fn answer<T: Serialize>(
+    outcome: &Result<T, Refusal>,
+) -> Result<String, Error> {
+    serde_json::to_string(outcome).map_err(Error::fault)
+}
+
+/// What is kept of a change.
+pub(in crate::library) struct Receipt<'a> {
+    pub once: &'a Once,
+    pub head: Head,
+    pub answer: String,
+    pub at: OffsetDateTime,
+}
+
+/// What a receipt takes beside its answer, in bytes.
+const OVERHEAD: i64 = 256;
+
+/// The receipts that are over the limit go when another such part of it has been written.
+const PARTS: i64 = 64;
+
+/// Each receipt's total is that of the newest before it, and its own size.
+const PUT: &str = "
+INSERT INTO topaz_receipt (user_id, idempotency_key, fingerprint, answer, version, epoch, created_at, total)
+VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT coalesce(max(total), 0) + $8 FROM topaz_receipt WHERE user_id = $1))
+ON CONFLICT (user_id, idempotency_key) DO NOTHING RETURNING total";
+
+/// Keeps a receipt, and of the user's receipts the newest that take no more than `most` bytes (0: all). `false` when
+/// another answer was kept first.
+pub(in crate::library) async fn put(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+    receipt: Receipt<'_>,
+    most: i64,
+) -> Result<bool, Error> {
+    let size = OVERHEAD + i64::try_from(receipt.answer.len()).unwrap_or(i64::MAX / 2);
+    let values = [
+        user.as_str().into(),
+        receipt.once.key.0.as_str().into(),
+        receipt.once.fingerprint.as_str().into(),
+        receipt.answer.into(),
+        receipt.head.version.number().into(),
+        receipt.head.epoch.number().into(),
+        millis(receipt.at).into(),
+        size.into(),
+    ];
+    let backend = db.get_database_backend();
+    let insert = Statement::from_sql_and_values(backend, PUT, values);
+    let Some(row) = db.query_one_raw(insert).await? else {
+        return Ok(false);
+    };
+    let total: i64 = row.try_get_by_index(0)?;
+    let part = Ord::max(most / PARTS, 1);
+    if most > 0 && total > most && total / part != (total - size) / part {
+        let sql = "DELETE FROM topaz_receipt WHERE user_id = $1 AND total <= $2";
+        let values = [user.as_str().into(), (total - most).into()];
+        db.execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
+    }
+    Ok(true)
+}
+
+fn reused() -> Refusal {
+    Refusal {
+        code: RefusalCode::IdempotencyKeyReused,
+        message: "this idempotency key was used for another change".to_owned(),
+        field: "idempotencyKey".to_owned(),
+        existing_id: None,
+        clashes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::library::{
+        model::{
+            progress::{ProgressPatch, ProgressState},
+            story::{Source, StoryContent, StoryState, StoryStatus},
+        },
+        write::{
+            conflict::{Against, OnConflict},
+            story::{Entry, NewEntry},
+        },
+    };
+
+    fn key() -> IdempotencyKey {
+        IdempotencyKey::new("k".into()).unwrap()
+    }
+
+    fn bare_entry() -> NewEntry {
+        NewEntry {
+            story_id: None,
+            progress_id: None,
+            story: StoryState {
+                content: StoryContent {
+                    title: "A".into(),
+                    author: String::new(),
+                    url: "https://example.org/a".into(),
+                    source: Source::Other,
+                    status: StoryStatus::Ongoing,
+                    description: None,
+                    summary: None,
+                    chapter_count: None,
+                    word_count: None,
+                    is_nsfw: false,
+                },
+                tag_ids: [].into(),
+                fandom_ids: [].into(),
+            },
+            progress: ProgressState::default(),
+        }
+    }
+
+    /// If this fails, the mutations that wait in outboxes are refused after an upgrade: give what is new no place in
+    /// the fingerprint where it is not given.
+    #[test]
+    fn the_fingerprints_of_older_servers_are_made_again() {
+        let create = Once::new(key(), "createStoryWithProgress", &bare_entry());
+        let patch = ProgressPatch {
+            notes: Some(None),
+            ..ProgressPatch::default()
+        };
+        let update = |against: Against| {
+            let input = ("0197f3c2-0000-7000-8000-000000000001", &patch, against);
+            Once::of_change(key(), "updateProgress", &input)
+        };
+        let base = "1763809200000.7".parse().unwrap();
+        let merge = Against::new(Some(base), Some(OnConflict::Merge), false).unwrap();
+        let made = [
+            create,
+            update(Against::new(None, None, false).unwrap()),
+            update(merge),
+        ];
+        assert_eq!(
+            made.map(|once| once.unwrap().fingerprint),
+            [
+                "5vEBvq8DSYB-Rvl1OAIt8-mOqJYPrC4hQ8jWg5aAVQk",
+                "hZK0E0A1_vIJlOkXKkzhsfKdpGjeKo6va1AFWco2uT0",
+                "y2U0oUPqCEUKDJdXNRWZq2aULmegCfUPPXa-Xpuz5bg",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_not_given_has_no_part_in_the_fingerprint_but_a_cleared_one_has() {
+        let fingerprint = |input: Value| Once::new(key(), "m", &input).unwrap().fingerprint;
+        let old = json!({"title": "A", "entries": [{"url": "u"}]});
+        let new =
+            json!({"title": "A", "entries": [{"url": "u", "learned": null}], "learned": null});
+        assert_eq!(fingerprint(old.clone()), fingerprint(new));
+        assert_ne!(
+            fingerprint(old),
+            fingerprint(json!({"title": "B", "entries": [{"url": "u"}]}))
+        );
+        let change = |input: Value| Once::of_change(key(), "m", &input).unwrap().fingerprint;
+        assert_ne!(change(json!({"notes": null})), change(json!({})));
+    }
+
+    /// If this fails, what was answered before an upgrade cannot be answered again after it.
+    #[test]
+    fn the_answers_of_older_servers_are_read() {
+        let made = r#"{"Ok":{"story":{"id":"0197f3c2-0000-7000-8000-000000000001","stamp":2,"created_at":[2026,325,12,0,0,0,0,0,0],"updated_at":[2026,325,12,0,0,0,0,0,0],"content":{"title":"A","author":"Unknown","url":"https://example.org/a","source":"OTHER","status":"ONGOING","isNsfw":false}},"tags":[],"fandoms":[],"progress":{"id":"0197f3c2-0000-7000-8000-000000000002","story_id":"0197f3c2-0000-7000-8000-000000000001","stamp":2,"created_at":[2026,325,12,0,0,0,0,0,0],"updated_at":[2026,325,12,0,0,0,0,0,0],"state":{"status":"READING","currentChapter":3,"rating":4.5}},"unlearned":1}}"#;
+        let made: Result<Entry, Refusal> = serde_json::from_str(made).unwrap();
+        let progress = made.unwrap().progress.unwrap();
+        assert_eq!(
+            (progress.stamp.number(), progress.state.current_chapter),
+            (2, 3)
+        );
+        let refused = r#"{"Err":{"code":"AlreadyExists","message":"m","field":"url"}}"#;
+        let refused: Result<Entry, Refusal> = serde_json::from_str(refused).unwrap();
+        assert_eq!(refused.unwrap_err().code, RefusalCode::AlreadyExists);
+    }
+}

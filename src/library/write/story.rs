@@ -1,0 +1,305 @@
+//! Writing stories, and the entry that a story and its progress make together.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ActiveValue::NotSet, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    conflict::Against,
+    conflict_resolution::Target,
+    writer::{LibraryWriter, Updated},
+};
+use crate::library::{
+    entity::{progress, story},
+    error::{Error, Refusal},
+    model::{
+        id::{LabelId, ProgressId, StoryId},
+        kind::Kind,
+        label::{Label, LabelKind},
+        limits::Usage,
+        progress::{Progress, ProgressState},
+        story::{Story, StoryContent, StoryPatch, StoryState},
+        story_url,
+    },
+};
+
+/// What `createStoryWithProgress` makes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewEntry {
+    /// Made by the client, or by us when it made none.
+    pub story_id: Option<StoryId>,
+    /// Made by the client, or by us when it made none.
+    pub progress_id: Option<ProgressId>,
+    /// The story.
+    pub story: StoryState,
+    /// How far it has been read.
+    pub progress: ProgressState,
+}
+
+/// A story with all that belongs to it, as a write left it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The story.
+    pub story: Story,
+    /// Its tags, by name.
+    #[serde(default)]
+    pub tags: Vec<Label>,
+    /// Its fandoms, by name.
+    #[serde(default)]
+    pub fandoms: Vec<Label>,
+    /// Its progress.
+    pub progress: Option<Progress>,
+}
+
+/// What the tombstone of a story keeps: its row, and the labels that were on it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RemovedStory {
+    story: Story,
+    tag_ids: BTreeSet<LabelId>,
+    fandom_ids: BTreeSet<LabelId>,
+}
+
+impl Story {
+    fn target(&self) -> Target {
+        Target {
+            kind: Kind::Story,
+            id: self.id.0,
+            stamp: self.stamp,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+
+    /// What it adds to a library, without its labels and its progress.
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            stories: 1,
+            ..self.content.usage()
+        }
+    }
+}
+
+impl StoryContent {
+    fn usage(&self) -> Usage {
+        let (description, summary) = (self.description.as_deref(), self.summary.as_deref());
+        let optional = [description, summary].into_iter().flatten();
+        Usage::texts(
+            [&*self.title, &*self.author, &*self.url]
+                .into_iter()
+                .chain(optional),
+        )
+    }
+}
+
+impl LibraryWriter {
+    /// Makes a story and its progress.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; refused when the url or a given id is taken, or a label is unknown.
+    pub async fn create_story_with_progress(&mut self, new: NewEntry) -> Result<Entry, Error> {
+        let state = new.story.tidy()?;
+        let progress = new.progress.tidy()?;
+        self.refuse_taken_ids(new.story_id, new.progress_id).await?;
+        self.refuse_taken_url(&state.content.url).await?;
+        let tags = self.labels(LabelKind::Tag, &state.tag_ids).await?;
+        let fandoms = self.labels(LabelKind::Fandom, &state.fandom_ids).await?;
+
+        let story = self.insert_story(new.story_id, state.content).await?;
+        self.link(LabelKind::Tag, story.id, &state.tag_ids).await?;
+        self.link(LabelKind::Fandom, story.id, &state.fandom_ids)
+            .await?;
+        let progress = self
+            .insert_progress(new.progress_id, story.id, progress)
+            .await?;
+        Ok(Entry {
+            story,
+            tags,
+            fandoms,
+            progress: Some(progress),
+        })
+    }
+
+    /// Changes some fields of a story, its sets of labels among them. No change, no stamp.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; refused when the story or a label is unknown, the new url is taken, the change clashes, or the
+    /// story would carry too many labels once it is merged.
+    pub async fn update_story(
+        &mut self,
+        id: StoryId,
+        change: StoryPatch,
+        against: Against,
+    ) -> Result<Updated<Entry>, Error> {
+        let found = self.find_story(id).await?;
+        let mut story = found.ok_or_else(|| Refusal::not_found("storyId", id.0))?;
+        let [tag_ids, fandom_ids] = self.all_linked(id).await?;
+        let before = StoryState {
+            tag_ids,
+            fandom_ids,
+            content: story.content.clone(),
+        };
+        // Whatever becomes of each field, a value that breaks a rule is an error.
+        crate::library::model::patch::apply(&before, &change)?.tidy()?;
+        let (after, left) = self
+            .resolve(story.target(), &before, &change, against)
+            .await?;
+        refuse_merged_labels(&change, &after)?;
+        let after = after.tidy()?;
+        let keeps_address = after.content.url == before.content.url;
+        if !keeps_address {
+            self.refuse_url_of_another(&after.content.url, Some(id))
+                .await?;
+        }
+        let tags = self.labels(LabelKind::Tag, &after.tag_ids).await?;
+        let fandoms = self.labels(LabelKind::Fandom, &after.fandom_ids).await?;
+        if after != before {
+            self.record(Kind::Story, id.0, &before, &after).await?;
+            self.relink(LabelKind::Tag, id, &before.tag_ids, &after.tag_ids)
+                .await?;
+            self.relink(LabelKind::Fandom, id, &before.fandom_ids, &after.fandom_ids)
+                .await?;
+            self.shrink(before.content.usage());
+            self.grow(after.content.usage());
+            story.content = after.content;
+            story.stamp = self.stamp(Kind::Story);
+            story.updated_at = self.now;
+            let mut row = story::row(&self.user, &story);
+            if keeps_address {
+                // A story from before addresses were compared may hold one that another has too.
+                row.url = NotSet;
+                row.url_typed = NotSet;
+            }
+            story::Entity::update(row).exec(&self.tx).await?;
+        }
+        let progress = self.find_progress_of(id).await?;
+        Ok(Updated {
+            row: Entry {
+                story,
+                tags,
+                fandoms,
+                progress,
+            },
+            left,
+        })
+    }
+
+    async fn insert_story(
+        &mut self,
+        id: Option<StoryId>,
+        content: StoryContent,
+    ) -> Result<Story, Error> {
+        let is_given = id.is_some();
+        let id = id.unwrap_or_else(StoryId::fresh);
+        let story = Story {
+            id,
+            stamp: self.stamp(Kind::Story),
+            created_at: self.now,
+            updated_at: self.now,
+            content,
+        };
+        if is_given {
+            self.unbury(Kind::Story, id.0).await?;
+        }
+        self.grow(story.usage());
+        story::Entity::insert(story::row(&self.user, &story))
+            .exec_without_returning(&self.tx)
+            .await?;
+        Ok(story)
+    }
+
+    pub(super) async fn remove_story(&mut self, id: StoryId) -> Result<(), Error> {
+        let [tag_ids, fandom_ids] = self.all_linked(id).await?;
+        let removed = story::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
+            .exec_with_returning(&self.tx)
+            .await?;
+        let story = removed.ok_or_else(|| Error::fault("a progress without a story"))?;
+        let story = Story::try_from(story)?;
+        self.shrink(story.usage());
+        self.shrink(Usage::links(tag_ids.len() + fandom_ids.len()));
+        let row = RemovedStory {
+            story,
+            tag_ids,
+            fandom_ids,
+        };
+        self.bury(Kind::Story, id.0, &row).await
+    }
+
+    async fn find_story(&self, id: StoryId) -> Result<Option<Story>, Error> {
+        let row = story::Entity::find_by_id((self.user.as_str().to_owned(), id.0))
+            .one(&self.tx)
+            .await?;
+        Ok(row.map(Story::try_from).transpose()?)
+    }
+
+    async fn refuse_taken_url(&self, url: &str) -> Result<(), Error> {
+        self.refuse_url_of_another(url, None).await
+    }
+
+    /// Refuses an address that a story other than this one has, however it is written.
+    async fn refuse_url_of_another(&self, url: &str, id: Option<StoryId>) -> Result<(), Error> {
+        let existing: Option<Uuid> = story::Entity::find()
+            .select_only()
+            .column(story::Column::Id)
+            .filter(story::Column::UserId.eq(self.user.as_str()))
+            .filter(story::Column::Url.eq(story_url::key(url)))
+            .into_tuple()
+            .one(&self.tx)
+            .await?;
+        match existing {
+            Some(existing) if Some(StoryId(existing)) != id => {
+                Err(Refusal::already_exists("url", existing))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn refuse_taken_ids(
+        &self,
+        story: Option<StoryId>,
+        progress: Option<ProgressId>,
+    ) -> Result<(), Error> {
+        let key = |id| (self.user.as_str().to_owned(), id);
+        if let Some(StoryId(id)) = story
+            && story::Entity::find_by_id(key(id))
+                .one(&self.tx)
+                .await?
+                .is_some()
+        {
+            return Err(Refusal::already_exists("storyId", id));
+        }
+        if let Some(ProgressId(id)) = progress
+            && progress::Entity::find_by_id(key(id))
+                .one(&self.tx)
+                .await?
+                .is_some()
+        {
+            return Err(Refusal::already_exists("progressId", id));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses sets of labels that are too large only by what they were merged with. That is no fault of the change: the
+/// same one may be made at another time.
+fn refuse_merged_labels(change: &StoryPatch, after: &StoryState) -> Result<(), Error> {
+    for (kind, asked, merged) in [
+        (LabelKind::Tag, &change.tag_ids, &after.tag_ids),
+        (LabelKind::Fandom, &change.fandom_ids, &after.fandom_ids),
+    ] {
+        let is_sound = |ids: &BTreeSet<LabelId>| ids.len() <= StoryState::MAX_LABELS;
+        if asked.as_ref().is_some_and(is_sound) && !is_sound(merged) {
+            let field = kind.ids_field();
+            return Err(Refusal::limit_reached(
+                field,
+                "a story",
+                StoryState::MAX_LABELS,
+            ));
+        }
+    }
+    Ok(())
+}
