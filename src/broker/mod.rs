@@ -150,7 +150,7 @@ pub fn open(
             Arc::new(Remote::new("redis", route, &address, timing))
         }
         Kind::RedisSentinel => {
-            let route = redis::Route::sentinel(&address, &timing)?;
+            let route = redis::Route::sentinel(&address)?;
             Arc::new(Remote::new("redis", route, &address, timing))
         }
         Kind::RedisCluster => Arc::new(redis::Cluster::new(&address, timing)?),

@@ -19,8 +19,8 @@ use std::sync::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind,
-    RedisError, Value, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion,
+    PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use url::Url;
 pub(super) use self::cluster::Cluster;
 use self::{echo::Commands, sentinel::Sentinels};
 use super::{
-    InvalidAddress, Notice, Timing,
+    InvalidAddress, Notice,
     address::Address,
     inbox::{Inbox, encode},
     link::{self, Fault, channel},
@@ -63,23 +63,33 @@ impl Route {
     }
 
     /// The way to the master that the servers of an address name.
-    pub fn sentinel(address: &Address, timing: &Timing) -> Result<Self, InvalidAddress> {
+    pub fn sentinel(address: &Address) -> Result<Self, InvalidAddress> {
         Ok(Self {
-            server: Server::Master(Sentinels::new(address, timing)?),
+            server: Server::Master(Sentinels::new(address)?),
             prefix: address.options.prefix().to_owned(),
         })
     }
 }
 
-/// What connects to `url`. Speaks RESP3, the version in which one connection can publish and subscribe.
+/// What connects to `url`.
 fn client(url: &Url) -> Result<Client, InvalidAddress> {
-    let refused = |error: RedisError| InvalidAddress::Refused(error.to_string());
-    let info = url.clone().into_connection_info().map_err(refused)?;
-    let settings = info.redis_settings().clone();
-    let settings = settings
+    Client::open(connection_info(url)?).map_err(|error| refused(&error))
+}
+
+/// How to connect to `url`: with RESP3, the version in which one connection can publish and subscribe.
+fn connection_info(url: &Url) -> Result<ConnectionInfo, InvalidAddress> {
+    let info = url.clone().into_connection_info();
+    let info = info.map_err(|error| refused(&error))?;
+    let settings = info
+        .redis_settings()
+        .clone()
         .set_protocol(ProtocolVersion::RESP3)
         .set_lib_name("library-sync", env!("CARGO_PKG_VERSION"));
-    Client::open(info.set_redis_settings(settings)).map_err(refused)
+    Ok(info.set_redis_settings(settings))
+}
+
+fn refused(error: &RedisError) -> InvalidAddress {
+    InvalidAddress::Refused(error.to_string())
 }
 
 /// Settings without deadlines of the client library's own: the station has them.
@@ -99,9 +109,7 @@ impl link::Route for Route {
             Server::Fixed(client) => Link::connect(client, &self.prefix, inbox).await,
             Server::Master(sentinels) => {
                 let master = sentinels.master().await?;
-                let link = Link::connect(&master, &self.prefix, inbox).await?;
-                sentinel::check_master(link.connection()).await?;
-                Ok(link)
+                Link::connect(&master, &self.prefix, inbox).await
             }
         }
     }

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use redis::Value;
 use url::Url;
 
-use super::sentinel::at;
-
 /// Slots in a row, and the master that has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Range {
@@ -49,6 +47,19 @@ impl Range {
             master: at(asked, host, u16::try_from(*port).ok()?)?,
         })
     }
+}
+
+/// The same address at another host.
+fn at(url: &Url, host: &str, port: u16) -> Option<Url> {
+    let mut url = url.clone();
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    url.set_host(Some(&host)).ok()?;
+    url.set_port(Some(port)).ok()?;
+    Some(url)
 }
 
 /// The owner of every slot.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     support::printed::blocks,
-    support::servers::Server,
+    support::servers::{RedisSentinel, Server, redis_cli},
     support::test_app::{Db, TestDatabase, TestProcess, soon},
 };
 
@@ -112,6 +112,20 @@ async fn a_redis_user_with_too_few_rights_is_reported_and_not_used() {
         )
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_user_with_the_documented_rights_finds_the_master() {
+    let [rules] = blocks("docs/operations.md", "sentinel-acl")
+        .try_into()
+        .unwrap();
+    let rules: String = rules;
+    let servers = RedisSentinel::start().await;
+    let rules = rules.trim().strip_prefix("user ").unwrap().split(' ');
+    let set_user: Vec<_> = ["ACL", "SETUSER"].into_iter().chain(rules).collect();
+    assert_eq!(redis_cli(servers.sentinel.port, &set_user).trim(), "OK");
+    let url = servers.url() + "?sentinel_user=library-sync&sentinel_password=PASSWORD";
+    assert_carries_notices(&url).await;
 }
 
 /// A NATS server with these settings.
