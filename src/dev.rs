@@ -104,7 +104,7 @@ async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
         .map(|row| row.entry.map_err(anyhow::Error::msg))
         .collect::<Result<_, _>>()?;
     let works = works.into_iter().map(|work| EntryLine {
-        status: Some(StoryStatus::Completed),
+        publication_status: Some(StoryStatus::Completed),
         ..work
     });
     let works = works.collect();

@@ -29,7 +29,7 @@ export function loadChanges(query, show) {
         continue;
       }
       for (const row of page.changes) {
-        const key = `${row.kind ?? row.__typename.toUpperCase()} ${row.id}`;
+        const key = `${row.kind ?? row.__typename.toUpperCase()} ${row.rowId ?? row.id}`;
         if (row.__typename === "Tombstone") next.rows.delete(key);
         else next.rows.set(key, row);
       }

@@ -9,11 +9,12 @@ use super::{Database, Limits};
 
 /// What `--help` says of files.
 pub(super) const FILE_HELP: &str = r"The file:
-  CSV   A first row of column names, in any order: title, author, url, source, status, description,
-        summary, chapterCount (or chapters), wordCount, isNsfw, tags, fandoms, progressStatus,
-        currentChapter, rating, notes. Only title is needed. Several tags or fandoms in one cell are
-        separated by `;`, and a `;` or `\` in a name has a `\` before it. The separator may also be a
-        semicolon or a tab, and the encoding UTF-8, UTF-16 or Windows-1252.
+  CSV   A first row of column names, in any order: title, author, url, source,
+        publicationStatus (or status), description, summary, chapterCount (or chapters), wordCount,
+        isNsfw, tags, fandoms, readingStatus (or progressStatus), currentChapter, rating, notes.
+        Only title is needed. Several tags or fandoms in one cell are separated by `;`, and a `;` or
+        `\` in a name has a `\` before it. The separator may also be a semicolon or a tab, and the
+        encoding UTF-8, UTF-16 or Windows-1252.
   JSON  An array of objects with the same names, tags and fandoms as arrays of strings: what the
         mutation importLibrary takes as `entries`.
   Exports of AO3 scrapers, Goodreads, StoryGraph, Calibre and FanFicFare are recognised by their

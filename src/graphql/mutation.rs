@@ -1,13 +1,14 @@
 //! The mutation root. Each mutation, but that of tickets, is one `library.write`: one transaction, at most one step of the
 //! version.
 
-use async_graphql::{Context, ErrorExtensions as _, Object};
+use async_graphql::{Context, Object};
 
 use super::{
     context::CallerExt as _,
     types::{
         CreateFandomPayload, CreateLabelInput, CreateStoryWithProgressInput,
-        CreateStoryWithProgressPayload, CreateStreamTicketPayload, CreateTagPayload,
+        CreateStoryWithProgressPayload, CreateStreamTicketInput, CreateStreamTicketPayload,
+        CreateTagPayload,
         DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput, DeleteProgressPayload,
         DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload, RenameFandomPayload,
         RenameLabelInput, RenameTagPayload, UpdateProgressInput, UpdateProgressPayload,
@@ -233,30 +234,23 @@ impl Mutation {
     async fn create_stream_ticket(
         &self,
         ctx: &Context<'_>,
-    ) -> Option<async_graphql::Result<CreateStreamTicketPayload>> {
+        input: CreateStreamTicketInput,
+    ) -> Option<Result<CreateStreamTicketPayload, Error>> {
         nullable(async {
             let caller = ctx.caller();
             let (ticket, limits) = (Ticket::random(), caller.limits.tickets);
+            let life = input.life(limits.life)?;
             let kept = KeptTicket {
                 digest: ticket.digest(),
                 user: caller.viewer.user.clone(),
                 expires_at: caller.viewer.expires_at,
             };
             let most = limits.per_user;
-            if !caller.library.keep_ticket(kept, limits.life, most).await? {
-                let message = format!(
-                    "you have {most} tickets that were not used; use them or let them lapse"
-                );
-                let refused = async_graphql::Error::new(message);
-                return Err(
-                    refused.extend_with(|_, extensions| extensions.set("code", "TOO_MANY_TICKETS"))
-                );
+            if caller.library.keep_ticket(kept, life, most).await? {
+                Ok(CreateStreamTicketPayload::new(caller.head, ticket, life))
+            } else {
+                Ok(CreateStreamTicketPayload::refused(caller.head, most))
             }
-            Ok(CreateStreamTicketPayload {
-                library_version: caller.head.version.number(),
-                ticket: ticket.into_text(),
-                expires_in: i32::try_from(limits.life.as_secs()).unwrap_or(i32::MAX),
-            })
         })
         .await
     }

@@ -105,7 +105,7 @@ impl Draft {
             Target::Authors(separator) => self.authors.extend(cell::list(cell, separator)),
             Target::Url => cell.clone_into(&mut entry.url),
             Target::Source => entry.source = Some(cell::source(cell)?),
-            Target::PublicationStatus => entry.status = Some(cell::publication_status(cell)?),
+            Target::PublicationStatus => entry.publication_status = Some(cell::publication_status(cell)?),
             Target::Description => entry.description = text(),
             Target::Summary => entry.summary = text(),
             Target::ChapterCount => entry.chapter_count = Some(cell::count(cell)?),
@@ -116,9 +116,9 @@ impl Draft {
             Target::EscapedFandoms => entry.fandoms.extend(super::csv::split(cell)),
             Target::Tags(separator) => entry.tags.extend(cell::list(cell, separator)),
             Target::Fandoms(separator) => entry.fandoms.extend(cell::list(cell, separator)),
-            Target::ReadingStatus => entry.progress_status = Some(cell::reading_status(cell)?),
+            Target::ReadingStatus => entry.reading_status = Some(cell::reading_status(cell)?),
             Target::Shelf => match cell::reading_status(cell) {
-                Ok(status) => entry.progress_status = Some(status),
+                Ok(status) => entry.reading_status = Some(status),
                 Err(_) => entry.tags.push(cell.trim().to_owned()),
             },
             Target::CurrentChapter => entry.current_chapter = Some(cell::count(cell)?),
@@ -185,15 +185,15 @@ impl Draft {
 
     /// Adds what is known of books as such, where the draft says nothing.
     pub fn is_finished_work(&mut self) {
-        let status = &mut self.entry.status;
+        let status = &mut self.entry.publication_status;
         status.get_or_insert(crate::library::StoryStatus::Completed);
     }
 
     /// Reads what a tag says of a story, as FanFicFare tags what it puts into Calibre.
     pub fn read_status_tags(&mut self) {
-        if self.entry.status.is_none() {
+        if self.entry.publication_status.is_none() {
             let mut tags = self.entry.tags.iter();
-            self.entry.status = tags.find_map(|tag| match tag.as_str() {
+            self.entry.publication_status = tags.find_map(|tag| match tag.as_str() {
                 "Completed" | "In-Progress" => cell::publication_status(tag).ok(),
                 _ => None,
             });

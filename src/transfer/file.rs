@@ -149,7 +149,7 @@ mod tests {
             "\u{feff}URL,Progress Status,source,Title,is_nsfw\nhttps://e.org,not started,ao3,A,Yes\n",
         );
         let entry = rows[0].entry.as_ref().unwrap();
-        assert_eq!(entry.progress_status, Some(ProgressStatus::NotStarted));
+        assert_eq!(entry.reading_status, Some(ProgressStatus::NotStarted));
         assert_eq!(
             (entry.source, entry.is_nsfw),
             (Some(Source::ArchiveOfOurOwn), Some(true))
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn an_optional_cell_that_cannot_be_read_never_costs_its_row() {
         let rows = rows(
-            "title,url,rating,chapters,isNsfw,status\nA,https://e.org/a,good,many,maybe,soon\nB,nowhere,,,,\n",
+            "title,url,rating,chapters,isNsfw,publicationStatus\nA,https://e.org/a,good,many,maybe,soon\nB,nowhere,,,,\n",
         );
         let entry = rows[0].entry.as_ref().unwrap();
         assert_eq!(
@@ -167,7 +167,7 @@ mod tests {
                 entry.rating,
                 entry.chapter_count,
                 entry.is_nsfw,
-                entry.status
+                entry.publication_status
             ),
             (None, None, None, None)
         );

@@ -41,7 +41,7 @@ pub(super) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) ->
                 .rating
                 .map_or("0".to_owned(), |stars| format!("{stars:.0}")),
             shelves(entry),
-            shelf(entry.progress_status.unwrap_or_default()).to_owned(),
+            shelf(entry.reading_status.unwrap_or_default()).to_owned(),
             entry
                 .notes
                 .clone()

@@ -162,7 +162,7 @@ mod tests {
         let json = r#"[
             {"title": "A", "url": "https://e.org/a", "notes": null, "shelf": 1},
             {"title": "B",
-             "url": "https://e.org/b", "currentChapter": "one", "status": "ongoing", "rating": 9}, 7,
+             "url": "https://e.org/b", "currentChapter": "one", "publicationStatus": "ongoing", "rating": 9}, 7,
             {"title": 1, "url": "https://e.org/c"}
         ]"#;
         let contents = read(json, &Choice::default()).unwrap();
@@ -181,7 +181,7 @@ mod tests {
             .iter()
             .map(|warning| warning.split(':').next().unwrap())
             .collect();
-        assert_eq!(fields, ["currentChapter", "status", "rating"]);
+        assert_eq!(fields, ["currentChapter", "publicationStatus", "rating"]);
         assert_eq!(seven.entry.as_ref().unwrap_err(), "it is not an object");
         assert!(
             title

@@ -151,7 +151,7 @@ fn table_row(row: &Row, word: &str, refusal: Option<String>) -> io::Result<()> {
         title.clone_from(&entry.title);
         author = entry.author.clone().unwrap_or_default();
         url.clone_from(&entry.url);
-        let status = entry.progress_status.unwrap_or_default();
+        let status = entry.reading_status.unwrap_or_default();
         reading = name(&status).to_lowercase().replace('_', " ");
     }
     let remarks: Vec<_> = refusal

@@ -30,7 +30,7 @@ globalThis.EventSource = class extends Source {
 const CHANGES = `query ($since: Int!, $epoch: ID, $after: String) {
   libraryChanges(since: $since, epoch: $epoch, first: 3, after: $after) {
     version epoch head reset hasMore endCursor
-    changes { __typename ... on Tag { id } ... on Fandom { id } ... on Story { id title } ... on Progress { id } ... on Tombstone { id kind } }
+    changes { __typename ... on Tag { id } ... on Fandom { id } ... on Story { id title } ... on Progress { id } ... on Tombstone { rowId kind } }
   }
 }`;
 const titles = (rows) => tell({ event: "shows", titles: rows.filter(Boolean).sort() });

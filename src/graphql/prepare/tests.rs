@@ -240,8 +240,8 @@ fn a_literal_that_does_not_fit_is_named() {
         ("{id: \"a\", currentChapter: \"1\"}", "currentChapter"),
         ("{id: \"a\", currentChapter: 1.5}", "currentChapter"),
         ("{id: \"a\", currentChapter: 3000000000}", "currentChapter"),
-        ("{id: \"a\", status: SKIMMED}", "status"),
-        ("{id: \"a\", status: \"READING\"}", "status"),
+        ("{id: \"a\", readingStatus: SKIMMED}", "readingStatus"),
+        ("{id: \"a\", readingStatus: \"READING\"}", "readingStatus"),
         ("{id: \"a\", rating: \"good\"}", "rating"),
         ("{id: \"a\", notes: 1}", "notes"),
         ("{id: \"a\", nope: 1}", "nope"),
@@ -265,30 +265,30 @@ fn a_variable_that_does_not_fit_is_named() {
         (json!({"input": null}), "input"),
         (json!({"input": 1}), "input"),
         (json!({"input": []}), "input"),
-        (json!({"input": {}}), "storyId"),
-        (json!({"input": {"storyId": true}}), "storyId"),
+        (json!({"input": {}}), "id"),
+        (json!({"input": {"id": true}}), "id"),
         (
-            json!({"input": {"storyId": "a", "status": "SKIMMED"}}),
-            "status",
+            json!({"input": {"id": "a", "publicationStatus": "SKIMMED"}}),
+            "publicationStatus",
         ),
-        (json!({"input": {"storyId": "a", "status": 1}}), "status"),
+        (json!({"input": {"id": "a", "publicationStatus": 1}}), "publicationStatus"),
         (
-            json!({"input": {"storyId": "a", "isNsfw": "yes"}}),
+            json!({"input": {"id": "a", "isNsfw": "yes"}}),
             "isNsfw",
         ),
         (
-            json!({"input": {"storyId": "a", "tagIds": ["a", null]}}),
+            json!({"input": {"id": "a", "tagIds": ["a", null]}}),
             "tagIds",
         ),
         (
-            json!({"input": {"storyId": "a", "tagIds": [["a"]]}}),
+            json!({"input": {"id": "a", "tagIds": [["a"]]}}),
             "tagIds",
         ),
         (
-            json!({"input": {"storyId": "a", "chapterCount": 1.5}}),
+            json!({"input": {"id": "a", "chapterCount": 1.5}}),
             "chapterCount",
         ),
-        (json!({"input": {"storyId": "a", "nope": 1}}), "nope"),
+        (json!({"input": {"id": "a", "nope": 1}}), "nope"),
     ] {
         let expected = ("BAD_USER_INPUT".to_owned(), json!(field));
         assert_eq!(
@@ -302,7 +302,7 @@ fn a_variable_that_does_not_fit_is_named() {
 #[test]
 fn a_misfit_says_where_it_is() {
     let query = "mutation ($a: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $a) { libraryVersion } }";
-    let variables = json!({"a": {"storyId": "a", "tagIds": ["a", 1.5]}});
+    let variables = json!({"a": {"id": "a", "tagIds": ["a", 1.5]}});
     let Err(refused) = read(query, variables) else {
         panic!("1.5 is no ID");
     };
@@ -316,9 +316,9 @@ fn a_misfit_says_where_it_is() {
 fn values_are_coerced_as_the_specification_says() {
     let query = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
     for input in [
-        json!({"storyId": 7, "tagIds": "one"}),
-        json!({"storyId": "a", "tagIds": null, "status": null, "chapterCount": -0}),
-        json!({"storyId": "a", "status": "ONGOING", "isNsfw": false}),
+        json!({"id": 7, "tagIds": "one"}),
+        json!({"id": "a", "tagIds": null, "publicationStatus": null, "chapterCount": -0}),
+        json!({"id": "a", "publicationStatus": "ONGOING", "isNsfw": false}),
     ] {
         let answer = read(query, json!({"input": input, "passed": "over"}));
         assert!(answer.is_ok(), "{input}");
@@ -327,9 +327,9 @@ fn values_are_coerced_as_the_specification_says() {
 
 #[test]
 fn defaults_fill_omitted_variables_and_only_those() {
-    let query = "query ($a: Boolean = true, $b: Boolean = true, $c: String = null, $d: Int, $e: [ProgressStatus!] = READING) {
+    let query = "query ($a: Boolean = true, $b: Boolean = true, $c: String = null, $d: Int, $e: [ReadingStatus!] = READING) {
         libraryVersion @include(if: $a) viewer @include(if: $b) { id } progresses(after: $c) { totalCount }
-        x: progresses(first: $d, filter: {status: $e, search: $c}) { totalCount } }";
+        x: progresses(first: $d, filter: {readingStatuses: $e, search: $c}) { totalCount } }";
     let operation = read(query, json!({"b": false})).unwrap();
     assert!(operation.request.variables.is_empty());
     let fields = root_fields(operation);
@@ -348,7 +348,7 @@ fn defaults_fill_omitted_variables_and_only_those() {
     assert_eq!(arguments(&fields[1]), ["after: null"]);
     assert_eq!(
         arguments(&fields[2]),
-        ["filter: {status: [READING], search: null}"]
+        ["filter: {readingStatuses: [READING], search: null}"]
     );
 }
 
@@ -385,7 +385,7 @@ fn a_variable_may_stand_where_the_specification_lets_it() {
     assert!(read(defaulted, json!({})).is_ok());
     let null = "query ($id: ID = null) { progress(id: $id) { id } }";
     assert_eq!(code(null), "GRAPHQL_VALIDATION_FAILED");
-    let nested = "mutation ($id: ID, $tag: ID) { updateStoryWithRelations(input: {storyId: $id, tagIds: [$tag]}) { libraryVersion } }";
+    let nested = "mutation ($id: ID, $tag: ID) { updateStoryWithRelations(input: {id: $id, tagIds: [$tag]}) { libraryVersion } }";
     let Err(refused) = read(nested, json!({})) else {
         panic!("two variables may be null where null may not be");
     };
@@ -465,7 +465,7 @@ fn a_document_past_a_limit_is_too_complex() {
     };
     let page = |first: &str| {
         format!(
-            "query ($n: Int) {{ progresses(first: {first}) {{ edges {{ node {{ id status notes }} }} }} }}"
+            "query ($n: Int) {{ progresses(first: {first}) {{ edges {{ node {{ id readingStatus notes }} }} }} }}"
         )
     };
     for (query, variables, fits) in [
@@ -545,10 +545,10 @@ fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
     let copy = format!(
         "{{ {changes} {{ version epoch reset hasMore endCursor changes {{ __typename
             ... on Tag {{ id name stamp createdAt updatedAt }} ... on Fandom {{ id name stamp createdAt updatedAt }}
-            ... on Story {{ id title author url source storyStatus: status description summary chapterCount wordCount isNsfw stamp
+            ... on Story {{ id title author url source publicationStatus description summary chapterCount wordCount isNsfw stamp
                 createdAt updatedAt tags {{ id }} fandoms {{ id }} }}
-            ...P ... on Tombstone {{ id kind stamp }} }} }} }}
-        fragment P on Progress {{ id storyId status currentChapter rating notes stamp createdAt updatedAt }}"
+            ...P ... on Tombstone {{ rowId kind stamp }} }} }} }}
+        fragment P on Progress {{ id storyId readingStatus currentChapter rating notes stamp createdAt updatedAt }}"
     );
     let twice = copy.replacen(
         "__typename",
@@ -558,7 +558,7 @@ fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
     for (query, fits) in [
         (
             "{ tags { id name stamp createdAt updatedAt storyCount } fandoms { id name stamp createdAt updatedAt storyCount }
-                progresses(first: 100) { nodes { id status currentChapter notes story { id title author tags { id } } } } }"
+                progresses(first: 100) { nodes { id readingStatus currentChapter notes story { id title author tags { id } } } } }"
                 .to_owned(),
             true,
         ),

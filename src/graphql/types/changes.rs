@@ -124,7 +124,7 @@ pub(in crate::graphql) struct Tombstone(library::Tombstone);
 #[Object]
 impl Tombstone {
     /// The id of the row.
-    async fn id(&self) -> ID {
+    async fn row_id(&self) -> ID {
         self.0.id.to_string().into()
     }
 

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::{Head, changes::LibraryKind};
 use crate::{
-    library::{Changed, Device, Kind},
+    library::{self, Changed, Kind},
     version,
 };
 
@@ -23,7 +23,7 @@ pub(in crate::graphql) struct LibraryEvent {
     /// The kinds of rows that changed since the event before. Empty unless something did.
     changed: Vec<LibraryKind>,
     /// The device that made the change, if it told and was the only one: it may skip its refetch.
-    device: Option<LibraryDevice>,
+    device: Option<Device>,
     /// When the change was made; otherwise, when this event was.
     at: OffsetDateTime,
 }
@@ -41,17 +41,17 @@ pub(in crate::graphql) enum LibraryEventKind {
 
 /// A device of yours.
 #[derive(SimpleObject)]
-pub(super) struct LibraryDevice {
+pub(super) struct Device {
     /// What tells it from your other devices.
-    id: String,
+    id: ID,
     /// What you call it.
     name: Option<String>,
 }
 
-impl From<Device> for LibraryDevice {
-    fn from(device: Device) -> Self {
+impl From<library::Device> for Device {
+    fn from(device: library::Device) -> Self {
         Self {
-            id: device.id().to_owned(),
+            id: device.id().into(),
             name: device.name().map(str::to_owned),
         }
     }
@@ -83,7 +83,7 @@ impl LibraryEvent {
         };
         Self {
             changed: what.kinds.into_iter().map(LibraryKind::from).collect(),
-            device: what.device.map(LibraryDevice::from),
+            device: what.device.map(Device::from),
             at: what.at,
             ..quiet
         }

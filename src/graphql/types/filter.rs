@@ -6,8 +6,8 @@ use async_graphql::{Enum, ID, InputObject};
 
 use super::{
     label_id,
-    progress::ProgressStatus,
-    story::{StorySource, StoryStatus},
+    progress::ReadingStatus,
+    story::{StorySource, PublicationStatus},
 };
 use crate::library::{self, Error, LabelId, Rating, Search};
 
@@ -15,11 +15,11 @@ use crate::library::{self, Error, LabelId, Rating, Search};
 #[derive(InputObject, Default)]
 pub(in crate::graphql) struct ProgressFilter {
     /// Where you stand is one of these.
-    status: Option<Vec<ProgressStatus>>,
+    reading_statuses: Option<Vec<ReadingStatus>>,
     /// The story's status is one of these.
-    story_status: Option<Vec<StoryStatus>>,
+    publication_statuses: Option<Vec<PublicationStatus>>,
     /// The story is published at one of these.
-    source: Option<Vec<StorySource>>,
+    sources: Option<Vec<StorySource>>,
     /// Whether the story is not safe for work.
     is_nsfw: Option<bool>,
     /// Your rating. What you have not rated is in no range.
@@ -62,9 +62,9 @@ impl ProgressFilter {
         };
         let search = self.search.unwrap_or_default();
         Ok(library::ProgressFilter {
-            status: all_into(self.status),
-            story_status: all_into(self.story_status),
-            source: all_into(self.source),
+            status: all_into(self.reading_statuses),
+            story_status: all_into(self.publication_statuses),
+            source: all_into(self.sources),
             is_nsfw: self.is_nsfw,
             min_rating: min_rating.map(Rating::from_stars).transpose()?,
             max_rating: max_rating.map(Rating::from_stars).transpose()?,
@@ -126,25 +126,25 @@ impl From<ProgressOrder> for library::ProgressOrder {
 #[graphql(remote = "library::OrderField")]
 enum ProgressOrderField {
     /// The version at which the progress last changed.
-    Changed,
+    Stamp,
     /// The story's title.
     Title,
     /// The story's author.
     Author,
     /// Where you stand, in the order in which one reads: not started, reading, paused, completed, dropped.
-    Status,
+    ReadingStatus,
     /// Your rating.
     Rating,
     /// The last chapter you read.
-    Progress,
+    CurrentChapter,
     /// When the progress last changed.
-    Updated,
+    UpdatedAt,
     /// When the entry was added.
-    Created,
+    CreatedAt,
     /// How many words are out.
-    Words,
+    WordCount,
     /// How many chapters are out.
-    Chapters,
+    ChapterCount,
 }
 
 /// Which way round.

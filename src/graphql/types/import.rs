@@ -14,11 +14,11 @@ pub(in crate::graphql) struct ImportLibraryPayload {
     /// changes.
     library_head: Head,
     /// How many entries were added.
-    imported: i32,
+    imported_count: i32,
     /// How many were passed over because their address was there already.
-    duplicates: i32,
+    duplicate_count: i32,
     /// How many were passed over because they break a rule.
-    invalid: i32,
+    invalid_count: i32,
     /// What became of each entry, in their order; empty when the mutation was refused.
     outcomes: Vec<ImportOutcome>,
     /// Why nothing was changed; null when the mutation was made.
@@ -70,9 +70,9 @@ impl From<Written<library::ImportOutcomes>> for ImportLibraryPayload {
         Self {
             library_version: written.head.version.number(),
             library_head: written.head.into(),
-            imported: count(ImportStatus::Imported),
-            duplicates: count(ImportStatus::Duplicate),
-            invalid: count(ImportStatus::Invalid),
+            imported_count: count(ImportStatus::Imported),
+            duplicate_count: count(ImportStatus::Duplicate),
+            invalid_count: count(ImportStatus::Invalid),
             outcomes,
             refusal,
         }

@@ -56,32 +56,32 @@ pub(in crate::graphql) struct LibraryStats {
     /// The version that was counted.
     version: i32,
     /// How many entries there are.
-    stories: i32,
+    story_count: i32,
     /// How many entries there are by where you stand with them.
-    by_status: StatusCounts,
+    reading_status_counts: ReadingStatusCounts,
     /// How many entries you have rated.
-    rated: i32,
+    rated_count: i32,
     /// The mean of your ratings; null when there are none.
     average_rating: Option<f64>,
     /// How many entries have notes.
-    with_notes: i32,
+    with_notes_count: i32,
     /// How many stories are not safe for work.
-    nsfw: i32,
+    nsfw_count: i32,
     /// How many chapters you have read. A whole number that may be too large for an `Int`.
-    chapters_read: f64,
+    read_chapter_count: f64,
     /// How many chapters are out, over all stories that say. A whole number that may be too large for an `Int`.
-    chapters: f64,
+    chapter_count: f64,
     /// How many words are out, over all stories that say. A whole number that may be too large for an `Int`.
-    words: f64,
+    word_count: f64,
     /// How many tags there are, on stories or not.
-    tags: i32,
+    tag_count: i32,
     /// How many fandoms there are, on stories or not.
-    fandoms: i32,
+    fandom_count: i32,
 }
 
 /// Entries by where you stand with them.
 #[derive(SimpleObject)]
-pub(in crate::graphql) struct StatusCounts {
+pub(in crate::graphql) struct ReadingStatusCounts {
     not_started: i32,
     reading: i32,
     paused: i32,
@@ -133,23 +133,23 @@ impl From<library::Stats> for LibraryStats {
     fn from(stats: library::Stats) -> Self {
         Self {
             version: stats.version.number(),
-            stories: int(stats.stories),
-            by_status: StatusCounts {
+            story_count: int(stats.stories),
+            reading_status_counts: ReadingStatusCounts {
                 not_started: int(stats.by_status.not_started),
                 reading: int(stats.by_status.reading),
                 paused: int(stats.by_status.paused),
                 completed: int(stats.by_status.completed),
                 dropped: int(stats.by_status.dropped),
             },
-            rated: int(stats.rated),
+            rated_count: int(stats.rated),
             average_rating: stats.average_rating,
-            with_notes: int(stats.with_notes),
-            nsfw: int(stats.nsfw),
-            chapters_read: whole(stats.chapters_read),
-            chapters: whole(stats.chapters),
-            words: whole(stats.words),
-            tags: int(stats.tags),
-            fandoms: int(stats.fandoms),
+            with_notes_count: int(stats.with_notes),
+            nsfw_count: int(stats.nsfw),
+            read_chapter_count: whole(stats.chapters_read),
+            chapter_count: whole(stats.chapters),
+            word_count: whole(stats.words),
+            tag_count: int(stats.tags),
+            fandom_count: int(stats.fandoms),
         }
     }
 }

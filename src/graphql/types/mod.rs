@@ -40,9 +40,10 @@ pub(super) use self::{
     },
     progress::Progress,
     story::Story,
-    ticket::CreateStreamTicketPayload,
+    ticket::{CreateStreamTicketInput, CreateStreamTicketPayload},
     viewer::Viewer,
 };
+use self::payload::Refusal;
 use crate::library::{Error, LabelId, ProgressId, StoryId};
 
 /// Reads an id of the API: a UUID in its usual form, and not the nil one.

@@ -3,7 +3,7 @@
 use async_graphql::{Enum, ID, Json, SimpleObject};
 use time::OffsetDateTime;
 
-use super::{Fandom, Head, Progress, Story, Tag, event::LibraryDevice};
+use super::{Fandom, Head, Progress, Story, Tag, event::Device};
 use crate::library::{self, Clash, Entry, Label, LabelId, ProgressId, Updated, Written};
 
 /// The stable reasons of a refusal.
@@ -33,6 +33,18 @@ pub(in crate::graphql) struct Refusal {
     field: String,
     /// The row of yours that stands in the way.
     existing_id: Option<ID>,
+}
+
+impl Refusal {
+    /// A limit that no single field is about.
+    pub fn limit_reached(message: String) -> Self {
+        Self {
+            code: RefusalCode::LimitReached,
+            message,
+            field: "input".to_owned(),
+            existing_id: None,
+        }
+    }
 }
 
 impl From<library::Refusal> for Refusal {
@@ -71,31 +83,38 @@ pub(in crate::graphql) struct FieldConflict {
     field: String,
     /// What it held at your base; null also when that is forgotten, or you gave no base.
     base: Option<Json<serde_json::Value>>,
-    /// What you set.
-    yours: Json<serde_json::Value>,
-    /// What your library holds.
-    theirs: Json<serde_json::Value>,
+    /// What you set; null when you cleared it.
+    yours: Option<Json<serde_json::Value>>,
+    /// What your library holds; null when it holds nothing.
+    theirs: Option<Json<serde_json::Value>>,
     /// The device that set what your library holds; null when it gave no name, or that is forgotten.
-    device: Option<LibraryDevice>,
+    device: Option<Device>,
     /// When that was set, or when the row last changed if that is forgotten.
     at: Option<OffsetDateTime>,
 }
 
 impl Conflict {
-    fn new(resolution: Resolution, clashes: Vec<Clash>) -> Option<Self> {
-        let fields: Vec<_> = clashes.into_iter().map(FieldConflict::from).collect();
+    /// `status` is what the input calls the field that the library calls `status`.
+    fn new(resolution: Resolution, status: &str, clashes: Vec<Clash>) -> Option<Self> {
+        let field = |clash| FieldConflict::new(status, clash);
+        let fields: Vec<_> = clashes.into_iter().map(field).collect();
         (!fields.is_empty()).then_some(Self { resolution, fields })
     }
 }
 
-impl From<Clash> for FieldConflict {
-    fn from(clash: Clash) -> Self {
+impl FieldConflict {
+    fn new(status: &str, clash: Clash) -> Self {
+        // A cleared field is absent or null, and never the JSON value null.
+        let shown = |value: serde_json::Value| (!value.is_null()).then_some(Json(value));
         Self {
-            field: clash.field,
-            base: clash.base.map(Json),
-            yours: Json(clash.yours),
-            theirs: Json(clash.theirs),
-            device: clash.device.map(LibraryDevice::from),
+            field: match clash.field.as_str() {
+                "status" => status.to_owned(),
+                _ => clash.field,
+            },
+            base: clash.base.and_then(shown),
+            yours: shown(clash.yours),
+            theirs: shown(clash.theirs),
+            device: clash.device.map(Device::from),
             at: clash.at,
         }
     }
@@ -143,7 +162,7 @@ payload! {
     /// The answer of `deleteProgress`.
     DeleteProgressPayload from ProgressId {
         /// The id of the progress that is gone; null when it was refused.
-        deleted_id: ID = |id: ProgressId| Some(id.to_string().into()),
+        deleted_progress_id: ID = |id: ProgressId| Some(id.to_string().into()),
     }
 }
 
@@ -167,7 +186,7 @@ payload! {
     /// The answer of `deleteTag`.
     DeleteTagPayload from LabelId {
         /// The id of the tag that is gone; null when it was refused.
-        deleted_id: ID = |id: LabelId| Some(id.to_string().into()),
+        deleted_tag_id: ID = |id: LabelId| Some(id.to_string().into()),
     }
 }
 
@@ -175,12 +194,12 @@ payload! {
     /// The answer of `deleteFandom`.
     DeleteFandomPayload from LabelId {
         /// The id of the fandom that is gone; null when it was refused.
-        deleted_id: ID = |id: LabelId| Some(id.to_string().into()),
+        deleted_fandom_id: ID = |id: LabelId| Some(id.to_string().into()),
     }
 }
 
 macro_rules! update_payload {
-    ($(#[$doc:meta])* $name:ident from $made:ty { $($(#[$field_doc:meta])* $field:ident: $type:ty = $show:expr),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident from $made:ty, status: $status:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty = $show:expr),* $(,)? }) => {
         $(#[$doc])*
         #[derive(SimpleObject)]
         pub(in crate::graphql) struct $name {
@@ -202,12 +221,12 @@ macro_rules! update_payload {
                 match written.outcome {
                     Ok(Updated { row, left }) => {
                         $(let $field = $show(row.clone());)*
-                        let conflict = Conflict::new(Resolution::Merged, left);
+                        let conflict = Conflict::new(Resolution::Merged, $status, left);
                         Self { library_version, library_head, $($field,)* conflict, refusal: None }
                     }
                     Err(mut refusal) => {
                         let clashes = std::mem::take(&mut refusal.clashes);
-                        let conflict = Conflict::new(Resolution::Rejected, clashes);
+                        let conflict = Conflict::new(Resolution::Rejected, $status, clashes);
                         Self { library_version, library_head, $($field: None,)* conflict, refusal: Some(refusal.into()) }
                     }
                 }
@@ -218,7 +237,7 @@ macro_rules! update_payload {
 
 update_payload! {
     /// The answer of `updateStoryWithRelations`.
-    UpdateStoryWithRelationsPayload from Entry {
+    UpdateStoryWithRelationsPayload from Entry, status: "publicationStatus" {
         /// The story as it is now; null when the change was refused.
         story: Story = |entry: Entry| Some(entry.into()),
         /// Its progress; null when the change was refused.
@@ -228,7 +247,7 @@ update_payload! {
 
 update_payload! {
     /// The answer of `updateProgress`.
-    UpdateProgressPayload from library::Progress {
+    UpdateProgressPayload from library::Progress, status: "readingStatus" {
         /// The progress as it is now; null when the change was refused.
         progress: Progress = |progress: library::Progress| Some(progress.into()),
     }
@@ -236,7 +255,7 @@ update_payload! {
 
 update_payload! {
     /// The answer of `renameTag`.
-    RenameTagPayload from Label {
+    RenameTagPayload from Label, status: "" {
         /// The tag as it is now; null when the change was refused.
         tag: Tag = |label: Label| Some(label.into()),
     }
@@ -244,7 +263,7 @@ update_payload! {
 
 update_payload! {
     /// The answer of `renameFandom`.
-    RenameFandomPayload from Label {
+    RenameFandomPayload from Label, status: "" {
         /// The fandom as it is now; null when the change was refused.
         fandom: Fandom = |label: Label| Some(label.into()),
     }

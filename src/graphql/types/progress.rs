@@ -14,7 +14,7 @@ use crate::{
 /// Where you stand with a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::ProgressStatus")]
-pub(in crate::graphql) enum ProgressStatus {
+pub(in crate::graphql) enum ReadingStatus {
     /// Not begun.
     NotStarted,
     /// Being read.
@@ -110,7 +110,7 @@ impl Progress {
     }
 
     /// Where you stand.
-    async fn status(&self) -> ProgressStatus {
+    async fn reading_status(&self) -> ReadingStatus {
         self.row.state.status.into()
     }
 

@@ -33,7 +33,7 @@ pub(in crate::graphql) enum StorySource {
 /// Whether a story's author still writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::StoryStatus")]
-pub(in crate::graphql) enum StoryStatus {
+pub(in crate::graphql) enum PublicationStatus {
     /// New chapters are expected.
     Ongoing,
     /// The last chapter is out.
@@ -176,7 +176,7 @@ impl Story {
     }
 
     /// Whether its author still writes it.
-    async fn status(&self) -> StoryStatus {
+    async fn publication_status(&self) -> PublicationStatus {
         self.row.content.status.into()
     }
 

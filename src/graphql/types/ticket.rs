@@ -1,14 +1,82 @@
 //! Tickets for streams.
 
-use async_graphql::SimpleObject;
+use std::time::Duration;
+
+use async_graphql::{InputObject, SimpleObject};
+
+use super::{Head, Refusal};
+use crate::{
+    auth::Ticket,
+    library::Error,
+    version,
+};
+
+/// Options of a ticket.
+#[derive(InputObject)]
+pub(in crate::graphql) struct CreateStreamTicketInput {
+    /// For how many seconds the ticket can be used: at least 1, and at most 30 unless the server is configured
+    /// otherwise. Null means as long as the server allows.
+    expires_in: Option<i32>,
+}
+
+impl CreateStreamTicketInput {
+    /// How long the ticket lives, which is `most` unless less is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not in range.
+    pub fn life(&self, most: Duration) -> Result<Duration, Error> {
+        let Some(seconds) = self.expires_in else {
+            return Ok(most);
+        };
+        let life = u64::try_from(seconds).map(Duration::from_secs).ok();
+        let life = life.filter(|life| !life.is_zero() && *life <= most);
+        life.ok_or_else(|| Error::invalid("expiresIn", format!("must be from 1 to {}", most.as_secs())))
+    }
+}
 
 /// The answer of `createStreamTicket`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct CreateStreamTicketPayload {
-    /// The version of your library.
-    pub library_version: i32,
-    /// Opens one stream: add it to the stream's address as `?ticket=`. Good for nothing else, and only once.
-    pub ticket: String,
-    /// For how many seconds it can be used.
-    pub expires_in: i32,
+    /// The version of your library. A ticket does not change it.
+    library_version: i32,
+    /// The head of your library: `libraryVersion` with its epoch.
+    library_head: Head,
+    /// Opens one stream: add it to the stream's address as `?ticket=`. Good for nothing else, and only once. Null when
+    /// it was refused.
+    ticket: Option<String>,
+    /// For how many seconds it can be used; null when it was refused.
+    expires_in: Option<i32>,
+    /// Why no ticket was made; null when one was.
+    refusal: Option<Refusal>,
+}
+
+impl CreateStreamTicketPayload {
+    /// A ticket that lives so long.
+    pub fn new(head: version::Head, ticket: Ticket, life: Duration) -> Self {
+        Self {
+            ticket: Some(ticket.into_text()),
+            expires_in: Some(i32::try_from(life.as_secs()).unwrap_or(i32::MAX)),
+            ..Self::empty(head)
+        }
+    }
+
+    /// There are `most` tickets that were not used.
+    pub fn refused(head: version::Head, most: u64) -> Self {
+        Self {
+            refusal: Some(Refusal::limit_reached(format!(
+                "{most} tickets were not used yet: use them or let them expire"
+            ))),
+            ..Self::empty(head)
+        }
+    }
+
+    fn empty(head: version::Head) -> Self {
+        Self {
+            library_version: head.version.number(),
+            library_head: head.into(),
+            ticket: None,
+            expires_in: None,
+            refusal: None,
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub struct EntryLine {
     pub url: String,
     /// Recognized by the url when absent.
     pub source: Option<Source>,
-    pub status: Option<StoryStatus>,
+    pub publication_status: Option<StoryStatus>,
     pub description: Option<String>,
     pub summary: Option<String>,
     pub chapter_count: Option<i32>,
@@ -40,7 +40,7 @@ pub struct EntryLine {
     pub tags: Vec<String>,
     /// By name.
     pub fandoms: Vec<String>,
-    pub progress_status: Option<ProgressStatus>,
+    pub reading_status: Option<ProgressStatus>,
     pub current_chapter: Option<i32>,
     /// In stars.
     pub rating: Option<f64>,
@@ -161,7 +161,7 @@ impl EntryLine {
                 author: self.author.unwrap_or_default(),
                 url,
                 source: self.source.unwrap_or_else(|| Source::of(&parsed)),
-                status: self.status.unwrap_or_default(),
+                status: self.publication_status.unwrap_or_default(),
                 description: self.description,
                 summary: self.summary,
                 chapter_count: self.chapter_count,
@@ -172,7 +172,7 @@ impl EntryLine {
             fandom_ids: BTreeSet::new(),
         };
         let progress = ProgressState {
-            status: self.progress_status.unwrap_or_default(),
+            status: self.reading_status.unwrap_or_default(),
             current_chapter: self.current_chapter.unwrap_or_default(),
             rating: self.rating.map(Rating::from_stars).transpose()?,
             notes: self.notes,

@@ -136,7 +136,7 @@ impl LibraryWriter {
         against: Against,
     ) -> Result<Updated<Entry>, Error> {
         let found = self.find_story(id).await?;
-        let mut story = found.ok_or_else(|| Refusal::not_found("storyId", id.0))?;
+        let mut story = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
         let [tag_ids, fandom_ids] = self.all_linked(id).await?;
         let before = StoryState {
             tag_ids,

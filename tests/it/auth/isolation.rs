@@ -35,14 +35,14 @@ on_each_database! {
             for (a, b) in [
                 (bob.update_progress(json!({"id": theirs, "currentChapter": 9})).await, bob.update_progress(json!({"id": unknown, "currentChapter": 9})).await),
                 (bob.delete_progress(&theirs).await, bob.delete_progress(&unknown).await),
-                (bob.update_story(json!({"storyId": theirs, "title": "mine"})).await, bob.update_story(json!({"storyId": unknown, "title": "mine"})).await),
+                (bob.update_story(json!({"id": theirs, "title": "mine"})).await, bob.update_story(json!({"id": unknown, "title": "mine"})).await),
             ] {
                 assert_eq!(a["refusal"]["code"], "NOT_FOUND");
                 assert_eq!(masked(&a, &theirs), masked(&b, &unknown));
             }
         }
         for (field, id) in [("tagIds", &tag["id"]), ("fandomIds", &fandom["id"])] {
-            let update = async |id: &Value| bob.update_story(json!({"storyId": own["story"]["id"], field: [id]})).await;
+            let update = async |id: &Value| bob.update_story(json!({"id": own["story"]["id"], field: [id]})).await;
             let create = async |id: &Value| {
                 bob.create_story(json!({"title": "C", "url": "https://example.org/c", field: [id]})).await
             };
@@ -92,7 +92,7 @@ on_each_database! {
             assert_eq!((&made["refusal"], &made["libraryVersion"]), (&Value::Null, &json!(2)));
             assert_eq!(user.create_tag("same").await["libraryVersion"], 3);
         }
-        bob.update_story(json!({"storyId": story, "title": "his"})).await;
+        bob.update_story(json!({"id": story, "title": "his"})).await;
         bob.delete_progress(&json!(progress)).await;
         let hers = ann.ask("query ($id: ID!) { story(id: $id) { title stamp } }", json!({"id": story})).await;
         assert_eq!(hers, json!({"story": {"title": "A", "stamp": 2}}));
@@ -106,7 +106,7 @@ on_each_database! {
         for (theirs, unknown) in [(json!([fandom]), json!([Uuid::now_v7()]))] {
             let url = "https://example.org/c";
             for (a, b) in [
-                (bob.update_story(json!({"storyId": own["story"]["id"], "fandomIds": theirs})).await, bob.update_story(json!({"storyId": own["story"]["id"], "fandomIds": unknown})).await),
+                (bob.update_story(json!({"id": own["story"]["id"], "fandomIds": theirs})).await, bob.update_story(json!({"id": own["story"]["id"], "fandomIds": unknown})).await),
                 (bob.create_story(json!({"title": "C", "url": url, "fandomIds": theirs})).await, bob.create_story(json!({"title": "C", "url": url, "fandomIds": unknown})).await),
                 (bob.mutate("renameFandom", "RenameLabelInput", json!({"id": theirs[0], "name": "his"}), "").await, bob.mutate("renameFandom", "RenameLabelInput", json!({"id": unknown[0], "name": "his"}), "").await),
                 (bob.mutate("deleteFandom", "DeleteLabelInput", json!({"id": theirs[0]}), "").await, bob.mutate("deleteFandom", "DeleteLabelInput", json!({"id": unknown[0]}), "").await),
@@ -128,7 +128,7 @@ on_each_database! {
             own.push(ann.add(&format!("hers {n}")).await["progress"]["id"].take());
         }
         bob.add("his last").await;
-        for order in ["CHANGED", "TITLE", "CREATED"] {
+        for order in ["STAMP", "TITLE", "CREATED_AT"] {
             let query = format!("query ($after: String) {{ progresses(first: 2, after: $after, orderBy: {{field: {order}, direction: ASC}}) {{ totalCount edges {{ cursor node {{ id }} }} }} }}");
             let his = bob.ask(&query, json!({})).await;
             for edge in his["progresses"]["edges"].as_array().unwrap() {

@@ -378,7 +378,7 @@ async fn no_log_holds_a_credential_or_what_a_user_wrote() {
     let http = reqwest::Client::new();
     let ann = token("ann");
     let mut secrets = vec![SECRET.to_owned(), "a note of hers".to_owned(), ann.clone()];
-    let mint = "mutation { createStreamTicket { ticket } }";
+    let mint = "mutation { createStreamTicket(input: {}) { ticket } }";
 
     let note =
         json!({"input": {"title": "A", "url": "https://example.org/a", "notes": "a note of hers"}});

@@ -10,8 +10,14 @@ use crate::{
     support::transport::{Told, Transport},
 };
 
-const MINT: &str = "mutation { createStreamTicket { ticket expiresIn libraryVersion } }";
+const MINT: &str = "mutation { createStreamTicket(input: {}) { ticket expiresIn libraryVersion refusal { code field } } }";
 const TAG: &str = r#"mutation { createTag(input: {name: "a"}) { libraryVersion } }"#;
+
+/// The payload when no further ticket may wait.
+fn limit_reached() -> Value {
+    let refusal = json!({"code": "LIMIT_REACHED", "field": "input"});
+    json!({"ticket": null, "expiresIn": null, "libraryVersion": 1, "refusal": refusal})
+}
 
 async fn mint(app: &TestApp, user: &str) -> String {
     let minted = app.user(user).ask(MINT, json!({})).await;
@@ -19,6 +25,11 @@ async fn mint(app: &TestApp, user: &str) -> String {
         .as_str()
         .unwrap()
         .to_owned()
+}
+
+fn millis_from_now(seconds: u64) -> u128 {
+    let at = std::time::SystemTime::now() + Duration::from_secs(seconds);
+    at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
 }
 
 /// The status and the code of a request that is refused.
@@ -147,17 +158,33 @@ async fn a_ticket_lapses_and_no_longer_than_its_token_does_its_stream_last() {
 }
 
 #[tokio::test]
+async fn a_ticket_lives_shorter_when_asked_and_never_longer() {
+    let app = TestApp::start(Db::Sqlite).await;
+    let ann = app.user("ann");
+    let mint = "mutation ($life: Int) { createStreamTicket(input: {expiresIn: $life}) { ticket expiresIn refusal { code } } }";
+    for (life, expires_in) in [(json!(1), 1), (json!(30), 30), (Value::Null, 30)] {
+        let minted = ann.ask(mint, json!({"life": life})).await;
+        assert_eq!(minted["createStreamTicket"]["expiresIn"], expires_in);
+    }
+    for life in [0, -1, 31] {
+        let refused = ann.send(mint, json!({"life": life})).await;
+        let extensions = &refused["errors"][0]["extensions"];
+        let expected = (&json!("BAD_USER_INPUT"), &json!("expiresIn"));
+        assert_eq!((&extensions["code"], &extensions["field"]), expected, "{refused}");
+    }
+    let left = format!("SELECT count(*) FROM topaz_ticket WHERE lapses_at > {}", millis_from_now(5));
+    assert_eq!(app.db.scalar::<i64>(&left).await, 2, "those of 30 s");
+}
+
+#[tokio::test]
 async fn tickets_that_are_not_used_are_limited_for_each_user() {
     let app = TestApp::start(Db::Sqlite).await;
     let mut tickets = Vec::new();
     for _ in 0..32 {
         tickets.push(mint(&app, "ann").await);
     }
-    let refused = app.user("ann").send(MINT, json!({})).await;
-    assert_eq!(
-        refused["errors"][0]["extensions"]["code"],
-        "TOO_MANY_TICKETS"
-    );
+    let refused = app.user("ann").ask(MINT, json!({})).await;
+    assert_eq!(refused["createStreamTicket"], limit_reached());
     mint(&app, "bob").await;
     let query = format!("?ticket={}", tickets[0]);
     Transport::Events
@@ -194,8 +221,8 @@ async fn a_ticket_of_one_node_is_good_on_every_node_and_once_over_all() {
         mint(&there, "ann").await;
     }
     for node in [&here, &there] {
-        let refused = node.user("ann").refused(MINT, json!({})).await;
-        assert_eq!(refused, "TOO_MANY_TICKETS");
+        let refused = node.user("ann").ask(MINT, json!({})).await;
+        assert_eq!(refused["createStreamTicket"], limit_reached());
     }
 }
 

@@ -60,8 +60,8 @@ fn entries(database: &TestDatabase, sub: &str) -> BTreeMap<String, Value> {
     let plain = |mut entry: Value| {
         let fields = entry.as_object_mut().unwrap();
         let defaults = json!({
-            "source": "OTHER", "status": "ONGOING", "isNsfw": false, "tags": [], "fandoms": [],
-            "progressStatus": "NOT_STARTED", "currentChapter": 0,
+            "source": "OTHER", "publicationStatus": "ONGOING", "isNsfw": false, "tags": [], "fandoms": [],
+            "readingStatus": "NOT_STARTED", "currentChapter": 0,
         });
         fields.retain(|name, value| !value.is_null() && defaults.get(name) != Some(value));
         let title = fields.remove("title").unwrap();
@@ -91,36 +91,36 @@ on_each_database! {
             })),
             ("goodreads.csv", "goodreads", json!({
                 "The Salt Gate (Gates, #2)": {
-                    "author": "Eve Sample, Finn Sample", "url": "https://www.goodreads.com/book/show/910003", "status": "COMPLETED", "rating": 4.0,
-                    "tags": ["fantasy", "to-reread"], "progressStatus": "COMPLETED", "notes": "Good,\nvery good\n\nlent to Finn",
+                    "author": "Eve Sample, Finn Sample", "url": "https://www.goodreads.com/book/show/910003", "publicationStatus": "COMPLETED", "rating": 4.0,
+                    "tags": ["fantasy", "to-reread"], "readingStatus": "COMPLETED", "notes": "Good,\nvery good\n\nlent to Finn",
                 },
-                "A Third Book": {"author": "Finn Sample", "url": "https://www.goodreads.com/book/show/910004", "status": "COMPLETED", "tags": ["to-read"]},
+                "A Third Book": {"author": "Finn Sample", "url": "https://www.goodreads.com/book/show/910004", "publicationStatus": "COMPLETED", "tags": ["to-read"]},
                 "A Shelf of My Own": {
-                    "author": "Finn Sample", "url": "https://www.goodreads.com/book/show/910005", "status": "COMPLETED", "rating": 3.0, "tags": ["someday"],
+                    "author": "Finn Sample", "url": "https://www.goodreads.com/book/show/910005", "publicationStatus": "COMPLETED", "rating": 3.0, "tags": ["someday"],
                 },
             })),
             ("storygraph.csv", "storygraph", json!({
                 "The Invented Gate": {
-                    "author": "Ann Example, Bob Example", "url": "urn:isbn:9780000000001", "status": "COMPLETED", "rating": 4.8,
-                    "tags": ["cozy", "dark", "hopeful", "to-reread"], "progressStatus": "COMPLETED", "notes": "Lovely.\nMade me want \"tea\".",
+                    "author": "Ann Example, Bob Example", "url": "urn:isbn:9780000000001", "publicationStatus": "COMPLETED", "rating": 4.8,
+                    "tags": ["cozy", "dark", "hopeful", "to-reread"], "readingStatus": "COMPLETED", "notes": "Lovely.\nMade me want \"tea\".",
                 },
                 "Some Web Novel": {
-                    "author": "Cara Example", "url": "urn:x-library-sync:storygraph:a1b2-c3d4", "status": "COMPLETED", "progressStatus": "READING",
+                    "author": "Cara Example", "url": "urn:x-library-sync:storygraph:a1b2-c3d4", "publicationStatus": "COMPLETED", "readingStatus": "READING",
                 },
                 "Another One": {
-                    "author": "Dan Example", "url": "urn:x-library-sync:book:dan%20example:another%20one", "status": "COMPLETED", "rating": 2.0,
-                    "progressStatus": "DROPPED",
+                    "author": "Dan Example", "url": "urn:x-library-sync:book:dan%20example:another%20one", "publicationStatus": "COMPLETED", "rating": 2.0,
+                    "readingStatus": "DROPPED",
                 },
             })),
             ("calibre.csv", "calibre", json!({
                 "The Salt Gate": {
-                    "author": "Eve Sample", "url": "https://archiveofourown.org/works/910006", "source": ao3, "status": "COMPLETED", "rating": 4.0,
+                    "author": "Eve Sample", "url": "https://archiveofourown.org/works/910006", "source": ao3, "publicationStatus": "COMPLETED", "rating": 4.0,
                     "description": "Blurb over\ntwo lines", "tags": ["Completed", "FanFiction", "Made-up Saga"],
                 },
             })),
             ("calibre.json", "calibre", json!({
                 "The Invented Gate": {
-                    "author": "Ann Example, Bob Example", "url": "https://archiveofourown.org/works/900005", "source": ao3, "status": "COMPLETED",
+                    "author": "Ann Example, Bob Example", "url": "https://archiveofourown.org/works/900005", "source": ao3, "publicationStatus": "COMPLETED",
                     "rating": 4.0, "description": "Blurb over\ntwo lines", "tags": ["Completed", "FanFiction", "Fluff, and More"], "wordCount": 120_000,
                 },
                 "A Printed Book": {"author": "Cara Example", "url": "urn:isbn:9780000000002"},
@@ -153,7 +153,7 @@ on_each_database! {
         let before = export(&database, "ann", &[]);
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("file.csv");
-        fs::write(&file, "title,url,rating,progressStatus\nNew,https://e.example/new,4.25,read\nThere,https://E.example/there,,\nBad,nowhere,,\nTwice,https://e.example/new,,\n").unwrap();
+        fs::write(&file, "title,url,rating,readingStatus\nNew,https://e.example/new,4.25,read\nThere,https://E.example/there,,\nBad,nowhere,,\nTwice,https://e.example/new,,\n").unwrap();
         let done = import(&database, "ann", &file, &["--dry-run"]);
         assert_eq!(done.code, Some(0), "{}", done.error);
         let rows: Vec<Vec<_>> = done.out.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -219,7 +219,7 @@ on_each_database! {
 
     async fn numbers_are_read_as_people_write_them_and_never_cost_a_row(db: Db) {
         let database = TestDatabase::new(db).await;
-        let done = import_bytes(&database, "ann", b"title,url,chapters,wordCount,rating,currentChapter,isNsfw,status\n\
+        let done = import_bytes(&database, "ann", b"title,url,chapters,wordCount,rating,currentChapter,isNsfw,publicationStatus\n\
             A,https://e.example/o1,12/?,\"12,345\",4,3,TRUE,In-Progress\n\
             C,https://e.example/o3,12,12345,\"4,5\",3,1,Complete\n\
             D,https://e.example/o4,12/12,1.2e4,4/5,,no,\n\
@@ -228,12 +228,12 @@ on_each_database! {
         assert!(done.out.starts_with("5 of 5 entries added"), "{}", done.out);
         let found = entries(&database, "ann");
         assert_eq!(found["A"], json!({"author": "Unknown", "url": "https://e.example/o1", "chapterCount": 12, "wordCount": 12_345, "rating": 4.0, "currentChapter": 3, "isNsfw": true}));
-        assert_eq!(found["C"], json!({"author": "Unknown", "url": "https://e.example/o3", "chapterCount": 12, "wordCount": 12_345, "rating": 4.5, "currentChapter": 3, "isNsfw": true, "status": "COMPLETED"}));
+        assert_eq!(found["C"], json!({"author": "Unknown", "url": "https://e.example/o3", "chapterCount": 12, "wordCount": 12_345, "rating": 4.5, "currentChapter": 3, "isNsfw": true, "publicationStatus": "COMPLETED"}));
         assert_eq!(found["D"], json!({"author": "Unknown", "url": "https://e.example/o4", "chapterCount": 12, "wordCount": 12_000, "rating": 4.0}));
         assert_eq!(found["E"], json!({"author": "Unknown", "url": "https://e.example/o5", "rating": 4.3}));
         assert_eq!(found["F"], json!({"author": "Unknown", "url": "https://e.example/o6", "chapterCount": 7, "currentChapter": 2}));
         let warned: Vec<_> = done.error.lines().filter(|line| line.contains("warning")).map(|line| line.split('`').next().unwrap()).collect();
-        assert_eq!(warned, ["line 5: warning: rating: ", "line 6: warning: rating: ", "line 6: warning: isNsfw: ", "line 6: warning: status: "]);
+        assert_eq!(warned, ["line 5: warning: rating: ", "line 6: warning: rating: ", "line 6: warning: isNsfw: ", "line 6: warning: publicationStatus: "]);
     }
 
     async fn columns_are_mapped_by_hand(db: Db) {
@@ -254,7 +254,7 @@ on_each_database! {
 
     async fn exports_for_other_programs_are_read_again(db: Db) {
         let database = TestDatabase::new(db).await;
-        import_bytes(&database, "ann", b"title,author,url,tags,fandoms,progressStatus,rating,description,notes\n\
+        import_bytes(&database, "ann", b"title,author,url,tags,fandoms,readingStatus,rating,description,notes\n\
             =A,Eve,https://e.example/1,x,F,READING,4,About,Mine\nB,Finn,urn:isbn:9780000000001,,,COMPLETED,,,\n");
         let folder = TempDir::new().unwrap();
         for (format, flags) in [("goodreads", &[][..]), ("calibre", &[]), ("goodreads", &["--neutralise-formulas"]), ("csv", &["--neutralise-formulas"])] {

@@ -11,7 +11,7 @@ use crate::support::test_app::{
 };
 
 const FIELDS: &str =
-    "imported duplicates invalid outcomes { index status storyId progressId field message }";
+    "importedCount duplicateCount invalidCount outcomes { index status storyId progressId field message }";
 
 async fn import(user: &TestUser<'_>, input: Value) -> Value {
     user.mutate("importLibrary", "ImportLibraryInput", input, FIELDS)
@@ -34,10 +34,10 @@ fn but(wrong: Value) -> Value {
 /// Entries that are hard to write in a file.
 fn awkward() -> Vec<Value> {
     let full = json!({
-        "title": "Comma, \"quote\"; 'apostrophe' \\ 🙂", "author": "=1+1", "source": "FANFICTION_NET", "status": "HIATUS",
+        "title": "Comma, \"quote\"; 'apostrophe' \\ 🙂", "author": "=1+1", "source": "FANFICTION_NET", "publicationStatus": "HIATUS",
         "description": "line one\nline two\r\n\ttabbed\r", "summary": " spaces around ", "chapterCount": 0, "wordCount": i32::MAX,
         "isNsfw": true, "tags": ["a; b", "c\\", "\\;", "d, \"e\"", "ünï"], "fandoms": ["true", "7"],
-        "progressStatus": "DROPPED", "currentChapter": 12, "rating": 4.3, "notes": "\"\n,\";",
+        "readingStatus": "DROPPED", "currentChapter": 12, "rating": 4.3, "notes": "\"\n,\";",
     });
     let empty = json!({"description": "", "summary": "", "notes": "", "rating": 0.0});
     let numbers = json!({"title": "1984", "author": "null", "notes": "NULL", "rating": 5.0});
@@ -96,10 +96,10 @@ on_each_database! {
             {"title": "B", "url": "https://example.org/there"},
             {"title": "C", "url": " https://www.royalroad.com/fiction/1 ", "tags": ["of a duplicate"]},
             {"title": "D", "url": "nowhere", "tags": ["of an invalid one"]},
-            {"title": "E", "url": "https://example.org/e", "tags": ["NEW"], "progressStatus": "COMPLETED", "status": "ABANDONED"},
+            {"title": "E", "url": "https://example.org/e", "tags": ["NEW"], "readingStatus": "COMPLETED", "publicationStatus": "ABANDONED"},
         ]);
         let done = import(&ann, json!({"entries": entries})).await;
-        assert_eq!((&done["libraryVersion"], &done["imported"], &done["duplicates"], &done["invalid"]), (&json!(4), &json!(2), &json!(2), &json!(1)));
+        assert_eq!((&done["libraryVersion"], &done["importedCount"], &done["duplicateCount"], &done["invalidCount"]), (&json!(4), &json!(2), &json!(2), &json!(1)));
         let outcomes = &done["outcomes"];
         let statuses: Vec<_> = (0..5).map(|n| outcomes[n]["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, ["IMPORTED", "DUPLICATE", "DUPLICATE", "INVALID", "IMPORTED"]);
@@ -107,15 +107,15 @@ on_each_database! {
         assert_eq!((&outcomes[2]["storyId"], &outcomes[2]["field"]), (&outcomes[0]["storyId"], &json!("url")));
         assert_eq!((&outcomes[3]["index"], &outcomes[3]["storyId"], &outcomes[3]["field"]), (&json!(3), &json!(null), &json!("url")));
 
-        let query = "query ($id: ID!) { progress(id: $id) { stamp status rating notes story { stamp title source status tags { name } fandoms { name } } } tags { name stamp storyCount } }";
+        let query = "query ($id: ID!) { progress(id: $id) { stamp readingStatus rating notes story { stamp title source publicationStatus tags { name } fandoms { name } } } tags { name stamp storyCount } }";
         let first = ann.ask(query, json!({"id": outcomes[0]["progressId"]})).await;
         assert_eq!(first["progress"], json!({
-            "stamp": 4, "status": "NOT_STARTED", "rating": 4.5, "notes": "n",
-            "story": {"stamp": 4, "title": "A", "source": "ROYAL_ROAD", "status": "ONGOING", "tags": [{"name": "Fluff"}, {"name": "New"}], "fandoms": [{"name": "Dune"}]},
+            "stamp": 4, "readingStatus": "NOT_STARTED", "rating": 4.5, "notes": "n",
+            "story": {"stamp": 4, "title": "A", "source": "ROYAL_ROAD", "publicationStatus": "ONGOING", "tags": [{"name": "Fluff"}, {"name": "New"}], "fandoms": [{"name": "Dune"}]},
         }));
         assert_eq!(first["tags"], json!([{"name": "Fluff", "stamp": 2, "storyCount": 1}, {"name": "New", "stamp": 4, "storyCount": 2}]));
         let last = ann.ask(query, json!({"id": outcomes[4]["progressId"]})).await;
-        assert_eq!((&last["progress"]["status"], &last["progress"]["story"]["status"]), (&json!("COMPLETED"), &json!("ABANDONED")));
+        assert_eq!((&last["progress"]["readingStatus"], &last["progress"]["story"]["publicationStatus"]), (&json!("COMPLETED"), &json!("ABANDONED")));
     }
 
     async fn an_entry_that_breaks_a_rule_is_told_by_its_field(db: Db) {
@@ -145,7 +145,7 @@ on_each_database! {
             let outcome = &done["outcomes"][n];
             assert_eq!((&outcome["status"], &outcome["field"]), (&json!("INVALID"), &json!(field)), "{wrong}");
         }
-        assert_eq!((&done["invalid"], &done["libraryVersion"]), (&json!(wrong.len()), &json!(1)));
+        assert_eq!((&done["invalidCount"], &done["libraryVersion"]), (&json!(wrong.len()), &json!(1)));
     }
 
     async fn an_import_of_nothing_new_changes_nothing(db: Db) {
@@ -157,7 +157,7 @@ on_each_database! {
         let mut again = entries.clone();
         again[0]["tags"] = json!(["new"]);
         let done = import(&ann, json!({"entries": again})).await;
-        assert_eq!((&done["duplicates"], &done["libraryVersion"]), (&json!(2), &json!(2)));
+        assert_eq!((&done["duplicateCount"], &done["libraryVersion"]), (&json!(2), &json!(2)));
         assert_eq!(ann.ask("{ tags { id } }", json!({})).await, json!({"tags": []}));
     }
 
@@ -179,7 +179,7 @@ on_each_database! {
         let input = json!({"entries": [but(json!({"tags": ["t"], "fandoms": ["f"]}))]});
         for user in ["ann", "bob"] {
             let done = import(&app.user(user), input.clone()).await;
-            assert_eq!((&done["imported"], &done["libraryVersion"]), (&json!(1), &json!(2)));
+            assert_eq!((&done["importedCount"], &done["libraryVersion"]), (&json!(1), &json!(2)));
         }
     }
 
@@ -191,16 +191,16 @@ on_each_database! {
             json!({
                 "title": format!("The Long and Winding Story of Number {n}"), "author": "A Writer of Some Renown",
                 "url": format!("https://archiveofourown.org/works/{n}/chapters/{n}"), "tags": tags, "fandoms": ["A World of Wonders"],
-                "progressStatus": "READING", "currentChapter": n, "chapterCount": n, "wordCount": 100 * n, "rating": 4.5,
+                "readingStatus": "READING", "currentChapter": n, "chapterCount": n, "wordCount": 100 * n, "rating": 4.5,
                 "notes": "Begun on the train; the third chapter is the best.",
             })
         }).collect();
-        let mutation = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { libraryVersion imported outcomes { status } } }";
+        let mutation = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { libraryVersion importedCount outcomes { status } } }";
         let before = server.counter("library_sync_db_statements_total").await;
         let done = server.send("ann", mutation, json!({"input": {"entries": entries}})).await.unwrap();
         let statements = server.counter("library_sync_db_statements_total").await - before;
         let done = &done["data"]["importLibrary"];
-        assert_eq!((&done["imported"], &done["libraryVersion"]), (&json!(5_000), &json!(2)));
+        assert_eq!((&done["importedCount"], &done["libraryVersion"]), (&json!(5_000), &json!(2)));
         // A thousand rows a statement: 5 for urls, 6 for labels, 5 for stories, 5 for progresses, 15 for links.
         assert!(statements < 50.0, "{statements}");
 
@@ -215,7 +215,7 @@ on_each_database! {
         let ann = app.user("ann");
         for some in awkward().chunks(9) {
             let done = import(&ann, json!({"entries": some})).await;
-            assert_eq!(done["imported"], some.len(), "{done}");
+            assert_eq!(done["importedCount"], some.len(), "{done}");
         }
         let folder = TempDir::new().unwrap();
         let csv = export(&app.db, "ann", "csv");
@@ -231,7 +231,7 @@ on_each_database! {
         }
 
         // And nothing is lost on the way: what the two see is the same, in the order in which it was added.
-        let see = "{ progresses(first: 100, orderBy: {field: CREATED, direction: ASC}) { nodes { status currentChapter rating notes story { title author url source status description summary chapterCount wordCount isNsfw tags { name } fandoms { name } } } } }";
+        let see = "{ progresses(first: 100, orderBy: {field: CREATED_AT, direction: ASC}) { nodes { readingStatus currentChapter rating notes story { title author url source publicationStatus description summary chapterCount wordCount isNsfw tags { name } fandoms { name } } } } }";
         let hers = ann.ask(see, json!({})).await;
         assert_eq!(hers["progresses"]["nodes"].as_array().unwrap().len(), 25);
         assert_eq!(app.user("json").ask(see, json!({})).await, hers);

@@ -244,7 +244,7 @@ async fn a_change_that_dies_in_a_deadlock_is_made_again() {
     ] {
         other.execute_unprepared(sql).await.unwrap();
     }
-    let update = "mutation ($story: ID!) { updateStoryWithRelations(input: {storyId: $story, title: \"B\"}) { libraryVersion } }";
+    let update = "mutation ($story: ID!) { updateStoryWithRelations(input: {id: $story, title: \"B\"}) { libraryVersion } }";
     let updating = server.send("ann", update, json!({"story": story}));
     let locking = async {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";

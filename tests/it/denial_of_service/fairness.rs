@@ -25,7 +25,7 @@ async fn fill(app: &TestApp, db: Db, name: &str, entries: usize) {
     let entry = |n| json!({"title": "A", "url": format!("https://example.org/{n}")});
     let input = json!({"entries": (0..entries).map(entry).collect::<Vec<_>>()});
     let import =
-        "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+        "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
     user.ask(import, json!({"input": input})).await;
     let zeros = match db {
         Db::Sqlite => "hex(zeroblob(10000))",
@@ -304,7 +304,7 @@ async fn what_a_place_costs_does_not_grow_with_how_many_there_are() {
     let entry = |n| json!({"title": "A", "url": format!("https://example.org/{n}"), "tags": tags});
     let input = json!({"entries": (0..100).map(entry).collect::<Vec<_>>()});
     let import =
-        "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+        "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
     ann.ask(import, json!({"input": input})).await;
     let counted = ann.ask("{ tags { storyCount } }", json!({})).await;
     assert_eq!(counted["tags"][99]["storyCount"], 100);
@@ -339,7 +339,7 @@ async fn what_ten_to_eighty_thousand_places_cost() {
     let entry = |n| json!({"title": "A", "url": format!("https://example.org/{n}"), "tags": tags});
     let input = json!({"entries": (0..100).map(entry).collect::<Vec<_>>()});
     let import =
-        "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+        "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
     server
         .send("ann", import, json!({"input": input}))
         .await
@@ -372,7 +372,7 @@ on_each_database! {
             "tags": labels(n), "fandoms": labels(n), "currentChapter": n,
         });
         let input = json!({"entries": (0..50).map(entry).collect::<Vec<_>>()});
-        let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+        let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
         ann.ask(import, json!({"input": input})).await;
         let story = "story { title tags { name storyCount } fandoms { name storyCount } progress { currentChapter story { title } } }";
         let query = format!(

@@ -110,7 +110,7 @@ on_each_database! {
     async fn head_of_a_stream_is_get_without_its_body_and_leaves_the_ticket(db: Db) {
         let app = TestApp::start(db).await;
         let mint = async || {
-            let minted = app.user("ann").ask("mutation { createStreamTicket { ticket } }", json!({})).await;
+            let minted = app.user("ann").ask("mutation { createStreamTicket(input: {}) { ticket } }", json!({})).await;
             minted["createStreamTicket"]["ticket"].as_str().unwrap().to_owned()
         };
         let query = "query=subscription%7BlibraryVersion%7D&";

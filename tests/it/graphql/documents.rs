@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::test_app::{Db, TestApp, TestUser, on_each_database};
 
 const IMPORT: &str =
-    "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+    "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
 
 fn code(answer: &Value) -> &str {
     let code = &answer["errors"][0]["extensions"]["code"];
@@ -31,7 +31,7 @@ on_each_database! {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let create = |name: &str| format!("createTag(input: {{name: \"{name}\"}}) {{ libraryVersion tag {{ name }} }}");
-        let query = format!("mutation {{ a: {} b: {} c: {} d: deleteTag(input: {{id: \"x\"}}) {{ deletedId }} }}", create("one"), create(""), create("two"));
+        let query = format!("mutation {{ a: {} b: {} c: {} d: deleteTag(input: {{id: \"x\"}}) {{ deletedTagId }} }}", create("one"), create(""), create("two"));
         let answer = ann.send(&query, json!({})).await;
         let made = |version, name| json!({"libraryVersion": version, "tag": {"name": name}});
         assert_eq!(answer["data"], json!({"a": made(2, "one"), "b": null, "c": made(3, "two"), "d": null}), "{answer}");
@@ -70,12 +70,12 @@ async fn a_string_is_stored_as_the_specification_reads_it() {
             format!("{{title: \"a\", url: \"https://example.org/{index}/{n}\", notes: {notes}}}")
         };
         let query = format!(
-            "mutation ($notes: String! = {literal}) {{ importLibrary(input: {{entries: [{}, {}]}}) {{ imported }} }}",
+            "mutation ($notes: String! = {literal}) {{ importLibrary(input: {{entries: [{}, {}]}}) {{ importedCount }} }}",
             entry(1, literal),
             entry(2, "$notes")
         );
         let answer = ann.send(&query, json!({})).await;
-        assert_eq!(answer["data"]["importLibrary"]["imported"], 2, "{answer}");
+        assert_eq!(answer["data"]["importLibrary"]["importedCount"], 2, "{answer}");
     }
     let query = "{ progresses(first: 100) { nodes { notes } } }";
     let found = ann.ask(query, json!({})).await;
@@ -113,8 +113,8 @@ async fn an_input_field_given_twice_is_refused() {
     for query in [
         "mutation { createTag(input: {name: \"a\", name: \"b\"}) { libraryVersion } }",
         "mutation { createTag(input: {name: \"a\", device: {id: \"a\", id: \"a\"}}) { libraryVersion } }",
-        "mutation { importLibrary(input: {entries: [{title: \"a\", url: \"https://a.org/\", title: \"b\"}]}) { imported } }",
-        "mutation { importLibrary(input: {entries: {title: \"a\", url: \"https://a.org/\", title: \"b\"}}) { imported } }",
+        "mutation { importLibrary(input: {entries: [{title: \"a\", url: \"https://a.org/\", title: \"b\"}]}) { importedCount } }",
+        "mutation { importLibrary(input: {entries: {title: \"a\", url: \"https://a.org/\", title: \"b\"}}) { importedCount } }",
         "query ($f: ProgressFilter = {isNsfw: true, isNsfw: false}) { progresses(filter: $f) { totalCount } }",
         "{ ...F } fragment F on Query { progresses(filter: {rating: {min: 1, min: 2}}) { totalCount } }",
     ] {
@@ -150,7 +150,7 @@ async fn a_whole_number_is_an_integer_however_it_is_written() {
     // In a nested input, in a list of them, and for an ID, whose text is the integer.
     let entry = json!({"title": "a", "url": "https://example.org/a", "chapterCount": 3.0, "wordCount": 1e3, "currentChapter": 2.0, "rating": 4});
     let input = json!({"input": {"entries": [entry]}});
-    assert_eq!(ann.ask(IMPORT, input).await["importLibrary"]["imported"], 1);
+    assert_eq!(ann.ask(IMPORT, input).await["importLibrary"]["importedCount"], 1);
     let query = "{ progresses { nodes { currentChapter story { chapterCount wordCount } } } }";
     let story = json!({"chapterCount": 3, "wordCount": 1_000});
     let found = ann.ask(query, json!({})).await;
@@ -234,24 +234,24 @@ async fn fields_that_cannot_be_one_are_refused() {
         format!("{{ libraryChanges(since: 0, first: 1) {{ changes {{ __typename {of} }} }} }}")
     };
     for query in [
-        changes("... on Story { status } ... on Progress { status }"),
+        changes("... on Story { status: publicationStatus } ... on Progress { status: readingStatus }"),
         changes("... on Story { x: title } ... on Progress { x: notes }"),
         "{ a: tags { id } a: fandoms { id } }".to_owned(),
         "{ progresses(first: 1) { totalCount } progresses(first: 2) { totalCount } }".to_owned(),
-        "{ progresses(filter: {status: [READING]}) { totalCount } progresses(filter: {status: [READING, PAUSED]}) { totalCount } }".to_owned(),
+        "{ progresses(filter: {readingStatuses: [READING]}) { totalCount } progresses(filter: {readingStatuses: [READING, PAUSED]}) { totalCount } }".to_owned(),
         "{ progresses { nodes { x: id } ...F } } fragment F on ProgressConnection { nodes { x: notes } }".to_owned(),
     ] {
         let answer = ann.send(&query, json!({})).await;
         assert_eq!(code(&answer), "GRAPHQL_VALIDATION_FAILED", "{query} {answer}");
         assert!(message(&answer).starts_with("Fields \""), "{query} {answer}");
     }
-    let fits = changes("... on Story { storyStatus: status } ... on Progress { status }");
+    let fits = changes("... on Story { publicationStatus } ... on Progress { readingStatus }");
     assert!(ann.send(&fits, json!({})).await.get("errors").is_none());
 }
 
 /// What an app shows of a story in a list.
-const CARD: &str = "fragment Card on Progress { id status currentChapter rating notes stamp updatedAt story { ...Work } }
-    fragment Work on Story { id title author url source storyStatus: status description summary chapterCount wordCount isNsfw
+const CARD: &str = "fragment Card on Progress { id readingStatus currentChapter rating notes stamp updatedAt story { ...Work } }
+    fragment Work on Story { id title author url source publicationStatus description summary chapterCount wordCount isNsfw
         tags { ...Label } fandoms { id name } }
     fragment Label on Tag { id name }";
 
@@ -272,7 +272,7 @@ async fn what_an_app_asks_for_passes_and_what_multiplies_does_not() {
     let counts = "progresses(first:100){nodes{story{tags{storyCount}}}}";
     let words = "one two three four five six seven eight nine ten";
     let search = format!("progresses(filter: {{search: \"{words}\"}}) {{ nodes {{ id }} }}");
-    let library = "library { stats { stories topTags { name } } }";
+    let library = "library { stats { storyCount topTags { name } } }";
     for (query, passes) in [
         (page("", "...Card"), true),
         (page("(first: 100)", "...Card"), true),

@@ -14,11 +14,19 @@ use crate::support::test_app::{TestApp, TestDatabase, TestProcess, TestUser, on_
 /// As many requests as it takes.
 const UNPACED: [&str; 2] = ["--max-user-rate", "0"];
 
-const LIST: &str = "query ($first: Int! = 100, $after: String, $filter: ProgressFilter, $orderBy: ProgressOrder) { progresses(first: $first, after: $after, filter: $filter, orderBy: $orderBy) { totalCount pageInfo { hasNextPage endCursor } nodes { id status currentChapter rating notes stamp createdAt updatedAt story { id title author source status description chapterCount wordCount isNsfw tags { id name } fandoms { id name } } } } }";
+const LIST: &str = "query ($first: Int! = 100, $after: String, $filter: ProgressFilter, $orderBy: ProgressOrder) { progresses(first: $first, after: $after, filter: $filter, orderBy: $orderBy) { totalCount pageInfo { hasNextPage endCursor } nodes { id readingStatus currentChapter rating notes stamp createdAt updatedAt story { id title author source publicationStatus description chapterCount wordCount isNsfw tags { id name } fandoms { id name } } } } }";
 
 const ORDERS: [&str; 10] = [
-    "CHANGED", "TITLE", "AUTHOR", "STATUS", "RATING", "PROGRESS", "UPDATED", "CREATED", "WORDS",
-    "CHAPTERS",
+    "STAMP",
+    "TITLE",
+    "AUTHOR",
+    "READING_STATUS",
+    "RATING",
+    "CURRENT_CHAPTER",
+    "UPDATED_AT",
+    "CREATED_AT",
+    "WORD_COUNT",
+    "CHAPTER_COUNT",
 ];
 
 const WORDS: [&str; 14] = [
@@ -79,14 +87,14 @@ fn entry(rng: &mut Rng) -> Value {
         "url": format!("https://example.org/{}", Uuid::now_v7()),
         "author": maybe(rng, |rng| text(rng, 1)),
         "source": *rng.choice(SOURCES).unwrap(),
-        "status": *rng.choice(STORY_STATUSES).unwrap(),
+        "publicationStatus": *rng.choice(STORY_STATUSES).unwrap(),
         "description": maybe(rng, |rng| text(rng, 3)),
         "chapterCount": maybe(rng, |rng| rng.i32(0..4)),
         "wordCount": maybe(rng, |rng| rng.i32(0..4) * 100_000),
         "isNsfw": rng.bool(),
         "tags": some_of(rng, 3, &TAGS),
         "fandoms": some_of(rng, 1, &FANDOMS),
-        "progressStatus": *rng.choice(STATUSES).unwrap(),
+        "readingStatus": *rng.choice(STATUSES).unwrap(),
         "currentChapter": rng.i32(0..4),
         "rating": maybe(rng, |rng| f64::from(rng.i32(0..=10)) / 2.0),
         "notes": rng.choice([json!(null), json!(""), json!("the end"), json!("one\nTWO"), json!("%_")]).unwrap(),
@@ -95,7 +103,7 @@ fn entry(rng: &mut Rng) -> Value {
 
 async fn import(user: &TestUser<'_>, entries: Vec<Value>) {
     let count = entries.len();
-    let fields = "imported";
+    let fields = "importedCount";
     let made = user
         .mutate(
             "importLibrary",
@@ -104,7 +112,7 @@ async fn import(user: &TestUser<'_>, entries: Vec<Value>) {
             fields,
         )
         .await;
-    assert_eq!(made["imported"], count, "{made}");
+    assert_eq!(made["importedCount"], count, "{made}");
 }
 
 /// A library of which some entries were changed or removed after they were added.
@@ -118,7 +126,7 @@ async fn fill(user: &TestUser<'_>, rng: &mut Rng, entries: usize) {
         match rng.u32(..4) {
             0 => drop(user.delete_progress(&row["id"]).await),
             1 => drop(
-                user.update_story(json!({"storyId": row["story"]["id"], "title": text(rng, 2)}))
+                user.update_story(json!({"id": row["story"]["id"], "title": text(rng, 2)}))
                     .await,
             ),
             _ => drop(
@@ -182,16 +190,16 @@ fn key(row: &Value, order: &str) -> (Key, String) {
             .0
     };
     let (key, id) = match order {
-        "CHANGED" => (or_least(&row["stamp"]), row),
+        "STAMP" => (or_least(&row["stamp"]), row),
         "TITLE" => (Key::Text(fold(story["title"].as_str().unwrap())), story),
         "AUTHOR" => (Key::Text(fold(story["author"].as_str().unwrap())), story),
-        "STATUS" => (Key::Number(place(&row["status"])), row),
+        "READING_STATUS" => (Key::Number(place(&row["readingStatus"])), row),
         "RATING" => (tenths(&row["rating"]), row),
-        "PROGRESS" => (or_least(&row["currentChapter"]), row),
-        "UPDATED" => (at(&row["updatedAt"]), row),
-        "CREATED" => (at(&row["createdAt"]), row),
-        "WORDS" => (or_least(&story["wordCount"]), story),
-        "CHAPTERS" => (or_least(&story["chapterCount"]), story),
+        "CURRENT_CHAPTER" => (or_least(&row["currentChapter"]), row),
+        "UPDATED_AT" => (at(&row["updatedAt"]), row),
+        "CREATED_AT" => (at(&row["createdAt"]), row),
+        "WORD_COUNT" => (or_least(&story["wordCount"]), story),
+        "CHAPTER_COUNT" => (or_least(&story["chapterCount"]), story),
         other => panic!("{other}"),
     };
     (key, id["id"].as_str().unwrap().to_owned())
@@ -199,7 +207,7 @@ fn key(row: &Value, order: &str) -> (Key, String) {
 
 fn ordered(mut rows: Vec<Value>, order: &Value) -> Vec<Value> {
     let (field, direction) = match order {
-        Value::Null => ("CHANGED", "DESC"),
+        Value::Null => ("STAMP", "DESC"),
         order => (
             order["field"].as_str().unwrap(),
             order["direction"].as_str().unwrap(),
@@ -252,9 +260,9 @@ fn passes(row: &Value, filter: &Value) -> bool {
     ]
     .map(|text| fold(text.as_str().unwrap_or_default()));
     let search = filter["search"].as_str().unwrap_or_default();
-    is_one_of("status", &row["status"])
-        && is_one_of("storyStatus", &story["status"])
-        && is_one_of("source", &story["source"])
+    is_one_of("readingStatuses", &row["readingStatus"])
+        && is_one_of("publicationStatuses", &story["publicationStatus"])
+        && is_one_of("sources", &story["source"])
         && filter["isNsfw"]
             .as_bool()
             .is_none_or(|is| story["isNsfw"] == is)
@@ -275,11 +283,11 @@ fn filters(labels: &Value) -> Vec<Value> {
     let mut filters = vec![
         json!(null),
         json!({}),
-        json!({"status": []}),
-        json!({"status": ["READING"]}),
-        json!({"status": ["READING", "DROPPED"]}),
-        json!({"storyStatus": ["HIATUS"]}),
-        json!({"source": ["FANFICTION_NET", "WATTPAD"]}),
+        json!({"readingStatuses": []}),
+        json!({"readingStatuses": ["READING"]}),
+        json!({"readingStatuses": ["READING", "DROPPED"]}),
+        json!({"publicationStatuses": ["HIATUS"]}),
+        json!({"sources": ["FANFICTION_NET", "WATTPAD"]}),
         json!({"isNsfw": true}),
         json!({"isNsfw": false}),
         json!({"rating": {"min": 3.5}}),
@@ -393,7 +401,7 @@ on_each_database! {
                 import(&ann, vec![entry(&mut rng), entry(&mut rng)]).await;
                 // What changes elsewhere than in its place stays in it.
                 let changed = rng.choice(&before).unwrap();
-                ann.update_story(json!({"storyId": changed["story"]["id"], "summary": Uuid::now_v7()})).await;
+                ann.update_story(json!({"id": changed["story"]["id"], "summary": Uuid::now_v7()})).await;
             }
             let distinct: BTreeSet<_> = ids(&seen).into_iter().collect();
             assert_eq!(distinct.len(), seen.len(), "{order}: met twice");
@@ -476,9 +484,9 @@ on_each_database! {
         let server = TestProcess::serve(&database.url, &[]).await;
         let mut rng = seeded();
         let entries: Vec<_> = (0..60).map(|_| entry(&mut rng)).collect();
-        let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+        let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
         let made = server.send("ann", import, json!({"input": {"entries": entries}})).await.unwrap();
-        assert_eq!(made["data"]["importLibrary"]["imported"], 60, "{made}");
+        assert_eq!(made["data"]["importLibrary"]["importedCount"], 60, "{made}");
         let arguments = json!({
             "filter": {"search": "e", "hasNotes": true, "rating": {"min": 0.0}, "isNsfw": false},
             "orderBy": {"field": "TITLE", "direction": "ASC"},
@@ -495,10 +503,10 @@ on_each_database! {
         let mut rng = seeded();
         let app = TestApp::start_with(db, &UNPACED).await;
         let ann = app.user("ann");
-        let query = "{ library { version epoch floor stats { version stories byStatus { notStarted reading paused completed dropped } rated averageRating withNotes nsfw chaptersRead chapters words tags fandoms topTags(first: 2) { name storyCount } topFandoms { name storyCount } } } }";
+        let query = "{ library { version epoch floor stats { version storyCount readingStatusCounts { notStarted reading paused completed dropped } ratedCount averageRating withNotesCount nsfwCount readChapterCount chapterCount wordCount tagCount fandomCount topTags(first: 2) { name storyCount } topFandoms { name storyCount } } } }";
         let empty = ann.ask(query, json!({})).await["library"].take();
         assert_eq!((&empty["version"], &empty["floor"]), (&json!(1), &json!(0)));
-        assert_eq!((&empty["stats"]["stories"], &empty["stats"]["averageRating"]), (&json!(0), &json!(null)));
+        assert_eq!((&empty["stats"]["storyCount"], &empty["stats"]["averageRating"]), (&json!(0), &json!(null)));
 
         fill(&ann, &mut rng, 60).await;
         ann.create_tag("on no story").await;
@@ -512,19 +520,19 @@ on_each_database! {
 
         let count = |is: &dyn Fn(&Value) -> bool| json!(all.iter().filter(|row| is(row)).count());
         let sum = |of: &dyn Fn(&Value) -> &Value| json!(all.iter().map(|row| of(row).as_f64().unwrap_or(0.0)).sum::<f64>());
-        assert_eq!(stats["stories"], all.len());
+        assert_eq!(stats["storyCount"], all.len());
         for (field, status) in ["notStarted", "reading", "paused", "completed", "dropped"].iter().zip(STATUSES) {
-            assert_eq!(stats["byStatus"][field], count(&|row| row["status"] == status), "{field}");
+            assert_eq!(stats["readingStatusCounts"][field], count(&|row| row["readingStatus"] == status), "{field}");
         }
-        assert_eq!(stats["rated"], count(&|row| !row["rating"].is_null()));
-        let mean = sum(&|row| &row["rating"]).as_f64().unwrap() / stats["rated"].as_f64().unwrap();
+        assert_eq!(stats["ratedCount"], count(&|row| !row["rating"].is_null()));
+        let mean = sum(&|row| &row["rating"]).as_f64().unwrap() / stats["ratedCount"].as_f64().unwrap();
         assert!((stats["averageRating"].as_f64().unwrap() - mean).abs() < 1e-9);
-        assert_eq!(stats["withNotes"], count(&|row| row["notes"].as_str().is_some_and(|notes| !notes.is_empty())));
-        assert_eq!(stats["nsfw"], count(&|row| row["story"]["isNsfw"] == true));
-        assert_eq!(stats["chaptersRead"], sum(&|row| &row["currentChapter"]));
-        assert_eq!(stats["chapters"], sum(&|row| &row["story"]["chapterCount"]));
-        assert_eq!(stats["words"], sum(&|row| &row["story"]["wordCount"]));
-        assert_eq!((&stats["tags"], &stats["fandoms"]), (&json!(TAGS.len() + 1), &json!(FANDOMS.len())));
+        assert_eq!(stats["withNotesCount"], count(&|row| row["notes"].as_str().is_some_and(|notes| !notes.is_empty())));
+        assert_eq!(stats["nsfwCount"], count(&|row| row["story"]["isNsfw"] == true));
+        assert_eq!(stats["readChapterCount"], sum(&|row| &row["currentChapter"]));
+        assert_eq!(stats["chapterCount"], sum(&|row| &row["story"]["chapterCount"]));
+        assert_eq!(stats["wordCount"], sum(&|row| &row["story"]["wordCount"]));
+        assert_eq!((&stats["tagCount"], &stats["fandomCount"]), (&json!(TAGS.len() + 1), &json!(FANDOMS.len())));
 
         for (field, top, most) in [("tags", "topTags", 2), ("fandoms", "topFandoms", 10)] {
             let mut counts = std::collections::BTreeMap::<&str, usize>::new();

@@ -49,9 +49,9 @@ struct Operation {
 const PAGE: &str = "query ($after: String, $orderBy: ProgressOrder, $filter: ProgressFilter) { progresses(first: 20, after: $after, orderBy: $orderBy, filter: $filter) { pageInfo { endCursor } edges { node { id story { title tags { name } } } } } }";
 const COUNT: &str = "query ($filter: ProgressFilter) { progresses(first: 20, filter: $filter) { totalCount edges { node { id } } } }";
 const LABELS: &str = "{ tags { id storyCount } fandoms { id storyCount } }";
-const STATS: &str = "{ library { stats { stories tags } } }";
+const STATS: &str = "{ library { stats { storyCount tagCount } } }";
 const IMPORT: &str =
-    "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { duplicates } }";
+    "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { duplicateCount } }";
 const CHANGES: &str = "query ($after: String) { libraryChanges(since: 0, first: 1000, after: $after) { hasMore endCursor changes { __typename ... on Story { id tags { name } fandoms { name } } ... on Progress { id story { title } } } } }";
 
 fn operations() -> Vec<Operation> {
@@ -81,7 +81,7 @@ fn operations() -> Vec<Operation> {
     );
     vec![
         page("list", json!({})),
-        page("list by update", order("UPDATED")),
+        page("list by update", order("UPDATED_AT")),
         page("list by title", order("TITLE")),
         other("search", COUNT, json!({"filter": {"search": "nowhere"}})),
         other("labels", LABELS, json!({})),

@@ -99,7 +99,7 @@ on_each_database! {
         let entries = ann.ask("{ libraryChanges(since: 0) { changes { ... on Story { id title } } } }", json!({})).await;
         let changes = entries["libraryChanges"]["changes"].as_array().unwrap();
         let old = changes.iter().find(|change| change["title"] == "old").unwrap();
-        ann.update_story(json!({"storyId": old["id"], "title": "renamed"})).await;
+        ann.update_story(json!({"id": old["id"], "title": "renamed"})).await;
         let query = "{ libraryChanges(since: 0) { version changes { ... on Progress { story { title } } ... on Story { title progress { stamp } } } }
             progresses { edges { node { story { title } } } } }";
         let answer = ann.send(query, json!({})).await;

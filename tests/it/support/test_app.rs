@@ -415,7 +415,7 @@ impl TestUser<'_> {
 
     /// Adds a story with its progress, and returns the payload.
     pub async fn create_story(&self, input: Value) -> Value {
-        let fields = "progress { id status currentChapter rating notes stamp story { id title author url source status stamp tags { id name } fandoms { id name } } }";
+        let fields = "progress { id readingStatus currentChapter rating notes stamp story { id title author url source publicationStatus stamp tags { id name } fandoms { id name } } }";
         self.mutate(
             "createStoryWithProgress",
             "CreateStoryWithProgressInput",
@@ -443,7 +443,7 @@ impl TestUser<'_> {
     }
 
     pub async fn update_progress(&self, input: Value) -> Value {
-        let fields = "progress { id status currentChapter rating notes stamp }";
+        let fields = "progress { id readingStatus currentChapter rating notes stamp }";
         self.mutate("updateProgress", "UpdateProgressInput", input, fields)
             .await
     }
@@ -453,7 +453,7 @@ impl TestUser<'_> {
             "deleteProgress",
             "DeleteProgressInput",
             json!({"id": id}),
-            "deletedId",
+            "deletedProgressId",
         )
         .await
     }

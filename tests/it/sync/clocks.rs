@@ -10,7 +10,7 @@ use crate::{
     support::transport::{Told, Transport},
 };
 
-const MINT: &str = "mutation { createStreamTicket { ticket } }";
+const MINT: &str = "mutation { createStreamTicket(input: {}) { ticket } }";
 
 /// Waits until the log says `text` so many times.
 async fn until_logged(log: &NamedTempFile, text: &str, times: usize) {

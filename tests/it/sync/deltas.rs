@@ -16,7 +16,7 @@ use crate::{
     sync::library_events::Events,
 };
 
-const CHANGES: &str = "query ($since: Int!, $epoch: ID, $first: Int! = 500, $after: String) { libraryChanges(since: $since, epoch: $epoch, first: $first, after: $after) { version epoch reset hasMore endCursor changes { __typename ... on Tag { id stamp } ... on Fandom { id stamp } ... on Story { id stamp tags { id } } ... on Progress { id stamp storyId } ... on Tombstone { id stamp kind } } } }";
+const CHANGES: &str = "query ($since: Int!, $epoch: ID, $first: Int! = 500, $after: String) { libraryChanges(since: $since, epoch: $epoch, first: $first, after: $after) { version epoch reset hasMore endCursor changes { __typename ... on Tag { id stamp } ... on Fandom { id stamp } ... on Story { id stamp tags { id } } ... on Progress { id stamp storyId } ... on Tombstone { rowId stamp kind } } } }";
 
 fn stamps(page: &Value) -> Vec<(String, i64)> {
     let of = |change: &Value| {
@@ -93,7 +93,7 @@ on_each_database! {
             let (mut told, mut after) = (Vec::new(), Value::Null);
             loop {
                 let page = ann.ask(CHANGES, json!({"since": 3, "first": first, "after": after})).await["libraryChanges"].take();
-                told.extend(page["changes"].as_array().unwrap().iter().map(|change| json!([change["id"], change["kind"]])));
+                told.extend(page["changes"].as_array().unwrap().iter().map(|change| json!([change["rowId"], change["kind"]])));
                 after = page["endCursor"].clone();
                 if page["hasMore"] == false {
                     break;
@@ -159,7 +159,7 @@ on_each_database! {
             if pages % 10 == 5 {
                 // Somebody writes meanwhile: to what was told before, and to what was not told yet.
                 ann.add("meanwhile").await;
-                for (change, order) in [("edit", "UPDATED"), ("edit", "CREATED"), ("delete", "UPDATED"), ("delete", "TITLE")] {
+                for (change, order) in [("edit", "UPDATED_AT"), ("edit", "CREATED_AT"), ("delete", "UPDATED_AT"), ("delete", "TITLE")] {
                     let direction = if pages % 20 == 5 { "ASC" } else { "DESC" };
                     let query = format!("{{ progresses(first: 1, orderBy: {{field: {order}, direction: {direction}}}) {{ edges {{ node {{ id }} }} }} }}");
                     let id = ann.ask(&query, json!({})).await["progresses"]["edges"][0]["node"]["id"].take();
@@ -171,8 +171,8 @@ on_each_database! {
             }
             let page = ann.ask(CHANGES, json!({"since": 0, "first": 1000, "after": after})).await["libraryChanges"].take();
             for change in page["changes"].as_array().unwrap() {
-                let id: Uuid = change["id"].as_str().unwrap().parse().unwrap();
                 let is_gone = change["__typename"] == "Tombstone";
+                let id: Uuid = change[if is_gone { "rowId" } else { "id" }].as_str().unwrap().parse().unwrap();
                 let kind = if is_gone { &change["kind"] } else { &change["__typename"] };
                 let key = (kind.as_str().unwrap().to_uppercase(), id);
                 if is_gone {

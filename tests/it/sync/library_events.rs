@@ -136,7 +136,7 @@ on_each_database! {
             ("createStoryWithProgress", "CreateStoryWithProgressInput",
                 json!({"title": "A", "url": "https://example.org/a", "storyId": story, "progressId": progress, "tagIds": [tag], "fandomIds": [fandom]}),
                 json!(["STORY", "PROGRESS"])),
-            ("updateStoryWithRelations", "UpdateStoryWithRelationsInput", json!({"storyId": story, "title": "C"}), json!(["STORY"])),
+            ("updateStoryWithRelations", "UpdateStoryWithRelationsInput", json!({"id": story, "title": "C"}), json!(["STORY"])),
             ("updateProgress", "UpdateProgressInput", json!({"id": progress, "currentChapter": 2}), json!(["PROGRESS"])),
             ("renameTag", "RenameLabelInput", json!({"id": tag, "name": "u"}), json!(["TAG"])),
             ("renameFandom", "RenameLabelInput", json!({"id": fandom, "name": "g"}), json!(["FANDOM"])),

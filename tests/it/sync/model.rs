@@ -264,7 +264,7 @@ impl Model {
         match intent.mutation {
             "createStoryWithProgress" => self.create(intent),
             "updateStoryWithRelations" => {
-                let key = ("Story".to_owned(), intent.id("storyId")?);
+                let key = ("Story".to_owned(), intent.id("id")?);
                 let mut row = self.rows.get(&key)?.clone();
                 if !intent.input["title"].is_null() {
                     row["title"] = intent.input["title"].clone();
@@ -515,7 +515,7 @@ impl Device {
                 )
             }
             9..13 => {
-                let mut input = json!({"storyId": rng.choice(&stories)?});
+                let mut input = json!({"id": rng.choice(&stories)?});
                 if rng.bool() {
                     input["title"] = json!(format!("title {}", rng.u32(..3)));
                 }
@@ -604,7 +604,7 @@ impl Device {
         if self.walk.is_none() && self.version == 0 {
             self.rows.clear();
         }
-        let query = "query ($since: Int!, $epoch: ID, $first: Int!, $after: String) { libraryChanges(since: $since, epoch: $epoch, first: $first, after: $after) { version epoch reset hasMore endCursor changes { __typename ... on Tag { id name } ... on Fandom { id name } ... on Story { id title tags { id } fandoms { id } } ... on Progress { id storyId currentChapter } ... on Tombstone { id kind } } } }";
+        let query = "query ($since: Int!, $epoch: ID, $first: Int!, $after: String) { libraryChanges(since: $since, epoch: $epoch, first: $first, after: $after) { version epoch reset hasMore endCursor changes { __typename ... on Tag { id name } ... on Fandom { id name } ... on Story { id title tags { id } fandoms { id } } ... on Progress { id storyId currentChapter } ... on Tombstone { rowId kind } } } }";
         let epoch = self.epoch.clone().filter(|_| self.version > 0);
         let variables = json!({"since": self.version, "epoch": epoch, "first": rng.u32(1..6), "after": self.walk});
         let page = servers.ask(query, variables).await["libraryChanges"].take();
@@ -637,8 +637,9 @@ impl Device {
     }
 
     fn apply(&mut self, change: &Value) {
-        let id: Uuid = change["id"].as_str().unwrap().parse().unwrap();
         let kind = change["__typename"].as_str().unwrap().to_owned();
+        let id = if kind == "Tombstone" { "rowId" } else { "id" };
+        let id: Uuid = change[id].as_str().unwrap().parse().unwrap();
         let set = |labels: &Value| {
             let ids = labels
                 .as_array()

@@ -69,9 +69,9 @@ on_each_database! {
         let ann = app.user("ann");
         let entry = |n: u32| json!({"title": "A", "url": format!("https://example.org/{n}"), "tags": ["t"]});
         let input = json!({"entries": (0..1_200).map(entry).collect::<Vec<_>>()});
-        ann.mutate("importLibrary", "ImportLibraryInput", input, "imported").await;
+        ann.mutate("importLibrary", "ImportLibraryInput", input, "importedCount").await;
         let tag = ann.ask("{ tags { id } }", json!({})).await["tags"][0]["id"].take();
-        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedId").await;
+        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedTagId").await;
         assert_eq!(count(&app, "topaz_label_removal", "true").await, 1);
         // A change of each story, made by the same version.
         app.db.execute("INSERT INTO topaz_field_change (user_id, kind, id, stamp, field, was, changed_at) SELECT user_id, 'Story', id, stamp, 'title', '\"B\"', updated_at FROM topaz_story").await;

@@ -310,7 +310,7 @@ async fn what_would_exhaust_the_server_is_refused_at_every_entrance() {
     let alias = |n| format!("a{n}: libraryVersion ");
     let tags = |n| format!("a{n}: tags {{ id name }} ");
     let page = |n| {
-        let of = "id status notes rating story { id title tags { name } }";
+        let of = "id readingStatus notes rating story { id title tags { name } }";
         format!("a{n}: progresses(first: 100) {{ edges {{ node {{ {of} }} }} }} ")
     };
     let (bomb, aliases): (String, String) =

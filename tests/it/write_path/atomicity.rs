@@ -36,9 +36,9 @@ on_each_database! {
         let ann = app.user("ann");
         let entry = ann.add("A").await["progress"].take();
         assert_eq!((&entry["stamp"], &entry["story"]["stamp"]), (&json!(2), &json!(2)));
-        let progress = ann.update_progress(json!({"id": entry["id"], "status": "READING"})).await;
+        let progress = ann.update_progress(json!({"id": entry["id"], "readingStatus": "READING"})).await;
         assert_eq!(progress["progress"]["stamp"], 3);
-        let story = ann.update_story(json!({"storyId": entry["story"]["id"], "title": "B"})).await;
+        let story = ann.update_story(json!({"id": entry["story"]["id"], "title": "B"})).await;
         assert_eq!(story["story"]["stamp"], 4);
     }
 
@@ -60,11 +60,11 @@ on_each_database! {
         let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "f"}), "fandom { id }").await["fandom"]["id"].take();
         let input = json!({
             "title": "A", "url": "https://example.org/a", "summary": "s", "wordCount": 7, "tagIds": [tag], "fandomIds": [fandom],
-            "currentChapter": 4, "rating": 4.5, "notes": "n", "progressStatus": "READING",
+            "currentChapter": 4, "rating": 4.5, "notes": "n", "readingStatus": "READING",
         });
         let entry = ann.create_story(input).await["progress"].take();
         ann.delete_progress(&entry["id"]).await;
-        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedId").await;
+        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedTagId").await;
         let held = async |kind: &str| {
             let sql = format!("SELECT held FROM topaz_tombstone WHERE kind = '{kind}'");
             serde_json::from_str::<Value>(&app.db.scalar::<String>(&sql).await).unwrap()
@@ -106,7 +106,7 @@ on_each_database! {
         let tag = ann.create_tag("fluff").await["tag"].take();
         let input = json!({"title": "A", "url": "https://example.org/a", "tagIds": [tag["id"]], "rating": 4.5});
         let entry = ann.create_story(input).await["progress"].take();
-        let same_story = json!({"storyId": entry["story"]["id"], "title": " A ", "tagIds": [tag["id"]]});
+        let same_story = json!({"id": entry["story"]["id"], "title": " A ", "tagIds": [tag["id"]]});
         assert_eq!(ann.update_story(same_story).await["libraryVersion"], 3);
         let same_progress = json!({"id": entry["id"], "rating": 4.5, "notes": null});
         assert_eq!(ann.update_progress(same_progress).await["libraryVersion"], 3);

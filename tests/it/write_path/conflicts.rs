@@ -76,15 +76,15 @@ impl<'a> Shared<'a> {
         if input.get("currentChapter").is_some()
             || input.get("notes").is_some()
             || input.get("rating").is_some()
-            || input.get("status").is_some()
+            || input.get("readingStatus").is_some()
         {
             input["id"] = self.progress.clone();
-            let fields = format!("progress {{ currentChapter status notes rating }} {conflict}");
+            let fields = format!("progress {{ currentChapter readingStatus notes rating }} {conflict}");
             self.ann
                 .mutate("updateProgress", "UpdateProgressInput", input, &fields)
                 .await
         } else {
-            input["storyId"] = self.story.clone();
+            input["id"] = self.story.clone();
             let fields =
                 format!("story {{ title description tags {{ id }} fandoms {{ id }} }} {conflict}");
             self.ann
@@ -294,7 +294,7 @@ on_each_database! {
         let tag = json!({"id": uuid::Uuid::now_v7(), "name": "a"});
         let create = || ann.mutate("createTag", "CreateLabelInput", tag.clone(), "tag { id }");
         let base = create().await["libraryHead"].take();
-        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag["id"]}), "deletedId").await;
+        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag["id"]}), "deletedTagId").await;
         create().await;
         let rename = json!({"id": tag["id"], "name": "b", "base": base});
         let renamed = ann.mutate("renameTag", "RenameLabelInput", rename, "tag { id }").await;
@@ -309,7 +309,7 @@ on_each_database! {
             "tags": (n * 60..(n + 1) * 60).map(|n| format!("tag {n}")).collect::<Vec<_>>(),
         });
         let entries = json!({"entries": [entry(0), entry(1)]});
-        shared.ann.mutate("importLibrary", "ImportLibraryInput", entries, "imported").await;
+        shared.ann.mutate("importLibrary", "ImportLibraryInput", entries, "importedCount").await;
         let tags = shared.ann.ask("{ tags { id } }", json!({})).await["tags"].take();
         let ids: Vec<_> = tags.as_array().unwrap().iter().map(|tag| &tag["id"]).collect();
         let (hers, mine) = ids.split_at(60);
@@ -319,7 +319,7 @@ on_each_database! {
         assert_eq!((&refused["refusal"]["code"], &refused["refusal"]["field"]), (&json!("LIMIT_REACHED"), &json!("tagIds")));
         shared.theirs(json!({"tagIds": []})).await;
         assert_eq!(merge().await, refused, "so that an outbox goes on");
-        let too_many = json!({"input": {"storyId": shared.story, "tagIds": ids}});
+        let too_many = json!({"input": {"id": shared.story, "tagIds": ids}});
         let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
         assert_eq!(shared.ann.refused(update, too_many).await, "BAD_USER_INPUT");
     }
@@ -329,7 +329,7 @@ on_each_database! {
         let shared = Shared::new(&app, json!({})).await;
         let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
         for against in [json!({"onConflict": "MERGE"}), json!({"onConflict": "REJECT"})] {
-            let mut input = json!({"storyId": shared.story, "title": "B"});
+            let mut input = json!({"id": shared.story, "title": "B"});
             input.as_object_mut().unwrap().extend(against.as_object().unwrap().clone());
             assert_eq!(shared.ann.refused(update, json!({"input": input})).await, "BAD_USER_INPUT", "{against}");
         }
@@ -389,16 +389,16 @@ on_each_database! {
     async fn a_device_that_is_behind_never_pulls_progress_back(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
-        let far = json!({"currentChapter": 80, "status": "COMPLETED"});
+        let far = json!({"currentChapter": 80, "readingStatus": "COMPLETED"});
         shared.on("tablet", far, json!({})).await;
-        let behind = json!({"currentChapter": 70, "status": "READING"});
+        let behind = json!({"currentChapter": 70, "readingStatus": "READING"});
         for device in ["phone", "desk"] {
             let left = shared.on(device, behind.clone(), json!({})).await;
-            assert_eq!((&left["progress"]["currentChapter"], &left["progress"]["status"]), (&json!(80), &json!("COMPLETED")));
+            assert_eq!((&left["progress"]["currentChapter"], &left["progress"]["readingStatus"]), (&json!(80), &json!("COMPLETED")));
             assert_eq!((&left["libraryVersion"], &left["refusal"]), (&json!(3), &Value::Null));
             assert_eq!(left["conflict"]["resolution"], "MERGED");
             let fields = left["conflict"]["fields"].as_array().unwrap();
-            assert_eq!(fields.iter().map(|field| &field["field"]).collect::<Vec<_>>(), ["currentChapter", "status"]);
+            assert_eq!(fields.iter().map(|field| &field["field"]).collect::<Vec<_>>(), ["currentChapter", "readingStatus"]);
             for field in fields {
                 assert_eq!(field["device"], json!({"id": "tablet", "name": "my tablet"}));
                 assert!(field["at"].is_string(), "{field}");
@@ -441,8 +441,8 @@ on_each_database! {
         let entry = json!({"title": "A", "url": "https://example.org/a", "currentChapter": 1});
         let again = shared.ann.create_story(entry.clone()).await;
         assert_eq!(again["refusal"]["code"], "ALREADY_EXISTS");
-        let imported = shared.ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "duplicates").await;
-        assert_eq!(imported["duplicates"], 1);
+        let imported = shared.ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "duplicateCount").await;
+        assert_eq!(imported["duplicateCount"], 1);
         let read = shared.ann.ask("query ($id: ID!) { progress(id: $id) { currentChapter } }", json!({"id": shared.progress})).await;
         assert_eq!(read["progress"]["currentChapter"], 80);
     }

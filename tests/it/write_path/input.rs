@@ -73,8 +73,8 @@ on_each_database! {
             ("currentChapter", json!(3_000_000_000_u64)),
             ("notes", long(10_001)),
             ("notes", json!("nul \0")),
-            ("status", json!("SKIMMED")),
-            ("status", json!(null)),
+            ("readingStatus", json!("SKIMMED")),
+            ("readingStatus", json!(null)),
             ("id", json!("7")),
             ("id", json!(null)),
         ];
@@ -86,7 +86,7 @@ on_each_database! {
             ("url", json!("ftp://example.org/a")),
             ("url", json!(null)),
             ("source", json!("GEOCITIES")),
-            ("status", json!("PAUSED")),
+            ("publicationStatus", json!("PAUSED")),
             ("description", long(10_001)),
             ("summary", json!("nul \0")),
             ("chapterCount", json!(-1)),
@@ -95,10 +95,10 @@ on_each_database! {
             ("tagIds", json!(["7"])),
             ("fandomIds", json!(["x"])),
             ("tagIds", json!((0..101).map(|_| Uuid::now_v7()).collect::<Vec<_>>())),
-            ("storyId", json!("not a uuid")),
+            ("id", json!("not a uuid")),
         ];
         let id = json!({"id": entry["id"]});
-        let story_id = json!({"storyId": entry["story"]["id"]});
+        let story_id = json!({"id": entry["story"]["id"]});
         let of_progress = of_progress.map(|it| ("updateProgress", "UpdateProgressInput", &id, it));
         let of_story = of_story.map(|it| ("updateStoryWithRelations", "UpdateStoryWithRelationsInput", &story_id, it));
         for (mutation, input_type, id, (field, wrong)) in of_progress.into_iter().chain(of_story) {
@@ -121,12 +121,12 @@ on_each_database! {
         let foreign = bob.add("his").await["progress"].take();
         let (story, tag) = (&second["story"]["id"], Uuid::now_v7());
         for (change, expected) in [
-            (json!({"storyId": story, "title": "C", "url": "https://example.org/a"}), json!(["ALREADY_EXISTS", "url", first["story"]["id"]])),
-            (json!({"storyId": story, "title": "C", "tagIds": [tag]}), json!(["NOT_FOUND", "tagIds", null])),
-            (json!({"storyId": story, "title": "C", "fandomIds": [tag]}), json!(["NOT_FOUND", "fandomIds", null])),
-            (json!({"storyId": foreign["story"]["id"], "title": "C"}), json!(["NOT_FOUND", "storyId", null])),
+            (json!({"id": story, "title": "C", "url": "https://example.org/a"}), json!(["ALREADY_EXISTS", "url", first["story"]["id"]])),
+            (json!({"id": story, "title": "C", "tagIds": [tag]}), json!(["NOT_FOUND", "tagIds", null])),
+            (json!({"id": story, "title": "C", "fandomIds": [tag]}), json!(["NOT_FOUND", "fandomIds", null])),
+            (json!({"id": foreign["story"]["id"], "title": "C"}), json!(["NOT_FOUND", "id", null])),
             // A progress is no story.
-            (json!({"storyId": second["id"], "title": "C"}), json!(["NOT_FOUND", "storyId", null])),
+            (json!({"id": second["id"], "title": "C"}), json!(["NOT_FOUND", "id", null])),
         ] {
             let refusal = ann.update_story(change.clone()).await["refusal"].take();
             assert_eq!(json!([refusal["code"], refusal["field"], refusal["existingId"]]), expected, "{change}");
@@ -155,9 +155,9 @@ on_each_database! {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         for wrong in [
-            json!({"progressStatus": "SKIMMED"}),
+            json!({"readingStatus": "SKIMMED"}),
             json!({"source": "GEOCITIES"}),
-            json!({"status": 3}),
+            json!({"publicationStatus": 3}),
             json!({"rating": "five"}),
             json!({"currentChapter": 1.5}),
             json!({"currentChapter": 3_000_000_000_u64}),
@@ -189,10 +189,10 @@ on_each_database! {
         let entry = ann.create_story(input).await["progress"].take();
         let cleared = ann.update_progress(json!({"id": entry["id"], "notes": null, "rating": null})).await;
         assert_eq!((&cleared["progress"]["notes"], &cleared["progress"]["rating"]), (&Value::Null, &Value::Null));
-        let story = ann.update_story(json!({"storyId": entry["story"]["id"], "author": null})).await;
+        let story = ann.update_story(json!({"id": entry["story"]["id"], "author": null})).await;
         assert_eq!(story["story"]["author"], "Unknown");
         let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
-        let variables = json!({"input": {"storyId": entry["story"]["id"], "title": null}});
+        let variables = json!({"input": {"id": entry["story"]["id"], "title": null}});
         assert_eq!(ann.refused(update, variables).await, "BAD_USER_INPUT");
         assert_eq!(ann.version().await, 4);
     }

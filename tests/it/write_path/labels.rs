@@ -39,7 +39,7 @@ impl TestUser<'_> {
             &format!("delete{kind}"),
             "DeleteLabelInput",
             input,
-            "deletedId",
+            &format!("deleted{kind}Id"),
         )
         .await
     }
@@ -82,14 +82,14 @@ on_each_database! {
             let mut entry = json!({"title": "A", "url": format!("https://example.org/{}", Uuid::now_v7())});
             entry.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
             let input = json!({"entries": [entry], "idempotencyKey": Uuid::now_v7()});
-            ann.mutate("importLibrary", "ImportLibraryInput", input, "imported").await
+            ann.mutate("importLibrary", "ImportLibraryInput", input, "importedCount").await
         };
         // What was made before the refusal goes too.
         let over = import(json!({"tags": ["one more"], "fandoms": ["f"]})).await;
         assert_eq!((&over["refusal"]["code"], &over["refusal"]["field"]), (&json!("LIMIT_REACHED"), &json!("tags")));
-        assert_eq!((&over["imported"], &over["libraryVersion"]), (&json!(0), &json!(2)));
+        assert_eq!((&over["importedCount"], &over["libraryVersion"]), (&json!(0), &json!(2)));
         assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_fandom").await, 0);
-        assert_eq!(import(json!({"tags": ["TAG 7"], "fandoms": ["f"]})).await["imported"], 1);
+        assert_eq!(import(json!({"tags": ["TAG 7"], "fandoms": ["f"]})).await["importedCount"], 1);
     }
 
     async fn labels_are_found_by_a_part_of_their_name_and_say_how_many_stories_carry_them(db: Db) {
@@ -102,7 +102,7 @@ on_each_database! {
                 ann.create("Tag", name).await;
                 ann.create("Fandom", name).await;
             }
-            ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": entries}), "imported").await;
+            ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": entries}), "importedCount").await;
         }
         for (_, _, list) in KINDS {
             for search in ["", "burn", " BURN ", "ünder", "%", "_", "!", "w b", "b w", "nothing"] {
@@ -127,7 +127,7 @@ on_each_database! {
             let tags: Vec<_> = (0..50).map(|m| format!("tag {}", n * 50 + m)).collect();
             json!({"title": "A", "url": format!("https://example.org/{n}"), "tags": tags})
         }).collect();
-        let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+        let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
         server.send("ann", import, json!({"input": {"entries": entries}})).await.unwrap();
         let before = server.counter("library_sync_db_statements_total").await;
         let found = server.send("ann", "{ tags { storyCount } }", json!({})).await.unwrap();
@@ -196,15 +196,15 @@ on_each_database! {
     async fn removing_a_label_is_one_step_that_stamps_every_story_that_carried_it(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
-        let imported = ann.mutate("importLibrary", "ImportLibraryInput", carriers(1_300), "imported").await;
-        assert_eq!((&imported["imported"], &imported["libraryVersion"]), (&json!(1_300), &json!(2)));
+        let imported = ann.mutate("importLibrary", "ImportLibraryInput", carriers(1_300), "importedCount").await;
+        assert_eq!((&imported["importedCount"], &imported["libraryVersion"]), (&json!(1_300), &json!(2)));
         let untouched = ann.add("without").await["progress"]["story"].take();
         let tags = ann.ask("{ tags { id name stamp } }", json!({})).await["tags"].take();
         let (carried, other) = (&tags[0], &tags[1]);
         assert_eq!((&carried["name"], &other["name"]), (&json!("carried"), &json!("other")));
 
         let deleted = ann.delete("Tag", json!({"id": carried["id"]})).await;
-        assert_eq!((&deleted["deletedId"], &deleted["libraryVersion"]), (&carried["id"], &json!(4)));
+        assert_eq!((&deleted["deletedTagId"], &deleted["libraryVersion"]), (&carried["id"], &json!(4)));
         let stamped: i64 = app.db.scalar("SELECT count(*) FROM topaz_story WHERE stamp = 4").await;
         let links: i64 = app.db.scalar("SELECT count(*) FROM topaz_story_tag").await;
         let tombstones: i64 = app.db.scalar("SELECT count(*) FROM topaz_tombstone WHERE kind = 'Tag' AND stamp = 4").await;
@@ -226,7 +226,7 @@ on_each_database! {
         let story = ann.create_story(input).await["progress"]["story"]["id"].take();
         let base = ann.head().await;
         ann.delete("Tag", json!({"id": a})).await;
-        let update = |policy: &str| json!({"storyId": story, "tagIds": [b, c], "base": base, "onConflict": policy});
+        let update = |policy: &str| json!({"id": story, "tagIds": [b, c], "base": base, "onConflict": policy});
         let fields = "story { tags { name } } conflict { fields { field base } }";
         let rejected = ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", update("REJECT"), fields).await;
         assert_eq!(rejected["conflict"]["fields"], json!([{"field": "tagIds", "base": [a, b]}]));
@@ -248,10 +248,10 @@ on_each_database! {
             let other = ann.create_story(story(json!([others]))).await["progress"]["story"]["id"].take();
             let base = ann.head().await;
             ann.delete(kind, json!({"id": first})).await;
-            ann.update_story(json!({"storyId": carrier, ids: [second, kept, others]})).await;
+            ann.update_story(json!({"id": carrier, ids: [second, kept, others]})).await;
             ann.delete(kind, json!({"id": second})).await;
-            ann.update_story(json!({"storyId": carrier, ids: [kept]})).await;
-            let update = |story: &Value, set: Value, policy: &str| json!({"storyId": story, ids: set, "base": base, "onConflict": policy});
+            ann.update_story(json!({"id": carrier, ids: [kept]})).await;
+            let update = |story: &Value, set: Value, policy: &str| json!({"id": story, ids: set, "base": base, "onConflict": policy});
             let fields = format!("story {{ {labels} {{ name }} }} conflict {{ fields {{ field base }} }}");
             let send = async |input: Value| ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", input, &fields).await;
             let rejected = send(update(&carrier, json!([first, second, kept, ours]), "REJECT")).await;
@@ -276,7 +276,7 @@ on_each_database! {
         for (n, tag) in tags.as_array().unwrap().iter().enumerate() {
             ann.delete("Tag", json!({"id": tag["id"]})).await;
             if n >= 63 {
-                let update = json!({"storyId": story, "tagIds": [tag["id"]], "base": base, "onConflict": "REJECT"});
+                let update = json!({"id": story, "tagIds": [tag["id"]], "base": base, "onConflict": "REJECT"});
                 let rejected = ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", update, "conflict { fields { base } }").await;
                 let was = rejected["conflict"]["fields"][0]["base"].as_array().map(Vec::len);
                 assert_eq!(was, if n == 63 { Some(65) } else { None }, "{rejected}");
@@ -291,13 +291,13 @@ on_each_database! {
         let server = TestProcess::serve(&database.url, &[]).await;
         let mut costs = Vec::new();
         for count in [10, 300] {
-            let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { imported } }";
+            let import = "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
             server.send("ann", import, json!({"input": carriers(count)})).await.unwrap();
             let tags = server.send("ann", "{ tags(search: \"carried\") { id } }", json!({})).await.unwrap();
             let before = server.counter("library_sync_db_statements_total").await;
-            let delete = "mutation ($id: ID!) { deleteTag(input: {id: $id}) { deletedId } }";
+            let delete = "mutation ($id: ID!) { deleteTag(input: {id: $id}) { deletedTagId } }";
             let deleted = server.send("ann", delete, json!({"id": tags["data"]["tags"][0]["id"]})).await.unwrap();
-            assert!(deleted["data"]["deleteTag"]["deletedId"].is_string(), "{deleted}");
+            assert!(deleted["data"]["deleteTag"]["deletedTagId"].is_string(), "{deleted}");
             costs.push(server.counter("library_sync_db_statements_total").await - before);
         }
         assert!(costs[0] < 20.0 && costs[1] < costs[0] + 0.5, "{costs:?}");

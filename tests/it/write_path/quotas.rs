@@ -28,7 +28,7 @@ async fn import(user: &TestUser<'_>, input: Value) -> Value {
         "importLibrary",
         "ImportLibraryInput",
         input,
-        "imported duplicates invalid outcomes { status storyId progressId message }",
+        "importedCount duplicateCount invalidCount outcomes { status storyId progressId message }",
     )
     .await
 }
@@ -58,7 +58,7 @@ on_each_database! {
         let app = TestApp::start_with(db, &["--max-stories", "3"]).await;
         let ann = app.user("ann");
         let first = ann.add("A").await["progress"]["id"].take();
-        assert_eq!(import(&ann, json!({"entries": [story("B", json!({})), story("C", json!({}))]})).await["imported"], 2);
+        assert_eq!(import(&ann, json!({"entries": [story("B", json!({})), story("C", json!({}))]})).await["importedCount"], 2);
         is_full(&ann.add("D").await, "url", 3);
         is_full(&import(&ann, json!({"entries": [story("D", json!({"tags": ["t"]}))]})).await, "entries", 3);
         assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_tag").await, 0, "what was made before the refusal goes too");
@@ -74,12 +74,12 @@ on_each_database! {
         let app = TestApp::start_with(db, &["--max-library-bytes", "1000"]).await;
         let ann = app.user("ann");
         let made = ann.create_story(story("A", json!({"description": "é".repeat(300)}))).await["progress"].take();
-        assert_eq!(made["status"], "NOT_STARTED");
+        assert_eq!(made["readingStatus"], "NOT_STARTED");
         is_full(&ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(400)})).await, "input", 2);
         is_full(&ann.create_story(story("B", json!({"description": "d".repeat(400)}))).await, "input", 2);
         let names: Vec<_> = (0..12).map(|n| n.to_string()).collect();
         is_full(&import(&ann, json!({"entries": [story("B", json!({"tags": names}))]})).await, "entries", 2);
-        let shorter = ann.update_story(json!({"storyId": made["story"]["id"], "description": "d"})).await;
+        let shorter = ann.update_story(json!({"id": made["story"]["id"], "description": "d"})).await;
         assert_eq!(shorter["libraryVersion"], 3);
         assert_eq!(ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(400)})).await["libraryVersion"], 4);
         is_exact(&app).await;
@@ -97,7 +97,7 @@ on_each_database! {
         let ann = app.user("ann");
         let label = async |mutation: &str, input: Value| {
             let kind = if mutation.starts_with("create") { "CreateLabelInput" } else if mutation.starts_with("rename") { "RenameLabelInput" } else { "DeleteLabelInput" };
-            let fields = if mutation.starts_with("delete") { "deletedId" } else if mutation.ends_with("Tag") { "tag { id }" } else { "fandom { id }" };
+            let fields = if mutation.starts_with("delete") { "refusal { code }" } else if mutation.ends_with("Tag") { "tag { id }" } else { "fandom { id }" };
             ann.mutate(mutation, kind, input, fields).await
         };
         let tag = label("createTag", json!({"name": "größer"})).await["tag"]["id"].take();
@@ -109,7 +109,7 @@ on_each_database! {
         is_exact(&app).await;
         import(&ann, json!({"entries": [story("C", json!({"tags": ["größer", "new"], "notes": "n"})), story("D", json!({"fandoms": ["F"]})), json!({"title": "", "url": "u"})]})).await;
         is_exact(&app).await;
-        ann.update_story(json!({"storyId": made["story"]["id"], "title": "A longer title", "summary": null, "tagIds": [], "fandomIds": [fandom]})).await;
+        ann.update_story(json!({"id": made["story"]["id"], "title": "A longer title", "summary": null, "tagIds": [], "fandomIds": [fandom]})).await;
         ann.update_progress(json!({"id": made["id"], "notes": null})).await;
         ann.update_progress(json!({"id": other["id"], "notes": "noted", "currentChapter": 4})).await;
         is_exact(&app).await;
@@ -151,7 +151,7 @@ on_each_database! {
             assert_eq!(import(&ann, input).await, made, "{key}");
             sent.push(made);
         }
-        assert_eq!((&sent[1]["imported"], &sent[1]["duplicates"]), (&json!(0), &json!(500)));
+        assert_eq!((&sent[1]["importedCount"], &sent[1]["duplicateCount"]), (&json!(0), &json!(500)));
         assert_eq!(sent[0]["outcomes"][499]["storyId"], sent[1]["outcomes"][499]["storyId"]);
         let longest: i64 = app.db.scalar("SELECT CAST(max(length(answer)) AS bigint) FROM topaz_receipt").await;
         assert!(longest < 300, "{longest}");

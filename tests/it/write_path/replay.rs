@@ -196,7 +196,7 @@ async fn a_refusal_and_its_retry_get_one_answer_however_they_meet() {
                 "deleteTag",
                 "DeleteLabelInput",
                 json!({"id": in_the_way}),
-                "deletedId",
+                "deletedTagId",
             );
             let retry = async {
                 let mut delete = Box::pin(delete);

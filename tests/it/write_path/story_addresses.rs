@@ -23,15 +23,15 @@ on_each_database! {
             assert_eq!((&refused["refusal"]["code"], &refused["refusal"]["existingId"]), (&json!("ALREADY_EXISTS"), id), "{other}");
         }
         assert_eq!(ann.version().await, 2);
-        let imported = ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [story("https://e.example/Works/1"), story("https://e.example/works/1"), story("https://e.example:443/works/1")]}), "imported duplicates").await;
-        assert_eq!((&imported["imported"], &imported["duplicates"]), (&json!(1), &json!(2)));
+        let imported = ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [story("https://e.example/Works/1"), story("https://e.example/works/1"), story("https://e.example:443/works/1")]}), "importedCount duplicateCount").await;
+        assert_eq!((&imported["importedCount"], &imported["duplicateCount"]), (&json!(1), &json!(2)));
 
         // Its own address may be written otherwise; another's may not.
-        let written = ann.update_story(json!({"storyId": id, "url": "https://e.example/Works/1"})).await;
+        let written = ann.update_story(json!({"id": id, "url": "https://e.example/Works/1"})).await;
         assert_eq!((&written["libraryVersion"], &written["refusal"]), (&json!(4), &json!(null)));
-        let refused = ann.update_story(json!({"storyId": id, "url": "https://e.example/works/1?#"})).await;
+        let refused = ann.update_story(json!({"id": id, "url": "https://e.example/works/1?#"})).await;
         assert_eq!(refused["refusal"], json!(null), "an empty query is another address");
-        let refused = ann.update_story(json!({"storyId": id, "url": "https://e.example/works/1#x"})).await;
+        let refused = ann.update_story(json!({"id": id, "url": "https://e.example/works/1#x"})).await;
         assert_eq!(refused["refusal"]["code"], "ALREADY_EXISTS");
     }
 
@@ -63,17 +63,17 @@ on_each_database! {
         }
         let app = app.restart(&[]).await;
         let ann = app.user("ann");
-        let urls = "{ progresses(orderBy: {field: CREATED, direction: ASC}) { nodes { story { url } } } }";
+        let urls = "{ progresses(orderBy: {field: CREATED_AT, direction: ASC}) { nodes { story { url } } } }";
         let shown = ann.ask(urls, json!({})).await;
         let shown: Vec<_> = (0..3).map(|n| shown["progresses"]["nodes"][n]["story"]["url"].as_str().unwrap()).collect();
         assert_eq!(shown, ["HTTPS://e.example/0", "https://E.EXAMPLE/2", "https://e.example/2"]);
         assert_eq!(ann.create_story(story("https://e.example/0")).await["refusal"]["code"], "ALREADY_EXISTS");
         // The one that keeps its spelling can be edited, all but to the address of the other.
-        let ids = ann.ask("{ progresses(orderBy: {field: CREATED, direction: ASC}) { nodes { story { id } } } }", json!({})).await;
+        let ids = ann.ask("{ progresses(orderBy: {field: CREATED_AT, direction: ASC}) { nodes { story { id } } } }", json!({})).await;
         let twin = &ids["progresses"]["nodes"][1]["story"]["id"];
-        let edited = ann.update_story(json!({"storyId": twin, "summary": "mine"})).await;
+        let edited = ann.update_story(json!({"id": twin, "summary": "mine"})).await;
         assert_eq!((&edited["refusal"], &edited["libraryVersion"]), (&json!(null), &json!(5)));
-        let refused = ann.update_story(json!({"storyId": twin, "url": "https://e.example/2#x"})).await;
+        let refused = ann.update_story(json!({"id": twin, "url": "https://e.example/2#x"})).await;
         assert_eq!(refused["refusal"]["code"], "ALREADY_EXISTS");
         assert_eq!(ann.version().await, 5);
     }

@@ -39,8 +39,8 @@ on_each_database! {
                 let taken = ann.mutate(&rename, "RenameLabelInput", json!({"id": id, "name": second}), "").await;
                 assert_eq!(taken["refusal"]["code"], "ALREADY_EXISTS");
                 let entry = json!({"title": "A", "url": format!("https://example.org/{kind}"), list: [second]});
-                let imported = ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "imported").await;
-                assert_eq!(imported["imported"], 1);
+                let imported = ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [entry]}), "importedCount").await;
+                assert_eq!(imported["importedCount"], 1);
                 let query = format!("query ($search: String) {{ {list}(search: $search) {{ name storyCount }} }}");
                 let found = ann.ask(&query, json!({"search": second})).await;
                 assert_eq!(found[list], json!([{"name": first, "storyCount": 1}]), "as it was typed");
@@ -85,15 +85,15 @@ on_each_database! {
             refuses("renameTag", "RenameLabelInput", json!({"id": tag, "name": text}), "name").await;
             refuses("createFandom", "CreateLabelInput", json!({"name": text}), "name").await;
             refuses("createStoryWithProgress", "CreateStoryWithProgressInput", json!({"title": text, "url": url}), "title").await;
-            refuses("updateStoryWithRelations", "UpdateStoryWithRelationsInput", json!({"storyId": story, "title": text}), "title").await;
+            refuses("updateStoryWithRelations", "UpdateStoryWithRelationsInput", json!({"id": story, "title": text}), "title").await;
             refuses("createTag", "CreateLabelInput", json!({"name": "b", "device": {"id": text}}), "device.id").await;
             refuses("createTag", "CreateLabelInput", json!({"name": "b", "device": {"id": "d", "name": text}}), "device.name").await;
             let entries = json!({"entries": [{"title": text, "url": url}, {"title": "A", "url": url, "tags": [text]}]});
-            let imported = ann.mutate("importLibrary", "ImportLibraryInput", entries, "invalid").await;
-            assert_eq!(imported["invalid"], 2);
+            let imported = ann.mutate("importLibrary", "ImportLibraryInput", entries, "invalidCount").await;
+            assert_eq!(imported["invalidCount"], 2);
         }
         assert_eq!(ann.version().await, version);
-        let unknown = ann.update_story(json!({"storyId": story, "author": INVISIBLE[0]})).await;
+        let unknown = ann.update_story(json!({"id": story, "author": INVISIBLE[0]})).await;
         assert_eq!(unknown["story"]["author"], "Unknown");
     }
 

@@ -5,8 +5,8 @@ use async_graphql::InputObject;
 use super::IntentInput;
 use crate::{
     graphql::types::{
-        progress::ProgressStatus,
-        story::{StorySource, StoryStatus},
+        progress::ReadingStatus,
+        story::{StorySource, PublicationStatus},
     },
     library::{EntryLine, Error, Intent},
 };
@@ -34,7 +34,7 @@ struct ImportEntry {
     /// Recognized by the url when absent.
     source: Option<StorySource>,
     /// ONGOING when absent.
-    status: Option<StoryStatus>,
+    publication_status: Option<PublicationStatus>,
     /// At most 10,000 characters.
     description: Option<String>,
     /// At most 10,000 characters.
@@ -50,7 +50,7 @@ struct ImportEntry {
     /// Names of fandoms, at most 100. Those that you do not have, in whatever case, are made.
     fandoms: Option<Vec<String>>,
     /// NOT_STARTED when absent.
-    progress_status: Option<ProgressStatus>,
+    reading_status: Option<ReadingStatus>,
     /// Not negative; 0 when absent.
     current_chapter: Option<i32>,
     /// From 0.0 to 5.0 in steps of 0.1.
@@ -80,7 +80,7 @@ impl From<ImportEntry> for EntryLine {
             author: entry.author,
             url: entry.url,
             source: entry.source.map(Into::into),
-            status: entry.status.map(Into::into),
+            publication_status: entry.publication_status.map(Into::into),
             description: entry.description,
             summary: entry.summary,
             chapter_count: entry.chapter_count,
@@ -88,7 +88,7 @@ impl From<ImportEntry> for EntryLine {
             is_nsfw: entry.is_nsfw,
             tags: entry.tags.unwrap_or_default(),
             fandoms: entry.fandoms.unwrap_or_default(),
-            progress_status: entry.progress_status.map(Into::into),
+            reading_status: entry.reading_status.map(Into::into),
             current_chapter: entry.current_chapter,
             rating: entry.rating,
             notes: entry.notes,

@@ -34,7 +34,7 @@ pub(in crate::graphql) struct IntentInput {
 #[derive(InputObject)]
 struct DeviceInput {
     /// 1 to 100 characters that tell it from your other devices.
-    id: String,
+    id: ID,
     /// What you call it, 1 to 100 characters.
     name: Option<String>,
 }
@@ -56,7 +56,7 @@ impl IntentInput {
     ) -> Result<Intent, Error> {
         let device = self
             .device
-            .map(|device| Device::new(device.id, device.name))
+            .map(|device| Device::new(device.id.0, device.name))
             .transpose()?;
         let key = self.idempotency_key.map(IdempotencyKey::new).transpose()?;
         let once = key.map(once).transpose()?;

@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 
 use super::{AgainstInput, IntentInput, clear, set};
 use crate::{
-    graphql::types::{progress::ProgressStatus, progress_id},
+    graphql::types::{progress::ReadingStatus, progress_id},
     library::{Against, Error, Intent, ProgressId, ProgressPatch, Rating},
 };
 
@@ -14,7 +14,7 @@ pub(in crate::graphql) struct UpdateProgressInput {
     /// The progress to change.
     id: ID,
     /// Where you stand.
-    status: MaybeUndefined<ProgressStatus>,
+    reading_status: MaybeUndefined<ReadingStatus>,
     /// Not negative. Without `base`, `rewind` or `onConflict`, a chapter below that of your library is left and reported
     /// in `conflict`, unless the same device set the stored one.
     current_chapter: MaybeUndefined<i32>,
@@ -34,7 +34,7 @@ pub(in crate::graphql) struct UpdateProgressInput {
 impl UpdateProgressInput {
     pub fn into_change(self) -> Result<(ProgressId, ProgressPatch, Against, Intent), Error> {
         let patch = ProgressPatch {
-            status: set("status", self.status)?.map(Into::into),
+            status: set("readingStatus", self.reading_status)?.map(Into::into),
             current_chapter: set("currentChapter", self.current_chapter)?,
             rating: match clear(self.rating) {
                 Some(Some(stars)) => Some(Some(Rating::from_stars(stars)?)),

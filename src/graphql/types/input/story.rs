@@ -5,9 +5,9 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 use super::{AgainstInput, IntentInput, clear, label_ids, label_set, set};
 use crate::{
     graphql::types::{
-        progress::ProgressStatus,
+        progress::ReadingStatus,
         progress_id,
-        story::{StorySource, StoryStatus},
+        story::{StorySource, PublicationStatus},
         story_id,
     },
     library::{
@@ -28,7 +28,7 @@ pub(in crate::graphql) struct CreateStoryWithProgressInput {
     /// Recognized by the url when absent.
     source: Option<StorySource>,
     /// ONGOING when absent.
-    status: Option<StoryStatus>,
+    publication_status: Option<PublicationStatus>,
     /// At most 10,000 characters.
     description: Option<String>,
     /// At most 10,000 characters.
@@ -44,7 +44,7 @@ pub(in crate::graphql) struct CreateStoryWithProgressInput {
     /// Fandoms of yours, at most 100.
     fandom_ids: Option<Vec<ID>>,
     /// NOT_STARTED when absent.
-    progress_status: Option<ProgressStatus>,
+    reading_status: Option<ReadingStatus>,
     /// Not negative; 0 when absent.
     current_chapter: Option<i32>,
     /// From 0.0 to 5.0 in steps of 0.1.
@@ -77,7 +77,7 @@ impl CreateStoryWithProgressInput {
                     author: self.author.unwrap_or_default(),
                     url,
                     source: self.source.map_or_else(|| Source::of(&parsed), Into::into),
-                    status: self.status.map(Into::into).unwrap_or_default(),
+                    status: self.publication_status.map(Into::into).unwrap_or_default(),
                     description: self.description,
                     summary: self.summary,
                     chapter_count: self.chapter_count,
@@ -88,7 +88,7 @@ impl CreateStoryWithProgressInput {
                 fandom_ids: label_ids("fandomIds", &self.fandom_ids.unwrap_or_default())?,
             },
             progress: ProgressState {
-                status: self.progress_status.map(Into::into).unwrap_or_default(),
+                status: self.reading_status.map(Into::into).unwrap_or_default(),
                 current_chapter: self.current_chapter.unwrap_or_default(),
                 rating: self.rating.map(Rating::from_stars).transpose()?,
                 notes: self.notes,
@@ -103,7 +103,7 @@ impl CreateStoryWithProgressInput {
 #[derive(InputObject)]
 pub(in crate::graphql) struct UpdateStoryWithRelationsInput {
     /// The story to change.
-    story_id: ID,
+    id: ID,
     /// 1 to 500 characters.
     title: MaybeUndefined<String>,
     /// At most 200 characters; null for "Unknown".
@@ -113,7 +113,7 @@ pub(in crate::graphql) struct UpdateStoryWithRelationsInput {
     /// Where it is published.
     source: MaybeUndefined<StorySource>,
     /// Whether its author still writes it.
-    status: MaybeUndefined<StoryStatus>,
+    publication_status: MaybeUndefined<PublicationStatus>,
     /// At most 10,000 characters; null clears.
     description: MaybeUndefined<String>,
     /// At most 10,000 characters; null clears.
@@ -141,7 +141,7 @@ impl UpdateStoryWithRelationsInput {
             author: clear(self.author).map(Option::unwrap_or_default),
             url: set("url", self.url)?,
             source: set("source", self.source)?.map(Into::into),
-            status: set("status", self.status)?.map(Into::into),
+            status: set("publicationStatus", self.publication_status)?.map(Into::into),
             description: clear(self.description),
             summary: clear(self.summary),
             chapter_count: clear(self.chapter_count),
@@ -150,7 +150,7 @@ impl UpdateStoryWithRelationsInput {
             tag_ids: label_set("tagIds", self.tag_ids)?,
             fandom_ids: label_set("fandomIds", self.fandom_ids)?,
         };
-        let id = story_id("storyId", &self.story_id)?;
+        let id = story_id("id", &self.id)?;
         let against = self.against.against(false)?;
         let intent = self
             .intent

@@ -2,12 +2,12 @@
 //!
 //! | order | by | unset counts as |
 //! |---|---|---|
-//! | changed | the progress's stamp | |
+//! | stamp | the progress's stamp | |
 //! | title, author | the bytes of the folded text | |
-//! | status | the way of a reader: not started, reading, paused, completed, dropped | |
-//! | rating, words, chapters | the number | less than any |
-//! | progress | the current chapter | |
-//! | updated, created | the progress's times | |
+//! | reading status | the way of a reader: not started, reading, paused, completed, dropped | |
+//! | rating, word count, chapter count | the number | less than any |
+//! | current chapter | the number | |
+//! | updated at, created at | the progress's times | |
 //!
 //! Equals are ordered by the id of the row that the value is in (the story's or the progress's), the same way round.
 
@@ -31,16 +31,16 @@ use crate::library::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the table above says what each is")]
 pub enum OrderField {
-    Changed,
+    Stamp,
     Title,
     Author,
-    Status,
+    ReadingStatus,
     Rating,
-    Progress,
-    Updated,
-    Created,
-    Words,
-    Chapters,
+    CurrentChapter,
+    UpdatedAt,
+    CreatedAt,
+    WordCount,
+    ChapterCount,
 }
 
 /// Which way round.
@@ -65,7 +65,7 @@ impl Default for ProgressOrder {
     /// Newest change first.
     fn default() -> Self {
         Self {
-            field: OrderField::Changed,
+            field: OrderField::Stamp,
             direction: Direction::Desc,
         }
     }
@@ -91,7 +91,7 @@ impl OrderField {
     pub(super) fn is_of_story(self) -> bool {
         matches!(
             self,
-            Self::Title | Self::Author | Self::Words | Self::Chapters
+            Self::Title | Self::Author | Self::WordCount | Self::ChapterCount
         )
     }
 
@@ -105,16 +105,16 @@ impl OrderField {
         use story::Column as Story;
         let or_least = |number: Expr| Expr::from(Func::coalesce([number, Expr::cust("-1")]));
         match self {
-            Self::Changed => Progress::Stamp.into_simple_expr(),
+            Self::Stamp => Progress::Stamp.into_simple_expr(),
             Self::Title => Story::TitleKey.into_simple_expr(),
             Self::Author => Story::AuthorKey.into_simple_expr(),
-            Self::Status => reading_order(),
+            Self::ReadingStatus => reading_order(),
             Self::Rating => or_least(Progress::Rating.into_simple_expr()),
-            Self::Progress => Progress::CurrentChapter.into_simple_expr(),
-            Self::Updated => Progress::UpdatedAt.into_simple_expr(),
-            Self::Created => Progress::CreatedAt.into_simple_expr(),
-            Self::Words => or_least(Story::WordCount.into_simple_expr()),
-            Self::Chapters => or_least(Story::ChapterCount.into_simple_expr()),
+            Self::CurrentChapter => Progress::CurrentChapter.into_simple_expr(),
+            Self::UpdatedAt => Progress::UpdatedAt.into_simple_expr(),
+            Self::CreatedAt => Progress::CreatedAt.into_simple_expr(),
+            Self::WordCount => or_least(Story::WordCount.into_simple_expr()),
+            Self::ChapterCount => or_least(Story::ChapterCount.into_simple_expr()),
         }
     }
 
