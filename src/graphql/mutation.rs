@@ -8,11 +8,10 @@ use super::{
     types::{
         CreateFandomPayload, CreateLabelInput, CreateStoryWithProgressInput,
         CreateStoryWithProgressPayload, CreateStreamTicketInput, CreateStreamTicketPayload,
-        CreateTagPayload,
-        DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput, DeleteProgressPayload,
-        DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload, RenameFandomPayload,
-        RenameLabelInput, RenameTagPayload, UpdateProgressInput, UpdateProgressPayload,
-        UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
+        CreateTagPayload, DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput,
+        DeleteProgressPayload, DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload,
+        RenameFandomPayload, RenameLabelInput, RenameTagPayload, UpdateProgressInput,
+        UpdateProgressPayload, UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
 };
 use crate::{

@@ -105,7 +105,9 @@ impl Draft {
             Target::Authors(separator) => self.authors.extend(cell::list(cell, separator)),
             Target::Url => cell.clone_into(&mut entry.url),
             Target::Source => entry.source = Some(cell::source(cell)?),
-            Target::PublicationStatus => entry.publication_status = Some(cell::publication_status(cell)?),
+            Target::PublicationStatus => {
+                entry.publication_status = Some(cell::publication_status(cell)?);
+            }
             Target::Description => entry.description = text(),
             Target::Summary => entry.summary = text(),
             Target::ChapterCount => entry.chapter_count = Some(cell::count(cell)?),

@@ -271,19 +271,16 @@ fn a_variable_that_does_not_fit_is_named() {
             json!({"input": {"id": "a", "publicationStatus": "SKIMMED"}}),
             "publicationStatus",
         ),
-        (json!({"input": {"id": "a", "publicationStatus": 1}}), "publicationStatus"),
         (
-            json!({"input": {"id": "a", "isNsfw": "yes"}}),
-            "isNsfw",
+            json!({"input": {"id": "a", "publicationStatus": 1}}),
+            "publicationStatus",
         ),
+        (json!({"input": {"id": "a", "isNsfw": "yes"}}), "isNsfw"),
         (
             json!({"input": {"id": "a", "tagIds": ["a", null]}}),
             "tagIds",
         ),
-        (
-            json!({"input": {"id": "a", "tagIds": [["a"]]}}),
-            "tagIds",
-        ),
+        (json!({"input": {"id": "a", "tagIds": [["a"]]}}), "tagIds"),
         (
             json!({"input": {"id": "a", "chapterCount": 1.5}}),
             "chapterCount",

@@ -7,7 +7,7 @@ use async_graphql::{Enum, ID, InputObject};
 use super::{
     label_id,
     progress::ReadingStatus,
-    story::{StorySource, PublicationStatus},
+    story::{PublicationStatus, StorySource},
 };
 use crate::library::{self, Error, LabelId, Rating, Search};
 

@@ -20,6 +20,7 @@ mod viewer;
 use async_graphql::ID;
 use uuid::Uuid;
 
+use self::payload::Refusal;
 pub(super) use self::{
     changes::{LibraryChanges, decode as delta_cursor},
     event::{LibraryEvent, LibraryEventKind},
@@ -43,7 +44,6 @@ pub(super) use self::{
     ticket::{CreateStreamTicketInput, CreateStreamTicketPayload},
     viewer::Viewer,
 };
-use self::payload::Refusal;
 use crate::library::{Error, LabelId, ProgressId, StoryId};
 
 /// Reads an id of the API: a UUID in its usual form, and not the nil one.

@@ -5,11 +5,7 @@ use std::time::Duration;
 use async_graphql::{InputObject, SimpleObject};
 
 use super::{Head, Refusal};
-use crate::{
-    auth::Ticket,
-    library::Error,
-    version,
-};
+use crate::{auth::Ticket, library::Error, version};
 
 /// Options of a ticket.
 #[derive(InputObject)]
@@ -30,7 +26,9 @@ impl CreateStreamTicketInput {
         };
         let life = u64::try_from(seconds).map(Duration::from_secs).ok();
         let life = life.filter(|life| !life.is_zero() && *life <= most);
-        life.ok_or_else(|| Error::invalid("expiresIn", format!("must be from 1 to {}", most.as_secs())))
+        life.ok_or_else(|| {
+            Error::invalid("expiresIn", format!("must be from 1 to {}", most.as_secs()))
+        })
     }
 }
 

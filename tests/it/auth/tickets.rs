@@ -29,7 +29,9 @@ async fn mint(app: &TestApp, user: &str) -> String {
 
 fn millis_from_now(seconds: u64) -> u128 {
     let at = std::time::SystemTime::now() + Duration::from_secs(seconds);
-    at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
+    at.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis()
 }
 
 /// The status and the code of a request that is refused.
@@ -170,9 +172,16 @@ async fn a_ticket_lives_shorter_when_asked_and_never_longer() {
         let refused = ann.send(mint, json!({"life": life})).await;
         let extensions = &refused["errors"][0]["extensions"];
         let expected = (&json!("BAD_USER_INPUT"), &json!("expiresIn"));
-        assert_eq!((&extensions["code"], &extensions["field"]), expected, "{refused}");
+        assert_eq!(
+            (&extensions["code"], &extensions["field"]),
+            expected,
+            "{refused}"
+        );
     }
-    let left = format!("SELECT count(*) FROM topaz_ticket WHERE lapses_at > {}", millis_from_now(5));
+    let left = format!(
+        "SELECT count(*) FROM topaz_ticket WHERE lapses_at > {}",
+        millis_from_now(5)
+    );
     assert_eq!(app.db.scalar::<i64>(&left).await, 2, "those of 30 s");
 }
 

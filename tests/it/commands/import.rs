@@ -10,8 +10,7 @@ use crate::support::test_app::{
     TestApp, TestDatabase, TestProcess, TestUser, on_each_database, program, repository,
 };
 
-const FIELDS: &str =
-    "importedCount duplicateCount invalidCount outcomes { index status storyId progressId field message }";
+const FIELDS: &str = "importedCount duplicateCount invalidCount outcomes { index status storyId progressId field message }";
 
 async fn import(user: &TestUser<'_>, input: Value) -> Value {
     user.mutate("importLibrary", "ImportLibraryInput", input, FIELDS)

@@ -75,7 +75,10 @@ async fn a_string_is_stored_as_the_specification_reads_it() {
             entry(2, "$notes")
         );
         let answer = ann.send(&query, json!({})).await;
-        assert_eq!(answer["data"]["importLibrary"]["importedCount"], 2, "{answer}");
+        assert_eq!(
+            answer["data"]["importLibrary"]["importedCount"], 2,
+            "{answer}"
+        );
     }
     let query = "{ progresses(first: 100) { nodes { notes } } }";
     let found = ann.ask(query, json!({})).await;
@@ -150,7 +153,10 @@ async fn a_whole_number_is_an_integer_however_it_is_written() {
     // In a nested input, in a list of them, and for an ID, whose text is the integer.
     let entry = json!({"title": "a", "url": "https://example.org/a", "chapterCount": 3.0, "wordCount": 1e3, "currentChapter": 2.0, "rating": 4});
     let input = json!({"input": {"entries": [entry]}});
-    assert_eq!(ann.ask(IMPORT, input).await["importLibrary"]["importedCount"], 1);
+    assert_eq!(
+        ann.ask(IMPORT, input).await["importLibrary"]["importedCount"],
+        1
+    );
     let query = "{ progresses { nodes { currentChapter story { chapterCount wordCount } } } }";
     let story = json!({"chapterCount": 3, "wordCount": 1_000});
     let found = ann.ask(query, json!({})).await;

@@ -79,7 +79,8 @@ impl<'a> Shared<'a> {
             || input.get("readingStatus").is_some()
         {
             input["id"] = self.progress.clone();
-            let fields = format!("progress {{ currentChapter readingStatus notes rating }} {conflict}");
+            let fields =
+                format!("progress {{ currentChapter readingStatus notes rating }} {conflict}");
             self.ann
                 .mutate("updateProgress", "UpdateProgressInput", input, &fields)
                 .await

@@ -6,7 +6,7 @@ use super::IntentInput;
 use crate::{
     graphql::types::{
         progress::ReadingStatus,
-        story::{StorySource, PublicationStatus},
+        story::{PublicationStatus, StorySource},
     },
     library::{EntryLine, Error, Intent},
 };

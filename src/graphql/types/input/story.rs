@@ -7,7 +7,7 @@ use crate::{
     graphql::types::{
         progress::ReadingStatus,
         progress_id,
-        story::{StorySource, PublicationStatus},
+        story::{PublicationStatus, StorySource},
         story_id,
     },
     library::{
