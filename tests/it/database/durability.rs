@@ -31,6 +31,9 @@ use crate::support::test_app::{Db, on_each_database, soon, token};
 const SHORT: Duration = Duration::from_millis(900);
 const LONG: Duration = Duration::from_secs(3);
 
+/// How many changes are stored before the run continues on an empty disk: a disk holds about 7,000 of them.
+const DISK_HOLDS: usize = 4_000;
+
 /// How many changes of one user are under way at once.
 const AT_ONCE: usize = 2;
 
@@ -69,6 +72,7 @@ on_each_database! {
         println!("durability on {db:?}: LIBRARY_SYNC_TEST_SEED={seed}");
         let mut rig = Rig::start(db, seed).await;
         let ledger = Arc::new(Ledger::default());
+        let mut faults = 0;
         for user in USERS {
             assert!(rig.sender().change(user, &ledger).await);
         }
@@ -80,12 +84,18 @@ on_each_database! {
                 let lasting = if long.is_some() { LONG } else { SHORT };
                 suffer(&mut rig, &ledger, trouble, lasting).await;
             }
-            println!("{:?}: {ledger}, {} faults", began.elapsed(), rig.faults.injected());
+            let injected = faults + rig.faults.injected();
+            println!("{:?}: {ledger}, {injected} faults", began.elapsed());
             if long.is_none_or(|long| began.elapsed() >= long) {
+                assert!(injected > 0, "no fault was met");
                 break;
             }
+            if ledger.stored() >= DISK_HOLDS {
+                faults = injected;
+                rig = Rig::start(db, seed).await;
+                ledger.begin_disk();
+            }
         }
-        assert!(rig.faults.injected() > 0, "no fault was met");
         assert!(ledger.refused() > 0, "nothing was refused");
     }
 }

@@ -64,7 +64,7 @@ impl Disk {
         if !is_mounted {
             println!("no tmpfs can be mounted here: the shim refuses growth instead");
         }
-        let source = repository().join("tests/it/durability/faults.c");
+        let source = repository().join("tests/it/database/durability/faults.c");
         let built = Command::new("cc")
             .args(["-O1", "-shared", "-fPIC", "-o"])
             .arg(folder.join("faults.so"))

@@ -25,7 +25,10 @@ pub struct Ledger(Mutex<Answers>);
 
 #[derive(Debug, Default)]
 struct Answers {
+    /// Those on the present disk.
     answered: Vec<Answered>,
+    /// How many were on the disks before it.
+    earlier: usize,
     refused: usize,
     unanswered: usize,
 }
@@ -43,6 +46,17 @@ impl Ledger {
     /// No answer: whether the change was made is unknown.
     pub fn lose(&self) {
         self.0.lock().unanswered += 1;
+    }
+
+    /// How many answered changes the present disk holds.
+    pub fn stored(&self) -> usize {
+        self.0.lock().answered.len()
+    }
+
+    /// Continues with a database that holds nothing.
+    pub fn begin_disk(&self) {
+        let mut answers = self.0.lock();
+        answers.earlier += std::mem::take(&mut answers.answered).len();
     }
 
     pub fn refused(&self) -> usize {
@@ -112,10 +126,11 @@ impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Answers {
             answered,
+            earlier,
             refused,
             unanswered,
         } = &*self.0.lock();
-        let answered = answered.len();
+        let answered = earlier + answered.len();
         write!(
             f,
             "{answered} answered, {refused} refused, {unanswered} not answered"
