@@ -430,7 +430,10 @@ pub struct Graphql {
         value_name = "COUNT"
     )]
     pub max_changes: u32,
-    /// The most text in the answer of a query, in bytes.
+    /// The most bytes of texts and labels in a page of `libraryChanges`: a page ends with the change that passes this.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_CHANGES_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]
+    pub max_changes_bytes: u64,
+    /// The most text in the answer of a query, in bytes. The rows of its lists may hold four times that.
     #[arg(long, env = "LIBRARY_SYNC_MAX_ANSWER", default_value_t = 16 << 20, value_name = "BYTES")]
     pub max_answer: usize,
     /// The most words that one operation may search for. Each counts once for the list and once for its `totalCount`.
@@ -581,6 +584,11 @@ pub struct Limits {
     /// The oldest make room for new ones. 0 for no limit.
     #[arg(long, env = "LIBRARY_SYNC_MAX_RECEIPT_BYTES", default_value_t = 16 << 20, value_name = "BYTES")]
     pub max_receipt_bytes: u64,
+    /// The most bytes of one user's history: what fields and removed rows held, and 200 for each record. When there is
+    /// more, the oldest is purged, and a device that was last synchronized before it starts afresh. No change is refused.
+    /// 0 for no limit.
+    #[arg(long, env = "LIBRARY_SYNC_MAX_HISTORY_BYTES", default_value_t = 64 << 20, value_name = "BYTES")]
+    pub max_history_bytes: u64,
 }
 
 impl From<Limits> for crate::library::Limits {
@@ -590,6 +598,7 @@ impl From<Limits> for crate::library::Limits {
             stories: limits.max_stories.into(),
             bytes: bytes(limits.max_library_bytes),
             receipt_bytes: bytes(limits.max_receipt_bytes),
+            history_bytes: bytes(limits.max_history_bytes),
         }
     }
 }

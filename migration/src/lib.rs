@@ -61,6 +61,9 @@ mod m20261126_000016_query_plans;
 mod m20261126_000017_library_usage;
 mod m20261126_000018_receipt_total;
 mod m20261126_000019_story_address;
+mod m20261126_000020_field_change_order;
+mod m20261126_000021_label_removal_parts;
+mod m20261126_000022_write_total;
 
 /// All changes, in order.
 #[derive(Debug)]
@@ -86,6 +89,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000017_library_usage::Migration),
             Box::new(m20261126_000018_receipt_total::Migration),
             Box::new(m20261126_000019_story_address::Migration),
+            Box::new(m20261126_000020_field_change_order::Migration),
+            Box::new(m20261126_000021_label_removal_parts::Migration),
+            Box::new(m20261126_000022_write_total::Migration),
         ]
     }
 }

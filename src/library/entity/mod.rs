@@ -3,7 +3,6 @@
 //! Names of statuses and sources are stored as the older app spells them. A stored name that no longer parses is
 //! a fault, not a default: silence would lose it at the next write.
 
-pub(super) mod field_change;
 pub(super) mod label;
 pub(super) mod progress;
 pub(super) mod receipt;

@@ -11,6 +11,8 @@ pub struct Limits {
     pub bytes: i64,
     /// Bytes of receipts. The oldest make room for new ones.
     pub receipt_bytes: i64,
+    /// Bytes of history. The oldest makes room for new.
+    pub history_bytes: i64,
 }
 
 impl Default for Limits {
@@ -19,6 +21,7 @@ impl Default for Limits {
             stories: 200_000,
             bytes: 512 << 20,
             receipt_bytes: 16 << 20,
+            history_bytes: 64 << 20,
         }
     }
 }

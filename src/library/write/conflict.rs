@@ -132,7 +132,8 @@ pub(in crate::library) struct Origin {
 pub(in crate::library) struct Changed {
     /// What the field held at the base; `None` when that is forgotten.
     pub base: Option<Value>,
-    /// What the device that sends the change holds: the base with its own changes since. `None` when that is forgotten.
+    /// What the device that sends the change holds, of a set: the base with its own changes since. `None` when that is
+    /// forgotten, and of other fields, which are not joined.
     pub known: Option<Value>,
     /// The newest of the other devices' changes; `None` when that is not looked up yet.
     pub by: Option<Origin>,

@@ -1,13 +1,17 @@
-//! What fields held before: recorded with each change, for those that come from an older version. See [`super::conflict_resolution`].
+//! What fields held before: recorded with each change, for those that come from an older version. See
+//! [`super::changes_since`].
+//!
+//! **Invariant:** each change names the newest earlier one of its field by another device, so that one is found without
+//! reading those between.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ConnectionTrait as _, Statement, Value as Parameter};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
+use super::{history_limit::HISTORY_ROW, writer::LibraryWriter};
 use crate::library::{
-    entity::{field_change, millis},
+    entity::millis,
     error::Error,
     model::{kind::Kind, patch},
 };
@@ -15,10 +19,28 @@ use crate::library::{
 /// In place of a field: all of them, of a row that was made where another was removed. What they held is forgotten.
 pub(super) const ALL_FIELDS: &str = "*";
 
+/// Records changes of fields. A change whose device is not known counts as another device's.
+const RECORD: &str = "
+INSERT INTO topaz_field_change (user_id, kind, id, stamp, changed_at, field, was, other_stamp)
+SELECT $1, $2, $3, $4, $5, changed.field, changed.was, coalesce((
+    SELECT CASE
+        WHEN (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $6 AND w.version = c.stamp) = $7
+        THEN c.other_stamp
+        ELSE c.stamp
+      END
+    FROM topaz_field_change c
+    WHERE c.user_id = $1 AND c.kind = $2 AND c.id = $3 AND c.field = changed.field
+    ORDER BY c.stamp DESC LIMIT 1
+  ), 0)
+FROM ({changed}) AS changed";
+
+/// How many values [`RECORD`] has before those of the changes.
+const RECORD_VALUES: usize = 7;
+
 impl LibraryWriter {
     /// Records what the fields that differ held before this change.
     pub(super) async fn record(
-        &self,
+        &mut self,
         kind: Kind,
         id: Uuid,
         before: &impl Serialize,
@@ -27,58 +49,59 @@ impl LibraryWriter {
         let after = patch::fields(after)?;
         let differ = patch::fields(before)?
             .into_iter()
-            .filter(|(field, was)| after.get(field) != Some(was));
-        let changes: Vec<_> = differ
-            .map(|(field, was)| self.field_change(kind, id, field, &was))
+            .filter(|(field, was)| after.get(field) != Some(was))
             .collect();
-        self.insert_field_changes(changes).await
+        self.record_fields(kind, id, differ).await
     }
 
     /// Records that all fields of a row are new.
-    pub(super) async fn record_remade(&self, kind: Kind, id: Uuid) -> Result<(), Error> {
-        let change = self.field_change(kind, id, ALL_FIELDS.to_owned(), &Value::Null);
-        self.insert_field_changes(vec![change]).await
+    pub(super) async fn record_remade(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
+        let all = vec![(ALL_FIELDS.to_owned(), Value::Null)];
+        self.record_fields(kind, id, all).await
     }
 
-    /// The record that `field` held `was` before this change.
-    pub(super) fn field_change(
-        &self,
+    async fn record_fields(
+        &mut self,
         kind: Kind,
         id: Uuid,
-        field: String,
-        was: &Value,
-    ) -> field_change::ActiveModel {
-        field_change::ActiveModel {
-            user_id: Set(self.user.as_str().to_owned()),
-            kind: Set(kind.name().to_owned()),
-            id: Set(id),
-            stamp: Set(self.head.version.number()),
-            field: Set(field),
-            was: Set(was.to_string()),
-            changed_at: Set(millis(self.now)),
-        }
-    }
-
-    pub(super) async fn insert_field_changes(
-        &self,
-        changes: Vec<field_change::ActiveModel>,
+        fields: Vec<(String, Value)>,
     ) -> Result<(), Error> {
-        for some in changes.chunks(ROWS_A_STATEMENT) {
-            field_change::Entity::insert_many(some.to_vec())
-                .exec_without_returning(&self.tx)
-                .await?;
+        if fields.is_empty() {
+            return Ok(());
         }
+        let device = self.device.as_ref().map(|device| device.id().to_owned());
+        let mut values: Vec<Parameter> = vec![
+            self.user.as_str().into(),
+            kind.name().into(),
+            id.into(),
+            self.head.version.number().into(),
+            millis(self.now).into(),
+            self.head.epoch.number().into(),
+            device.into(),
+        ];
+        debug_assert_eq!(values.len(), RECORD_VALUES);
+        let mut rows = Vec::with_capacity(fields.len());
+        for (n, (field, was)) in fields.into_iter().enumerate() {
+            let place = RECORD_VALUES + 1 + 2 * n;
+            rows.push(format!(
+                "SELECT CAST(${place} AS text) AS field, CAST(${} AS text) AS was",
+                place + 1
+            ));
+            let was = was.to_string();
+            self.leave_history(was.len());
+            values.extend([field.into(), was.into()]);
+        }
+        let sql = RECORD.replace("{changed}", &rows.join(" UNION ALL "));
+        let insert = Statement::from_sql_and_values(self.tx.get_database_backend(), sql, values);
+        self.tx.execute_raw(insert).await?;
         Ok(())
     }
 
-    /// Forgets what the fields of a row held, because the row is gone.
-    pub(super) async fn forget(&self, kind: Kind, id: Uuid) -> Result<(), Error> {
-        field_change::Entity::delete_many()
-            .filter(field_change::Column::UserId.eq(self.user.as_str()))
-            .filter(field_change::Column::Kind.eq(kind.name()))
-            .filter(field_change::Column::Id.eq(id))
-            .exec(&self.tx)
-            .await?;
-        Ok(())
+    /// Counts a row of history with so many bytes of text.
+    pub(super) fn leave_history(&mut self, text: usize) {
+        let text = i64::try_from(text).unwrap_or(i64::MAX / 2);
+        self.history = self
+            .history
+            .saturating_add(HISTORY_ROW.saturating_add(text));
     }
 }

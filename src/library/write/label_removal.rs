@@ -1,19 +1,21 @@
 //! Taking a label off all stories at once, and which labels a story has lost that way.
 //!
-//! What the stories carried is one row a label, with the ids of the stories, and not a record a story: a library's
-//! largest label would otherwise leave as much history as the library is large.
+//! What the stories carried is a row for each [`PART`] stories, with their ids, and not a record a story: a library's
+//! largest label would otherwise leave as much history as the library is large. The ids are in order, so one story is
+//! looked for in one row of each removal.
 //!
-//! **Invariant:** no id of a story passes through this process: both the stamps and the record are made by one
-//! statement each, so memory does not grow with the library.
+//! **Invariant:** no list of stories passes through this process, so memory does not grow with the library.
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, ExprTrait as _,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, ExprTrait as _, Order,
     QueryFilter as _, Statement,
     sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
-use super::{conflict::Origin, conflict_resolution::origin, writer::LibraryWriter};
+use super::{
+    conflict::Origin, conflict_resolution::Target, origin::origin, writer::LibraryWriter,
+};
 use crate::{
     library::{
         entity::{
@@ -28,6 +30,28 @@ use crate::{
 
 /// How many removals are looked through for one story. Of a base that is older it is forgotten what the story carried.
 const REMOVALS: usize = 64;
+
+/// How many stories one row of a removal names.
+const PART: u32 = 1_000;
+
+/// What the id of a story takes in such a row, in bytes.
+const CARRIER: u64 = 33;
+
+/// How many stories one statement stamps. One statement for 200,000 stories takes longer than a statement may.
+const STAMPED_A_STATEMENT: u64 = 20_000;
+
+/// The removals after version $2, up to the story's stamp ($5), of labels of kind $3 that the story may have carried,
+/// and whether it did. Whoever removes a label stamps the stories that carry it, so none is above their stamp.
+const LOST: &str = "
+SELECT r.stamp, r.id, r.removed_at, r.carriers LIKE $4 AS carried,
+  (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $8 AND w.version = r.stamp) AS device_id,
+  (SELECT w.device_name FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $8 AND w.version = r.stamp) AS device_name
+FROM (
+  SELECT stamp, id, removed_at, carriers FROM topaz_label_removal
+  WHERE user_id = $1 AND stamp > $2 AND stamp <= $5 AND kind = $3 AND first_story <= $6 AND last_story >= $6
+  ORDER BY stamp DESC LIMIT $7
+) AS r
+ORDER BY r.stamp DESC";
 
 /// A label that a story lost because the label was removed.
 #[derive(Debug, Clone)]
@@ -45,42 +69,79 @@ impl LibraryWriter {
         if !self.record_carriers(kind, id).await? {
             return Ok(());
         }
+        self.stamp_carriers(kind, id).await?;
         let names = names(kind);
-        let carriers = Query::select()
-            .column(Column::StoryId)
-            .from(names.link_table.clone())
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(names.link_column.clone()).eq(id.0))
-            .to_owned();
-        let stamp = self.stamp(Kind::Story).number();
-        story::Entity::update_many()
-            .col_expr(story::Column::Stamp, stamp.into())
-            .col_expr(story::Column::UpdatedAt, Expr::val(millis(self.now)))
-            .filter(story::Column::UserId.eq(self.user.as_str()))
-            .filter(story::Column::Id.in_subquery(carriers))
-            .exec(&self.tx)
-            .await?;
         let unlink = Query::delete()
             .from_table(names.link_table)
             .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
             .and_where(Expr::col(names.link_column).eq(id.0))
             .to_owned();
         let unlinked = self.tx.execute(&unlink).await?;
-        self.shrink(Usage::links(unlinked.rows_affected()));
+        let carriers = unlinked.rows_affected();
+        self.shrink(Usage::links(carriers));
+        for _ in 0..carriers.div_ceil(PART.into()) {
+            self.leave_history(0);
+        }
+        self.leave_history(usize::try_from(CARRIER * carriers).unwrap_or(usize::MAX));
         Ok(())
+    }
+
+    /// Stamps the stories that carry a label, so many a statement.
+    async fn stamp_carriers(&mut self, kind: LabelKind, id: LabelId) -> Result<(), Error> {
+        let stamp = self.stamp(Kind::Story).number();
+        let names = names(kind);
+        let mut after = None;
+        loop {
+            let mut carriers = Query::select()
+                .column(Column::StoryId)
+                .from(names.link_table.clone())
+                .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+                .and_where(Expr::col(names.link_column.clone()).eq(id.0))
+                .and_where_option(after.map(|after: Uuid| Expr::col(Column::StoryId).gt(after)))
+                .order_by(Column::StoryId, Order::Asc)
+                .limit(STAMPED_A_STATEMENT)
+                .to_owned();
+            let stamped = story::Entity::update_many()
+                .col_expr(story::Column::Stamp, stamp.into())
+                .col_expr(story::Column::UpdatedAt, Expr::val(millis(self.now)))
+                .filter(story::Column::UserId.eq(self.user.as_str()))
+                .filter(story::Column::Id.in_subquery(carriers.clone()))
+                .exec(&self.tx)
+                .await?;
+            if stamped.rows_affected < STAMPED_A_STATEMENT {
+                return Ok(());
+            }
+            let last = carriers.offset(STAMPED_A_STATEMENT - 1);
+            let Some(row) = self.tx.query_one(last).await? else {
+                return Ok(());
+            };
+            after = Some(row.try_get("", "story_id")?);
+        }
     }
 
     /// Records which stories carry a label that is about to be removed. Returns whether any does.
     async fn record_carriers(&self, kind: LabelKind, id: LabelId) -> Result<bool, Error> {
         let backend = self.tx.get_database_backend();
-        let list = match backend {
-            DbBackend::Postgres => "string_agg(replace(CAST(story_id AS text), '-', ''), ' ')",
-            _ => "group_concat(lower(hex(story_id)), ' ')",
+        // PostgreSQL before version 18 has no `min` of a uuid.
+        let [first, last, ids] = match backend {
+            DbBackend::Postgres => [
+                "(array_agg(story_id ORDER BY story_id))[1]",
+                "(array_agg(story_id ORDER BY story_id DESC))[1]",
+                "string_agg(replace(CAST(story_id AS text), '-', ''), ' ')",
+            ],
+            _ => [
+                "min(story_id)",
+                "max(story_id)",
+                "group_concat(lower(hex(story_id)), ' ')",
+            ],
         };
         let names = names(kind);
         let sql = format!(
-            "INSERT INTO topaz_label_removal (user_id, stamp, kind, id, removed_at, carriers) \
-             SELECT $1, $2, $3, $4, $5, {list} FROM {} WHERE user_id = $1 AND {} = $4 HAVING count(*) > 0",
+            "INSERT INTO topaz_label_removal (user_id, stamp, kind, id, removed_at, first_story, last_story, carriers) \
+             SELECT $1, $2, $3, $4, $5, {first}, {last}, {ids} FROM \
+               (SELECT story_id, (row_number() OVER (ORDER BY story_id) - 1) / {PART} AS part FROM {} \
+                WHERE user_id = $1 AND {} = $4) AS carrier \
+             GROUP BY part",
             names.link_table.0, names.link_column.0,
         );
         let values = [
@@ -99,24 +160,20 @@ impl LibraryWriter {
     pub(super) async fn lost_labels(
         &self,
         kind: LabelKind,
-        story: Uuid,
+        story: Target,
         base: Version,
     ) -> Result<Option<Vec<LostLabel>>, Error> {
-        let sql = format!(
-            "SELECT r.stamp, r.id, r.removed_at, r.carriers LIKE $4 AS carried, w.device_id, w.device_name \
-             FROM topaz_label_removal r \
-             LEFT JOIN topaz_write w ON w.user_id = r.user_id AND w.epoch = $5 AND w.version = r.stamp \
-             WHERE r.user_id = $1 AND r.stamp > $2 AND r.kind = $3 ORDER BY r.stamp DESC LIMIT {}",
-            REMOVALS + 1
-        );
         let values = [
             self.user.as_str().into(),
             base.number().into(),
             Kind::from(kind).name().into(),
-            format!("%{}%", story.simple()).into(),
+            format!("%{}%", story.id.simple()).into(),
+            story.stamp.number().into(),
+            story.id.into(),
+            i64::try_from(REMOVALS + 1).unwrap_or(i64::MAX).into(),
             self.head.epoch.number().into(),
         ];
-        let select = Statement::from_sql_and_values(self.tx.get_database_backend(), sql, values);
+        let select = Statement::from_sql_and_values(self.tx.get_database_backend(), LOST, values);
         let rows = self.tx.query_all_raw(select).await?;
         if rows.len() > REMOVALS {
             return Ok(None);

@@ -112,12 +112,7 @@ impl Library {
         let rehearsal = async move {
             let _turn = library.db.turn_to_write(&owner).await?;
             let mut writer = LibraryWriter::begin(&library.db, owner, None, library.limits).await?;
-            let mut outcome = change(&mut writer).await;
-            if outcome.is_ok()
-                && let Err(error) = writer.keep_usage().await
-            {
-                outcome = Err(error);
-            }
+            let outcome = apply(&mut writer, change).await;
             writer.roll_back().await?;
             match outcome {
                 Ok(value) => Ok(Ok(value)),
@@ -148,13 +143,7 @@ impl Library {
             self.announce(user, head);
             return Ok(before);
         }
-        let mut changed = change(&mut writer).await;
-        if changed.is_ok()
-            && let Err(error) = writer.keep_usage().await
-        {
-            changed = Err(error);
-        }
-        let outcome = match changed {
+        let outcome = match apply(&mut writer, change).await {
             Ok(value) => Ok(value),
             Err(Error::Refused(refusal)) => Err(refusal),
             Err(error) => {
@@ -226,6 +215,16 @@ impl Library {
         let user = user.clone();
         self.broker.publish(Notice { user, head });
     }
+}
+
+/// Applies a change, and counts what the library holds after it.
+async fn apply<T, F>(writer: &mut LibraryWriter, change: F) -> Result<T, Error>
+where
+    F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
+{
+    let outcome = change(&mut *writer).await?;
+    writer.keep_usage().await?;
+    Ok(outcome)
 }
 
 /// How long to wait before a transaction is begun again: longer each time, and never as long as another does that was

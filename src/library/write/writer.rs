@@ -26,7 +26,7 @@ use crate::{
             pools::Database,
             transaction::{Purpose, Transaction},
         },
-        entity::{millis, tombstone, user, write},
+        entity::{millis, tombstone, user},
         epoch::renumber,
         error::{Clash, Error, sql_code},
         model::{
@@ -55,10 +55,12 @@ pub struct LibraryWriter {
     /// The device that asks for the change.
     pub(super) device: Option<Device>,
     /// What kinds of rows were stamped or removed.
-    touched: BTreeSet<Kind>,
+    pub(super) touched: BTreeSet<Kind>,
     pub(super) limits: Limits,
     /// By how much the change makes the library grow.
     pub(super) grown: Usage,
+    /// How many bytes of history the change leaves.
+    pub(super) history: i64,
     pub(super) growth_fields: GrowthFields,
 }
 
@@ -101,6 +103,7 @@ impl LibraryWriter {
             touched: BTreeSet::new(),
             limits,
             grown: Usage::default(),
+            history: 0,
             growth_fields: GrowthFields::ONE,
         })
     }
@@ -125,7 +128,7 @@ impl LibraryWriter {
 
     /// Records what was changed and from where, keeps the answer, commits, and returns the head that was made.
     pub(in crate::library) async fn commit(
-        self,
+        mut self,
         intent: &Intent,
         answer: Option<String>,
     ) -> Result<Head, Error> {
@@ -169,24 +172,6 @@ impl LibraryWriter {
         Err(Error::overtaken())
     }
 
-    async fn log(&self) -> Result<(), Error> {
-        let device = self.device.as_ref();
-        let kinds: Vec<_> = self.touched.iter().map(|kind| kind.name()).collect();
-        let entry = write::ActiveModel {
-            user_id: Set(self.user.as_str().to_owned()),
-            epoch: Set(self.head.epoch.number()),
-            version: Set(self.head.version.number()),
-            kinds: Set(kinds.join(" ")),
-            device_id: Set(device.map(|device| device.id().to_owned())),
-            device_name: Set(device.and_then(|device| device.name().map(str::to_owned))),
-            written_at: Set(millis(self.now)),
-        };
-        write::Entity::insert(entry)
-            .exec_without_returning(&self.tx)
-            .await?;
-        Ok(())
-    }
-
     /// Undoes everything, and returns the head as it was and is.
     pub(in crate::library) async fn roll_back(self) -> Result<Head, Error> {
         let head = self.before;
@@ -200,7 +185,8 @@ impl LibraryWriter {
         self.head.version
     }
 
-    /// Records that a row was removed, with the row, and forgets what its fields held before.
+    /// Records that a row was removed, with the row. What its fields held before is left to age: who makes the row again
+    /// under its id makes another row, see [`Self::unbury`].
     pub(super) async fn bury(
         &mut self,
         kind: Kind,
@@ -208,6 +194,7 @@ impl LibraryWriter {
         row: &impl Serialize,
     ) -> Result<(), Error> {
         let held = serde_json::to_string(row).map_err(Error::fault)?;
+        self.leave_history(held.len());
         let tombstone = tombstone::ActiveModel {
             user_id: Set(self.user.as_str().to_owned()),
             kind: Set(kind.name().to_owned()),
@@ -219,7 +206,7 @@ impl LibraryWriter {
         tombstone::Entity::insert(tombstone)
             .exec_without_returning(&self.tx)
             .await?;
-        self.forget(kind, id).await
+        Ok(())
     }
 
     /// Forgets that a row was removed, because a client makes it again under the same id. Who knew the row that was

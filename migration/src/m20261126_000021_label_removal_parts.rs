@@ -1,0 +1,79 @@
+//! `topaz_label_removal` in parts of some stories each, so that looking for one story reads one part.
+//!
+//! A part holds the ids of its stories in order, from `first_story` to `last_story`. A row that exists becomes the one
+//! part of its removal, in which any story may be.
+
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+const TABLE: &str = "
+CREATE TABLE topaz_label_removal_new (
+  user_id text NOT NULL REFERENCES topaz_user (subject) ON UPDATE CASCADE ON DELETE CASCADE,
+  stamp integer NOT NULL,
+  kind text NOT NULL,
+  id uuid NOT NULL,
+  first_story uuid NOT NULL,
+  last_story uuid NOT NULL,
+  removed_at bigint NOT NULL,
+  carriers text NOT NULL,
+  PRIMARY KEY (user_id, stamp, kind, id, first_story)
+);
+INSERT INTO topaz_label_removal_new (user_id, stamp, kind, id, first_story, last_story, removed_at, carriers)
+SELECT user_id, stamp, kind, id, {first}, {last}, removed_at, carriers FROM topaz_label_removal;
+DROP TABLE topaz_label_removal;
+ALTER TABLE topaz_label_removal_new RENAME TO topaz_label_removal;
+CREATE INDEX topaz_label_removal_removed_at ON topaz_label_removal (removed_at);
+";
+
+/// Joins the parts of a removal again.
+const DOWN: &str = "
+CREATE TABLE topaz_label_removal_old (
+  user_id text NOT NULL REFERENCES topaz_user (subject) ON UPDATE CASCADE ON DELETE CASCADE,
+  stamp integer NOT NULL,
+  kind text NOT NULL,
+  id uuid NOT NULL,
+  carriers text NOT NULL,
+  removed_at bigint NOT NULL,
+  PRIMARY KEY (user_id, stamp, kind, id)
+);
+INSERT INTO topaz_label_removal_old (user_id, stamp, kind, id, removed_at, carriers)
+SELECT user_id, stamp, kind, id, max(removed_at), {joined} FROM topaz_label_removal GROUP BY user_id, stamp, kind, id;
+DROP TABLE topaz_label_removal;
+ALTER TABLE topaz_label_removal_old RENAME TO topaz_label_removal;
+CREATE INDEX topaz_label_removal_removed_at ON topaz_label_removal (removed_at);
+";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let (first, last) = match manager.get_database_backend() {
+            DbBackend::Postgres => (
+                "'00000000-0000-0000-0000-000000000000'::uuid",
+                "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid",
+            ),
+            _ => (
+                "x'00000000000000000000000000000000'",
+                "x'ffffffffffffffffffffffffffffffff'",
+            ),
+        };
+        let sql = TABLE.replace("{first}", first).replace("{last}", last);
+        manager.get_connection().execute_unprepared(&sql).await?;
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let joined = match manager.get_database_backend() {
+            DbBackend::Postgres => "string_agg(carriers, ' ')",
+            _ => "group_concat(carriers, ' ')",
+        };
+        let sql = DOWN.replace("{joined}", joined);
+        manager.get_connection().execute_unprepared(&sql).await?;
+        Ok(())
+    }
+}
