@@ -39,6 +39,7 @@ pub(super) fn limits(config: &Serve) -> graphql::Limits {
         aliases: graphql.max_aliases,
         page: graphql.max_page,
         changes: graphql.max_changes,
+        changes_bytes: graphql.max_changes_bytes,
         answer: graphql.max_answer,
         search_words: graphql.max_search_words,
         introspection: !graphql.no_introspection,

@@ -88,10 +88,15 @@ impl CallerExt for Context<'_> {
     }
 }
 
+/// How many times the text of an answer the rows of an operation's lists may hold.
+const ROWS_AN_ANSWER: usize = 4;
+
 /// What an operation may still use of what its document does not tell in advance.
 pub(super) struct Allowance {
     /// Bytes of text in the answer.
     text: AtomicUsize,
+    /// Bytes of the rows of lists, whether their texts are in the answer or not.
+    rows: AtomicUsize,
     /// Words to search for.
     words: AtomicUsize,
     /// Cancelled when there is more text than allowed.
@@ -104,6 +109,7 @@ impl Allowance {
     pub fn of_query(limits: &Arc<Limits>) -> Self {
         Self {
             text: limits.answer.into(),
+            rows: limits.answer.saturating_mul(ROWS_AN_ANSWER).into(),
             words: limits.search_words.into(),
             is_overdrawn: CancellationToken::new(),
             limits: Arc::clone(limits),
@@ -115,6 +121,7 @@ impl Allowance {
     pub fn of_other(limits: &Arc<Limits>) -> Self {
         Self {
             text: usize::MAX.into(),
+            rows: usize::MAX.into(),
             ..Self::of_query(limits)
         }
     }
@@ -124,6 +131,15 @@ impl Allowance {
     pub async fn spend(&self, bytes: usize) {
         if take(&self.text, bytes) {
             return consume_budget().await;
+        }
+        self.is_overdrawn.cancel();
+        std::future::pending::<()>().await;
+    }
+
+    /// Uses so many bytes of the rows of a list, as [`Allowance::spend`] uses those of text.
+    pub async fn read(&self, bytes: u64) {
+        if take(&self.rows, usize::try_from(bytes).unwrap_or(usize::MAX)) {
+            return;
         }
         self.is_overdrawn.cancel();
         std::future::pending::<()>().await;

@@ -66,6 +66,8 @@ pub struct Limits {
     pub import: usize,
     /// How many changes a page of `libraryChanges` may hold.
     pub changes: u32,
+    /// How many bytes of texts and labels a page of `libraryChanges` may hold.
+    pub changes_bytes: u64,
     /// How many bytes of text the answer of a query may hold.
     pub answer: usize,
     /// How many words one operation may search for.
@@ -92,6 +94,7 @@ impl Default for Limits {
             page: 100,
             import: 5_000,
             changes: 1_000,
+            changes_bytes: 4 << 20,
             answer: 16 << 20,
             search_words: 20,
             introspection: true,

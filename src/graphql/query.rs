@@ -10,7 +10,7 @@ use super::{
     },
 };
 use crate::{
-    library::{Error, Label, LabelKind, Search, Since},
+    library::{Error, Label, LabelKind, Listed, PageLimit, Search, Since},
     version::Version,
 };
 
@@ -103,6 +103,10 @@ impl Query {
                 with_stories,
             )
             .await?;
+        caller
+            .allowance
+            .read(found.iter().map(Listed::bytes).sum())
+            .await;
         Ok(page.connection(found, filter))
     }
 
@@ -169,10 +173,16 @@ impl Query {
         let after = after.as_deref().map(delta_cursor).transpose()?;
         let with_stories = ctx.look_ahead().field("changes").field("story").exists();
         let user = &caller.viewer.user;
+        let limit = PageLimit {
+            changes: first,
+            bytes: caller.limits.changes_bytes,
+        };
         let changes = caller
             .library
-            .changes(user, since, after, first, with_stories);
-        Ok(changes.await?.into())
+            .changes(user, since, after, limit, with_stories)
+            .await?;
+        caller.allowance.read(changes.read).await;
+        Ok(changes.into())
     }
 }
 

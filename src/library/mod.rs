@@ -69,7 +69,10 @@ pub use self::{
     },
     read::{
         change_log::Changed,
-        delta::changes::{Change, Delta, DeltaCursor, Since, Tombstone},
+        delta::{
+            changes::{Change, Delta, DeltaCursor, Since, Tombstone},
+            page::PageLimit,
+        },
         export::Exported,
         list::{
             filter::{LabelFilter, ProgressFilter},

@@ -13,9 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{
-    conflict::Origin, conflict_resolution::Target, origin::origin, writer::LibraryWriter,
-};
+use super::{conflict::Origin, conflict_resolution::Target, origin::origin, writer::LibraryWriter};
 use crate::{
     library::{
         entity::{

@@ -429,6 +429,16 @@ async fn an_answer_with_more_text_than_allowed_is_refused_and_a_smaller_page_of_
     );
     let twice = "{ progresses(first: 1) { nodes { notes again: notes } } }";
     assert_eq!(ann.refused(twice, json!({})).await, "ANSWER_TOO_LARGE");
+    // The rows count too, whatever is selected of them, though four times as many may be read.
+    for list in [
+        "progresses(first: 2) { nodes { id } }",
+        "libraryChanges(since: 0) { changes { __typename } }",
+    ] {
+        ann.ask(&format!("{{ a: {list} b: {list} c: {list} }}"), json!({}))
+            .await;
+        let four = format!("{{ a: {list} b: {list} c: {list} d: {list} }}");
+        assert_eq!(ann.refused(&four, json!({})).await, "ANSWER_TOO_LARGE");
+    }
 }
 
 #[tokio::test]

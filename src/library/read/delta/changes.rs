@@ -12,7 +12,10 @@ use std::collections::HashMap;
 use sea_orm::EntityTrait as _;
 use uuid::Uuid;
 
-use super::source::Source;
+use super::{
+    page::{Page, PageLimit},
+    source::Source,
+};
 use crate::{
     library::{
         database::transaction::Transaction,
@@ -51,6 +54,8 @@ pub struct Delta {
     pub has_more: bool,
     /// The changes, by stamp.
     pub changes: Vec<Change>,
+    /// How many bytes of texts and labels were read for it.
+    pub read: u64,
     /// The stories of its progresses, if they were asked for: those that are read later may have been deleted by then.
     pub stories: HashMap<StoryId, Story>,
     /// The place after the last of them; none when there are none.
@@ -121,7 +126,7 @@ impl Change {
     }
 
     /// Where it comes in a walk. Tombstones of one version come by id and only then by kind, as their index has them.
-    fn place(&self) -> (Version, u8, Uuid, u8) {
+    pub(super) fn place(&self) -> (Version, u8, Uuid, u8) {
         let (stamp, id) = match self {
             Self::Label(_, label) => (label.stamp, label.id.0),
             Self::Story { story, .. } => (story.stamp, story.id.0),
@@ -148,20 +153,20 @@ pub(super) const fn label_rank(kind: LabelKind) -> u8 {
 }
 
 impl Library {
-    /// The first so many changes after `after`, or after `since` at the start of a walk; with the stories of the
+    /// The first changes after `after`, or after `since` at the start of a walk, up to `limit`; with the stories of the
     /// progresses among them if `with_stories`.
     pub async fn changes(
         &self,
         user: &UserId,
         since: Since,
         after: Option<DeltaCursor>,
-        first: u32,
+        limit: PageLimit,
         with_stories: bool,
     ) -> Result<Delta, Error> {
         let (known, of) = (self.known.of(user), user.clone());
         let delta = self.snapshot(user, move |tx| {
             Box::pin(async move {
-                let mut delta = page(tx, &of, since, after, first).await?;
+                let mut delta = page(tx, &of, since, after, (limit, with_stories)).await?;
                 if with_stories {
                     let ids: Vec<_> = delta.stories_of_progresses().collect();
                     delta.stories = stories(tx, &of, ids).await?;
@@ -201,6 +206,7 @@ impl Delta {
             reset: true,
             has_more: false,
             changes: Vec::new(),
+            read: 0,
             stories: HashMap::new(),
             end: None,
         }
@@ -219,7 +225,7 @@ async fn page(
     user: &UserId,
     since: Since,
     after: Option<DeltaCursor>,
-    first: u32,
+    (limit, with_stories): (PageLimit, bool),
 ) -> Result<Delta, Error> {
     let row = user::Entity::find_by_id(user.as_str()).one(tx).await?;
     let row = row.ok_or_else(|| Error::fault("a viewer without a row"))?;
@@ -233,18 +239,22 @@ async fn page(
         user,
         since: since.version,
         after,
-        limit: u64::from(first) + 1,
+        limit: u64::from(limit.changes) + 1,
+        bytes: limit.bytes,
+        with_stories,
     };
-    let mut changes = Vec::new();
-    for kind in [LabelKind::Tag, LabelKind::Fandom] {
-        changes.extend(source.labels(kind).await?);
-    }
-    changes.extend(source.stories().await?);
-    changes.extend(source.progresses().await?);
-    changes.extend(source.tombstones().await?);
-    changes.sort_unstable_by_key(Change::place);
-    let has_more = changes.len() > first as usize;
-    changes.truncate(first as usize);
+    let reads = [
+        source.labels(LabelKind::Tag).await?,
+        source.labels(LabelKind::Fandom).await?,
+        source.stories().await?,
+        source.progresses().await?,
+        source.tombstones().await?,
+    ];
+    let Page {
+        mut changes,
+        has_more,
+        read,
+    } = Page::of(reads, limit);
     source.add_labels(&mut changes).await?;
     let end = changes
         .last()
@@ -261,6 +271,7 @@ async fn page(
         reset: false,
         has_more,
         changes,
+        read,
         stories: HashMap::new(),
         end: end.or(after),
     })

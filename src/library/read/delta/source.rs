@@ -1,14 +1,21 @@
 //! Where the changes of one page come from: a statement for each kind of row, each a walk of the index on its stamps.
+//!
+//! **Invariant:** stories and progresses are read up to a number of bytes. Their sizes are added up in the database
+//! before any of their texts is read.
 
 use std::{cmp::Ordering, collections::BTreeSet};
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, ExprTrait as _, FromQueryResult as _,
-    IntoSimpleExpr, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, Query},
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait, ExprTrait as _,
+    FromQueryResult, IntoSimpleExpr, JoinType, Order, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _, Select,
+    sea_query::{Asterisk, Expr, Query, SelectStatement},
 };
 
-use super::changes::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY, label_rank};
+use super::{
+    changes::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY, label_rank},
+    page::{Found, Read},
+};
 use crate::{
     library::{
         database::transaction::Transaction,
@@ -31,6 +38,54 @@ pub(super) struct Source<'a> {
     pub after: Option<DeltaCursor>,
     /// One more than the page holds, to know whether there is a next.
     pub limit: u64,
+    /// How many bytes of one kind are read, the row that passes this included.
+    pub bytes: u64,
+    /// Whether the stories of progresses are read too, and so count.
+    pub with_stories: bool,
+}
+
+/// What the texts of a story take, in bytes.
+const STORY_TEXTS: &str = "octet_length(title) + octet_length(author) + octet_length(coalesce(url_typed, url)) \
+    + coalesce(octet_length(description), 0) + coalesce(octet_length(summary), 0)";
+
+/// What the labels of a story take, in bytes: about 128 each.
+const STORY_LABELS: &str = "128 * ( \
+    (SELECT count(*) FROM topaz_story_tag l WHERE l.user_id = topaz_story.user_id AND l.story_id = topaz_story.id) \
+    + (SELECT count(*) FROM topaz_story_fandom l WHERE l.user_id = topaz_story.user_id AND l.story_id = topaz_story.id))";
+
+/// The rows that `sized` selects, each with the bytes of those before it (`page_before`) and how many there are.
+fn placed(sized: SelectStatement) -> SelectStatement {
+    Query::select()
+        .column(Asterisk)
+        .expr_as(Expr::cust("CAST(bytes AS bigint)"), "page_bytes")
+        .expr_as(Expr::cust("count(*) OVER ()"), "page_available")
+        .expr_as(
+            Expr::cust("CAST(sum(bytes) OVER (ORDER BY stamp, id) AS bigint) - bytes"),
+            "page_before",
+        )
+        .from_subquery(sized, "sized")
+        .to_owned()
+}
+
+/// Reads the rows of a page, each made a change by `change`.
+async fn read<M: FromQueryResult>(
+    tx: &Transaction,
+    select: SelectStatement,
+    change: impl Fn(M) -> Result<Change, Error>,
+) -> Result<Read, Error> {
+    let rows = tx.query_all(&select).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    let mut available = 0;
+    for row in &rows {
+        let bytes: i64 = row.try_get("", "page_bytes")?;
+        available = row.try_get("", "page_available")?;
+        found.push(Found {
+            bytes: bytes.unsigned_abs(),
+            change: change(M::from_query_result(row, "")?)?,
+        });
+    }
+    let is_cut = i64::try_from(rows.len()).is_ok_and(|read| read < available);
+    Ok(Read { found, is_cut })
 }
 
 impl Source<'_> {
@@ -67,7 +122,7 @@ impl Source<'_> {
             )
     }
 
-    pub async fn labels(&self, kind: LabelKind) -> Result<Vec<Change>, Error> {
+    pub async fn labels(&self, kind: LabelKind) -> Result<Read, Error> {
         let beyond = self.beyond(
             label_rank(kind),
             Expr::col(Column::Stamp),
@@ -85,20 +140,16 @@ impl Source<'_> {
         let rows = self.tx.query_all(&select).await?;
         rows.iter()
             .map(|row| Ok(Change::Label(kind, Row::from_query_result(row, "")?.into())))
-            .collect()
+            .collect::<Result<_, Error>>()
+            .map(Read::whole)
     }
 
-    pub async fn stories(&self) -> Result<Vec<Change>, Error> {
+    pub async fn stories(&self) -> Result<Read, Error> {
         use story::Column::{Id, Stamp, UserId};
-        let rows = story::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(self.beyond(STORY, Stamp, Id))
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        let change = |row| {
+        let bytes = format!("{STORY_TEXTS} + {STORY_LABELS}");
+        let beyond = self.beyond(STORY, Stamp, Id);
+        let select = self.of_page(story::find(), &bytes, beyond, (UserId, Stamp, Id));
+        let change = |row: story::Model| {
             let story = Story::try_from(row)?;
             Ok(Change::Story {
                 story,
@@ -106,25 +157,76 @@ impl Source<'_> {
                 fandoms: Vec::new(),
             })
         };
-        rows.into_iter().map(change).collect()
+        read(self.tx, select, change).await
     }
 
-    pub async fn progresses(&self) -> Result<Vec<Change>, Error> {
+    pub async fn progresses(&self) -> Result<Read, Error> {
         use progress::Column::{Id, Stamp, UserId};
-        let rows = progress::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(self.beyond(PROGRESS, Stamp, Id))
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        rows.into_iter()
-            .map(|row| Ok(Change::Progress(row.try_into()?)))
-            .collect()
+        let notes = "coalesce(octet_length(notes), 0)";
+        let bytes = if self.with_stories {
+            format!(
+                "{notes} + (SELECT {STORY_TEXTS} FROM topaz_story s \
+                 WHERE s.user_id = topaz_progress.user_id AND s.id = topaz_progress.story_id)"
+            )
+        } else {
+            notes.to_owned()
+        };
+        let beyond = self.beyond(PROGRESS, Stamp, Id);
+        let select = self.of_page(progress::find(), &bytes, beyond, (UserId, Stamp, Id));
+        let change = |row: progress::Model| Ok(Change::Progress(row.try_into()?));
+        read(self.tx, select, change).await
     }
 
-    pub async fn tombstones(&self) -> Result<Vec<Change>, Error> {
+    /// Selects the `rows` of a page, those `beyond` its begin, given what each takes in `bytes`.
+    fn of_page<E: EntityTrait>(
+        &self,
+        rows: Select<E>,
+        bytes: &str,
+        beyond: Condition,
+        (user, stamp, id): (E::Column, E::Column, E::Column),
+    ) -> SelectStatement {
+        let own = || user.eq(self.user.as_str());
+        let sized = |select: Select<E>| {
+            let sized = select.expr_as(Expr::cust(bytes.to_owned()), "bytes");
+            let first = sized.filter(own()).filter(beyond).limit(self.limit);
+            first.order_by_asc(stamp).order_by_asc(id).into_query()
+        };
+        let most = i64::try_from(self.bytes).unwrap_or(i64::MAX);
+        let fits = Expr::col("page_before").lt(most);
+        if self.tx.get_database_backend() == DbBackend::Postgres {
+            // It carries long texts by reference, and reads those of the rows that it sends.
+            return Query::select()
+                .column(Asterisk)
+                .from_subquery(placed(sized(rows)), "page")
+                .and_where(fits)
+                .order_by("stamp", Order::Asc)
+                .order_by("id", Order::Asc)
+                .to_owned();
+        }
+        // SQLite would copy the texts of all rows, so it is given their keys.
+        let keys = sized(
+            E::find()
+                .select_only()
+                .column_as(id, "id")
+                .column_as(stamp, "stamp"),
+        );
+        let page = Query::select()
+            .expr_as(Expr::col("id"), "page_id")
+            .columns(["page_bytes", "page_available"])
+            .from_subquery(placed(keys), "placed")
+            .and_where(fits)
+            .to_owned();
+        let is_of_page = id.into_simple_expr().eq(Expr::col(("page", "page_id")));
+        rows.filter(own())
+            .order_by_asc(stamp)
+            .order_by_asc(id)
+            .into_query()
+            .join_subquery(JoinType::InnerJoin, page, "page", is_of_page)
+            .columns(["page_bytes", "page_available"])
+            .to_owned()
+    }
+
+    pub async fn tombstones(&self) -> Result<Read, Error> {
         use tombstone::Column::{Id, Kind, Stamp, UserId};
         // Who has nothing yet needs to hear of no removal but those during its walk.
         let from = if self.since.number() == 0 {
@@ -133,7 +235,7 @@ impl Source<'_> {
             Some(self.since)
         };
         let Some(from) = from else {
-            return Ok(Vec::new());
+            return Ok(Read::default());
         };
         let rows = tombstone::find()
             .filter(UserId.eq(self.user.as_str()))
@@ -147,7 +249,8 @@ impl Source<'_> {
             .await?;
         rows.into_iter()
             .map(|row| Ok(Change::Removed(row.try_into()?)))
-            .collect()
+            .collect::<Result<_, Error>>()
+            .map(Read::whole)
     }
 
     /// Fills in the labels of the page's stories.

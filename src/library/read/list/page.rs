@@ -43,6 +43,26 @@ pub struct Listed {
     pub story: Option<Story>,
 }
 
+impl Listed {
+    /// How many bytes the texts of its rows take.
+    pub fn bytes(&self) -> u64 {
+        let notes = self.progress.state.notes.as_deref();
+        let story = self.story.as_ref().map(|story| &story.content);
+        let texts = story.into_iter().flat_map(|story| {
+            let (description, summary) = (story.description.as_deref(), story.summary.as_deref());
+            [
+                Some(&*story.title),
+                Some(&*story.author),
+                Some(&*story.url),
+                description,
+                summary,
+            ]
+        });
+        let texts = texts.chain([notes]).flatten();
+        texts.map(|text| text.len() as u64).sum()
+    }
+}
+
 impl Library {
     /// The progresses of this user that pass `filter`, with the place of each, and with its story if `with_stories`: a
     /// story that is read later may have been deleted by then.

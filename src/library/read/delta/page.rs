@@ -1,0 +1,138 @@
+//! One page of changes: what was read of each kind, merged in the order of a walk, up to a number and a size.
+//!
+//! **Invariant:** no change is in a page before one that comes earlier in the walk: where the rows of a kind were not
+//! all read, the page ends with the last of them.
+
+use super::changes::Change;
+
+/// How much a page holds at most. It holds one change at least.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimit {
+    /// How many changes.
+    pub changes: u32,
+    /// How many bytes of texts and labels, the change that passes this included.
+    pub bytes: u64,
+}
+
+/// A change, and how many bytes its texts and labels take.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub bytes: u64,
+    pub change: Change,
+}
+
+/// The first changes of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub found: Vec<Found>,
+    /// Whether there are more that were not read because of their size.
+    pub is_cut: bool,
+}
+
+impl Read {
+    /// Changes whose size is not limited, because each is small.
+    pub fn whole(changes: Vec<Change>) -> Self {
+        let found = changes.into_iter().map(|change| {
+            let bytes = match &change {
+                Change::Label(_, label) => label.name.as_str().len(),
+                _ => 0,
+            };
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            Found { bytes, change }
+        });
+        Self {
+            found: found.collect(),
+            is_cut: false,
+        }
+    }
+}
+
+/// The changes of a page.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub changes: Vec<Change>,
+    pub has_more: bool,
+    /// The bytes of all that was read.
+    pub read: u64,
+}
+
+impl Page {
+    /// Merges what was read of each kind.
+    pub fn of(reads: impl IntoIterator<Item = Read>, limit: PageLimit) -> Self {
+        let (mut all, mut end) = (Vec::new(), None);
+        for Read { found, is_cut } in reads {
+            if let Some(last) = found.last().filter(|_| is_cut) {
+                let place = last.change.place();
+                end = Some(end.map_or(place, |end| Ord::min(end, place)));
+            }
+            all.extend(found);
+        }
+        let (count, read) = (all.len(), all.iter().map(|found| found.bytes).sum());
+        all.sort_unstable_by_key(|found| found.change.place());
+        let mut bytes = 0;
+        let fitting = all.into_iter().take(limit.changes as usize);
+        let fitting = fitting.take_while(|found| {
+            let has_room = bytes == 0 || bytes < limit.bytes;
+            bytes += found.bytes;
+            has_room && end.is_none_or(|end| found.change.place() <= end)
+        });
+        let changes: Vec<_> = fitting.map(|found| found.change).collect();
+        Self {
+            has_more: end.is_some() || changes.len() < count,
+            changes,
+            read,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        library::{model::kind::Kind, read::delta::changes::Tombstone},
+        version::Version,
+    };
+
+    fn found(stamp: i32, bytes: u64) -> Found {
+        let removed = Tombstone {
+            kind: Kind::Story,
+            id: Uuid::nil(),
+            stamp: Version::new(stamp),
+        };
+        Found {
+            bytes,
+            change: Change::Removed(removed),
+        }
+    }
+
+    fn page(reads: Vec<Read>, changes: u32, bytes: u64) -> (Vec<i32>, bool) {
+        let page = Page::of(reads, PageLimit { changes, bytes });
+        let stamp = |change: &Change| change.place().0.number();
+        (page.changes.iter().map(stamp).collect(), page.has_more)
+    }
+
+    fn read(stamps: &[i32], is_cut: bool) -> Read {
+        let found = stamps.iter().map(|stamp| found(*stamp, 10)).collect();
+        Read { found, is_cut }
+    }
+
+    #[test]
+    fn a_page_ends_at_its_number_and_at_its_size_and_has_one_change_at_least() {
+        let all = || vec![read(&[1, 3], false), read(&[2, 4], false)];
+        assert_eq!(page(all(), 9, 100), (vec![1, 2, 3, 4], false));
+        assert_eq!(page(all(), 3, 100), (vec![1, 2, 3], true));
+        assert_eq!(page(all(), 9, 15), (vec![1, 2], true));
+        assert_eq!(page(all(), 9, 1), (vec![1], true));
+        assert_eq!(page(vec![], 9, 1), (vec![], false));
+    }
+
+    #[test]
+    fn a_page_ends_where_a_kind_was_not_read_further() {
+        let reads = vec![read(&[1, 3], true), read(&[2, 4], false)];
+        assert_eq!(page(reads, 9, 100), (vec![1, 2, 3], true));
+        let reads = vec![read(&[1, 3], true), read(&[2], true)];
+        assert_eq!(page(reads, 9, 100), (vec![1, 2], true));
+    }
+}
