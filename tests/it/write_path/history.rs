@@ -68,7 +68,7 @@ async fn update(
         .extend(change.as_object().unwrap().clone());
     let conflict = "conflict { fields { field base theirs device { id } } }";
     if change.get("tagIds").is_some() {
-        input["storyId"] = seen.story.clone();
+        input["id"] = seen.story.clone();
         let (mutation, input_type) = ("updateStoryWithRelations", "UpdateStoryWithRelationsInput");
         let fields = format!("story {{ tags {{ id }} }} {conflict}");
         return ann.mutate(mutation, input_type, input, &fields).await;
@@ -199,9 +199,9 @@ on_each_database! {
             assert_eq!(changed["refusal"], Value::Null, "{n}");
         }
         let tag = ann.create_tag("t").await["tag"]["id"].take();
-        ann.update_story(json!({"storyId": seen.story, "tagIds": [tag]})).await;
+        ann.update_story(json!({"id": seen.story, "tagIds": [tag]})).await;
         let delete = json!({"id": tag});
-        assert_eq!(ann.mutate("deleteTag", "DeleteLabelInput", delete, "deletedId").await["refusal"], Value::Null);
+        assert_eq!(ann.mutate("deleteTag", "DeleteLabelInput", delete, "deletedTagId").await["refusal"], Value::Null);
         let size = "SELECT CAST(
             (SELECT count(*) * 200 FROM topaz_write WHERE user_id = 'ann')
             + (SELECT sum(200 + octet_length(was)) FROM topaz_field_change WHERE user_id = 'ann')
@@ -259,11 +259,11 @@ on_each_database! {
         let later = ann.mutate("importLibrary", "ImportLibraryInput", input, "outcomes { storyId }").await;
         let base = later["libraryHead"].clone();
         let tag = ann.ask("{ tags { id } }", json!({})).await["tags"][0]["id"].take();
-        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedId").await;
+        ann.mutate("deleteTag", "DeleteLabelInput", json!({"id": tag}), "deletedTagId").await;
         assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_label_removal").await, 2);
         let other = ann.create_tag("u").await["tag"]["id"].take();
         for story in [&imported["outcomes"][0]["storyId"], &imported["outcomes"][999]["storyId"], &later["outcomes"][299]["storyId"]] {
-            let input = json!({"storyId": story, "tagIds": [other], "base": base, "onConflict": "REJECT"});
+            let input = json!({"id": story, "tagIds": [other], "base": base, "onConflict": "REJECT"});
             let rejected = ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", input, "conflict { fields { field base } }").await;
             assert_eq!(rejected["conflict"]["fields"], json!([{"field": "tagIds", "base": [tag]}]));
         }
@@ -275,7 +275,7 @@ on_each_database! {
             crate::support::test_app::Db::Postgres => format!("'{story}'"),
         };
         app.db.execute(&format!("UPDATE topaz_label_removal SET carriers = '' WHERE last_story < {literal} OR first_story > {literal}")).await;
-        let input = json!({"storyId": story, "tagIds": [other], "base": base, "onConflict": "REJECT"});
+        let input = json!({"id": story, "tagIds": [other], "base": base, "onConflict": "REJECT"});
         let rejected = ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", input, "conflict { fields { base } }").await;
         assert_eq!(rejected["conflict"]["fields"], json!([{"base": [tag]}]));
     }
