@@ -10,6 +10,7 @@ pub(super) mod options;
 pub(super) mod outage;
 pub(super) mod pool_metrics;
 pub(super) mod pools;
+pub(super) mod promises;
 pub(super) mod read_connection;
 pub(super) mod replica;
 pub(super) mod sqlite_copy;

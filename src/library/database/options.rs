@@ -48,11 +48,13 @@ impl DatabaseOptions {
     }
 
     /// What each session of a PostgreSQL pool begins with.
-    pub(super) fn settings(&self) -> [(&'static str, String); 2] {
+    pub(super) fn settings(&self) -> [(&'static str, String); 3] {
         let timeout = self.statement_timeout.as_millis().to_string();
         [
             ("statement_timeout", timeout.clone()),
             ("idle_in_transaction_session_timeout", timeout),
+            // For the statements outside of transactions, whatever a role asks for by default.
+            ("default_transaction_isolation", "read committed".to_owned()),
         ]
     }
 }

@@ -34,6 +34,7 @@ use super::{
     first_connection::{self, OpenError, Sessions},
     options::{DatabaseOptions, Opening},
     outage::Diagnosis,
+    promises,
     read_connection::{SETTLES_WITHIN, look_for_client},
     replica::{REPLICA_WAIT, ReplicaState},
     sqlite_file::{self, OpenFile},
@@ -219,10 +220,12 @@ async fn open(
         DatabaseAddress::Postgres(server) => postgres(options, server, sessions, access),
         DatabaseAddress::Sqlite(file) => sqlite(options, file, access),
     };
-    match sea_orm::Database::connect(connect).await {
-        Ok(pool) => Ok(observed(pool)),
-        Err(error) => Err(OpenError::new(address, &error)),
+    let pool = sea_orm::Database::connect(connect).await;
+    let pool = observed(pool.map_err(|error| OpenError::new(address, &error))?);
+    if access == Access::Write && address.postgres().is_some() {
+        promises::check(&pool, address).await?;
     }
+    Ok(pool)
 }
 
 /// Opens the pool of a replica, which need not be there.
@@ -282,7 +285,14 @@ fn postgres(
             if sessions.are_shared {
                 return pool;
             }
-            pool.after_connect(|link, _| Box::pin(look_for_client(link)))
+            pool.after_connect(move |link, _| {
+                Box::pin(async move {
+                    if access != Access::Replica {
+                        promises::commit_durably(link).await?;
+                    }
+                    look_for_client(link).await
+                })
+            })
         })
         .map_sqlx_postgres_opts(move |_| server.clone());
     connect

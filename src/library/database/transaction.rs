@@ -97,6 +97,9 @@ impl Transaction {
         }
         let sql = match (purpose, backend) {
             (Purpose::Write, DbBackend::Sqlite) => "BEGIN IMMEDIATE",
+            // Said, because a role may ask for more by default, and the bump's lock orders a user's writers already: at
+            // SERIALIZABLE, changes of different users would fail each other.
+            (Purpose::Write, DbBackend::Postgres) => "BEGIN ISOLATION LEVEL READ COMMITTED",
             (Purpose::Snapshot, DbBackend::Postgres) => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
             }

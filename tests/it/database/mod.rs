@@ -6,4 +6,5 @@ pub mod faults;
 pub mod opening;
 pub mod outage;
 pub mod pooler;
+pub mod promises;
 pub mod schema_upgrade;
