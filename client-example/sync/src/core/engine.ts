@@ -107,15 +107,13 @@ export class SyncEngine {
   }
 
   /**
-   * The tab is visible, focused or restored, or a stream has reconnected: check at once, without backoff, and also if
-   * the session has ended, since another tab may have renewed it.
+   * The tab is visible, focused, restored or online: check at once, without backoff, and also if the session has ended,
+   * since another tab may have renewed it.
    */
   wake(): void {
     if (!this.#signedIn) this.#session += 1;
     this.#signedIn = true;
-    this.#clearBackoff();
-    this.#deferral.sendAgain();
-    this.#check.retryNow();
+    this.#hurry();
     void this.#check.read();
     this.#kick();
   }
@@ -136,12 +134,17 @@ export class SyncEngine {
     else this.#kick();
   }
 
-  /** Reports how news reach this tab. */
+  /** Reports how news reach this tab. Report the first head of a stream as a fact before "connected". */
   setConnection(connection: Connection): void {
     const reconnected = connection === "connected" && this.#connection !== "connected";
     this.#connection = connection;
-    if (reconnected) this.wake();
-    else this.#kick();
+    if (reconnected) this.#hurry();
+    this.#kick();
+  }
+
+  /** Asks the server for the head, since something may have been missed. */
+  check(): void {
+    void this.#check.read();
   }
 
   /** Changes were put in the outbox, or another tab has sent some. */
@@ -191,6 +194,13 @@ export class SyncEngine {
     this.#clearBackoff();
     this.#deferral.clear();
     this.#listeners.clear();
+  }
+
+  /** Ends every pause between attempts: the server can be reached. */
+  #hurry(): void {
+    this.#clearBackoff();
+    this.#deferral.sendAgain();
+    this.#check.retryNow();
   }
 
   #kick(): void {

@@ -123,8 +123,9 @@ export class Outbox implements WaitingChanges {
       case "accepted": {
         const head = `${outcome.head.epoch}.${outcome.head.version}` as const;
         await storage.update(entry.key, (stored) => ({ ...stored, state: { kind: "accepted", head } }));
-        await this.reload();
+        // Before the entry counts as sent, or the state would be "fresh" for a moment.
         accepted(marked, outcome.head, outcome.payload);
+        await this.reload();
         return null;
       }
       case "rejected": {

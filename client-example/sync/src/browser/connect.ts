@@ -1,0 +1,288 @@
+// Puts the parts together for one user in one tab: engine, screen, outbox, stream and leader.
+//
+// Invariant: everything that is stored or shared carries the user's name, so another user of the browser sees none of it.
+
+import type { QueryClient } from "@tanstack/query-core";
+import { deleteDB } from "idb";
+import { type Clock, type Head, isNewer, SyncEngine } from "../core/index.ts";
+import { type Coalescing, MemoryStorage, type Mutation, Outbox, type OutboxEntry } from "../outbox/index.ts";
+import { type LibraryQuery, type Load, libraryQuery, type Patch, QueryScreen } from "../query/index.ts";
+import { type Database, openDatabase } from "./database.ts";
+import { Server, type ServerOptions } from "./graphql.ts";
+import { IdbStorage } from "./idb_storage.ts";
+import { Leader } from "./leader.ts";
+import { LibraryCopy } from "./library_copy.ts";
+import { requestSync, watchPage } from "./page.ts";
+import { Stream } from "./stream.ts";
+import { type Channel, type Locks, systemClock } from "./surroundings.ts";
+import { eventSource, type Transport } from "./transport.ts";
+import { setCurrentUser } from "./worker_state.ts";
+
+/** What `connectLibrary` takes. Only `user` and `queryClient` are needed in a page of the server's own origin. */
+export interface LibraryOptions extends ServerOptions {
+  /** Who is signed in: the subject of the session. */
+  readonly user: string;
+  readonly queryClient: QueryClient;
+  /** The stream of news: `eventSource()` unless given. Null polls only. */
+  readonly transport?: Transport | null;
+  /**
+   * Applies an accepted change to what a query holds. Returns undefined to have the query refetched, which is also what
+   * happens without this.
+   */
+  readonly patch?: (entry: OutboxEntry, payload: unknown) => Patch;
+  /** This device, which the server names to the others. Added to the input of every change. */
+  readonly device?: { readonly id: string; readonly name?: string };
+  /**
+   * Set it if the app stores queries, and call `outbox.settle` after that with the head that the stored ones reflect.
+   * Otherwise accepted changes are forgotten as soon as the screen reflects them.
+   */
+  readonly settlesOutbox?: boolean;
+  /** Called when the person has signed out in another tab, after everything of theirs was removed from this one. */
+  readonly onSignOut?: () => void;
+  /** For tests. */
+  readonly clock?: Clock;
+  readonly locks?: Locks;
+  readonly openChannel?: (name: string) => Channel;
+}
+
+/** The library of one user in this tab. */
+export interface Library {
+  readonly user: string;
+  readonly engine: SyncEngine;
+  readonly outbox: Outbox;
+  readonly server: Server;
+  /** This device's copy, for lists that are filtered and ordered here. */
+  readonly copy: LibraryCopy;
+  /** Whether this tab has the stream of all tabs. */
+  isLeader(): boolean;
+  /** Options of a progress query. `key` need not name the user. */
+  query<Data>(key: readonly unknown[], load: Load<Data>): LibraryQuery<Data>;
+  /** Stores a change, shows it on every tab, and sends it when the server can be reached. */
+  change(mutation: Mutation, coalescing?: Coalescing): Promise<OutboxEntry>;
+  /** What the device kept is in the query client. Call it once it is. */
+  restored(): void;
+  /** The person has renewed the session. */
+  signedIn(): void;
+  /** Ends all work of this tab. What waits in the outbox stays there. */
+  close(): void;
+  /** Signs this user out: tells the other tabs, and deletes everything that this device has stored of them. */
+  signOut(): Promise<void>;
+}
+
+/** Opens what the device keeps of the user's library, and keeps the query client's progress queries fresh. */
+export async function connectLibrary(options: LibraryOptions): Promise<Library> {
+  const database = "indexedDB" in globalThis ? await openDatabase(options.user) : null;
+  if (database !== null) await setCurrentUser(options.user);
+  const copy = await LibraryCopy.open(database);
+  const connected = new ConnectedLibrary(options, database, copy);
+  await connected.outbox.reload();
+  connected.open();
+  return connected;
+}
+
+class ConnectedLibrary implements Library {
+  readonly user: string;
+  readonly engine: SyncEngine;
+  readonly outbox: Outbox;
+  readonly server: Server;
+  readonly copy: LibraryCopy;
+  readonly #options: LibraryOptions;
+  readonly #database: Database | null;
+  readonly #screen: QueryScreen;
+  readonly #stream: Stream;
+  readonly #leader: Leader;
+  readonly #channel: Channel;
+  readonly #locks: Locks;
+  readonly #ends: (() => void)[] = [];
+
+  constructor(options: LibraryOptions, database: Database | null, copy: LibraryCopy) {
+    this.#options = options;
+    this.#database = database;
+    this.copy = copy;
+    this.user = options.user;
+    this.server = new Server(options);
+    const clock = options.clock ?? systemClock;
+    const name = `library-sync:${options.user}`;
+    this.#locks = options.locks ?? (navigator.locks as Locks);
+    this.#channel = options.openChannel?.(name) ?? new BroadcastChannel(name);
+    this.#screen = new QueryScreen(options.queryClient, this.#prefix());
+    this.outbox = this.#makeOutbox(name);
+    this.engine = new SyncEngine({
+      clock,
+      random: Math.random,
+      screen: this.#screen,
+      waiting: this.outbox,
+      readHead: (known) => this.server.readHead(known),
+    });
+    this.#stream = this.#makeStream(clock);
+    this.#leader = this.#makeLeader(clock, name);
+  }
+
+  isLeader(): boolean {
+    return this.#leader.isLeader;
+  }
+
+  query<Data>(key: readonly unknown[], load: Load<Data>): LibraryQuery<Data> {
+    return libraryQuery(this.engine, [...this.#prefix(), ...key], load);
+  }
+
+  async change(mutation: Mutation, coalescing?: Coalescing): Promise<OutboxEntry> {
+    const { device } = this.#options;
+    const input = device ? { ...mutation.variables.input, device } : mutation.variables.input;
+    const entry = await this.outbox.add({ ...mutation, variables: { input } }, coalescing);
+    this.#leader.outboxChanged();
+    requestSync();
+    return entry;
+  }
+
+  restored(): void {
+    this.engine.restored();
+  }
+
+  signedIn(): void {
+    this.#renewed();
+    this.#leader.sessionChanged(true);
+  }
+
+  /** Begins to listen: to queries, the outbox, the page and the stream. */
+  open(): void {
+    this.#ends.push(
+      this.#screen.watch(() => this.engine.screenChanged()),
+      this.outbox.subscribe(() => this.engine.changesWait()),
+      this.engine.subscribe(() => {
+        const { applied } = this.engine.state;
+        if (applied !== null && !this.#options.settlesOutbox) quietly(this.outbox.settle(applied));
+      }),
+      ...watchPage({
+        wake: () => this.#wake(),
+        setOnline: (online) => {
+          this.engine.setOnline(online);
+          // An open EventSource is not cut by losing the network, and would keep its place at the server.
+          if (online) this.#leader.start();
+          else this.#leader.stop();
+        },
+        // A page with a lock or a stream does not enter the back/forward cache.
+        hide: () => this.#leader.stop(),
+        show: () => {
+          this.#leader.start();
+          this.engine.wake();
+        },
+        hint: (head) => {
+          if (head.epoch === 0) this.engine.check();
+          else this.engine.hint(head);
+        },
+      }),
+    );
+  }
+
+  close(): void {
+    for (const end of this.#ends.splice(0)) end();
+    this.engine.stop();
+    this.#leader.stop();
+    this.#channel.close();
+    this.#database?.close();
+  }
+
+  async signOut(): Promise<void> {
+    this.#leader.sessionChanged(false);
+    this.#leave();
+    if (this.#database !== null) {
+      await setCurrentUser(null);
+      await deleteDB(this.#database.name);
+    }
+  }
+
+  /** Removes everything of the user from this tab. */
+  #leave(): void {
+    this.close();
+    this.#options.queryClient.removeQueries({ queryKey: this.#prefix() });
+  }
+
+  #wake(): void {
+    this.engine.wake();
+    this.#leader.becameVisible();
+    // The session may have been renewed elsewhere.
+    if (this.#leader.isLeader && this.engine.state.connection === "closed") this.#stream.restart();
+  }
+
+  #renewed(): void {
+    this.engine.setSignedIn(true);
+    if (this.#leader.isLeader) this.#stream.restart();
+  }
+
+  #prefix(): readonly unknown[] {
+    return ["library", this.#options.user];
+  }
+
+  #makeOutbox(name: string): Outbox {
+    return new Outbox({
+      storage: this.#database === null ? new MemoryStorage() : new IdbStorage(this.#database),
+      lock: (work) => this.#locks.request(`${name}:outbox`, {}, work),
+      send: (entry) => this.server.send(entry),
+      accepted: (entry, head, payload) => {
+        const { patch } = this.#options;
+        if (patch !== undefined) this.#screen.patch(head, patch(entry, payload));
+        this.engine.fact(head);
+        this.#leader.outboxChanged();
+      },
+      newKey: () => crypto.randomUUID(),
+    });
+  }
+
+  #makeStream(clock: Clock): Stream {
+    const { transport = eventSource(`${this.#options.url ?? ""}/api/library-version-events`) } =
+      this.#options;
+    return new Stream({
+      clock,
+      transport,
+      random: Math.random,
+      readHead: () => this.server.readHead(this.engine.target),
+      head: (head) => {
+        this.#heard(head);
+        this.#leader.broadcast(head, this.engine.state.connection);
+      },
+      connection: (connection) => {
+        this.engine.setConnection(connection);
+        this.#leader.broadcast(null, connection);
+      },
+      unreachable: () => this.engine.check(),
+      signedOut: () => this.engine.setSignedIn(false),
+    });
+  }
+
+  #makeLeader(clock: Clock, name: string): Leader {
+    return new Leader({
+      clock,
+      locks: this.#locks,
+      channel: this.#channel,
+      name: `${name}:stream`,
+      isVisible: () => globalThis.document?.visibilityState !== "hidden",
+      lead: () => this.#stream.restart(),
+      follow: () => this.#stream.stop(),
+      news: (head, connection) => {
+        if (head !== null) this.#heard(head);
+        this.engine.setConnection(connection);
+      },
+      outboxChanged: () => quietly(this.outbox.reload()),
+      sessionChanged: (signedIn) => {
+        if (signedIn) {
+          this.#renewed();
+          return;
+        }
+        this.#leave();
+        this.#options.onSignOut?.();
+      },
+    });
+  }
+
+  /** A head from a stream. One that is older than what is known may be the first after a restore. */
+  #heard(head: Head): void {
+    if (isNewer(this.engine.target, head)) this.engine.check();
+    else this.engine.fact(head);
+  }
+}
+
+/** Lets work on the storage fail: the page is being closed, or the disk is full. The next change or page repeats it. */
+function quietly(work: Promise<void>): void {
+  work.catch(() => {});
+}

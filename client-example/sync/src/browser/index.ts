@@ -1,0 +1,7 @@
+// library-sync-client/browser: everything a page needs, put together by `connectLibrary`.
+
+export { connectLibrary, type Library, type LibraryOptions } from "./connect.ts";
+export { Server, ServerError, type ServerOptions } from "./graphql.ts";
+export { type ChangesPage, LibraryCopy, type LoadChanges, type Row } from "./library_copy.ts";
+export { type Channel, type Locks, systemClock } from "./surroundings.ts";
+export { type EventSourceLike, eventSource, type StreamEvents, type Transport } from "./transport.ts";

@@ -1,0 +1,130 @@
+// This device's copy of the library, kept up to date by the changes since its head.
+//
+// Invariant: a reader of `rows` sees one state of the library, never a part of two. A walk of several pages, and a reset,
+// replace it in one step: the old rows are shown until the new ones are complete.
+
+import { type Head, isNewer, isSame } from "../core/index.ts";
+import type { Database } from "./database.ts";
+
+/** A row of the library. `kind` and `id` name it; the rest is what the caller asks the server for. */
+export interface Row {
+  readonly kind: string;
+  readonly id: string;
+  readonly [field: string]: unknown;
+}
+
+/** One page of what changed since a head, as `libraryChanges` answers. */
+export interface ChangesPage {
+  readonly rows: readonly Row[];
+  readonly removed: readonly { readonly kind: string; readonly id: string }[];
+  /** The head that the copy is at after the last page. */
+  readonly head: Head;
+  /** Where the next page begins. Null for the last page. */
+  readonly next: string | null;
+  /** The changes since that head are not known any more: load everything, from null. */
+  readonly reset: boolean;
+}
+
+/** Loads a page of what changed since `since`. Null means from the beginning. */
+export type LoadChanges = (since: Head | null, after: string | null) => Promise<ChangesPage>;
+
+type Rows = ReadonlyMap<string, Row>;
+
+export class LibraryCopy {
+  readonly #database: Database | null;
+  #rows: Rows;
+  #head: Head | null;
+  #pulling: Promise<Head> | null = null;
+
+  private constructor(database: Database | null, head: Head | null, rows: Rows) {
+    this.#database = database;
+    this.#head = head;
+    this.#rows = rows;
+  }
+
+  /** Opens the stored copy. Without a database it is kept in memory. */
+  static async open(database: Database | null): Promise<LibraryCopy> {
+    if (database === null) return new LibraryCopy(null, null, new Map());
+    const transaction = database.transaction(["rows", "heads"]);
+    const [rows, head] = await Promise.all([
+      transaction.objectStore("rows").getAll(),
+      transaction.objectStore("heads").get("copy"),
+    ]);
+    return new LibraryCopy(database, head ?? null, new Map(rows.map((row) => [keyOf(row), row])));
+  }
+
+  /** The head that the rows reflect. Null for an empty copy. */
+  get head(): Head | null {
+    return this.#head;
+  }
+
+  /** All rows. The same map until something changes. */
+  get rows(): Rows {
+    return this.#rows;
+  }
+
+  /** Brings the copy up to date. Calls at the same time share one walk. */
+  pull(load: LoadChanges): Promise<Head> {
+    this.#pulling ??= this.#walk(load).finally(() => {
+      this.#pulling = null;
+    });
+    return this.#pulling;
+  }
+
+  async #walk(load: LoadChanges): Promise<Head> {
+    let since = this.#head;
+    let rows = new Map(this.#rows);
+    let after: string | null = null;
+    for (;;) {
+      const page = await load(since, after);
+      if (page.reset) {
+        if (since === null) throw new Error("the server answered `reset` to a walk from the beginning");
+        [since, rows, after] = [null, new Map(), null];
+        continue;
+      }
+      for (const row of page.rows) rows.set(keyOf(row), row);
+      for (const row of page.removed) rows.delete(keyOf(row));
+      after = page.next;
+      if (after !== null) continue;
+      await this.#replace(rows, page.head);
+      return page.head;
+    }
+  }
+
+  async #replace(rows: Rows, head: Head): Promise<void> {
+    const before = { rows: this.#rows, head: this.#head };
+    this.#rows = rows;
+    this.#head = head;
+    if (this.#database === null) return;
+    try {
+      await store(this.#database, before, { rows, head });
+    } catch {
+      // The disk is full, say. What is not stored is loaded again after a restart.
+    }
+  }
+}
+
+interface Copy {
+  readonly rows: Rows;
+  readonly head: Head | null;
+}
+
+/** Replaces the stored copy in one transaction, unless another tab has stored a newer one. */
+async function store(database: Database, before: Copy, after: Copy & { readonly head: Head }): Promise<void> {
+  const transaction = database.transaction(["rows", "heads"], "readwrite");
+  const stored = (await transaction.objectStore("heads").get("copy")) ?? null;
+  if (!isNewer(stored, after.head)) {
+    const rows = transaction.objectStore("rows");
+    const isKnown = isSame(stored, before.head);
+    if (!isKnown) void rows.clear();
+    for (const [key, row] of after.rows) if (!isKnown || before.rows.get(key) !== row) void rows.put(row);
+    for (const [key, { kind, id }] of before.rows)
+      if (isKnown && !after.rows.has(key)) void rows.delete([kind, id]);
+    void transaction.objectStore("heads").put(after.head, "copy");
+  }
+  await transaction.done;
+}
+
+function keyOf({ kind, id }: { readonly kind: string; readonly id: string }): string {
+  return `${kind} ${id}`;
+}

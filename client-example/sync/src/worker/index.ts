@@ -1,0 +1,7 @@
+// library-sync-client/worker: the parts of a service worker.
+
+export { currentUser, observe, observed, SYNC_TAG } from "../browser/worker_state.ts";
+export { installWorker, retireWorker, type WorkerOptions } from "./install.ts";
+export { handlePush, type PushOptions, type PushPayload } from "./push.ts";
+export type { WorkerScope } from "./scope.ts";
+export { type SyncOptions, sendWaiting } from "./sync.ts";
