@@ -4,7 +4,8 @@
 //! streams end, then requests, then writes, then notices. It ends within `--shutdown-delay`, `--shutdown-grace` and
 //! 5 s of being told, whatever does not answer.
 
-mod settings;
+pub mod open_database;
+pub mod settings;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -17,9 +18,12 @@ use anyhow::Context as _;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::settings::{
-    check_stop, connection_limits, kept, limits, pace_limits, pending_limits, settings,
-    stream_limits,
+use self::{
+    open_database::{database_options, open_database},
+    settings::{
+        check_stop, connection_limits, kept, library_limits, limits, pace_limits, pending_limits,
+        settings, stream_limits,
+    },
 };
 use crate::{
     address::DatabaseAddress,
@@ -31,8 +35,7 @@ use crate::{
     http::{self, ConnectionLimits, Gate, Node, Pace, Parts, PendingSockets, Probe, Stop, Streams},
     hub::Hub,
     library::{Database, DatabaseOptions, Library, Opening, Witnessed},
-    metrics, migrate,
-    opened::open_database,
+    metrics, schema_migration,
 };
 
 /// How long one who asks no more is remembered.
@@ -68,12 +71,13 @@ impl App {
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
         check_stop(config)?;
         let gate = gate(&config.keys)?;
-        let options = config.database.options(Opening::Create)?;
+        let options = database_options(&config.database, Opening::Create)?;
         let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
         let db = migrated_database(config, &options).await?;
         let hub = Hub::listening(Arc::clone(&broker));
-        let library = Library::new(db, Arc::clone(&broker)).limited_to(config.limits.into());
+        let library =
+            Library::new(db, Arc::clone(&broker)).limited_to(library_limits(config.limits));
         let witnessed = library.witnessed().await.context("the database")?;
         let feed = Feed::new(library.clone(), hub);
         let api = api(config, &library, &feed)?;
@@ -229,7 +233,7 @@ async fn migrated_database(config: &Serve, options: &DatabaseOptions) -> anyhow:
     let db = open_database(&config.database, options).await?;
     check_broker(&config.streams.broker_url.0, &db)?;
     if !config.http.no_migrate {
-        migrate::up(&db, options)
+        schema_migration::up(&db, options)
             .await
             .context("the database cannot be migrated")?;
     }

@@ -20,7 +20,7 @@
 
 pub mod address;
 
-pub mod causes;
+pub mod error_chain;
 
 pub mod version;
 
@@ -43,12 +43,9 @@ pub mod feed;
 
 // Putting it together.
 pub mod app;
-pub mod backup;
+pub mod commands;
 pub mod config;
-pub mod dev;
 pub mod metrics;
-pub mod migrate;
-pub mod opened;
-pub mod output;
+pub mod schema_migration;
 pub mod telemetry;
 pub mod transfer;

@@ -5,7 +5,16 @@ use std::io::{IsTerminal as _, stderr};
 use anyhow::Context as _;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::config::{Log, LogFormat};
+/// How to write a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As text on a terminal, and as JSON otherwise.
+    Auto,
+    /// As text.
+    Text,
+    /// As JSON.
+    Json,
+}
 
 /// What is not logged whatever the filter says: messages of WebSockets, tokens included; and the lines of a password
 /// file that are malformed.
@@ -15,17 +24,17 @@ const NEVER: [&str; 2] = ["tungstenite=off", "sqlx_postgres::options::pgpass=off
 ///
 /// # Errors
 /// When the filter is none.
-pub fn init(log: &Log) -> anyhow::Result<()> {
-    let mut filter = EnvFilter::builder().parse(&log.filter).context(
+pub fn init(filter: &str, format: Format) -> anyhow::Result<()> {
+    let mut filter = EnvFilter::builder().parse(filter).context(
         "--log (LIBRARY_SYNC_LOG) is no filter; try `info` or `info,library_sync=debug`",
     )?;
     for never in NEVER {
         filter = filter.add_directive(never.parse()?);
     }
-    let json = match log.format {
-        LogFormat::Auto => !stderr().is_terminal(),
-        LogFormat::Text => false,
-        LogFormat::Json => true,
+    let json = match format {
+        Format::Auto => !stderr().is_terminal(),
+        Format::Text => false,
+        Format::Json => true,
     };
     let registry = tracing_subscriber::registry().with(filter);
     if json {

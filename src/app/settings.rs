@@ -5,7 +5,7 @@ use crate::{
     config::{self, Serve},
     graphql,
     http::{self, ConnectionLimits, PaceLimits, PendingLimits, Settings, StreamLimits},
-    library::Retention,
+    library::{self, Retention},
 };
 
 pub(super) fn settings(config: &Serve) -> Settings {
@@ -103,5 +103,16 @@ pub(super) fn pending_limits(config: &config::Streams) -> PendingLimits {
     PendingLimits {
         total: config.max_pending_sockets,
         per_address: config.max_pending_sockets_per_address,
+    }
+}
+
+/// How much one user may keep.
+pub fn library_limits(config: config::Limits) -> library::Limits {
+    let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+    library::Limits {
+        stories: config.max_stories.into(),
+        bytes: bytes(config.max_library_bytes),
+        receipt_bytes: bytes(config.max_receipt_bytes),
+        history_bytes: bytes(config.max_history_bytes),
     }
 }

@@ -5,7 +5,10 @@
 /// Takes the values of all `Cookie` headers, because HTTP/2 clients may send one header a cookie. Names
 /// are compared with their case. Of several cookies of the name the first counts, which browsers send
 /// for the longest path; an empty value is no value. Other cookies may hold any bytes.
-pub fn find<'a>(headers: impl IntoIterator<Item = &'a [u8]>, name: &str) -> Option<&'a [u8]> {
+pub fn find_cookie<'a>(
+    headers: impl IntoIterator<Item = &'a [u8]>,
+    name: &str,
+) -> Option<&'a [u8]> {
     headers
         .into_iter()
         .flat_map(|header| header.split(|byte| *byte == b';'))
@@ -30,7 +33,7 @@ mod tests {
     /// As text where the value is ASCII.
     fn find<'a>(headers: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
         let headers = headers.into_iter().map(str::as_bytes);
-        super::find(headers, name).map(|value| std::str::from_utf8(value).unwrap())
+        super::find_cookie(headers, name).map(|value| std::str::from_utf8(value).unwrap())
     }
 
     #[test]
@@ -42,15 +45,15 @@ mod tests {
             b"\x80; session=t",
         ] {
             assert_eq!(
-                super::find([header], "session"),
+                super::find_cookie([header], "session"),
                 Some(&b"t"[..]),
                 "{header:?}"
             );
         }
         let other = [&b"a=\xff"[..], b"session=t"];
-        assert_eq!(super::find(other, "session"), Some(&b"t"[..]));
-        assert_eq!(super::find([&b"session\xff=t"[..]], "session"), None);
-        let own = super::find([&b"session=\xff"[..]], "session");
+        assert_eq!(super::find_cookie(other, "session"), Some(&b"t"[..]));
+        assert_eq!(super::find_cookie([&b"session\xff=t"[..]], "session"), None);
+        let own = super::find_cookie([&b"session=\xff"[..]], "session");
         assert_eq!(own, Some(&b"\xff"[..]), "to be refused, not to be skipped");
     }
 

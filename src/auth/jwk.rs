@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::keys::{InvalidKey, Key};
+use super::key::{InvalidKey, Key};
 
 /// The usable keys of a JWKS.
 #[derive(Debug, Default)]

@@ -26,9 +26,10 @@ use tokio::task::AbortHandle;
 use url::{Host, Url};
 
 use super::{
-    InvalidKey, Rejection,
+    InvalidKey,
     jwk::{KeySet, NoKey, NoKeySet},
-    keys::Key,
+    key::Key,
+    rejection::Rejection,
 };
 
 /// The longest document taken from a key server, in bytes. Real ones have a few thousand.

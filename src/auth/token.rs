@@ -9,7 +9,12 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Credential, InvalidKey, Rejection, Viewer, keys::check_secret};
+use super::{
+    InvalidKey,
+    key::check_secret,
+    rejection::Rejection,
+    viewer::{Credential, Viewer},
+};
 use crate::version::UserId;
 
 /// What a token must say.
@@ -118,7 +123,7 @@ fn signed(duration: Duration) -> time::Duration {
 /// until `ttl` from now.
 ///
 /// # Errors
-/// When the secret is none that [`Keys::secret`](super::Keys::secret) takes.
+/// When the secret is none that [`Keys::secret`](super::keys::Keys::secret) takes.
 pub fn mint(
     secret: &[u8],
     rules: &Rules,

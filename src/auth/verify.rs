@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::{Credential, Keys, Rejection, Rules, Viewer, token::Claims};
+use super::{
+    Rules,
+    bearer::MAX_TOKEN_BYTES,
+    keys::Keys,
+    rejection::Rejection,
+    token::Claims,
+    viewer::{Credential, Viewer},
+};
 
 /// Checks tokens. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -14,9 +21,6 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// The longest token looked at, in bytes: what most servers grant a whole header.
-    pub const MAX_TOKEN_BYTES: usize = 8 << 10;
-
     /// Accepts tokens signed with one of the keys, whose claims keep to the rules.
     pub fn new(keys: Keys, rules: Rules) -> Self {
         Self {
@@ -32,7 +36,7 @@ impl Verifier {
 
     /// Finds out who a token speaks for. Waits only when a key server must be asked for its key.
     pub async fn verify(&self, token: &str, credential: Credential) -> Result<Viewer, Rejection> {
-        if token.len() > Self::MAX_TOKEN_BYTES {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::TooLong);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Rejection::Malformed)?;

@@ -10,7 +10,7 @@ use std::{borrow::Cow, sync::OnceLock};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
 
-use super::{Listener, Notice, Signal};
+use super::notice::{Listener, Notice, Signal};
 use crate::version::{Epoch, Head, UserId, Version};
 
 /// The longest notice, in bytes: the longest user, every byte of it escaped, and room for fields to come.

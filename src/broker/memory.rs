@@ -4,7 +4,7 @@ use std::{future::ready, sync::OnceLock};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{Broker, Listener, Notice, Signal};
+use super::notice::{Broker, Listener, Notice, Signal};
 use crate::version::UserId;
 
 /// Carries notices within this process.

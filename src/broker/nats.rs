@@ -28,10 +28,11 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    InvalidAddress, Notice, Signal, Timing,
-    address::Address,
+    address::{Address, InvalidAddress},
+    connection::{self, Fault, channel},
     inbox::{Inbox, encode},
-    link::{self, Fault, channel},
+    notice::{Notice, Signal},
+    timing::Timing,
 };
 use crate::version::UserId;
 
@@ -42,7 +43,7 @@ const WAITING: usize = 64;
 pub(super) struct Route {
     servers: Vec<ServerAddr>,
     login: Login,
-    prefix: String,
+    pub(super) prefix: String,
     patience: Duration,
 }
 
@@ -113,7 +114,7 @@ fn login(address: &Address) -> Result<Login, InvalidAddress> {
     })
 }
 
-impl link::Route for Route {
+impl connection::Route for Route {
     type Link = Link;
 
     const SELECTIVE: bool = true;
@@ -155,7 +156,7 @@ impl link::Route for Route {
         };
         tokio::select! {
             heard = link.hear_echo() => heard?,
-            fault = link::Link::ended(&link) => return Err(fault),
+            fault = connection::Link::ended(&link) => return Err(fault),
         }
         Ok(link)
     }
@@ -204,7 +205,7 @@ impl Link {
     }
 }
 
-impl link::Link for Link {
+impl connection::Link for Link {
     async fn publish(&self, notices: &[Notice]) -> Result<(), Fault> {
         for notice in notices {
             let subject = self.subject(&notice.user);

@@ -8,7 +8,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Notice;
+use super::notice::Notice;
 use crate::version::{Head, UserId};
 
 /// How many notices are sent at a time.

@@ -20,10 +20,11 @@ use tokio::{sync::Mutex, time::timeout};
 use uuid::Uuid;
 
 use super::{
-    InvalidAddress, Notice, Timing,
-    address::Address,
+    address::{Address, InvalidAddress},
+    connection::{self, Fault},
     inbox::{Inbox, encode},
-    link::{self, Fault},
+    notice::Notice,
+    timing::Timing,
 };
 use crate::version::UserId;
 
@@ -32,7 +33,7 @@ const ECHO: Duration = Duration::from_secs(2);
 
 /// The way to a PostgreSQL.
 pub(super) struct Route {
-    server: PgConnectOptions,
+    pub(super) server: PgConnectOptions,
     channel: String,
     timing: Timing,
 }
@@ -54,7 +55,7 @@ impl Route {
     }
 }
 
-impl link::Route for Route {
+impl connection::Route for Route {
     type Link = Link;
 
     const SELECTIVE: bool = false;
@@ -111,7 +112,7 @@ pub(super) struct Link {
     patience: Duration,
 }
 
-impl link::Link for Link {
+impl connection::Link for Link {
     async fn publish(&self, notices: &[Notice]) -> Result<(), Fault> {
         // One notice a payload, whose limit is 8,000 bytes.
         let payloads: Vec<_> = notices.iter().map(encode).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Database;
+use super::database::Database;
 
 /// `library-sync backup`.
 #[derive(Debug, Clone, Args)]

@@ -6,7 +6,7 @@
 use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use super::error::HttpError;
-use crate::auth::{Ask, Credential, Origins, Rejection, Verifier, Viewer, bearer, cookie};
+use crate::auth::{Ask, Credential, Origins, Rejection, Verifier, Viewer, bearer, find_cookie};
 
 /// Decides who is calling.
 pub struct Gate {
@@ -44,7 +44,7 @@ impl Gate {
     fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         let name = self.session_cookie.as_deref()?;
         let headers = headers.get_all(header::COOKIE).iter();
-        cookie::find(headers.map(HeaderValue::as_bytes), name)
+        find_cookie(headers.map(HeaderValue::as_bytes), name)
     }
 
     fn admits(&self, headers: &HeaderMap, ask: Ask) -> bool {

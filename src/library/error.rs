@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::model::device::Device;
-use crate::{causes::in_one_line, version::Version};
+use crate::{error_chain::in_one_line, version::Version};
 
 /// What lies behind a failure. Shared, because one failed read can fail several fields.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;

@@ -19,7 +19,7 @@ const COLUMNS: [&str; 7] = [
 ///
 /// # Errors
 /// When `to` cannot be written.
-pub(super) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
+pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
     let mut writer = ::csv::Writer::from_writer(to);
     writer.write_record(COLUMNS)?;
     for entry in entries {

@@ -17,7 +17,7 @@ const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 ///
 /// # Errors
 /// When `to` cannot be written.
-pub(super) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
+pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
     let mut writer = ::csv::Writer::from_writer(to);
     writer.write_record(FIELDS)?;
     for entry in entries {

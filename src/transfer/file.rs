@@ -67,7 +67,7 @@ pub struct Choice<'a> {
 ///
 /// # Errors
 /// When it cannot be read as a whole.
-pub(super) fn read_path(path: &Path, choice: &Choice<'_>) -> anyhow::Result<Contents> {
+pub(crate) fn read_path(path: &Path, choice: &Choice<'_>) -> anyhow::Result<Contents> {
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
         io::stdin().read_to_end(&mut bytes)

@@ -104,7 +104,7 @@ fn foreign_rows(text: &str, elements: &[&RawValue], columns: &Columns) -> Conten
 ///
 /// # Errors
 /// When `to` cannot be written.
-pub(super) fn write(entries: &[EntryLine], mut to: impl Write) -> anyhow::Result<()> {
+pub(crate) fn write(entries: &[EntryLine], mut to: impl Write) -> anyhow::Result<()> {
     let mut before = "[\n";
     for entry in entries {
         to.write_all(before.as_bytes())?;

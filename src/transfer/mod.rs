@@ -1,4 +1,4 @@
-//! `library-sync import` and `library-sync export`: a library from a file and to one, without a server.
+//! Files of entries: what `library-sync import` reads and `library-sync export` writes.
 //!
 //! ```text
 //! bytes ─ decode ─┬─ table ─ layout ─ draft ─┬─ rows ─ import ─ library.write
@@ -13,25 +13,19 @@
 //!
 //! **Invariant:** a file is read as a whole before anything is written, so a file that is refused changes nothing.
 
-mod calibre;
+pub(crate) mod calibre;
 mod cell;
-mod csv;
+pub(crate) mod csv;
 mod decode;
 mod draft;
-mod export;
-mod file;
-mod goodreads;
-mod import;
-mod json;
+pub(crate) mod file;
+pub(crate) mod goodreads;
+pub(crate) mod json;
 mod layout;
-mod report;
+pub(crate) mod report;
 mod table;
 
-pub use self::{
-    export::export,
-    file::{Choice, Contents, Row, read},
-    import::import,
-};
+pub use self::file::{Choice, Contents, Row, read};
 
 /// The fields of an entry, as our own files and `importLibrary` name them.
 const FIELDS: [&str; 16] = [

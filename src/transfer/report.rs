@@ -19,7 +19,7 @@ const WIDTHS: [usize; 6] = [6, 8, 32, 20, 36, 11];
 
 /// What became of the entries of a file.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     pub added: usize,
     pub there: usize,
     pub refused: usize,
@@ -51,7 +51,7 @@ impl Tally {
 }
 
 /// Reports rows as they are done.
-pub(super) struct Report {
+pub(crate) struct Report {
     pub tally: Tally,
     /// Suspended while a line is written. None for a table.
     bar: Option<ProgressBar>,

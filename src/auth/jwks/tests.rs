@@ -10,8 +10,10 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::auth::{
-    Credential, Keys, Rules, Verifier,
+    Rules, Verifier,
+    keys::Keys,
     testing::{Signer, claims, ed25519, new_p256, p256, rsa},
+    viewer::Credential,
 };
 
 /// A key server whose answers the test decides.

@@ -19,17 +19,19 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    Route, Server, client, patient,
+    client::{client, patient},
+    server::{Route, Server},
     slots::{Range, Slots, slot},
 };
 use crate::{
     broker::{
-        Broker, InvalidAddress, Listener, Notice, Signal, Timing,
-        address::Address,
+        address::{Address, InvalidAddress},
+        connection::{Fault, channel},
         inbox::Inbox,
-        link::{Fault, channel},
-        remote::{Tasks, watched},
-        station::Station,
+        notice::{Broker, Listener, Notice, Signal},
+        reconnect::Station,
+        single_server::{Tasks, watched},
+        timing::Timing,
     },
     version::UserId,
 };

@@ -1,7 +1,7 @@
 //! Proves that notices can pass: a new connection subscribes to a channel of its own, publishes there and waits for
 //! the message.
 //!
-//! In the flow: [`Link::connect`](super::Link) uses no connection that has not heard itself, so a server whose access
+//! In the flow: [`Link::connect`](super::server::Link) uses no connection that has not heard itself, so a server whose access
 //! control list is too narrow leaves the link down, with the reason in the log, instead of up and silent.
 //!
 //! **Invariant:** all nodes of one server use the same kind of channel. Only a server that does not know `SSUBSCRIBE`
@@ -11,7 +11,8 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind, aio::MultiplexedConnection};
 use uuid::Uuid;
 
-use super::{Events, Fault};
+use super::events::Events;
+use crate::broker::connection::Fault;
 
 /// How the server's commands are called.
 #[derive(Debug, Clone, Copy)]

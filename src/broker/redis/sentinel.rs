@@ -7,8 +7,11 @@ use redis::{
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{connection_info, refused};
-use crate::broker::{InvalidAddress, address::Address, link::Fault};
+use super::client::{connection_info, refused};
+use crate::broker::{
+    address::{Address, InvalidAddress},
+    connection::Fault,
+};
 
 /// The Sentinels of one master.
 pub(super) struct Sentinels {

@@ -257,7 +257,7 @@ on_each_database! {
 
     async fn the_sample_imports_as_it_is_and_again_changes_nothing(db: Db) {
         let database = TestDatabase::new(db).await;
-        let sample = repository().join("src/sample_library.csv");
+        let sample = repository().join("src/commands/sample_library.csv");
         let (code, out, error) = import_file(&database, "ann", &sample);
         assert_eq!((code, error.as_str()), (Some(0), "form: csv\n"));
         assert_eq!(out, "61 of 61 entries added, 0 there already, 0 refused; the library of ann is at version 2\n");

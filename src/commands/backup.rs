@@ -21,15 +21,17 @@ use std::{
 use anyhow::Context as _;
 use time::{OffsetDateTime, macros::format_description};
 
+use super::output_file;
 use crate::{
     address::{DatabaseAddress, Mode, SqliteFile},
+    app::open_database::database_options,
     broker::Memory,
     config::{Backup, Restore},
     library::{
         Database, DatabaseOptions, Library, Opening, beside, check_sqlite, copy_sqlite, lock,
         seal_sqlite,
     },
-    migrate, output,
+    schema_migration,
 };
 
 /// Copies the database to a new file, while it is in use or not.
@@ -37,7 +39,7 @@ use crate::{
 /// # Errors
 /// When the database is not SQLite or not there, or the file exists or cannot be written.
 pub async fn backup(backup: &Backup) -> anyhow::Result<()> {
-    let options = backup.database.options(Opening::Read)?;
+    let options = database_options(&backup.database, Opening::Read)?;
     let from = sqlite(&options.address, "backup")?;
     let unwritable = || format!("{} cannot be written", backup.file.display());
     anyhow::ensure!(
@@ -45,10 +47,10 @@ pub async fn backup(backup: &Backup) -> anyhow::Result<()> {
         "{} exists already: name a new file",
         backup.file.display()
     );
-    let unfinished = output::unfinished(&backup.file).with_context(unwritable)?;
+    let unfinished = output_file::unfinished(&backup.file).with_context(unwritable)?;
     let copied = copy_sqlite(from, unfinished.path()).await;
     copied.context(backup.database.setting())?;
-    output::place(unfinished, &backup.file).with_context(unwritable)?;
+    output_file::place(unfinished, &backup.file).with_context(unwritable)?;
     writeln!(
         stdout(),
         "{} is a backup of {}",
@@ -63,7 +65,7 @@ pub async fn backup(backup: &Backup) -> anyhow::Result<()> {
 /// # Errors
 /// When the database is not SQLite, a server uses it, or the backup is not sound. The database is then as it was.
 pub async fn restore(restore: &Restore) -> anyhow::Result<()> {
-    let options = restore.database.options(Opening::Create)?;
+    let options = database_options(&restore.database, Opening::Create)?;
     let target = &sqlite(&options.address, "restore")?.path;
     let _lock = lock(target, File::try_lock).context(restore.database.setting())?;
     anyhow::ensure!(
@@ -71,10 +73,15 @@ pub async fn restore(restore: &Restore) -> anyhow::Result<()> {
         "{} is the database itself",
         restore.file.display()
     );
-    let unwritable = || format!("{} cannot be written", output::folder(target).display());
+    let unwritable = || {
+        format!(
+            "{} cannot be written",
+            output_file::folder(target).display()
+        )
+    };
     let workshop = tempfile::Builder::new()
         .prefix(".library-sync-restore-")
-        .tempdir_in(output::folder(target))
+        .tempdir_in(output_file::folder(target))
         .with_context(unwritable)?;
     let copy = workshop.path().join("copy.db");
     let unusable = || format!("{} cannot be restored", restore.file.display());
@@ -143,8 +150,8 @@ async fn renew(copy: &Path, options: &DatabaseOptions) -> anyhow::Result<u64> {
         ..options.clone()
     };
     let db = Database::connect(&options).await?;
-    migrate::check_known(&db, &options).await?;
-    migrate::up(&db, &options).await?;
+    schema_migration::check_known(&db, &options).await?;
+    schema_migration::up(&db, &options).await?;
     let library = Library::new(db, Arc::new(Memory::default()));
     let users = library.begin_epoch(None).await?;
     library.database().clone().close().await?;
@@ -179,7 +186,7 @@ fn swap(copy: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    output::sync_folder(target)?;
+    output_file::sync_folder(target)?;
     fs::rename(copy, target)?;
     for ending in ["-wal", "-shm"] {
         match fs::rename(beside(target, ending), beside(&aside, ending)) {
@@ -187,6 +194,6 @@ fn swap(copy: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
             _ => {}
         }
     }
-    output::sync_folder(target)?;
+    output_file::sync_folder(target)?;
     Ok(kept)
 }

@@ -13,14 +13,14 @@ use std::{
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Parser as _;
-use tokio_util::sync::CancellationToken;
 
+use super::{output_file, stop_signal::stop_on_signal};
 use crate::{
     app::App,
     auth::{self, Rules},
     config::{Cli, Command, Dev, Serve},
     library::{EntryLine, Intent, Library, StoryStatus},
-    output, transfer,
+    transfer,
     version::{UserId, Version},
 };
 
@@ -35,7 +35,8 @@ const SAMPLE: &str = include_str!("sample_library.csv");
 ///
 /// # Errors
 /// When the folder cannot be used or the address is taken.
-pub async fn run(dev: &Dev, stopping: CancellationToken) -> anyhow::Result<()> {
+pub async fn dev(dev: &Dev) -> anyhow::Result<()> {
+    let stopping = stop_on_signal()?;
     let listener = crate::app::listen(dev.listen)?;
     fs::create_dir_all(&dev.data_dir)
         .with_context(|| format!("--data-dir: {} cannot be made", dev.data_dir.display()))?;
@@ -86,9 +87,9 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).context("the system gives no randomness")?;
     let secret = BASE64_URL_SAFE_NO_PAD.encode(bytes);
-    let mut file = output::unfinished(path).with_context(unusable)?;
+    let mut file = output_file::unfinished(path).with_context(unusable)?;
     file.write_all(secret.as_bytes()).with_context(unusable)?;
-    output::place(file, path).with_context(unusable)?;
+    output_file::place(file, path).with_context(unusable)?;
     Ok(secret)
 }
 

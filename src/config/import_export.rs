@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Database, Limits};
+use super::{database::Database, limits::Limits};
 
 /// What `--help` says of files.
 pub(super) const FILE_HELP: &str = r"The file:

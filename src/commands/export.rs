@@ -7,12 +7,12 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{calibre, csv, goodreads, json};
+use super::output_file;
 use crate::{
+    app::open_database::open_library,
     config::{Export, FileFormat},
     library::{EntryLine, Exported, Opening},
-    opened::open_library,
-    output,
+    transfer::{calibre, csv, goodreads, json},
     version::UserId,
 };
 
@@ -39,7 +39,7 @@ pub async fn export(export: &Export) -> anyhow::Result<()> {
     }
     let neutralised = export.neutralise_formulas;
     match &export.file {
-        Some(path) => output::write(path, |to| write(&entries, format, neutralised, to)),
+        Some(path) => output_file::write(path, |to| write(&entries, format, neutralised, to)),
         None => write(&entries, format, neutralised, stdout().lock()),
     }
 }

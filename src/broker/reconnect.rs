@@ -20,13 +20,14 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Notice, Signal, Timing,
+    connection::{Fault, Link, Route},
     inbox::Inbox,
     interest::Interest,
-    link::{Fault, Link, Route},
+    notice::{Notice, Signal},
     outbox::Outbox,
+    timing::Timing,
 };
-use crate::{causes::in_one_line, version::UserId};
+use crate::{error_chain::in_one_line, version::UserId};
 
 /// The notices of how many users may wait for a link.
 pub(super) const CAPACITY: usize = 65_536;

@@ -1,4 +1,4 @@
-//! What a kind of server must be able to do, so that a [`Station`](super::station::Station) can use it.
+//! What a kind of server must be able to do, so that a [`Station`](super::reconnect::Station) can use it.
 //!
 //! **Invariant:** a link that has failed once is never used again: whatever was under way, and every subscription, is
 //! made anew on the next. So there is one way to recover, which is also the way to start.
@@ -7,7 +7,7 @@ use std::{future::Future, sync::Arc};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
-use super::{Notice, inbox::Inbox};
+use super::{inbox::Inbox, notice::Notice};
 use crate::version::UserId;
 
 /// Why there is no link, or no longer one. For the log alone.

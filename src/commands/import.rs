@@ -5,14 +5,14 @@ use std::io::{Write as _, stdout};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{
-    file::{Choice, Contents, Row, read_path},
-    report::{Report, Tally},
-};
 use crate::{
+    app::{open_database::open_library, settings::library_limits},
     config::Import,
     library::{EntryLine, Intent, Library, Opening},
-    opened::open_library,
+    transfer::{
+        file::{Choice, Contents, Row, read_path},
+        report::{Report, Tally},
+    },
     version::UserId,
 };
 
@@ -39,7 +39,7 @@ pub async fn import(import: &Import) -> anyhow::Result<()> {
     };
     let contents = read_path(&import.file, &choice)?;
     let library = open_library(&import.database, opening).await?;
-    let library = library.limited_to(import.limits.into());
+    let library = library.limited_to(library_limits(import.limits));
     let tally = if import.dry_run {
         preview(&library, &user, contents).await?
     } else {

@@ -8,8 +8,12 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Broker, Listener, Notice, Signal, Timing, address::Address, inbox::Inbox, link::Route,
-    station::Station,
+    address::Address,
+    connection::Route,
+    inbox::Inbox,
+    notice::{Broker, Listener, Notice, Signal},
+    reconnect::Station,
+    timing::Timing,
 };
 use crate::version::UserId;
 

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 
 use crate::{
+    address::DatabaseAddress,
     broker::Memory,
     config,
     library::{Database, DatabaseOptions, Library, Opening},
-    migrate,
+    schema_migration,
 };
 
 /// Opens the libraries of a database without serving them. Before they are changed, its tables are brought up to date;
@@ -20,17 +21,17 @@ pub async fn open_library(config: &config::Database, opening: Opening) -> anyhow
     let options = DatabaseOptions {
         // Whoever runs a command waits for it.
         statement_timeout: Duration::ZERO,
-        ..config.options(opening)?
+        ..database_options(config, opening)?
     };
     let db = open_database(config, &options).await?;
     if opening == Opening::Read {
         anyhow::ensure!(
-            migrate::is_up_to_date(&db, &options).await?,
+            schema_migration::is_up_to_date(&db, &options).await?,
             "{}: the database lacks changes that this version needs: run `library-sync migrate up`",
             config.setting()
         );
     } else {
-        migrate::up(&db, &options)
+        schema_migration::up(&db, &options)
             .await
             .context("the database cannot be migrated")?;
     }
@@ -47,4 +48,31 @@ pub async fn open_database(
 ) -> anyhow::Result<Database> {
     let opened = Database::connect(options).await;
     opened.context(config.setting())
+}
+
+/// How to open the database that a setting names.
+///
+/// # Errors
+/// When no address is given anywhere, or one is malformed.
+pub fn database_options(
+    config: &config::Database,
+    opening: Opening,
+) -> anyhow::Result<DatabaseOptions> {
+    let url = config.url().context(
+        "no database is named: give --database-url, or set LIBRARY_SYNC_DATABASE_URL or DATABASE_URL",
+    )?;
+    let replica = config.read_database_url.as_ref();
+    let replica = replica
+        .map(|url| DatabaseAddress::parse(&url.0))
+        .transpose();
+    Ok(DatabaseOptions {
+        address: DatabaseAddress::parse(&url.0).context(config.setting())?,
+        replica: replica.context("--read-database-url (LIBRARY_SYNC_READ_DATABASE_URL)")?,
+        opening,
+        max_replica_lag: config.max_replica_lag,
+        max_connections: config.database_connections,
+        acquire_timeout: config.database_wait,
+        statement_timeout: config.statement_timeout,
+        max_user_reads: config.max_user_reads,
+    })
 }

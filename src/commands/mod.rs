@@ -1,0 +1,25 @@
+//! The commands, one a file. `main` parses the command line and calls one of them.
+
+mod backup;
+mod dev;
+mod epoch;
+mod export;
+mod import;
+mod migrate;
+mod output_file;
+mod schema;
+mod serve;
+mod stop_signal;
+mod token;
+
+pub use self::{
+    backup::{backup, restore},
+    dev::dev,
+    epoch::epoch,
+    export::export,
+    import::import,
+    migrate::migrate,
+    schema::schema,
+    serve::serve,
+    token::token,
+};
