@@ -1,7 +1,9 @@
 //! A bounded cache that no user can empty for the others.
 //!
-//! **Invariant:** when there is no room, the entry goes that was unused for longest of those of whoever has the most. So a
-//! user who fills the cache displaces only their own entries, once they have as much as any other.
+//! An entry is claimed by up to [`CLAIMS`] users who have used it, and kept while one of them claims it.
+//!
+//! **Invariant:** when there is no room, whoever claims the most gives up the claim that was unused for longest. So users
+//! who fill the cache, alone or together, displace only what they alone use, once each claims as much as any other.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
@@ -9,20 +11,22 @@ use lru::LruCache;
 
 use crate::version::UserId;
 
-/// Whose an entry is: one user's, or nobody's since a second one has used it.
-type Holder = Option<UserId>;
+/// How many users may claim one entry. The first ones do; another takes the place of one who gave it up.
+const CLAIMS: usize = 4;
 
 /// Values by key, each with a size.
 pub(in crate::graphql) struct FairCache<K: Hash + Eq, V> {
     entries: LruCache<K, Entry<V>>,
-    sizes: HashMap<Holder, Size>,
+    /// What each user claims; no entry means nothing.
+    claims: HashMap<UserId, Size>,
     all: Size,
     most: Size,
 }
 
 struct Entry<V> {
     value: V,
-    holder: Holder,
+    /// Who claims it; never nobody.
+    users: Vec<UserId>,
     bytes: usize,
 }
 
@@ -37,7 +41,7 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
     pub fn new(entries: usize, bytes: usize) -> Self {
         Self {
             entries: LruCache::unbounded(),
-            sizes: HashMap::new(),
+            claims: HashMap::new(),
             all: Size::default(),
             most: Size { bytes, entries },
         }
@@ -50,13 +54,11 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let entry = self.entries.get_mut(key)?;
-        if entry.holder.as_ref().is_some_and(|holder| holder != user) {
-            let bytes = entry.bytes;
-            let before = entry.holder.take();
-            give_back(&mut self.sizes, &before, bytes);
-            add(&mut self.sizes, None, bytes);
+        if entry.users.len() < CLAIMS && !entry.users.contains(user) {
+            entry.users.push(user.clone());
+            claim(&mut self.claims, user, entry.bytes);
         }
-        self.entries.peek(key).map(|entry| &entry.value)
+        Some(&entry.value)
     }
 
     /// Keeps a value that `user` brought.
@@ -66,36 +68,39 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
         }
         let fits =
             |all: Size, most: Size| all.bytes + bytes <= most.bytes && all.entries < most.entries;
-        while !fits(self.all, self.most) && self.drop_one() {}
-        let holder = Some(user.clone());
-        add(&mut self.sizes, holder.clone(), bytes);
+        while !fits(self.all, self.most) && self.drop_claim() {}
+        claim(&mut self.claims, user, bytes);
         self.all.bytes += bytes;
         self.all.entries += 1;
         let entry = Entry {
             value,
-            holder,
+            users: vec![user.clone()],
             bytes,
         };
         self.entries.put(key, entry);
     }
 
-    /// Makes room; `false` when there is nothing to drop.
-    fn drop_one(&mut self) -> bool {
-        let greediest = self.sizes.iter().max_by_key(|(_, size)| **size);
-        let Some(holder) = greediest.map(|(holder, _)| holder.clone()) else {
+    /// Drops a claim, and the entry with the last one; `false` when there is nothing to drop.
+    fn drop_claim(&mut self) -> bool {
+        let greediest = self.claims.iter().max_by_key(|(_, size)| **size);
+        let Some(user) = greediest.map(|(user, _)| user.clone()) else {
             return false;
         };
         let mut oldest_first = self.entries.iter().rev();
-        let oldest = oldest_first.find(|(_, entry)| entry.holder == holder);
+        let oldest = oldest_first.find(|(_, entry)| entry.users.contains(&user));
         let Some(key) = oldest.map(|(key, _)| key.clone()) else {
             return false;
         };
-        let Some(entry) = self.entries.pop(&key) else {
+        let Some(entry) = self.entries.peek_mut(&key) else {
             return false;
         };
-        give_back(&mut self.sizes, &entry.holder, entry.bytes);
-        self.all.bytes -= entry.bytes;
-        self.all.entries -= 1;
+        entry.users.retain(|other| *other != user);
+        give_up(&mut self.claims, &user, entry.bytes);
+        if entry.users.is_empty() {
+            self.all.bytes -= entry.bytes;
+            self.all.entries -= 1;
+            self.entries.pop(&key);
+        }
         true
     }
 
@@ -106,18 +111,18 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
     }
 }
 
-fn add(sizes: &mut HashMap<Holder, Size>, holder: Holder, bytes: usize) {
-    let size = sizes.entry(holder).or_default();
+fn claim(claims: &mut HashMap<UserId, Size>, user: &UserId, bytes: usize) {
+    let size = claims.entry(user.clone()).or_default();
     size.bytes += bytes;
     size.entries += 1;
 }
 
-fn give_back(sizes: &mut HashMap<Holder, Size>, holder: &Holder, bytes: usize) {
-    if let Some(size) = sizes.get_mut(holder) {
+fn give_up(claims: &mut HashMap<UserId, Size>, user: &UserId, bytes: usize) {
+    if let Some(size) = claims.get_mut(user) {
         size.bytes -= bytes;
         size.entries -= 1;
         if size.entries == 0 {
-            sizes.remove(holder);
+            claims.remove(user);
         }
     }
 }
@@ -143,12 +148,40 @@ mod tests {
         assert!(cache.find(&ann, "a").is_some() && cache.find(&ben, "b").is_some());
         assert!(cache.find(&eve, "e99").is_some() && cache.find(&eve, "e91").is_none());
         assert_eq!(cache.bytes(), 100);
-        // What two have used is nobody's own.
-        for n in 92..100 {
-            assert!(cache.find(&ann, format!("e{n}").as_str()).is_some());
+    }
+
+    #[test]
+    fn users_who_fill_the_cache_together_displace_none_that_others_use() {
+        let mut cache = FairCache::new(10, 1_000);
+        let (ann, ben) = (user("ann"), user("ben"));
+        // Used by everybody, the greedy ones first.
+        let greedy = ["eve", "fay", "gus"].map(user);
+        for one in &greedy {
+            cache.put(one, "app".to_owned(), 0, 10);
         }
-        cache.put(&eve, "new", 0, 10);
-        assert!(cache.find(&eve, "new").is_some() && cache.find(&eve, "e92").is_none());
+        assert!(cache.find(&ann, "app").is_some());
+        cache.put(&ben, "ben's".to_owned(), 0, 10);
+        for n in 0..100 {
+            for one in &greedy {
+                cache.put(one, format!("e{n}"), 0, 10);
+            }
+        }
+        assert!(cache.find(&ben, "ben's").is_some());
+        assert!(cache.find(&ben, "app").is_some());
+        assert!(cache.find(&ben, "e99").is_some() && cache.find(&ben, "e50").is_none());
+        assert_eq!(cache.bytes(), 100);
+    }
+
+    #[test]
+    fn an_entry_goes_with_its_last_claim() {
+        let mut cache = FairCache::new(1, 1_000);
+        for name in ["ann", "ben", "cid", "dan", "eve", "fay"] {
+            cache.put(&user(name), "a", 0, 10);
+        }
+        assert_eq!(cache.claims.len(), CLAIMS);
+        cache.put(&user("gus"), "b", 0, 10);
+        assert!(cache.find(&user("ann"), "a").is_none());
+        assert_eq!((cache.claims.len(), cache.bytes()), (1, 10));
     }
 
     #[test]
