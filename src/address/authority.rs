@@ -7,7 +7,7 @@
 
 use url::form_urlencoded;
 
-use super::InvalidAddress;
+use super::error::InvalidAddress;
 
 /// The options whose values may hold an `@`.
 const MAY_HOLD_AT: [&str; 8] = [

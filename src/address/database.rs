@@ -4,7 +4,11 @@ use std::fmt;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 
-use super::{InvalidAddress, SqliteFile, parse_postgres, postgres_place};
+use super::{
+    error::InvalidAddress,
+    postgres::{parse as parse_postgres, place as postgres_place},
+    sqlite::SqliteFile,
+};
 
 /// Where libraries are kept.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use sea_orm::sqlx::{
 };
 use url::form_urlencoded;
 
-use super::{InvalidAddress, split_authority};
+use super::{authority::split_authority, error::InvalidAddress};
 
 /// The options that sqlx takes, and `options[name]` beside them.
 const OPTIONS: [&str; 18] = [

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use url::form_urlencoded;
 
-use super::InvalidAddress;
+use super::error::InvalidAddress;
 
 /// What may be done with the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

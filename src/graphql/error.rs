@@ -21,24 +21,8 @@
 
 use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
-use super::prepare::Misfit;
+use super::{code, coercion_error::Misfit};
 use crate::library::Error;
-
-/// The codes that this module and its neighbours give; `library` names its own.
-pub(super) mod code {
-    pub const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
-    pub const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
-    pub const UNKNOWN_OPERATION: &str = "OPERATION_RESOLUTION_FAILURE";
-    pub const TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
-    pub const ANSWER_TOO_LARGE: &str = "ANSWER_TOO_LARGE";
-    pub const NO_SUBSCRIPTION: &str = "SUBSCRIPTION_NOT_SUPPORTED";
-    pub const UNKNOWN_DOCUMENT: &str = "PERSISTED_QUERY_NOT_FOUND";
-    pub const OTHER_DOCUMENT: &str = "PERSISTED_QUERY_HASH_MISMATCH";
-    pub const KEEPS_NO_DOCUMENTS: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
-    pub const UNTRUSTED_DOCUMENT: &str = "DOCUMENT_NOT_TRUSTED";
-    pub const BAD_INPUT: &str = "BAD_USER_INPUT";
-    pub const FAULT: &str = "INTERNAL_SERVER_ERROR";
-}
 
 /// An error with a code.
 pub(super) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -> ServerError {

@@ -2,7 +2,7 @@
 
 use async_graphql::{Request, ServerError, Value as ConstValue, parser::types::OperationType};
 
-use super::{error, prepare::Misfit};
+use super::{coercion_error::Misfit, error};
 use crate::version::Version;
 
 /// The name, among a request's extensions, of the version that its answer must be at least as new as.

@@ -6,7 +6,8 @@ use super::{
     context::CallerExt as _,
     types::{
         Fandom, Library, LibraryChanges, Page, Progress, ProgressCursor, ProgressFilter,
-        ProgressList, ProgressOrder, Story, Tag, Viewer, delta_cursor, progress_id, story_id,
+        ProgressList, ProgressOrder, Story, Tag, Viewer, delta_cursor,
+        id::{progress_id, story_id},
     },
 };
 use crate::{

@@ -3,7 +3,7 @@
 use async_graphql::{Extensions, Request, Value, Variables};
 use serde_json::Value as Json;
 
-use super::documents::DOCUMENT_ID;
+use super::named_documents::DOCUMENT_ID;
 
 /// Why a JSON value is no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

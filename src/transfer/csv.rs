@@ -7,7 +7,7 @@
 
 use std::io::Write;
 
-use super::{FIELDS, cell::name};
+use super::{cell_value::name, fields::FIELDS};
 use crate::library::EntryLine;
 
 /// What spreadsheets take for a formula at the beginning of a cell.

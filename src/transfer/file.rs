@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{decode::decode, draft::Done, json, layout::Columns, table};
+use super::{column_layout::Columns, entry_builder::Done, json, table, text_encoding::decode};
 use crate::{config::FileKind, library::EntryLine};
 
 /// What a file holds.

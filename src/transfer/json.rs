@@ -4,7 +4,12 @@ use std::{collections::BTreeSet, io::Write};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{Choice, Contents, FIELDS, Row, draft::Draft, layout::Columns};
+use super::{
+    column_layout::Columns,
+    entry_builder::Draft,
+    fields::FIELDS,
+    file::{Choice, Contents, Row},
+};
 use crate::{config::FileKind, library::EntryLine};
 
 /// Reads entries.

@@ -14,35 +14,16 @@
 //! **Invariant:** a file is read as a whole before anything is written, so a file that is refused changes nothing.
 
 pub(crate) mod calibre;
-mod cell;
+mod cell_value;
+mod column_layout;
 pub(crate) mod csv;
-mod decode;
-mod draft;
+mod entry_builder;
+mod fields;
 pub(crate) mod file;
 pub(crate) mod goodreads;
 pub(crate) mod json;
-mod layout;
 pub(crate) mod report;
 mod table;
+mod text_encoding;
 
 pub use self::file::{Choice, Contents, Row, read};
-
-/// The fields of an entry, as our own files and `importLibrary` name them.
-const FIELDS: [&str; 16] = [
-    "title",
-    "author",
-    "url",
-    "source",
-    "publicationStatus",
-    "description",
-    "summary",
-    "chapterCount",
-    "wordCount",
-    "isNsfw",
-    "tags",
-    "fandoms",
-    "readingStatus",
-    "currentChapter",
-    "rating",
-    "notes",
-];

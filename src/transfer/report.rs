@@ -6,7 +6,7 @@ use std::io::{self, Write, stderr, stdout};
 use indicatif::ProgressBar;
 
 use super::{
-    cell::name,
+    cell_value::name,
     file::{Contents, Row},
 };
 use crate::{

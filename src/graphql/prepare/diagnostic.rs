@@ -10,11 +10,8 @@ use apollo_compiler::{
 };
 use async_graphql::{Pos, ServerError};
 
-use super::{
-    super::error::{code, refusal},
-    document::Document,
-    literals::Literals,
-};
+use super::{document::Document, literals::Literals};
+use crate::graphql::{code, error::refusal, limits::MOST_ERRORS};
 
 /// What the parser finds in other servers: the document is no well-formed one.
 const SYNTAX: [&str; 4] = [
@@ -68,7 +65,7 @@ pub(super) fn all(
     let mut errors = literals.errors;
     let says_values = !errors.is_empty();
     for found in found.into_iter().flat_map(DiagnosticList::iter) {
-        if errors.len() >= super::MOST_ERRORS {
+        if errors.len() >= MOST_ERRORS {
             break;
         }
         let name = found.error.unstable_error_name().unwrap_or_default();

@@ -18,14 +18,9 @@ use apollo_compiler::{
 use async_graphql::{Pos, ServerError};
 
 use super::{
-    super::{
-        Limits,
-        error::{code, refusal},
-    },
-    diagnostic, lexical, literals, outline,
-    position::Lines,
-    schema::SCHEMA,
+    diagnostic, document_size, lexical_scan, literals, schema::SCHEMA, source_location::Lines,
 };
+use crate::graphql::{code, error::refusal, limits::Limits};
 
 /// A document that is valid for the schema, but for variables that are not used.
 pub(super) struct Document {
@@ -41,13 +36,13 @@ impl Document {
     /// # Errors
     /// All that is wrong with it.
     pub fn prepare(text: &Arc<str>, limits: &Limits) -> Result<Self, Vec<ServerError>> {
-        lexical::check(text, limits).map_err(one)?;
+        lexical_scan::check(text, limits).map_err(one)?;
         // A bracket may take several steps of recursion. The lexer has bounded the brackets.
         let mut parser = Parser::new().recursion_limit(limits.nesting * 4);
         let mut ast = parser
             .parse_ast(text.as_ref(), "document")
             .map_err(|broken| diagnostic::syntax(&broken.errors))?;
-        outline::check(&ast, limits).map_err(one)?;
+        document_size::check(&ast, limits).map_err(one)?;
 
         let nulls = take_null_defaults(&mut ast);
         let (executable, found) = match ast.to_executable_validate(&SCHEMA) {

@@ -18,15 +18,11 @@ use apollo_compiler::{
 };
 use async_graphql::ServerError;
 
-use super::{
-    super::{
-        Limits,
-        error::{self, code, refusal},
-    },
-    coerce::Coerce,
-    document::Document,
-    input::Input,
-    schema::SCHEMA,
+use super::{coercion::Coerce, document::Document, input::Input, schema::SCHEMA};
+use crate::graphql::{
+    code,
+    error::{self, refusal},
+    limits::Limits,
 };
 
 /// What is wrong with the values of a document.

@@ -1,157 +1,29 @@
 //! From a request as it was sent to an operation that may be run.
 //!
 //! ```text
-//! Request ─ documents.resolve ─ prepare(text) [kept] ─ select ─ coerce variables ─ plan ─ measure ─ bind ─ Operation
+//! Request ─ documents.resolve ─ prepare(text) [kept] ─ select ─ coerce variables ─ plan ─ operation_cost ─ engine_document ─ Operation
 //! ```
 //!
 //! apollo-compiler parses and validates what clients send against our SDL. The engine (async-graphql) has a parser and
 //! rules of its own, which depart from the specification and can be made to exhaust the stack, so no text of a client
-//! reaches it: it is given a document that [`bind`] made.
+//! reaches it: it is given a document that [`engine_document`](self::engine_document) made.
 //!
 //! **Invariant:** every transport passes here.
 //! **Invariant:** whatever is refused here is a request error; whatever fails later is a field's.
-//! **Invariant:** nothing is bound that [`measure`] has not admitted.
+//! **Invariant:** nothing is bound that [`operation_cost`](self::operation_cost) has not admitted.
 
-mod bind;
-mod coerce;
+mod coercion;
 mod diagnostic;
 mod document;
+mod document_size;
+mod engine_document;
+mod field_cost;
 mod input;
-mod lexical;
+mod lexical_scan;
 mod literals;
-mod measure;
-mod misfit;
-mod outline;
+mod operation_cost;
 mod plan;
-mod position;
+pub(super) mod preparer;
 mod schema;
+mod source_location;
 mod variables;
-mod weight;
-
-use std::{collections::HashMap, sync::Arc};
-
-use async_graphql::{Request, ServerError, Variables};
-use parking_lot::Mutex;
-
-use self::document::Document;
-pub(super) use self::misfit::Misfit;
-use super::{Answer, Documents, Limits, Operation, fair_cache::FairCache, operation::at_least};
-use crate::version::UserId;
-
-/// How many errors of one document are reported.
-pub(super) const MOST_ERRORS: usize = 20;
-
-/// Makes operations of requests.
-pub(super) struct Preparer {
-    documents: Documents,
-    limits: Arc<Limits>,
-    /// The trusted documents, by text.
-    trusted: HashMap<Arc<str>, Arc<Document>>,
-    /// What is wrong with trusted documents, by id.
-    invalid: Vec<(String, Vec<ServerError>)>,
-    /// What clients sent, by text.
-    prepared: Mutex<FairCache<Arc<str>, Arc<Document>>>,
-}
-
-impl Preparer {
-    pub fn new(limits: Arc<Limits>, documents: Documents) -> Self {
-        let (mut trusted, mut invalid) = (HashMap::new(), Vec::new());
-        for (id, text) in documents.trusted() {
-            let text: Arc<str> = text.into();
-            match check(&text, &limits) {
-                Ok(document) => drop(trusted.insert(text, Arc::new(document))),
-                Err(errors) => invalid.push((id.to_owned(), errors)),
-            }
-        }
-        let prepared = FairCache::new(usize::MAX, limits.prepared_bytes);
-        Self {
-            documents,
-            limits,
-            trusted,
-            invalid,
-            prepared: Mutex::new(prepared),
-        }
-    }
-
-    /// What is wrong with the trusted documents, by id.
-    pub fn invalid_documents(&self) -> Vec<(String, Answer)> {
-        let invalid = self.invalid.iter();
-        let refused = |errors: &Vec<_>| Answer::refused(errors.clone());
-        invalid
-            .map(|(id, errors)| (id.clone(), refused(errors)))
-            .collect()
-    }
-
-    /// Checks a request of a user and makes it an operation.
-    pub fn operation(&self, user: &UserId, mut request: Request) -> Result<Operation, Answer> {
-        let at_least = at_least(&request)?;
-        let to_keep = self.documents.resolve(user, &mut request)?;
-        let document = self.prepare(user, &request.query)?;
-        let name = request.operation_name.take();
-        let operation = document.operation(name.as_deref())?;
-
-        let given = std::mem::take(&mut request.variables);
-        // Values come first: a request whose values do not fit is refused by 400, not 422, which audits of GraphQL over
-        // HTTP ask for with a variable that is not used.
-        let variables = variables::coerce(&document, operation, &given).map_err(refuse)?;
-        if !document.unused.is_empty() {
-            return Err(refuse(document.unused.clone()));
-        }
-        let plan = plan::plan(&document, operation, &variables)?;
-        measure::check(&plan, &self.limits)?;
-        // Rows beside the changes must be of the same database.
-        let is_fresh = plan
-            .iter()
-            .any(|field| field.field.name == "libraryChanges");
-        let at = operation.location();
-        request.set_parsed_query(bind::bind(&document, operation, at, plan));
-        if let Some(to_keep) = to_keep {
-            self.documents.keep(user, to_keep, &request.query);
-        }
-        Ok(Operation::new(
-            request,
-            bind::kind(operation),
-            is_fresh,
-            at_least,
-        ))
-    }
-
-    fn prepare(&self, user: &UserId, text: &str) -> Result<Arc<Document>, Answer> {
-        if let Some(document) = self.trusted.get(text) {
-            return Ok(Arc::clone(document));
-        }
-        if let Some(document) = self.prepared.lock().find(user, text) {
-            return Ok(Arc::clone(document));
-        }
-        let text: Arc<str> = text.into();
-        let document = Document::prepare(&text, &self.limits).map_err(refuse)?;
-        let document = Arc::new(document);
-        let mut prepared = self.prepared.lock();
-        prepared.put(user, Arc::clone(&text), Arc::clone(&document), text.len());
-        Ok(document)
-    }
-}
-
-/// Prepares a document that may be asked for later, and measures its operations without variables.
-fn check(text: &Arc<str>, limits: &Limits) -> Result<Document, Vec<ServerError>> {
-    let document = Document::prepare(text, limits)?;
-    if !document.unused.is_empty() {
-        return Err(document.unused);
-    }
-    let none = Variables::default();
-    for operation in document.executable.operations.iter() {
-        if operation.variables.is_empty() {
-            let plan = plan::plan(&document, operation, &none).map_err(|error| vec![error])?;
-            measure::check(&plan, limits).map_err(|error| vec![error])?;
-        }
-    }
-    Ok(document)
-}
-
-fn refuse(mut errors: Vec<ServerError>) -> Answer {
-    errors.truncate(MOST_ERRORS);
-    Answer::refused(errors)
-}
-
-#[cfg(test)]
-mod tests;

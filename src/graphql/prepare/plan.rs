@@ -1,7 +1,7 @@
 //! What an operation will run: its fields, fragments expanded, those of one name made one, and their values coerced.
 //!
 //! In the flow: `CollectFields` of the specification (section 6.3.2) and `CoerceArgumentValues` (6.4.1), ahead of the
-//! engine. [`measure`](super::measure) decides on the plan, [`bind`](super::bind) hands it to the engine.
+//! engine. [`measure`](super::operation_cost) decides on the plan, [`bind`](super::engine_document) hands it to the engine.
 //!
 //! | the specification | the engine (async-graphql 8.0.0-rc.5; none filed) |
 //! |---|---|
@@ -20,12 +20,10 @@ use apollo_compiler::{
 };
 use async_graphql::{ServerError, Value as ConstValue, Variables};
 
-use super::{
-    super::error::{self, code, refusal},
-    coerce::Coerce,
-    document::Document,
-    input::Input,
-    schema::SCHEMA,
+use super::{coercion::Coerce, document::Document, input::Input, schema::SCHEMA};
+use crate::graphql::{
+    code,
+    error::{self, refusal},
 };
 
 /// A field to run.

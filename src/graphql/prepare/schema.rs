@@ -21,7 +21,7 @@ pub(super) static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
         clippy::expect_used,
         reason = "the text is the engine's own, the same in every run"
     )]
-    let schema = Schema::parse_and_validate(crate::graphql::sdl(), "schema.graphql")
+    let schema = Schema::parse_and_validate(crate::graphql::schema::sdl(), "schema.graphql")
         .expect("a schema can be read as it is printed");
     let mut schema = schema.into_inner();
     for name in INTROSPECTION {
@@ -39,7 +39,7 @@ pub(super) static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
 /// `__Schema.directives(includeDeprecated:)`, for example; none filed). What it does not know, it cannot answer.
 fn fields_of_engine(name: &str) -> HashSet<String> {
     let query = format!("{{ __type(name: \"{name}\") {{ fields {{ name }} }} }}");
-    let schema = crate::graphql::builder().finish();
+    let schema = crate::graphql::schema::builder().finish();
     let answer = schema.execute(query).now_or_never();
     let answer = answer.and_then(|answer| answer.data.into_json().ok());
     let fields = answer

@@ -3,9 +3,8 @@
 use apollo_compiler::executable::Operation;
 use async_graphql::{Name, ServerError, Variables};
 
-use super::{
-    super::error, coerce::Coerce, document::Document, input::Input, misfit::Misfit, schema::SCHEMA,
-};
+use super::{coercion::Coerce, document::Document, input::Input, schema::SCHEMA};
+use crate::graphql::{coercion_error::Misfit, error};
 
 /// The variables of an operation. What was omitted and has no default stays omitted; what is not defined goes.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_graphql::{Enum, ID, InputObject};
 
 use super::{
-    label_id,
+    id::label_id,
     progress::ReadingStatus,
     story::{PublicationStatus, StorySource},
 };

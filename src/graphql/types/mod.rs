@@ -6,6 +6,7 @@ mod changes;
 mod event;
 mod filter;
 mod head;
+pub(in crate::graphql) mod id;
 mod import;
 mod input;
 mod label;
@@ -17,10 +18,6 @@ mod story;
 mod ticket;
 mod viewer;
 
-use async_graphql::ID;
-use uuid::Uuid;
-
-use self::payload::Refusal;
 pub(super) use self::{
     changes::{LibraryChanges, decode as delta_cursor},
     event::{LibraryEvent, LibraryEventKind},
@@ -44,27 +41,3 @@ pub(super) use self::{
     ticket::{CreateStreamTicketInput, CreateStreamTicketPayload},
     viewer::Viewer,
 };
-use crate::library::{Error, LabelId, ProgressId, StoryId};
-
-/// Reads an id of the API: a UUID in its usual form, and not the nil one.
-fn uuid(field: &'static str, id: &ID) -> Result<Uuid, Error> {
-    match Uuid::try_parse(id) {
-        Ok(uuid) if !uuid.is_nil() => Ok(uuid),
-        _ => Err(Error::Invalid {
-            field,
-            message: "must be a UUID".to_owned(),
-        }),
-    }
-}
-
-pub(super) fn story_id(field: &'static str, id: &ID) -> Result<StoryId, Error> {
-    uuid(field, id).map(StoryId)
-}
-
-pub(super) fn progress_id(field: &'static str, id: &ID) -> Result<ProgressId, Error> {
-    uuid(field, id).map(ProgressId)
-}
-
-fn label_id(field: &'static str, id: &ID) -> Result<LabelId, Error> {
-    uuid(field, id).map(LabelId)
-}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_graphql::{InputObject, SimpleObject};
 
-use super::{Head, Refusal};
+use super::{Head, payload::Refusal};
 use crate::{auth::Ticket, library::Error, version};
 
 /// Options of a ticket.

@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject};
 
 use super::{AgainstInput, IntentInput};
 use crate::{
-    graphql::types::label_id,
+    graphql::types::id::label_id,
     library::{Against, Error, Intent, LabelId, LabelName},
 };
 

@@ -16,7 +16,7 @@ pub(in crate::graphql) use self::{
     progress::{DeleteProgressInput, UpdateProgressInput},
     story::{CreateStoryWithProgressInput, UpdateStoryWithRelationsInput},
 };
-use super::{Head, label_id};
+use super::{Head, id::label_id};
 use crate::library::{self, Against, Device, Error, IdempotencyKey, Intent, LabelId, Once};
 
 /// What every mutation takes beside what it is about.

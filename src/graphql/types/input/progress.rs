@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 
 use super::{AgainstInput, IntentInput, clear, set};
 use crate::{
-    graphql::types::{progress::ReadingStatus, progress_id},
+    graphql::types::{id::progress_id, progress::ReadingStatus},
     library::{Against, Error, Intent, ProgressId, ProgressPatch, Rating},
 };
 

@@ -5,10 +5,9 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 use super::{AgainstInput, IntentInput, clear, label_ids, label_set, set};
 use crate::{
     graphql::types::{
+        id::{progress_id, story_id},
         progress::ReadingStatus,
-        progress_id,
         story::{PublicationStatus, StorySource},
-        story_id,
     },
     library::{
         Against, Error, Intent, NewEntry, ProgressState, Rating, Source, StoryContent, StoryId,

@@ -44,7 +44,7 @@ fn code(query: &str) -> String {
 #[test]
 fn a_request_may_say_the_version_it_must_not_be_older_than() {
     let read = |json: Json| {
-        let request = super::super::request(json!({
+        let request = crate::graphql::request(json!({
             "query": "{ libraryVersion }", "extensions": {"minLibraryVersion": json}
         }));
         preparer(Limits::default()).operation(&ann(), request.unwrap())

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::cell;
+use super::cell_value;
 use crate::library::{EntryLine, LabelName, ProgressState, StoryContent, StoryState};
 
 /// What a column holds.
@@ -100,30 +100,30 @@ impl Draft {
         let text = || Some(cell.to_owned());
         let entry = &mut self.entry;
         match target {
-            Target::Title => entry.title = cell::one_line(cell),
-            Target::Author => self.authors.insert(0, cell::one_line(cell)),
-            Target::Authors(separator) => self.authors.extend(cell::list(cell, separator)),
+            Target::Title => entry.title = cell_value::one_line(cell),
+            Target::Author => self.authors.insert(0, cell_value::one_line(cell)),
+            Target::Authors(separator) => self.authors.extend(cell_value::list(cell, separator)),
             Target::Url => cell.clone_into(&mut entry.url),
-            Target::Source => entry.source = Some(cell::source(cell)?),
+            Target::Source => entry.source = Some(cell_value::source(cell)?),
             Target::PublicationStatus => {
-                entry.publication_status = Some(cell::publication_status(cell)?);
+                entry.publication_status = Some(cell_value::publication_status(cell)?);
             }
             Target::Description => entry.description = text(),
             Target::Summary => entry.summary = text(),
-            Target::ChapterCount => entry.chapter_count = Some(cell::count(cell)?),
-            Target::WordCount => entry.word_count = Some(cell::count(cell)?),
-            Target::IsNsfw => entry.is_nsfw = Some(cell::flag(cell)?),
-            Target::ContentRating => entry.is_nsfw = Some(cell::is_adult(cell)?),
+            Target::ChapterCount => entry.chapter_count = Some(cell_value::count(cell)?),
+            Target::WordCount => entry.word_count = Some(cell_value::count(cell)?),
+            Target::IsNsfw => entry.is_nsfw = Some(cell_value::flag(cell)?),
+            Target::ContentRating => entry.is_nsfw = Some(cell_value::is_adult(cell)?),
             Target::EscapedTags => entry.tags.extend(super::csv::split(cell)),
             Target::EscapedFandoms => entry.fandoms.extend(super::csv::split(cell)),
-            Target::Tags(separator) => entry.tags.extend(cell::list(cell, separator)),
-            Target::Fandoms(separator) => entry.fandoms.extend(cell::list(cell, separator)),
-            Target::ReadingStatus => entry.reading_status = Some(cell::reading_status(cell)?),
-            Target::Shelf => match cell::reading_status(cell) {
+            Target::Tags(separator) => entry.tags.extend(cell_value::list(cell, separator)),
+            Target::Fandoms(separator) => entry.fandoms.extend(cell_value::list(cell, separator)),
+            Target::ReadingStatus => entry.reading_status = Some(cell_value::reading_status(cell)?),
+            Target::Shelf => match cell_value::reading_status(cell) {
                 Ok(status) => entry.reading_status = Some(status),
                 Err(_) => entry.tags.push(cell.trim().to_owned()),
             },
-            Target::CurrentChapter => entry.current_chapter = Some(cell::count(cell)?),
+            Target::CurrentChapter => entry.current_chapter = Some(cell_value::count(cell)?),
             Target::Stars => self.rate(cell, 5.0, false)?,
             Target::GivenStars => self.rate(cell, 5.0, true)?,
             Target::GivenStarsOfTen => self.rate(cell, 10.0, true)?,
@@ -144,7 +144,7 @@ impl Draft {
     }
 
     fn rate(&mut self, cell: &str, best: f64, zero_is_none: bool) -> Result<(), String> {
-        let read = cell::stars(cell, best)?;
+        let read = cell_value::stars(cell, best)?;
         if zero_is_none && read.stars == 0.0 {
             return Ok(());
         }
@@ -196,7 +196,7 @@ impl Draft {
         if self.entry.publication_status.is_none() {
             let mut tags = self.entry.tags.iter();
             self.entry.publication_status = tags.find_map(|tag| match tag.as_str() {
-                "Completed" | "In-Progress" => cell::publication_status(tag).ok(),
+                "Completed" | "In-Progress" => cell_value::publication_status(tag).ok(),
                 _ => None,
             });
         }

@@ -18,9 +18,9 @@ use anyhow::{bail, ensure};
 use serde_json::{Map, Value};
 
 use super::{
-    cell::{plain, text_of_html},
+    cell_value::{plain, text_of_html},
     csv,
-    draft::{Draft, Target},
+    entry_builder::{Draft, Target},
 };
 use crate::config::FileKind;
 

@@ -21,10 +21,7 @@ use async_graphql::{Request, ServerError, Value};
 use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
 
-use super::{
-    error::{code, refusal},
-    fair_cache::FairCache,
-};
+use super::{code, error::refusal, fair_cache::FairCache};
 use crate::version::UserId;
 
 /// The name of the extension under which [`request`](super::request()) hands on a `documentId`.

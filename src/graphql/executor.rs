@@ -13,10 +13,15 @@ use futures_util::{
 use tokio::time::timeout;
 
 use super::{
-    Answer, Documents, Limits, Operation, Schema, builder,
+    code,
     context::{Allowance, Caller, Reached},
-    error::{self, code},
-    prepare::Preparer,
+    error,
+    limits::Limits,
+    named_documents::Documents,
+    operation::Operation,
+    prepare::preparer::Preparer,
+    response::Answer,
+    schema::{Schema, builder},
 };
 use crate::{
     auth::Viewer,

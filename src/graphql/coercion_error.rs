@@ -2,7 +2,7 @@
 
 use async_graphql::PathSegment;
 
-use super::super::error::code;
+use super::code;
 
 /// A value that does not fit its type.
 #[derive(Debug, Clone, PartialEq, Eq)]

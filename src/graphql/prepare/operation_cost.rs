@@ -4,25 +4,22 @@
 //!
 //! | field | counts |
 //! |---|---|
-//! | any | 1, and its [weight](super::weight) if it is read by itself |
+//! | any | 1, and its [weight](super::field_cost) if it is read by itself |
 //! | a list in a page | what is below it, `first` times |
 //! | a list without `first`, such as the tags of a story | what is below it, [`SOME`] times; what is read by itself, [`MOST`] times |
 //! | such a list at the root, which is of all that a user has | what is below it, [`ALL`] times |
 //! | one of a union | as the type of which the most is selected |
 //!
-//! **Invariant:** the time is linear in the plan, which [`outline`](super::outline) bounds.
+//! **Invariant:** the time is linear in the plan, which [`outline`](super::document_size) bounds.
 //! **Invariant:** whatever grows with a library counts for more than one, whether or not it takes `first`.
 
 use async_graphql::{ServerError, Value};
 
 use super::{
-    super::{
-        Limits,
-        error::{code, refusal},
-    },
+    field_cost,
     plan::{Below, Planned},
-    weight,
 };
+use crate::graphql::{code, error::refusal, limits::Limits};
 
 /// How many elements a list in an object is taken to have. A story has a few tags as a rule.
 const SOME: u64 = 10;
@@ -115,9 +112,9 @@ impl Measure<'_> {
         let is_root = field.parent == "Query";
         let (elements, least) = match (first.or(page), is_list) {
             // Its lists have counted the page.
-            (_, false) => ((1, 1), first.unwrap_or(0) * weight::of_element(field)),
+            (_, false) => ((1, 1), first.unwrap_or(0) * field_cost::of_element(field)),
             (Some(elements), true) => ((elements, elements), 0),
-            (None, true) if is_root => ((ALL, ALL), ALL * weight::LABEL),
+            (None, true) if is_root => ((ALL, ALL), ALL * field_cost::LABEL),
             // The lists of introspection are as long for everybody.
             (None, true) if field.parent.starts_with("__") => ((1, 1), 0),
             (None, true) => ((SOME, MOST), 0),
@@ -125,7 +122,7 @@ impl Measure<'_> {
         let below = below.times(elements.0, elements.1);
         Cost {
             shown: below.shown.max(least).saturating_add(1),
-            read: below.read.saturating_add(weight::of(field)),
+            read: below.read.saturating_add(field_cost::of(field)),
             aliases: below.aliases + usize::from(field.field.alias.is_some()),
         }
     }

@@ -9,13 +9,8 @@
 use apollo_parser::{Lexer, TokenKind};
 use async_graphql::ServerError;
 
-use super::{
-    super::{
-        Limits,
-        error::{code, refusal},
-    },
-    position::Lines,
-};
+use super::source_location::Lines;
+use crate::graphql::{code, error::refusal, limits::Limits};
 
 /// Checks that a document may be parsed. The first token that is none is reported: the parser would go on to the last.
 pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ServerError> {

@@ -15,10 +15,7 @@ use apollo_compiler::{
 };
 use async_graphql::ServerError;
 
-use super::super::{
-    Limits,
-    error::{code, refusal},
-};
+use crate::graphql::{code, error::refusal, limits::Limits};
 
 /// The most operations in a document. Each is validated with all fragments that it reaches.
 const OPERATIONS: usize = 10;

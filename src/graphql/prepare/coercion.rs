@@ -11,8 +11,8 @@ use apollo_compiler::{
 };
 use async_graphql::{Name, PathSegment, Value as ConstValue, Variables, indexmap::IndexMap};
 
-use super::{MOST_ERRORS, input::Input, misfit::Misfit};
-use crate::graphql::error::code;
+use super::input::Input;
+use crate::graphql::{code, coercion_error::Misfit, limits::MOST_ERRORS};
 
 /// Coerces the values of one argument or variable, and notes all that do not fit.
 pub(super) struct Coerce<'s> {
