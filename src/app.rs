@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     open_database::{database_options, open_database},
     settings::{
-        check_stop, connection_limits, kept, library_limits, limits, pace_limits, pending_limits,
+        check_stop, connection_limits, kept, library_limits, limits, pending_limits, rate_limits,
         settings, stream_limits,
     },
 };
@@ -32,14 +32,17 @@ use crate::{
     config::{self, Serve},
     feed::Feed,
     graphql::{Api, Documents, KeepLimits},
-    http::{self, ConnectionLimits, Gate, Node, Pace, Parts, PendingSockets, Probe, Stop, Streams},
+    http::{
+        self, Authenticator, ConnectionLimits, Node, Parts, PendingSockets, RateLimiter, Readiness,
+        Stop, Streams,
+    },
     hub::Hub,
     library::{Database, DatabaseOptions, Library, Opening, Witnessed},
     metrics, schema_migration,
 };
 
 /// How long one who asks no more is remembered.
-const PACE_MEMORY: Duration = Duration::from_mins(1);
+const RATE_MEMORY: Duration = Duration::from_mins(1);
 
 /// How often metrics that nobody has fetched are condensed; what they measured piles up until then.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -70,7 +73,7 @@ impl App {
     /// When a setting is missing or wrong, naming it, or the database cannot be opened.
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
         check_stop(config)?;
-        let gate = gate(&config.keys)?;
+        let authenticator = authenticator(&config.keys)?;
         let options = database_options(&config.database, Opening::Create)?;
         let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
@@ -87,13 +90,13 @@ impl App {
                 api,
                 feed,
                 library,
-                gate,
-                pace: Pace::new(pace_limits(&config.http)),
+                authenticator,
+                rate_limiter: RateLimiter::new(rate_limits(&config.http)),
                 streams: Streams::new(stream_limits(config), drain.clone()),
                 pending: PendingSockets::new(pending_limits(&config.streams)),
                 settings: settings(config),
                 metrics,
-                probe: Probe::default(),
+                readiness: Readiness::default(),
                 stopping,
                 drain,
             }),
@@ -178,8 +181,8 @@ impl App {
             async move { library.keep_watching_replica(ended).await }
         });
         let node = self.node.clone();
-        tasks.spawn(every(PACE_MEMORY, ended.clone(), move || {
-            node.pace.forget_the_idle();
+        tasks.spawn(every(RATE_MEMORY, ended.clone(), move || {
+            node.rate_limiter.forget_the_idle();
         }));
         let metrics = self.node.metrics.clone();
         tasks.spawn(every(METRICS_UPKEEP, ended.clone(), move || {
@@ -304,7 +307,7 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
-fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
+fn authenticator(config: &config::Keys) -> anyhow::Result<Authenticator> {
     let keys = match (&config.jwt_secret, &config.jwt_public_key, &config.jwks_url) {
         (Some(secret), None, None) => {
             Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
@@ -332,7 +335,7 @@ fn gate(config: &config::Keys) -> anyhow::Result<Gate> {
         audience: config.jwt_audience.clone(),
         leeway: config.jwt_leeway,
     };
-    Ok(Gate {
+    Ok(Authenticator {
         verifier: Verifier::new(keys, rules),
         origins: config.allowed_origins.clone(),
         session_cookie: config.session_cookie.clone(),

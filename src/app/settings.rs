@@ -4,7 +4,7 @@ use crate::{
     auth::TicketLimits,
     config::{self, Serve},
     graphql,
-    http::{self, ConnectionLimits, PaceLimits, PendingLimits, Settings, StreamLimits},
+    http::{self, ConnectionLimits, PendingLimits, RateLimits, Settings, StreamLimits},
     library::{self, Retention},
 };
 
@@ -21,8 +21,8 @@ pub(super) fn settings(config: &Serve) -> Settings {
     }
 }
 
-pub(super) fn pace_limits(config: &config::Http) -> PaceLimits {
-    PaceLimits {
+pub(super) fn rate_limits(config: &config::Http) -> RateLimits {
+    RateLimits {
         per_user: config.max_user_rate,
         per_address: config.max_address_rate,
         address_header: config.client_address_header.clone(),

@@ -1,4 +1,4 @@
-//! What a kind of server must be able to do, so that a [`Station`](super::reconnect::Station) can use it.
+//! What a kind of server must be able to do, so that a [`ConnectionSupervisor`](super::reconnect::ConnectionSupervisor) can use it.
 //!
 //! **Invariant:** a link that has failed once is never used again: whatever was under way, and every subscription, is
 //! made anew on the next. So there is one way to recover, which is also the way to start.
@@ -21,12 +21,12 @@ pub(super) trait Route: Send + Sync + 'static {
     /// Whether each user has a channel. If not, every notice arrives, and nobody is subscribed to.
     const SELECTIVE: bool;
 
-    /// Makes a link, which delivers into `inbox`. The station sees to it that this ends in time.
+    /// Makes a link, which delivers into `inbox`. The supervisor sees to it that this ends in time.
     fn connect(&self, inbox: &Arc<Inbox>)
     -> impl Future<Output = Result<Self::Link, Fault>> + Send;
 }
 
-/// A connection to a server. The station sees to it that each call ends in time, and makes calls of different kinds
+/// A connection to a server. The supervisor sees to it that each call ends in time, and makes calls of different kinds
 /// at once, but never two of one kind, and never a `subscribe` and an `unsubscribe`.
 pub(super) trait Link: Send + Sync {
     /// Sends notices; returns when the server has them.

@@ -8,8 +8,8 @@
 //! watch ──── interest (who is wanted) ───── link
 //! ```
 //!
-//! A broker for several nodes is a *station*, which keeps one link up for ever, and a route to one
-//! kind of server: PostgreSQL, Redis or NATS. Redis Cluster is several stations, one a shard.
+//! A broker for several nodes is a supervisor, which keeps one connection up, and a route to one
+//! kind of server: PostgreSQL, Redis or NATS. Redis Cluster is several supervisors, one a shard.
 //!
 //! **Invariant:** a [`Notice`] is a hint, not data. It may be lost, repeated, late or out of order; the hub keeps the
 //! greatest head and the feed re-reads what it doubts. So a broker never fails and never slows a write.

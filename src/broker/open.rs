@@ -11,7 +11,7 @@ use super::{
     notice::Broker,
     postgres,
     redis::{cluster::Cluster, server},
-    single_server::Remote,
+    single_server::SingleServer,
     timing::Timing,
 };
 
@@ -43,20 +43,20 @@ pub fn open(
         Kind::Memory => Arc::new(Memory::default()),
         Kind::Postgres => {
             let route = postgres::Route::new(&address, database, &timing)?;
-            Arc::new(Remote::new("postgres", route, &address, timing))
+            Arc::new(SingleServer::new("postgres", route, &address, timing))
         }
         Kind::Redis => {
             let route = server::Route::server(&address)?;
-            Arc::new(Remote::new("redis", route, &address, timing))
+            Arc::new(SingleServer::new("redis", route, &address, timing))
         }
         Kind::RedisSentinel => {
             let route = server::Route::sentinel(&address)?;
-            Arc::new(Remote::new("redis", route, &address, timing))
+            Arc::new(SingleServer::new("redis", route, &address, timing))
         }
         Kind::RedisCluster => Arc::new(Cluster::new(&address, timing)?),
         Kind::Nats => {
             let route = nats::Route::new(&address, &timing)?;
-            Arc::new(Remote::new("nats", route, &address, timing))
+            Arc::new(SingleServer::new("nats", route, &address, timing))
         }
     })
 }

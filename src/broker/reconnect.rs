@@ -1,6 +1,6 @@
 //! Keeps one link to one server up, for ever, and moves notices over it both ways.
 //!
-//! **Invariant:** whatever fails, fails the link: the station makes another, after a pause that grows and varies, so
+//! **Invariant:** whatever fails, fails the link: the supervisor makes another, after a pause that grows and varies, so
 //! that the nodes do not come back all at once.
 //! **Invariant:** every call on a link has a deadline, so a server that froze is as dead as one that is gone.
 
@@ -35,11 +35,11 @@ pub(super) const CAPACITY: usize = 65_536;
 /// How many users are subscribed to at a time.
 const BATCH: usize = 500;
 
-/// How long a closing station waits for what is unsent, and how long for the leave-taking.
+/// How long a closing supervisor waits for what is unsent, and how long for the leave-taking.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// One link's worth of a broker.
-pub(super) struct Station {
+pub(super) struct ConnectionSupervisor {
     pub outbox: Outbox,
     pub interest: Interest,
     inbox: Arc<Inbox>,
@@ -47,7 +47,7 @@ pub(super) struct Station {
     is_up: AtomicBool,
 }
 
-impl Station {
+impl ConnectionSupervisor {
     /// One without a link.
     pub fn new(inbox: Arc<Inbox>, timing: Timing) -> Self {
         Self {
@@ -228,18 +228,18 @@ impl Station {
 }
 
 /// That there is a link, for metrics and [`Station::is_up`].
-struct Up<'a>(&'a Station);
+struct Up<'a>(&'a ConnectionSupervisor);
 
 impl<'a> Up<'a> {
-    fn new(station: &'a Station, link: u64) -> Self {
-        let broker = station.inbox.broker;
-        station.is_up.store(true, Ordering::Relaxed);
+    fn new(supervisor: &'a ConnectionSupervisor, link: u64) -> Self {
+        let broker = supervisor.inbox.broker;
+        supervisor.is_up.store(true, Ordering::Relaxed);
         gauge!("library_sync_broker_connected", "broker" => broker).increment(1);
         if link > 1 {
             counter!("library_sync_broker_reconnects_total", "broker" => broker).increment(1);
         }
         tracing::info!(broker, "the broker is connected");
-        Self(station)
+        Self(supervisor)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A broker of one station: PostgreSQL, one Redis, NATS.
+//! A broker of one supervisor: PostgreSQL, one Redis, NATS.
 
 use std::sync::Arc;
 
@@ -12,26 +12,26 @@ use super::{
     connection::Route,
     inbox::Inbox,
     notice::{Broker, Listener, Notice, Signal},
-    reconnect::Station,
+    reconnect::ConnectionSupervisor,
     timing::Timing,
 };
 use crate::version::UserId;
 
-/// A station, and the tasks that run it.
-pub(super) struct Remote<R> {
-    station: Arc<Station>,
+/// A supervisor, and the tasks that run it.
+pub(super) struct SingleServer<R> {
+    supervisor: Arc<ConnectionSupervisor>,
     inbox: Arc<Inbox>,
     /// Taken when it starts.
     route: Mutex<Option<R>>,
     tasks: Tasks,
 }
 
-impl<R: Route> Remote<R> {
+impl<R: Route> SingleServer<R> {
     /// A broker that has not started.
     pub fn new(name: &'static str, route: R, address: &Address, timing: Timing) -> Self {
         let inbox = Arc::new(Inbox::new(name, address.options.lose));
         Self {
-            station: Arc::new(Station::new(Arc::clone(&inbox), timing)),
+            supervisor: Arc::new(ConnectionSupervisor::new(Arc::clone(&inbox), timing)),
             inbox,
             route: Mutex::new(Some(route)),
             tasks: Tasks::default(),
@@ -39,43 +39,43 @@ impl<R: Route> Remote<R> {
     }
 }
 
-impl<R: Route> Broker for Remote<R> {
+impl<R: Route> Broker for SingleServer<R> {
     fn publish(&self, notice: Notice) {
         self.inbox.tell(Signal::Notice(notice.clone()));
-        self.station.send(notice);
+        self.supervisor.send(notice);
     }
 
     fn listen(&self, listener: Listener) {
         if self.inbox.listen(listener)
             && let Some(route) = self.route.lock().take()
         {
-            let run = Arc::clone(&self.station).run(route, self.tasks.stop.clone());
+            let run = Arc::clone(&self.supervisor).run(route, self.tasks.stop.clone());
             self.tasks.running.spawn(run);
         }
     }
 
     fn watch(&self, user: &UserId) {
-        if self.station.interest.watch(user, 1) {
+        if self.supervisor.interest.watch(user, 1) {
             watched(&self.inbox).increment(1);
         }
     }
 
     fn unwatch(&self, user: &UserId) {
-        if self.station.interest.unwatch(user) {
+        if self.supervisor.interest.unwatch(user) {
             watched(&self.inbox).decrement(1);
         }
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
-            self.station.flush().await;
+            self.supervisor.flush().await;
             self.tasks.end().await;
         }
         .boxed()
     }
 }
 
-impl<R> Drop for Remote<R> {
+impl<R> Drop for SingleServer<R> {
     fn drop(&mut self) {
         self.tasks.stop.cancel();
     }

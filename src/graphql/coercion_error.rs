@@ -6,7 +6,7 @@ use super::code;
 
 /// A value that does not fit its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Misfit {
+pub(in super::super) struct CoercionError {
     /// `BAD_USER_INPUT`, or the code of a validation rule.
     pub code: &'static str,
     /// Where the value is, outermost first: the name of the argument or variable, then fields and indices.
@@ -17,8 +17,8 @@ pub(in super::super) struct Misfit {
     pub rule: String,
 }
 
-impl Misfit {
-    /// A misfit of the value called `name`.
+impl CoercionError {
+    /// An error of the value called `name`.
     pub fn of(name: &str, rule: impl Into<String>) -> Self {
         Self {
             code: code::BAD_INPUT,

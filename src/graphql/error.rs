@@ -21,7 +21,7 @@
 
 use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
-use super::{code, coercion_error::Misfit};
+use super::{code, coercion_error::CoercionError};
 use crate::library::Error;
 
 /// An error with a code.
@@ -32,9 +32,13 @@ pub(super) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -
 }
 
 /// A value that does not fit.
-pub(super) fn misfit(misfit: &Misfit, message: String, at: Option<Pos>) -> ServerError {
-    let mut error = refusal(misfit.code, message, at);
-    if let Some(field) = misfit.field() {
+pub(super) fn coercion_error(
+    coercion_error: &CoercionError,
+    message: String,
+    at: Option<Pos>,
+) -> ServerError {
+    let mut error = refusal(coercion_error.code, message, at);
+    if let Some(field) = coercion_error.field() {
         extend(&mut error, "field", field);
     }
     error

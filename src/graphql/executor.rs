@@ -139,7 +139,7 @@ impl Api {
         caller: &Caller,
         response: impl Future<Output = T>,
     ) -> Result<T, Stopped> {
-        let _turn = self.library.turn_to_query(&caller.viewer.user).await?;
+        let _turn = self.library.admit_query(&caller.viewer.user).await?;
         tokio::select! {
             biased;
             () = caller.allowance.overdrawn() => Err(Stopped::TooLarge(self.limits.answer)),

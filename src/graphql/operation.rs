@@ -2,7 +2,7 @@
 
 use async_graphql::{Request, ServerError, Value as ConstValue, parser::types::OperationType};
 
-use super::{coercion_error::Misfit, error};
+use super::{coercion_error::CoercionError, error};
 use crate::version::Version;
 
 /// The name, among a request's extensions, of the version that its answer must be at least as new as.
@@ -62,8 +62,8 @@ pub(super) fn at_least(request: &Request) -> Result<Option<Version>, ServerError
     };
     let message = || format!("`extensions.{MIN_VERSION}` must be a version");
     let version = version.ok_or_else(|| {
-        let misfit = Misfit::of(MIN_VERSION, message());
-        error::misfit(&misfit, misfit.of_literal(), None)
+        let coercion_error = CoercionError::of(MIN_VERSION, message());
+        error::coercion_error(&coercion_error, coercion_error.of_literal(), None)
     })?;
     Ok(Some(Version::new(version)))
 }

@@ -12,8 +12,8 @@ use metrics::counter;
 use serde_json::json;
 
 use super::{
-    graphql::websocket::pending_sockets::TooManyPending, middleware::rate_limit::TooFast,
-    streams::registry::NoPlace,
+    graphql::websocket::pending_sockets::TooManyPending, rate_limiter::RateLimited,
+    streams::registry::StreamRefused,
 };
 use crate::{auth::Rejection, graphql::Malformed, library};
 
@@ -39,13 +39,13 @@ pub enum HttpError {
     BadTicket,
     /// No place for one more stream.
     #[error("{0}")]
-    NoPlace(#[from] NoPlace),
+    StreamRefused(#[from] StreamRefused),
     /// Too many WebSockets that are not acknowledged.
     #[error("{0}")]
     TooManyPending(#[from] TooManyPending),
     /// More requests than are allowed in so short a time.
     #[error("{0}")]
-    TooFast(#[from] TooFast),
+    RateLimited(#[from] RateLimited),
     /// A cookie on a request that a browser sends for any page without asking first.
     #[error(
         "with a cookie, a GET needs a header such as `GraphQL-Require-Preflight: 1`, or the page's own origin"
@@ -93,12 +93,12 @@ impl HttpError {
             Self::Rejected(rejection) if rejection.is_temporary() => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::NoPlace(NoPlace::Node | NoPlace::Draining(_))
+            Self::StreamRefused(StreamRefused::Node | StreamRefused::Draining(_))
             | Self::Full
             | Self::Library(library::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoPlace(NoPlace::User(_)) | Self::TooManyPending(_) | Self::TooFast(_) => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::StreamRefused(StreamRefused::User(_))
+            | Self::TooManyPending(_)
+            | Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoToken | Self::BadTicket | Self::Rejected(_) => StatusCode::UNAUTHORIZED,
             Self::ForbiddenOrigin
             | Self::NotPreflighted
@@ -119,9 +119,9 @@ impl HttpError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoToken | Self::BadTicket => "UNAUTHENTICATED",
-            Self::NoPlace(refused) => refused.code(),
+            Self::StreamRefused(refused) => refused.code(),
             Self::TooManyPending(_) => "TOO_MANY_PENDING_SOCKETS",
-            Self::TooFast(_) => "TOO_MANY_REQUESTS",
+            Self::RateLimited(_) => "TOO_MANY_REQUESTS",
             Self::Rejected(rejection) => rejection.code(),
             Self::ForbiddenOrigin | Self::NotPreflighted => "FORBIDDEN",
             Self::BadRequest(_) => "BAD_REQUEST",
@@ -142,9 +142,8 @@ impl HttpError {
     pub(super) fn passes(&self) -> bool {
         match self {
             Self::Rejected(rejection) => rejection.is_temporary(),
-            Self::NoPlace(NoPlace::Draining(_)) | Self::Library(library::Error::Unavailable(_)) => {
-                true
-            }
+            Self::StreamRefused(StreamRefused::Draining(_))
+            | Self::Library(library::Error::Unavailable(_)) => true,
             _ => false,
         }
     }
@@ -189,10 +188,10 @@ impl IntoResponse for HttpError {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         match self {
-            Self::NoPlace(refused) => {
+            Self::StreamRefused(refused) => {
                 headers.insert(header::RETRY_AFTER, refused.retry_after().into());
             }
-            Self::TooFast(TooFast(wait)) => {
+            Self::RateLimited(RateLimited(wait)) => {
                 headers.insert(header::RETRY_AFTER, wait.as_secs().into());
             }
             Self::Rejected(Rejection::UnknownKey(wait)) => {

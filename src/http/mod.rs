@@ -4,14 +4,16 @@
 //! Nothing here reads or writes a library row.
 
 mod authenticate;
+mod authenticator;
 mod connection;
 mod error;
 mod graphql;
 mod middleware;
+mod rate_limiter;
+mod readiness;
 mod routes;
 mod state;
 mod streams;
-mod ticket;
 
 use axum::{
     Router,
@@ -23,17 +25,17 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::{
-    authenticate::Gate,
+    authenticator::Authenticator,
     connection::{
         accept_loop::{ConnectionLimits, Stop, serve},
         open_file_limit::connections_that_fit,
     },
     error::HttpError,
     graphql::websocket::pending_sockets::{PendingLimits, PendingSockets, TooManyPending},
-    middleware::rate_limit::{Pace, PaceLimits, TooFast},
-    routes::health::Probe,
+    rate_limiter::{RateLimited, RateLimiter, RateLimits},
+    readiness::Readiness,
     state::{Node, Parts, Settings},
-    streams::registry::{NoPlace, StreamLimits, Streams},
+    streams::registry::{StreamLimits, StreamRefused, Streams},
 };
 use self::{
     middleware::{cors, rate_limit, request_log},

@@ -6,8 +6,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    authenticate::Gate, graphql::websocket::pending_sockets::PendingSockets,
-    middleware::rate_limit::Pace, routes::health::Probe, streams::registry::Streams,
+    authenticator::Authenticator, graphql::websocket::pending_sockets::PendingSockets,
+    rate_limiter::RateLimiter, readiness::Readiness, streams::registry::Streams,
 };
 use crate::{feed::Feed, graphql::Api, library::Library};
 
@@ -23,10 +23,10 @@ pub struct Parts {
     pub feed: Feed,
     /// Answers version checks.
     pub library: Library,
-    /// Decides who is calling.
-    pub gate: Gate,
-    /// Counts who has asked lately.
-    pub pace: Pace,
+    /// Verifies tokens.
+    pub authenticator: Authenticator,
+    /// Counts requests, per user and per address.
+    pub rate_limiter: RateLimiter,
     /// Has places for streams.
     pub streams: Streams,
     /// Counts the WebSockets that are not acknowledged.
@@ -36,7 +36,7 @@ pub struct Parts {
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Remembers whether the database answered.
-    pub probe: Probe,
+    pub readiness: Readiness,
     /// Cancelled when the node is told to stop: it is ready no longer, and serves all the same.
     pub stopping: CancellationToken,
     /// Cancelled some time later: streams end, new ones are refused.

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::{
     database::{
-        fair_queue::Turn,
+        fair_queue::Admission,
         pools::Database,
         transaction::{Purpose, Transaction},
     },
@@ -105,8 +105,8 @@ impl Library {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when their others have not ended in time.
-    pub async fn turn_to_query(&self, user: &UserId) -> Result<Turn, Error> {
-        self.db.turn_to_query(user).await
+    pub async fn admit_query(&self, user: &UserId) -> Result<Admission, Error> {
+        self.db.admit_query(user).await
     }
 
     /// How long a query may take.

@@ -49,7 +49,7 @@ mod write;
 
 pub use self::{
     database::{
-        fair_queue::Turn,
+        fair_queue::Admission,
         first_connection::OpenError,
         options::{DatabaseOptions, Opening},
         pools::Database,

@@ -29,7 +29,7 @@ pub(super) fn refused(error: &RedisError) -> InvalidAddress {
     InvalidAddress::Refused(error.to_string())
 }
 
-/// Settings without deadlines of the client library's own: the station has them.
+/// Settings without deadlines of the client library's own: the supervisor has them.
 pub(super) fn patient() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(None)

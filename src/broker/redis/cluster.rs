@@ -1,10 +1,10 @@
-//! Notices by Redis Cluster: a station a shard.
+//! Notices by Redis Cluster: a supervisor a shard.
 //!
 //! A user's channel has a slot, and a slot has a shard. Which shard is asked of the cluster again and again; when slots
-//! or masters move, users and what is unsent of them move to the station of their new shard.
+//! or masters move, users and what is unsent of them move to the supervisor of their new shard.
 //!
 //! **Invariant:** a shard that is down delays the notices of its own users alone.
-//! **Invariant:** every user is at exactly one station; one whose slot no shard has waits at a station without a link.
+//! **Invariant:** every user is at exactly one supervisor; one whose slot no shard has waits at a supervisor without a link.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::{
         connection::{Fault, channel},
         inbox::Inbox,
         notice::{Broker, Listener, Notice, Signal},
-        reconnect::Station,
+        reconnect::ConnectionSupervisor,
         single_server::{Tasks, watched},
         timing::Timing,
     },
@@ -60,11 +60,11 @@ struct Table {
     /// By the master's address.
     shards: HashMap<String, Shard>,
     /// Where users wait whose slot no shard has.
-    lobby: Arc<Station>,
+    lobby: Arc<ConnectionSupervisor>,
 }
 
 struct Shard {
-    station: Arc<Station>,
+    supervisor: Arc<ConnectionSupervisor>,
     url: Url,
     stop: CancellationToken,
 }
@@ -76,7 +76,10 @@ impl Cluster {
             client(seed)?;
         }
         let inbox = Arc::new(Inbox::new("redis_cluster", address.options.lose));
-        let lobby = Arc::new(Station::new(Arc::clone(&inbox), timing.clone()));
+        let lobby = Arc::new(ConnectionSupervisor::new(
+            Arc::clone(&inbox),
+            timing.clone(),
+        ));
         let shards = Shards {
             seeds: address.servers.clone(),
             prefix: address.options.prefix().to_owned(),
@@ -99,7 +102,9 @@ impl Broker for Cluster {
     fn publish(&self, notice: Notice) {
         self.shards.inbox.tell(Signal::Notice(notice.clone()));
         let table = self.shards.table.read();
-        table.station(self.shards.slot(&notice.user)).send(notice);
+        table
+            .supervisor(self.shards.slot(&notice.user))
+            .send(notice);
     }
 
     fn listen(&self, listener: Listener) {
@@ -111,24 +116,24 @@ impl Broker for Cluster {
 
     fn watch(&self, user: &UserId) {
         let table = self.shards.table.read();
-        let station = table.station(self.shards.slot(user));
-        if station.interest.watch(user, 1) {
+        let supervisor = table.supervisor(self.shards.slot(user));
+        if supervisor.interest.watch(user, 1) {
             watched(&self.shards.inbox).increment(1);
         }
     }
 
     fn unwatch(&self, user: &UserId) {
         let table = self.shards.table.read();
-        let station = table.station(self.shards.slot(user));
-        if station.interest.unwatch(user) {
+        let supervisor = table.supervisor(self.shards.slot(user));
+        if supervisor.interest.unwatch(user) {
             watched(&self.shards.inbox).decrement(1);
         }
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
-            let stations: Vec<_> = self.shards.table.read().stations().cloned().collect();
-            join_all(stations.iter().map(|station| station.flush())).await;
+            let supervisors: Vec<_> = self.shards.table.read().supervisors().cloned().collect();
+            join_all(supervisors.iter().map(|supervisor| supervisor.flush())).await;
             self.tasks.end().await;
         }
         .boxed()
@@ -142,17 +147,17 @@ impl Drop for Cluster {
 }
 
 impl Table {
-    fn station(&self, slot: u16) -> &Arc<Station> {
+    fn supervisor(&self, slot: u16) -> &Arc<ConnectionSupervisor> {
         self.slots
             .owner(slot)
             .and_then(|address| self.shards.get(address))
-            .map_or(&self.lobby, |shard| &shard.station)
+            .map_or(&self.lobby, |shard| &shard.supervisor)
     }
 
-    fn stations(&self) -> impl Iterator<Item = &Arc<Station>> {
+    fn supervisors(&self) -> impl Iterator<Item = &Arc<ConnectionSupervisor>> {
         self.shards
             .values()
-            .map(|shard| &shard.station)
+            .map(|shard| &shard.supervisor)
             .chain([&self.lobby])
     }
 }
@@ -199,7 +204,7 @@ impl Shards {
 
     fn are_up(&self) -> bool {
         let table = self.table.read();
-        !table.shards.is_empty() && table.shards.values().all(|shard| shard.station.is_up())
+        !table.shards.is_empty() && table.shards.values().all(|shard| shard.supervisor.is_up())
     }
 
     /// The ranges of slots and their masters, as one server sees them.
@@ -241,14 +246,14 @@ impl Shards {
         known[turn % known.len()].clone()
     }
 
-    /// Makes the stations agree with the cluster.
+    /// Makes the supervisors agree with the cluster.
     fn arrange(&self, ranges: &[Range], tasks: &Tasks) {
         let slots = Slots::of(ranges);
         let table = self.table.read();
         if table.slots == slots {
-            // A batch that was under way when its slots moved comes back to the station that it left from.
-            for station in table.stations() {
-                self.move_unsent(station, &table);
+            // A batch that was under way when its slots moved comes back to the supervisor that it left from.
+            for supervisor in table.supervisors() {
+                self.move_unsent(supervisor, &table);
             }
             return;
         }
@@ -273,39 +278,51 @@ impl Shards {
             shards = table.shards.len(),
             "the cluster's shards have changed"
         );
-        let gone = gone.iter().map(|shard| &shard.station);
-        for station in table.stations().chain(gone) {
-            let leaves = |user: &UserId| !self.belongs(user, station, &table);
-            for (user, watches) in station.interest.remove(leaves) {
-                let to = table.station(self.slot(&user));
+        let gone = gone.iter().map(|shard| &shard.supervisor);
+        for supervisor in table.supervisors().chain(gone) {
+            let leaves = |user: &UserId| !self.belongs(user, supervisor, &table);
+            for (user, watches) in supervisor.interest.remove(leaves) {
+                let to = table.supervisor(self.slot(&user));
                 to.interest.watch(&user, watches);
             }
-            self.move_unsent(station, &table);
+            self.move_unsent(supervisor, &table);
         }
     }
 
-    fn move_unsent(&self, station: &Arc<Station>, table: &Table) {
-        let leaves = |user: &UserId| !self.belongs(user, station, table);
-        for notice in station.outbox.remove(leaves) {
-            table.station(self.slot(&notice.user)).send(notice);
+    fn move_unsent(&self, supervisor: &Arc<ConnectionSupervisor>, table: &Table) {
+        let leaves = |user: &UserId| !self.belongs(user, supervisor, table);
+        for notice in supervisor.outbox.remove(leaves) {
+            table.supervisor(self.slot(&notice.user)).send(notice);
         }
     }
 
-    fn belongs(&self, user: &UserId, station: &Arc<Station>, table: &Table) -> bool {
-        Arc::ptr_eq(table.station(self.slot(user)), station)
+    fn belongs(
+        &self,
+        user: &UserId,
+        supervisor: &Arc<ConnectionSupervisor>,
+        table: &Table,
+    ) -> bool {
+        Arc::ptr_eq(table.supervisor(self.slot(user)), supervisor)
     }
 
     fn open(&self, url: Url, tasks: &Tasks) -> Shard {
-        let station = Arc::new(Station::new(Arc::clone(&self.inbox), self.timing.clone()));
+        let supervisor = Arc::new(ConnectionSupervisor::new(
+            Arc::clone(&self.inbox),
+            self.timing.clone(),
+        ));
         let stop = tasks.stop.child_token();
         if let Ok(client) = client(&url) {
             let route = Route {
                 server: Server::Fixed(client),
                 prefix: self.prefix.clone(),
             };
-            let run = Arc::clone(&station).run(route, stop.clone());
+            let run = Arc::clone(&supervisor).run(route, stop.clone());
             tasks.running.spawn(run);
         }
-        Shard { station, url, stop }
+        Shard {
+            supervisor,
+            url,
+            stop,
+        }
     }
 }

@@ -12,7 +12,7 @@ use apollo_compiler::{
 use async_graphql::{Name, PathSegment, Value as ConstValue, Variables, indexmap::IndexMap};
 
 use super::input::Input;
-use crate::graphql::{code, coercion_error::Misfit, limits::MOST_ERRORS};
+use crate::graphql::{code, coercion_error::CoercionError, limits::MOST_ERRORS};
 
 /// Coerces the values of one argument or variable, and notes all that do not fit.
 pub(super) struct Coerce<'s> {
@@ -20,7 +20,7 @@ pub(super) struct Coerce<'s> {
     /// `None` while a document is checked without them: then a variable fits.
     variables: Option<&'s Variables>,
     path: Vec<PathSegment>,
-    pub misfits: Vec<Misfit>,
+    pub coercion_errors: Vec<CoercionError>,
 }
 
 impl<'s> Coerce<'s> {
@@ -30,13 +30,13 @@ impl<'s> Coerce<'s> {
             schema,
             variables,
             path: vec![PathSegment::Field(name.to_owned())],
-            misfits: Vec::new(),
+            coercion_errors: Vec::new(),
         }
     }
 
     /// The value of a type; `None` if it is a variable that was omitted, or does not fit.
     pub fn value(&mut self, input: Input<'_>, ty: &Type) -> Option<ConstValue> {
-        if self.misfits.len() >= MOST_ERRORS {
+        if self.coercion_errors.len() >= MOST_ERRORS {
             return None;
         }
         if let Input::Literal(literal) = input
@@ -75,11 +75,11 @@ impl<'s> Coerce<'s> {
         let mut values = Vec::with_capacity(items.len());
         for (index, element) in items.into_iter().enumerate() {
             self.path.push(PathSegment::Index(index));
-            let before = self.misfits.len();
+            let before = self.coercion_errors.len();
             match self.value(element, item) {
                 Some(value) => values.push(value),
                 // An omitted variable in a list is null.
-                None if self.misfits.len() == before => values.push(ConstValue::Null),
+                None if self.coercion_errors.len() == before => values.push(ConstValue::Null),
                 None => {}
             }
             self.path.pop();
@@ -123,7 +123,7 @@ impl<'s> Coerce<'s> {
             _ => (Some(input.any(self.variables)), ""),
         };
         if value.is_none() {
-            self.misfit(input, format!("{rule}: {}", input.shown()));
+            self.coercion_error(input, format!("{rule}: {}", input.shown()));
         }
         value
     }
@@ -137,7 +137,7 @@ impl<'s> Coerce<'s> {
             },
             None => "Int cannot represent non-integer value",
         };
-        self.misfit(input, format!("{rule}: {}", input.shown()));
+        self.coercion_error(input, format!("{rule}: {}", input.shown()));
         None
     }
 
@@ -168,7 +168,7 @@ impl<'s> Coerce<'s> {
                 )
             }
         };
-        self.misfit(input, rule);
+        self.coercion_error(input, rule);
         None
     }
 
@@ -184,7 +184,7 @@ impl<'s> Coerce<'s> {
                 }
                 Input::Json(_) => format!("Expected type \"{}\" to be an object.", ty.name),
             };
-            self.misfit(input, rule);
+            self.coercion_error(input, rule);
             return None;
         };
         let mut values = IndexMap::with_capacity(fields.len());
@@ -196,7 +196,7 @@ impl<'s> Coerce<'s> {
                 values.extend(value.map(|value| (Name::new(name), value)));
             } else {
                 let rule = format!("Field \"{name}\" is not defined by type \"{}\".", ty.name);
-                self.misfit(value, rule);
+                self.coercion_error(value, rule);
             }
             self.path.pop();
         }
@@ -217,7 +217,7 @@ impl<'s> Coerce<'s> {
             let ty = &field.ty;
             let rule = format!("Field \"{of}\" of required type \"{ty}\" was not provided.");
             self.path.push(PathSegment::Field(name.to_string()));
-            self.misfit(input, rule);
+            self.coercion_error(input, rule);
             self.path.pop();
         }
     }
@@ -228,19 +228,20 @@ impl<'s> Coerce<'s> {
             (Input::Json(_), [PathSegment::Field(variable)]) => {
                 let message =
                     format!("Variable \"${variable}\" of non-null type \"{ty}\" must not be null.");
-                self.misfits.push(Misfit::of(variable, message));
+                self.coercion_errors
+                    .push(CoercionError::of(variable, message));
                 return;
             }
             (Input::Json(_), _) => format!("Expected non-nullable type \"{ty}\" not to be null."),
         };
-        self.misfit(input, rule);
+        self.coercion_error(input, rule);
     }
 
-    fn misfit(&mut self, input: Input<'_>, rule: String) {
-        if self.misfits.len() >= MOST_ERRORS {
+    fn coercion_error(&mut self, input: Input<'_>, rule: String) {
+        if self.coercion_errors.len() >= MOST_ERRORS {
             return;
         }
-        self.misfits.push(Misfit {
+        self.coercion_errors.push(CoercionError {
             code: code::BAD_INPUT,
             path: self.path.clone(),
             value: Some(input.shown()),

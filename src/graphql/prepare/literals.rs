@@ -128,8 +128,9 @@ impl Check<'_> {
         let mut coerce = Coerce::new(&SCHEMA, None, name);
         coerce.value(Input::Literal(value), ty);
         let at = self.document.position(value.location());
-        for misfit in &coerce.misfits {
-            let error = error::misfit(misfit, misfit.of_literal(), Some(at));
+        for coercion_error in &coerce.coercion_errors {
+            let error =
+                error::coercion_error(coercion_error, coercion_error.of_literal(), Some(at));
             self.found.errors.push(error);
         }
     }

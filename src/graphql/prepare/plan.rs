@@ -168,9 +168,13 @@ impl<'d> Plan<'d, '_> {
             };
             let mut coerce = Coerce::new(&SCHEMA, Some(self.variables), &argument.name);
             let value = coerce.value(Input::Literal(&argument.value), &definition.ty);
-            if let Some(misfit) = coerce.misfits.first() {
+            if let Some(coercion_error) = coerce.coercion_errors.first() {
                 let at = self.document.position(argument.value.location());
-                return Err(error::misfit(misfit, misfit.of_literal(), Some(at)));
+                return Err(error::coercion_error(
+                    coercion_error,
+                    coercion_error.of_literal(),
+                    Some(at),
+                ));
             }
             arguments.extend(value.map(|value| (&argument.name, value)));
         }

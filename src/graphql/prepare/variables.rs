@@ -4,7 +4,7 @@ use apollo_compiler::executable::Operation;
 use async_graphql::{Name, ServerError, Variables};
 
 use super::{coercion::Coerce, document::Document, input::Input, schema::SCHEMA};
-use crate::graphql::{coercion_error::Misfit, error};
+use crate::graphql::{coercion_error::CoercionError, error};
 
 /// The variables of an operation. What was omitted and has no default stays omitted; what is not defined goes.
 ///
@@ -27,15 +27,17 @@ pub(super) fn coerce(
                 if ty.is_non_null() {
                     let rule =
                         format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
-                    coerce.misfits.push(Misfit::of(name, rule));
+                    coerce.coercion_errors.push(CoercionError::of(name, rule));
                 }
                 None
             }
         };
         variables.extend(value.map(|value| (Name::new(name), value)));
         let at = document.position(definition.location());
-        let misfits = coerce.misfits.iter();
-        errors.extend(misfits.map(|misfit| error::misfit(misfit, misfit.of_variable(), Some(at))));
+        let coercion_errors = coerce.coercion_errors.iter();
+        errors.extend(coercion_errors.map(|coercion_error| {
+            error::coercion_error(coercion_error, coercion_error.of_variable(), Some(at))
+        }));
     }
     if errors.is_empty() {
         Ok(variables)

@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
 use super::{
-    lingering_close::Lingering,
+    lingering_close::LingeringClose,
     write_deadline::{Deadlined, WriteDeadline},
 };
 
@@ -205,7 +205,7 @@ impl Server {
 /// Serves one connection.
 fn connect(
     kind: &Kind,
-    stream: Deadlined<Lingering>,
+    stream: Deadlined<LingeringClose>,
     peer: SocketAddr,
     drain: CancellationToken,
     cut: CancellationToken,

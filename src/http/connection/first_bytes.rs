@@ -21,13 +21,13 @@ const HTTP2: &[u8] = b"PRI ";
 
 /// A connection that has not told yet what it speaks.
 #[derive(Debug)]
-pub(in crate::http) struct Opening {
+pub(in crate::http) struct FirstBytes {
     /// How many bytes have come, all of them as in HTTP/2.
     seen: usize,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl Opening {
+impl FirstBytes {
     /// Gives the peer so long.
     pub fn within(limit: Duration) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Opening {
         up.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Takes the next bytes, and tells whether the opening is over.
+    /// Takes the next bytes, and tells whether enough have come to know the protocol.
     ///
     /// # Errors
     /// When it is HTTP/2.
@@ -65,10 +65,10 @@ mod tests {
     use super::*;
 
     fn hear(pieces: &[&[u8]]) -> Option<bool> {
-        let mut opening = Opening::within(Duration::ZERO);
+        let mut first_bytes = FirstBytes::within(Duration::ZERO);
         let mut is_over = Some(false);
         for piece in pieces {
-            is_over = opening.hear(piece).ok();
+            is_over = first_bytes.hear(piece).ok();
         }
         is_over
     }

@@ -22,11 +22,11 @@ use tokio::{
 };
 
 /// How long a peer may go on sending after the end.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection and its place among those that there may be.
 #[derive(Debug)]
-pub(in crate::http) struct Lingering {
+pub(in crate::http) struct LingeringClose {
     /// None when it was dropped.
     open: Option<(TcpStream, OwnedSemaphorePermit)>,
     /// Whether the peer has said that nothing follows, or the connection broke.
@@ -35,7 +35,7 @@ pub(in crate::http) struct Lingering {
     is_blocked: bool,
 }
 
-impl Lingering {
+impl LingeringClose {
     /// Takes a connection over.
     pub(in crate::http) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for LingeringClose {
     fn drop(&mut self) {
         let Some((stream, place)) = self.open.take() else {
             return;
@@ -76,7 +76,7 @@ impl Drop for Lingering {
         }
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                let _ = timeout(LINGER, hear_out(stream)).await;
+                let _ = timeout(LINGER_TIMEOUT, drain(stream)).await;
                 drop(place);
             });
         }
@@ -84,7 +84,7 @@ impl Drop for Lingering {
 }
 
 /// Says that nothing follows, and reads until the peer says the same.
-async fn hear_out(mut stream: TcpStream) -> io::Result<()> {
+async fn drain(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     loop {
         stream.readable().await?;
@@ -96,7 +96,7 @@ async fn hear_out(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-impl AsyncRead for Lingering {
+impl AsyncRead for LingeringClose {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl AsyncRead for Lingering {
     }
 }
 
-impl AsyncWrite for Lingering {
+impl AsyncWrite for LingeringClose {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -21,7 +21,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Follows the heads on one connection.
 #[derive(Debug)]
-pub(in crate::http) struct Heads {
+pub(in crate::http) struct RequestHeads {
     limit: Duration,
     state: State,
 }
@@ -64,7 +64,7 @@ impl End {
     }
 }
 
-impl Heads {
+impl RequestHeads {
     /// Gives each head so long.
     pub fn within(limit: Duration) -> Self {
         Self {
@@ -120,11 +120,11 @@ impl Heads {
 mod tests {
     use super::*;
 
-    fn heads() -> Heads {
-        Heads::within(Duration::from_millis(20))
+    fn heads() -> RequestHeads {
+        RequestHeads::within(Duration::from_millis(20))
     }
 
-    async fn is_given_up(heads: &mut Heads) -> bool {
+    async fn is_given_up(heads: &mut RequestHeads) -> bool {
         let waiting = std::future::poll_fn(|cx| heads.wait(cx));
         tokio::time::timeout(Duration::from_millis(100), waiting)
             .await

@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{first_bytes::Opening, lingering_close::Lingering, request_head::Heads};
+use super::{first_bytes::FirstBytes, lingering_close::LingeringClose, request_head::RequestHeads};
 
 /// How many bytes a second a peer must take that has fallen behind.
 const SLOWEST: u32 = 4 << 10;
@@ -66,19 +66,19 @@ impl WriteDeadline {
         &self,
         stream: TcpStream,
         place: OwnedSemaphorePermit,
-    ) -> io::Result<Deadlined<Lingering>> {
+    ) -> io::Result<Deadlined<LingeringClose>> {
         let (limit, heads) = (self.limit, self.heads);
         tune(&stream, limit)?;
         Ok(Deadlined {
-            stream: Lingering::new(stream, place),
+            stream: LingeringClose::new(stream, place),
             pace: ReadingPace {
                 limit,
                 slowest: SLOWEST,
             },
             behind: None,
             deadline: None,
-            opening: heads.map(Opening::within),
-            heads: heads.map(Heads::within),
+            first_bytes: heads.map(FirstBytes::within),
+            heads: heads.map(RequestHeads::within),
         })
     }
 }
@@ -103,9 +103,9 @@ pub(in crate::http) struct Deadlined<S> {
     /// Until when a write that waits may go on waiting. Made anew by every wait, and none while nothing waits.
     deadline: Option<Pin<Box<Sleep>>>,
     /// None once the peer has told what it speaks.
-    opening: Option<Opening>,
+    first_bytes: Option<FirstBytes>,
     /// Follows the heads of requests, if those have a limit.
-    heads: Option<Heads>,
+    heads: Option<RequestHeads>,
 }
 
 /// How slowly a peer may read.
@@ -176,16 +176,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deadlined<S> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if polled.is_pending() {
-            if let Some(opening) = &mut this.opening {
-                return opening.wait(cx);
+            if let Some(first_bytes) = &mut this.first_bytes {
+                return first_bytes.wait(cx);
             }
             return this.heads.as_mut().map_or(polled, |heads| heads.wait(cx));
         }
         let heard = &buffer.filled()[before..];
-        if let Some(opening) = &mut this.opening
-            && opening.hear(heard)?
+        if let Some(first_bytes) = &mut this.first_bytes
+            && first_bytes.hear(heard)?
         {
-            this.opening = None;
+            this.first_bytes = None;
         }
         if let Some(heads) = &mut this.heads {
             heads.hear(heard);
@@ -283,7 +283,7 @@ mod tests {
             },
             behind: None,
             deadline: None,
-            opening: None,
+            first_bytes: None,
             heads: None,
         };
         (deadlined, peer)
@@ -363,7 +363,7 @@ mod tests {
         for (said, is_given_up) in [(&b""[..], true), (b"PR", true), (b"GE", false)] {
             let (connection, mut peer) = connection();
             let mut connection = Deadlined {
-                opening: Some(Opening::within(LIMIT)),
+                first_bytes: Some(FirstBytes::within(LIMIT)),
                 ..connection
             };
             peer.write_all(said).await.unwrap();

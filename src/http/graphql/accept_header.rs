@@ -16,10 +16,10 @@ pub(in crate::http) fn preferred<T: Copy>(headers: &HeaderMap, offer: Offer<'_, 
     let rank = |media_type: &str| {
         // The most specific range that fits decides.
         let fitting = ranges.iter().enumerate();
-        let fitting = fitting.filter_map(|(at, range)| Some((range.fit(media_type)?, at)));
-        let (fit, at) = fitting.min_by_key(|(fit, at)| (*fit, *at))?;
+        let fitting = fitting.filter_map(|(at, range)| Some((range.specificity(media_type)?, at)));
+        let (specificity, at) = fitting.min_by_key(|(specificity, at)| (*specificity, *at))?;
         let weight = ranges[at].weight;
-        (weight > 0).then_some((1000 - weight, fit, at))
+        (weight > 0).then_some((1000 - weight, specificity, at))
     };
     let ranked = offer
         .iter()
@@ -59,7 +59,7 @@ pub(in crate::http) struct Range<'h> {
 
 /// How closely a range names a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
+enum Specificity {
     Exact,
     Subtypes,
     All,
@@ -83,7 +83,7 @@ impl<'h> Range<'h> {
 
     /// Whether it is this type, and no wildcard.
     pub fn is(&self, media_type: &str) -> bool {
-        self.fit(media_type) == Some(Fit::Exact)
+        self.specificity(media_type) == Some(Specificity::Exact)
     }
 
     /// The value of a parameter, without its quotes.
@@ -94,13 +94,13 @@ impl<'h> Range<'h> {
         Some(value.trim().trim_matches('"'))
     }
 
-    fn fit(&self, media_type: &str) -> Option<Fit> {
+    fn specificity(&self, media_type: &str) -> Option<Specificity> {
         let (kind, subtype) = media_type.split_once('/')?;
         match (self.kind, self.subtype) {
-            ("*", "*") => Some(Fit::All),
-            (own, "*") if own.eq_ignore_ascii_case(kind) => Some(Fit::Subtypes),
+            ("*", "*") => Some(Specificity::All),
+            (own, "*") if own.eq_ignore_ascii_case(kind) => Some(Specificity::Subtypes),
             (own, sub) if own.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => {
-                Some(Fit::Exact)
+                Some(Specificity::Exact)
             }
             _ => None,
         }

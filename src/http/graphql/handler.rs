@@ -28,7 +28,7 @@ use async_graphql::parser::types::OperationType;
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, Request, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get},
 };
@@ -45,7 +45,7 @@ use super::{
     websocket::upgrade,
 };
 use crate::{
-    auth::{Ask, Credential, Viewer},
+    auth::Viewer,
     graphql::{Answer, Operation},
     http::{
         error::{HttpError, OUTAGE},
@@ -67,13 +67,6 @@ enum Form {
 const FORMS: Offer<'_, Form> = &[
     (Form::Json, "application/json"),
     (Form::Graphql, "application/graphql-response+json"),
-];
-
-/// Headers that a page of another origin cannot set without the browser asking the server first.
-const PREFLIGHTED: [&str; 3] = [
-    "graphql-require-preflight",
-    "apollo-require-preflight",
-    "x-apollo-operation-name",
 ];
 
 /// `/graphql`, for all methods.
@@ -137,8 +130,10 @@ async fn answer(
     body: Body,
     accepted: Accepted,
 ) -> Result<Response, HttpError> {
-    let caller = Caller {
-        viewer: viewer(node, parts, accepted).await?,
+    let caller = Requester {
+        viewer: node
+            .authenticate_operation(parts, accepted.stream.is_some())
+            .await?,
         method: parts.method.clone(),
         at_least: at_least(parts)?,
         request_id: request_id(parts),
@@ -150,9 +145,9 @@ async fn answer(
             for (at, request) in requests.into_iter().enumerate() {
                 // The first was counted with the request.
                 if at > 0
-                    && let Err(too_fast) = node.pace.user(&caller.viewer.user)
+                    && let Err(rate_limited) = node.count_operation(&caller.viewer)
                 {
-                    answers.push(operation::refused(too_fast));
+                    answers.push(operation::refused(rate_limited));
                     continue;
                 }
                 answers.push(match caller.read(node, request)? {
@@ -171,30 +166,15 @@ async fn answer(
     }
 }
 
-async fn viewer(node: &Node, parts: &Parts, accepted: Accepted) -> Result<Viewer, HttpError> {
-    let is_post = parts.method == Method::POST;
-    let viewer = match accepted.stream {
-        Some(_) if is_post => node.stream_viewer(parts, Ask::Change).await?,
-        Some(_) => node.stream_viewer(parts, Ask::Stream).await?,
-        None if is_post => node.gate.viewer(parts, Ask::Change).await?,
-        None => node.gate.viewer(parts, Ask::Read).await?,
-    };
-    if viewer.credential == Credential::Cookie && !is_post && !is_preflighted(&parts.headers) {
-        return Err(HttpError::NotPreflighted);
-    }
-    node.pace.user(&viewer.user)?;
-    Ok(viewer)
-}
-
 /// Who asks, and what for they may.
-struct Caller {
+struct Requester {
     viewer: Viewer,
     method: Method,
     at_least: Option<Version>,
     request_id: String,
 }
 
-impl Caller {
+impl Requester {
     async fn run(
         &self,
         node: &Node,
@@ -249,14 +229,6 @@ impl Caller {
         let (viewer, request_id) = (&self.viewer, &self.request_id);
         node.api.run(viewer, operation, request_id).await
     }
-}
-
-/// Whether the page that sent a request is of this origin, or of one that the browser has been told about.
-fn is_preflighted(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site");
-    site.is_some_and(|site| site == "same-origin")
-        || headers.contains_key(header::ORIGIN)
-        || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
 }
 
 /// The version that the client knows of, as `X-Min-Library-Version`: what it reads must not be older.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     auth::{Credential, Viewer},
     graphql::{Answer, Operation},
-    http::{middleware::rate_limit::TooFast, state::Node},
+    http::{rate_limiter::RateLimited, state::Node},
 };
 
 /// One result of an operation.
@@ -40,8 +40,8 @@ pub(in crate::http) fn begin(
 }
 
 /// The answer to an operation that comes too soon after others.
-pub(in crate::http) fn refused(too_fast: TooFast) -> Outcome {
-    Outcome::error("TOO_MANY_REQUESTS", too_fast.to_string())
+pub(in crate::http) fn refused(rate_limited: RateLimited) -> Outcome {
+    Outcome::error("TOO_MANY_REQUESTS", rate_limited.to_string())
 }
 
 /// Lets an operation pass that the viewer's credential is good for.

@@ -91,7 +91,7 @@ pub(in crate::http) fn head(kind: Kind) -> Response {
 /// Streams the results of an operation.
 ///
 /// # Errors
-/// When there is no place for one more stream.
+/// When there is no permit for one more stream.
 pub(in crate::http) fn respond(
     node: &Node,
     viewer: &Viewer,
@@ -102,11 +102,11 @@ pub(in crate::http) fn respond(
         Kind::Sse => Transport::Sse,
         Kind::Multipart => Transport::Multipart,
     };
-    let place = node.streams.open(viewer, transport)?;
+    let permit = node.streams.open(viewer, transport)?;
     let heartbeat = node.settings.heartbeat;
     Ok(match kind {
-        Kind::Sse => encoder::response(place, outcomes, Sse, heartbeat),
-        Kind::Multipart => encoder::response(place, outcomes, Multipart, heartbeat),
+        Kind::Sse => encoder::response(permit, outcomes, Sse, heartbeat),
+        Kind::Multipart => encoder::response(permit, outcomes, Multipart, heartbeat),
     })
 }
 
@@ -158,7 +158,7 @@ impl Framing<Outcome> for Multipart {
     const CONTENT_TYPE: HeaderValue =
         HeaderValue::from_static("multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0");
 
-    fn opening(&mut self) -> Bytes {
+    fn preamble(&mut self) -> Bytes {
         Bytes::from_static(b"\r\n--graphql")
     }
 
@@ -294,7 +294,7 @@ mod tests {
     fn parts_have_the_form_that_apollos_clients_read() {
         let mut body = Vec::new();
         for bytes in [
-            Multipart.opening(),
+            Multipart.preamble(),
             Multipart.item(outcome()),
             Multipart.heartbeat(),
             Multipart.end(EndReason::Expired),

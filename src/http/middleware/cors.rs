@@ -16,7 +16,7 @@ const MAX_AGE: Duration = Duration::from_hours(1);
 pub(in crate::http) fn layer(node: Node) -> CorsLayer {
     let is_allowed = move |origin: &HeaderValue, _: &Parts| {
         let origin = origin.to_str();
-        origin.is_ok_and(|origin| node.gate.origins.allows(origin))
+        origin.is_ok_and(|origin| node.authenticator.origins.allows(origin))
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(is_allowed))

@@ -1,33 +1,9 @@
 //! For whoever runs the server: is it alive, can it serve, what has it done.
 
-use std::time::Duration;
-
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use metrics::gauge;
-use tokio::{sync::Mutex, time::Instant};
 
 use crate::{http::state::Node, metrics::measure_process};
-
-/// How long what was found about the database is taken for true, however many ask.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
-
-/// What was found last about the database, and when. Asked for by one at a time.
-#[derive(Default)]
-pub struct Probe(Mutex<Option<(Instant, bool)>>);
-
-impl Probe {
-    async fn is_database_ready(&self, node: &Node) -> bool {
-        let mut last = self.0.lock().await;
-        if let Some((at, ready)) = *last
-            && at.elapsed() < PROBE_EVERY
-        {
-            return ready;
-        }
-        let ready = node.library.database().takes_writes().await.is_ok();
-        *last = Some((Instant::now(), ready));
-        ready
-    }
-}
 
 /// What balancers and supervisors ask for.
 pub(in crate::http) fn probes() -> Router<Node> {
@@ -58,9 +34,9 @@ async fn readyz(State(node): State<Node>) -> impl IntoResponse {
 async fn why_not_ready(node: &Node) -> Option<&'static str> {
     if node.stopping.is_cancelled() {
         Some("stopping")
-    } else if !node.gate.verifier.is_ready() {
+    } else if !node.authenticator.verifier.is_ready() {
         Some("the key server has not answered yet")
-    } else if !node.probe.is_database_ready(node).await {
+    } else if !node.readiness.is_database_ready(&node.library).await {
         Some("the database does not answer, or takes no writes")
     } else {
         None

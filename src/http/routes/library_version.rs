@@ -22,7 +22,7 @@ pub(in crate::http) async fn version(
     request: Request,
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
-    let viewer = node.viewer(&parts, Ask::Read).await?;
+    let viewer = node.authenticate(&parts, Ask::Read).await?;
     let claims = known_heads(&parts.headers).max();
     let head = node.library.head_given(&viewer.user, claims).await?;
     let etag = format!("\"{head}\"");

@@ -22,7 +22,7 @@ pub(in crate::http) async fn version(
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
     let (parts, _) = request.into_parts();
-    let viewer = node.viewer(&parts, Ask::Read).await?;
+    let viewer = node.authenticate(&parts, Ask::Read).await?;
     let head = node.library.head(&viewer.user).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/json"),

@@ -82,21 +82,20 @@ fn later(node: &Node, error: &HttpError) -> Response {
 
 async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
-    let viewer = node.stream_viewer(&parts, Ask::Stream).await?;
-    node.pace.user(&viewer.user)?;
+    let viewer = node.authenticate_stream(&parts, Ask::Stream).await?;
     if parts.method == Method::HEAD {
         return Ok(encoder::head(Events::CONTENT_TYPE));
     }
-    let place = node.streams.open(&viewer, Transport::Events)?;
+    let permit = node.streams.open(&viewer, Transport::Events)?;
     let last_seen = last_seen(&parts.headers);
     let heads = node.feed.follow(&viewer.user, last_seen).await?;
     let framing = Events {
         last_seen,
-        retry: RETURN + RETURN_SPREAD.mul_f64(place.fraction()),
+        retry: RETURN + RETURN_SPREAD.mul_f64(permit.fraction()),
         newest: None,
     };
     Ok(encoder::response(
-        place,
+        permit,
         heads,
         framing,
         node.settings.heartbeat,

@@ -18,7 +18,7 @@ use futures_util::{
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::registry::{EndReason, Place};
+use super::registry::{EndReason, StreamPermit};
 
 /// How a transport writes what happens.
 pub(in crate::http) trait Framing<T>: Send + 'static {
@@ -26,7 +26,7 @@ pub(in crate::http) trait Framing<T>: Send + 'static {
     const CONTENT_TYPE: HeaderValue;
 
     /// What comes before everything else.
-    fn opening(&mut self) -> Bytes {
+    fn preamble(&mut self) -> Bytes {
         Bytes::new()
     }
 
@@ -43,9 +43,9 @@ pub(in crate::http) trait Framing<T>: Send + 'static {
     fn end(&mut self, reason: EndReason) -> Bytes;
 }
 
-/// Answers with `items`, framed, until they or the place end.
+/// Answers with `items`, framed, until they or the permit end.
 pub(in crate::http) fn response<T, F>(
-    place: Place,
+    permit: StreamPermit,
     items: impl Stream<Item = T> + Send + 'static,
     mut framing: F,
     heartbeat: Duration,
@@ -54,21 +54,21 @@ where
     T: Send + 'static,
     F: Framing<T>,
 {
-    let opening = framing.opening();
+    let preamble = framing.preamble();
     let mut ticks = tokio::time::interval_at(Instant::now() + heartbeat, heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let relay = Relay {
+    let encoder = Encoder {
         items: items.boxed(),
         framing,
-        end: Box::pin(place.end()),
+        end: Box::pin(permit.end()),
         ticks,
-        place,
+        permit,
     };
-    let rest = stream::unfold(Some(relay), |relay| async {
-        let (bytes, relay) = relay?.next().await;
-        Some((bytes, relay))
+    let rest = stream::unfold(Some(encoder), |encoder| async {
+        let (bytes, encoder) = encoder?.next().await;
+        Some((bytes, encoder))
     });
-    let chunks = stream::iter([opening])
+    let chunks = stream::iter([preamble])
         .chain(rest)
         .filter(|bytes| std::future::ready(!bytes.is_empty()));
     let mut response = Body::from_stream(chunks.map(Ok::<_, Infallible>)).into_response();
@@ -99,28 +99,28 @@ pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, Heade
     ]
 }
 
-struct Relay<T, F> {
+struct Encoder<T, F> {
     items: BoxStream<'static, T>,
     framing: F,
     end: BoxFuture<'static, EndReason>,
     ticks: Interval,
-    place: Place,
+    permit: StreamPermit,
 }
 
-impl<T, F: Framing<T>> Relay<T, F> {
+impl<T, F: Framing<T>> Encoder<T, F> {
     /// The next bytes, and what continues unless they were the last.
     async fn next(mut self) -> (Bytes, Option<Self>) {
         tokio::select! {
             // The end comes first, or a stream that is always busy would never end.
             biased;
             reason = &mut self.end => {
-                self.place.note(reason.into());
+                self.permit.note(reason.into());
                 (self.framing.end(reason), None)
             }
             item = self.items.next() => if let Some(item) = item {
                 (self.framing.item(item), Some(self))
             } else {
-                self.place.note("completed");
+                self.permit.note("completed");
                 (self.framing.complete(), None)
             },
             _ = self.ticks.tick() => (self.framing.heartbeat(), Some(self)),

@@ -3,8 +3,8 @@
 //! In the flow: every transport that stays open takes a [`Place`] once its viewer is known, holds it as long as the
 //! stream lasts, and selects on [`Place::end`].
 //!
-//! **Invariant:** only an authenticated stream takes a place, so strangers cannot fill the node.
-//! **Invariant:** a place is given back by dropping it, whatever ends the stream.
+//! **Invariant:** only an authenticated stream takes a permit, so strangers cannot fill the node.
+//! **Invariant:** a permit is given back by dropping it, whatever ends the stream.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -118,7 +118,7 @@ impl EndReason {
 
 /// Why a stream is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
+pub enum StreamRefused {
     /// [`StreamLimits::per_user`], which it holds, is reached.
     #[error("you have {0} streams open, as many as one user may; close one first")]
     User(usize),
@@ -130,7 +130,7 @@ pub enum NoPlace {
     Draining(u32),
 }
 
-impl NoPlace {
+impl StreamRefused {
     /// The stable code that clients branch on.
     pub fn code(self) -> &'static str {
         match self {
@@ -207,16 +207,20 @@ impl Streams {
     }
 
     /// What one is told who comes while the node is stopping.
-    pub fn draining(&self) -> NoPlace {
+    pub fn draining(&self) -> StreamRefused {
         let wait = Duration::from_secs(RETURN_SPREAD.into()).mul_f64(self.fraction());
-        NoPlace::Draining(1 + u32::try_from(wait.as_secs()).unwrap_or(RETURN_SPREAD))
+        StreamRefused::Draining(1 + u32::try_from(wait.as_secs()).unwrap_or(RETURN_SPREAD))
     }
 
-    /// Takes a place for a stream of the viewer.
+    /// Takes a permit for a stream of the viewer.
     ///
     /// # Errors
     /// When the user or the node has as many as it may, or the node is stopping.
-    pub fn open(&self, viewer: &Viewer, transport: Transport) -> Result<Place, NoPlace> {
+    pub fn open(
+        &self,
+        viewer: &Viewer,
+        transport: Transport,
+    ) -> Result<StreamPermit, StreamRefused> {
         let number = self.take(&viewer.user).inspect_err(|refused| {
             counter!("library_sync_streams_refused_total",
                 "transport" => <&str>::from(transport), "code" => refused.code())
@@ -231,7 +235,7 @@ impl Streams {
         );
         let (life, reason) = life(viewer.expires_at, self.0.limits.max_life, fraction(number));
         let since = Instant::now();
-        Ok(Place {
+        Ok(StreamPermit {
             streams: self.clone(),
             user: viewer.user.clone(),
             transport,
@@ -243,7 +247,7 @@ impl Streams {
         })
     }
 
-    fn take(&self, user: &UserId) -> Result<u64, NoPlace> {
+    fn take(&self, user: &UserId) -> Result<u64, StreamRefused> {
         let Registry {
             limits,
             drain,
@@ -255,11 +259,11 @@ impl Streams {
         }
         let mut open = open.lock();
         if open.total >= limits.total {
-            return Err(NoPlace::Node);
+            return Err(StreamRefused::Node);
         }
         let mine = open.per_user.get(user).copied().unwrap_or(0);
         if mine >= limits.per_user {
-            return Err(NoPlace::User(limits.per_user));
+            return Err(StreamRefused::User(limits.per_user));
         }
         open.per_user.insert(user.clone(), mine + 1);
         open.total += 1;
@@ -279,9 +283,9 @@ impl Streams {
     }
 }
 
-/// The place of one open stream. Dropping it gives the place up.
+/// The permit of one open stream. Dropping it gives the permit up.
 #[derive(Debug)]
-pub struct Place {
+pub struct StreamPermit {
     streams: Streams,
     user: UserId,
     transport: Transport,
@@ -294,7 +298,7 @@ pub struct Place {
     _counted: TaskTrackerToken,
 }
 
-impl Place {
+impl StreamPermit {
     /// Waits until the server has a reason to end the stream.
     pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
         let (deadline, reason) = self.deadline;
@@ -338,7 +342,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.streams.give_back(&self.user);
         let transport = <&str>::from(self.transport);
@@ -412,7 +416,7 @@ mod tests {
         let first = streams.open(&ann, Transport::Events).unwrap();
         let _second = streams.open(&ann, Transport::Websocket).unwrap();
         let refused = streams.open(&ann, Transport::Sse).unwrap_err();
-        assert_eq!(refused, NoPlace::User(2));
+        assert_eq!(refused, StreamRefused::User(2));
         assert_eq!(refused.code(), "TOO_MANY_STREAMS");
         assert!(streams.open(&viewer("bob", DAY), Transport::Events).is_ok());
         drop(first);
@@ -425,10 +429,10 @@ mod tests {
             total: 1,
             ..StreamLimits::default()
         });
-        let place = streams.open(&viewer("ann", DAY), Transport::Events);
+        let permit = streams.open(&viewer("ann", DAY), Transport::Events);
         let refused = streams.open(&viewer("bob", DAY), Transport::Events);
-        assert_eq!(refused.unwrap_err(), NoPlace::Node);
-        drop(place);
+        assert_eq!(refused.unwrap_err(), StreamRefused::Node);
+        drop(permit);
         let open = streams.0.open.lock();
         assert_eq!((open.total, open.per_user.len()), (0, 0));
     }
@@ -438,7 +442,7 @@ mod tests {
         let streams = streams(StreamLimits::default());
         streams.drain().cancel();
         let refused = streams.open(&viewer("ann", DAY), Transport::Events);
-        assert!(matches!(refused, Err(NoPlace::Draining(_))));
+        assert!(matches!(refused, Err(StreamRefused::Draining(_))));
     }
 
     #[test]
@@ -455,8 +459,8 @@ mod tests {
     async fn a_stream_ends_when_its_token_expires() {
         let streams = streams(StreamLimits::default());
         let ann = viewer("ann", Duration::from_millis(20));
-        let place = streams.open(&ann, Transport::Events).unwrap();
-        assert_eq!(place.end().await, EndReason::Expired);
+        let permit = streams.open(&ann, Transport::Events).unwrap();
+        assert_eq!(permit.end().await, EndReason::Expired);
         assert!(OffsetDateTime::now_utc() >= ann.expires_at);
     }
 
@@ -466,8 +470,8 @@ mod tests {
             max_life: Duration::from_millis(20),
             ..StreamLimits::default()
         });
-        let place = streams.open(&viewer("ann", DAY), Transport::Events);
-        assert_eq!(place.unwrap().end().await, EndReason::TooOld);
+        let permit = streams.open(&viewer("ann", DAY), Transport::Events);
+        assert_eq!(permit.unwrap().end().await, EndReason::TooOld);
     }
 
     #[test]
@@ -488,7 +492,7 @@ mod tests {
         let places: Vec<_> = (0..20)
             .map(|_| streams.open(&ann, Transport::Events).unwrap())
             .collect();
-        let mut ends = join_all(places.iter().map(Place::end));
+        let mut ends = join_all(places.iter().map(StreamPermit::end));
         assert!((&mut ends).now_or_never().is_none());
         streams.drain().cancel();
         assert_eq!(timeout(HOUR, ends).await.unwrap(), [EndReason::Drained; 20]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_orm::DatabaseConnection;
 
 use super::{
-    fair_queue::{Act, Turn, Turns, reads_of_one_user},
+    fair_queue::{Act, Admission, FairQueue, reads_of_one_user},
     options::DatabaseOptions,
     pools::{Access, Database, observed, sqlite},
     read_connection::{Origin, Reader, Readers},
@@ -14,17 +14,17 @@ use crate::{address::DatabaseAddress, library::error::Error, version::UserId};
 
 /// Who may use the database next, and with what they read.
 #[derive(Debug, Clone)]
-pub(super) struct Lending {
+pub(super) struct AdmissionControl {
     /// Read what was written last.
     fresh: Arc<Readers>,
     /// Read for queries: from the replica, if there is one.
     queried: Arc<Readers>,
-    writes: Arc<Turns>,
+    writes: Arc<FairQueue>,
     /// To run a query as a whole. There are as many as are asked for, but not for one user.
-    queries: Arc<Turns>,
+    queries: Arc<FairQueue>,
 }
 
-impl Lending {
+impl AdmissionControl {
     /// Lends the connections of `fresh`, and of the replica's pool.
     pub fn new(
         options: &DatabaseOptions,
@@ -34,25 +34,28 @@ impl Lending {
         let connections = options.max_connections as usize;
         let is_sqlite = matches!(options.address, DatabaseAddress::Sqlite(_));
         let reads = reads_of_one_user(options.max_user_reads, connections, is_sqlite);
-        let turns = Turns::new(connections, reads);
+        let turns = FairQueue::new(connections, reads);
         let writes = if is_sqlite {
-            Turns::new(1, reads)
+            FairQueue::new(1, reads)
         } else {
             // One pool, and so the same turns, for both.
             Arc::clone(&turns)
         };
         let fresh = readers(options, &options.address, fresh, turns);
         let queried = match (&options.replica, replica) {
-            (Some(address), Some(replica)) => {
-                readers(options, address, replica, Turns::new(connections, reads))
-            }
+            (Some(address), Some(replica)) => readers(
+                options,
+                address,
+                replica,
+                FairQueue::new(connections, reads),
+            ),
             _ => Arc::clone(&fresh),
         };
         Self {
             fresh,
             queried,
             writes,
-            queries: Turns::new(usize::MAX, reads),
+            queries: FairQueue::new(usize::MAX, reads),
         }
     }
 
@@ -76,7 +79,7 @@ fn readers(
     options: &DatabaseOptions,
     address: &DatabaseAddress,
     pool: &DatabaseConnection,
-    turns: Arc<Turns>,
+    turns: Arc<FairQueue>,
 ) -> Arc<Readers> {
     let origin = match address {
         DatabaseAddress::Sqlite(file) => Origin::Sqlite {
@@ -101,12 +104,15 @@ impl Database {
     }
 
     /// The turn of `user` to write.
-    pub(in crate::library) async fn turn_to_write(&self, user: &UserId) -> Result<Turn, Error> {
+    pub(in crate::library) async fn turn_to_write(
+        &self,
+        user: &UserId,
+    ) -> Result<Admission, Error> {
         self.lending.writes.take(user, Act::Write, self.wait).await
     }
 
     /// The turn of `user` to run a query.
-    pub(in crate::library) async fn turn_to_query(&self, user: &UserId) -> Result<Turn, Error> {
+    pub(in crate::library) async fn admit_query(&self, user: &UserId) -> Result<Admission, Error> {
         self.lending.queries.take(user, Act::Query, self.wait).await
     }
 }

@@ -65,7 +65,7 @@ impl Act {
 
 /// The turns of one pool of connections.
 #[derive(Debug)]
-pub(in crate::library) struct Turns(Mutex<State>);
+pub(in crate::library) struct FairQueue(Mutex<State>);
 
 /// Whose work, and what for.
 type Key = (UserId, Act);
@@ -84,7 +84,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Queue {
     held: usize,
-    waiting: VecDeque<oneshot::Sender<Turn>>,
+    waiting: VecDeque<oneshot::Sender<Admission>>,
     /// Not without somebody in `waiting`.
     is_in_rotation: bool,
 }
@@ -92,18 +92,18 @@ struct Queue {
 /// Permission to use one connection, or to run one query. Ends when this is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Turn {
-    turns: Arc<Turns>,
+pub struct Admission {
+    turns: Arc<FairQueue>,
     key: Key,
 }
 
 /// A place in a queue, which is left when this is dropped.
 struct Place<'a> {
-    turns: &'a Turns,
+    turns: &'a FairQueue,
     key: &'a Key,
 }
 
-impl Turns {
+impl FairQueue {
     /// As many turns as there are `connections`, and at most `reads` to read for one user.
     pub(in crate::library) fn new(connections: usize, reads: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
@@ -124,12 +124,12 @@ impl Turns {
         user: &UserId,
         act: Act,
         patience: Duration,
-    ) -> Result<Turn, Error> {
+    ) -> Result<Admission, Error> {
         let key = (user.clone(), act);
         let entered = self.0.lock().enter(&key);
         let Some(turn) = entered else {
             let turns = Arc::clone(self);
-            return Ok(Turn { turns, key });
+            return Ok(Admission { turns, key });
         };
         // Sent on by whoever ends a turn, with `self` in it.
         let place = Place {
@@ -162,7 +162,7 @@ impl State {
     }
 
     /// Takes a turn at once, or queues for one.
-    fn enter(&mut self, key: &Key) -> Option<oneshot::Receiver<Turn>> {
+    fn enter(&mut self, key: &Key) -> Option<oneshot::Receiver<Admission>> {
         let most = self.most(key.1);
         let queue = self.queues.entry(key.clone()).or_default();
         if self.free > 0 && queue.held < most {
@@ -189,7 +189,7 @@ impl State {
     }
 
     /// Who is next, counted as holding a turn.
-    fn next(&mut self) -> Option<(Key, oneshot::Sender<Turn>)> {
+    fn next(&mut self) -> Option<(Key, oneshot::Sender<Admission>)> {
         if self.free == 0 {
             return None;
         }
@@ -224,7 +224,7 @@ impl State {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Admission {
     fn drop(&mut self) {
         let mut state = self.turns.0.lock();
         state.free += 1;
@@ -238,7 +238,7 @@ impl Drop for Turn {
         drop(state);
         if let Some((key, sender)) = next {
             let turns = Arc::clone(&self.turns);
-            let _ = sender.send(Turn { turns, key });
+            let _ = sender.send(Admission { turns, key });
         }
     }
 }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     /// Takes a turn that must be free.
-    fn now(turns: &Arc<Turns>, name: &str, act: Act) -> Option<Turn> {
+    fn now(turns: &Arc<FairQueue>, name: &str, act: Act) -> Option<Admission> {
         let user = user(name);
         let turn = turns.take(&user, act, PATIENCE).now_or_never();
         turn.map(Result::unwrap)
@@ -270,9 +270,9 @@ mod tests {
 
     /// Waits for a turn, and says whose it is when it comes.
     fn queue(
-        turns: &Arc<Turns>,
+        turns: &Arc<FairQueue>,
         name: &'static str,
-        came: &tokio::sync::mpsc::UnboundedSender<(&'static str, Turn)>,
+        came: &tokio::sync::mpsc::UnboundedSender<(&'static str, Admission)>,
     ) -> tokio::task::JoinHandle<()> {
         let (turns, came) = (Arc::clone(turns), came.clone());
         tokio::spawn(async move {
@@ -283,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_user_holds_one_turn_to_write_and_a_few_to_read_whatever_is_free() {
-        let turns = Turns::new(10, 2);
+        let turns = FairQueue::new(10, 2);
         let write = now(&turns, "ann", Act::Write).unwrap();
         let reads = [now(&turns, "ann", Act::Read), now(&turns, "ann", Act::Read)];
         assert!(now(&turns, "ann", Act::Write).is_none());
@@ -296,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn users_who_wait_are_served_in_rotation_however_much_each_waits_for() {
-        let turns = Turns::new(1, 1);
+        let turns = FairQueue::new(1, 1);
         let (sender, mut came) = tokio::sync::mpsc::unbounded_channel();
         let first = now(&turns, "eve", Act::Read).unwrap();
         for name in ["eve", "eve", "eve", "eve", "ann", "bob", "ann"] {
@@ -315,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_ends_in_time_and_its_reason_is_told_apart() {
-        let turns = Turns::new(2, 1);
+        let turns = FairQueue::new(2, 1);
         let _held = now(&turns, "ann", Act::Read).unwrap();
         let own = turns.take(&user("ann"), Act::Read, PATIENCE).await;
         let own = own.unwrap_err();
@@ -329,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_whose_taker_has_left_goes_to_the_next() {
-        let turns = Turns::new(1, 1);
+        let turns = FairQueue::new(1, 1);
         let (sender, mut came) = tokio::sync::mpsc::unbounded_channel();
         let first = now(&turns, "eve", Act::Read).unwrap();
         let gone = queue(&turns, "ann", &sender);
@@ -343,7 +343,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_remembered_who_has_left() {
-        let turns = Turns::new(1, 1);
+        let turns = FairQueue::new(1, 1);
         let first = now(&turns, "ann", Act::Read).unwrap();
         for name in ["ann", "bob"] {
             assert!(turns.take(&user(name), Act::Read, PATIENCE).await.is_err());

@@ -29,7 +29,7 @@ use sea_orm::{
 use tokio::time::timeout;
 
 use super::{
-    admission::Lending,
+    admission::AdmissionControl,
     clock::Skew,
     first_connection::{self, OpenError, Sessions},
     options::{DatabaseOptions, Opening},
@@ -59,7 +59,7 @@ pub struct Database {
     /// Reads what was written last, for the server itself. What is read for a user goes through a reader.
     pub(in crate::library) fresh: DatabaseConnection,
     /// What users are lent.
-    pub(super) lending: Lending,
+    pub(super) lending: AdmissionControl,
     pub(in crate::library) replica: Option<DatabaseConnection>,
     /// A connection for the probe alone: others may keep those of the pools busy.
     pub(in crate::library) probe: DatabaseConnection,
@@ -114,7 +114,7 @@ impl Database {
             Some(replica) => Some(open_replica(options, replica).await?),
             None => None,
         };
-        let lending = Lending::new(options, &fresh, replica.as_ref());
+        let lending = AdmissionControl::new(options, &fresh, replica.as_ref());
         let file = match address {
             DatabaseAddress::Sqlite(file) => Some(Arc::new(OpenFile::note(file, lock)?)),
             DatabaseAddress::Postgres(_) => None,

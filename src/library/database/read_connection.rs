@@ -26,7 +26,7 @@ use sea_orm::{
 };
 
 use super::{
-    fair_queue::{Act, Turn, Turns},
+    fair_queue::{Act, Admission, FairQueue},
     transaction::is_free,
 };
 use crate::{library::error::Error, version::UserId};
@@ -47,7 +47,7 @@ pub(in crate::library) struct Readers {
     origin: Origin,
     /// Open, and lent to nobody.
     idle: Mutex<Vec<Link>>,
-    turns: Arc<Turns>,
+    turns: Arc<FairQueue>,
     wait: Duration,
 }
 
@@ -77,13 +77,13 @@ struct Link {
 pub(in crate::library) struct Reader {
     readers: Arc<Readers>,
     /// None once it was given back.
-    lent: Option<(Link, Turn)>,
+    lent: Option<(Link, Admission)>,
     /// Whether something runs on it. Still so when it is dropped: then that was cut off.
     is_busy: AtomicBool,
 }
 
 impl Readers {
-    pub fn new(origin: Origin, turns: Arc<Turns>, wait: Duration) -> Arc<Self> {
+    pub fn new(origin: Origin, turns: Arc<FairQueue>, wait: Duration) -> Arc<Self> {
         Arc::new(Self {
             origin,
             idle: Mutex::default(),
@@ -231,7 +231,7 @@ impl Drop for Reader {
             return;
         };
         let readers = Arc::clone(&self.readers);
-        let give_back = move |link: Link, turn: Turn| {
+        let give_back = move |link: Link, turn: Admission| {
             readers.idle.lock().push(link);
             // After it, so that whoever is next finds it.
             drop(turn);

@@ -26,7 +26,7 @@ use super::message::Id;
 use crate::{
     http::{
         error::HttpError,
-        streams::registry::{EndReason, NoPlace},
+        streams::registry::{EndReason, StreamRefused},
     },
     library,
 };
@@ -45,7 +45,7 @@ pub(super) enum Close {
     Invalid(Cow<'static, str>),
     /// An operation before `connection_ack`.
     Unacknowledged,
-    /// The caller is not known, or has no place for another stream.
+    /// The caller is not known, or has no permit for another stream.
     Refused(HttpError),
     /// Another subprotocol, or none.
     Subprotocol,
@@ -111,10 +111,10 @@ impl Close {
 
 fn refused(error: &HttpError) -> u16 {
     match error {
-        HttpError::NoPlace(NoPlace::Draining(_)) => 1012,
+        HttpError::StreamRefused(StreamRefused::Draining(_)) => 1012,
         // The streams of a device that lost its network are noticed to be dead soon, so it is worth coming back.
-        HttpError::NoPlace(NoPlace::User(_) | NoPlace::Node)
-        | HttpError::TooFast(_)
+        HttpError::StreamRefused(StreamRefused::User(_) | StreamRefused::Node)
+        | HttpError::RateLimited(_)
         | HttpError::Library(library::Error::Unavailable(_) | library::Error::Fault(_)) => 1013,
         HttpError::Rejected(rejection) if rejection.is_temporary() => 1013,
         _ => 4403,
@@ -146,7 +146,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{auth::Rejection, http::middleware::rate_limit::TooFast};
+    use crate::{auth::Rejection, http::rate_limiter::RateLimited};
 
     #[test]
     fn a_reason_fits_into_a_close_frame_whatever_the_client_sent() {
@@ -183,10 +183,10 @@ mod tests {
             Close::Refused(Rejection::Expired.into()),
             Close::Refused(Rejection::Unavailable.into()),
             Close::Refused(Rejection::UnknownKey(30).into()),
-            Close::Refused(NoPlace::Draining(1).into()),
-            Close::Refused(NoPlace::Node.into()),
-            Close::Refused(NoPlace::User(20).into()),
-            Close::Refused(TooFast(Duration::from_secs(1)).into()),
+            Close::Refused(StreamRefused::Draining(1).into()),
+            Close::Refused(StreamRefused::Node.into()),
+            Close::Refused(StreamRefused::User(20).into()),
+            Close::Refused(RateLimited(Duration::from_secs(1)).into()),
         ] {
             let why = format!("{close:?}");
             assert!(!is_fatal(code(close)), "{why}");

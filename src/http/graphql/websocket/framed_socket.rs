@@ -34,17 +34,17 @@ pub(super) enum Heard {
 }
 
 /// One socket.
-pub(super) struct Line {
+pub(super) struct FramedSocket {
     socket: Socket,
-    pace: Option<Pace>,
+    pace: Option<RateLimiter>,
 }
 
-impl Line {
+impl FramedSocket {
     /// A socket of which so many messages a second are heard; 0 for as many as come.
     pub fn new(socket: Socket, messages_per_second: u32) -> Self {
         Self {
             socket,
-            pace: Pace::new(messages_per_second),
+            pace: RateLimiter::new(messages_per_second),
         }
     }
 
@@ -139,14 +139,14 @@ fn broken(error: &Error) -> Close {
 }
 
 /// How fast a client may speak.
-struct Pace {
+struct RateLimiter {
     /// The time that one message stands for.
     each: Duration,
     /// When everything that was heard would have come at an even pace.
     even: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     fn new(per_second: u32) -> Option<Self> {
         let each = Duration::from_secs(1).checked_div(per_second)?;
         let even = Instant::now();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     /// How many messages are heard at once, and how long after `now` the next is.
-    fn burst(pace: &mut Pace, now: Instant) -> (u32, Duration) {
+    fn burst(pace: &mut RateLimiter, now: Instant) -> (u32, Duration) {
         let mut heard = 0;
         while pace.due() <= now {
             pace.count(&text(10), now);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_client_may_be_a_burst_ahead_and_is_then_heard_at_its_pace() {
-        let mut pace = Pace::new(5).unwrap();
+        let mut pace = RateLimiter::new(5).unwrap();
         let now = Instant::now();
         let fifth = Duration::from_millis(200);
         assert_eq!(burst(&mut pace, now), (51, fifth));
@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn a_long_message_counts_as_several_and_no_limit_is_none() {
-        let mut pace = Pace::new(1).unwrap();
+        let mut pace = RateLimiter::new(1).unwrap();
         let now = Instant::now();
         pace.count(&text(10 * ONE_MESSAGE), now);
         assert!(pace.due() > now);
-        assert!(Pace::new(0).is_none());
+        assert!(RateLimiter::new(0).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! GraphQL over WebSocket: the `graphql-transport-ws` protocol, over a feed and the schema.
 //!
 //! ```text
-//! upgrade ─ who is calling? ─ connection_init ─ a place ─ connection_ack ─┬─ messages in:  line, message, operations
+//! upgrade ─ who is calling? ─ connection_init ─ a permit ─ connection_ack ─┬─ messages in:  line, message, operations
 //!                                                                         └─ messages out: one at a time, session
 //! ```
 //!

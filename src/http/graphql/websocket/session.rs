@@ -22,39 +22,39 @@ use tokio::{
 
 use super::{
     close_code::Close,
-    framed_socket::{FAREWELL, Heard, Line},
+    framed_socket::{FAREWELL, FramedSocket, Heard},
     handshake::Socket,
     message::{ClientMessage, Heartbeat, Id, ServerMessage},
     operations::Operations,
     pending_sockets::Pending,
 };
 use crate::{
-    auth::{Credential, Viewer, bearer},
+    auth::Viewer,
     http::{
         error::HttpError,
         graphql::operation::{self, Outcome},
         state::Node,
-        streams::registry::{EndReason, Place, Transport},
+        streams::registry::{EndReason, StreamPermit, Transport},
     },
     version::Head,
 };
 
 /// Who is calling, as far as the upgrade tells.
-pub(super) enum UpgradeCaller {
-    Known(Viewer, Place),
+pub(super) enum UpgradeViewer {
+    Known(Viewer, StreamPermit),
     /// Why not. A token in `connection_init` can make up for it.
     Unknown(HttpError),
 }
 
 /// Serves a socket until it is closed.
-pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeCaller, mut pending: Pending) {
-    let mut line = Line::new(socket, node.streams.limits().messages_per_second);
+pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeViewer, mut pending: Pending) {
+    let mut line = FramedSocket::new(socket, node.streams.limits().messages_per_second);
     let greeted = tokio::select! {
         greeted = greet(&node, &mut line, caller) => greeted,
-        // Its place has been given away, so that nothing may be waited for.
+        // Its permit has been given away, so that nothing may be waited for.
         () = pending.gives_way() => return line.drop_with(&Close::Displaced).await,
     };
-    let (viewer, mut place, heads) = match greeted {
+    let (viewer, mut permit, heads) = match greeted {
         Ok(greeted) => greeted,
         Err(close) => {
             tokio::select! {
@@ -76,15 +76,15 @@ pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeCaller, mut
         heard: Instant::now(),
         next_ping: Instant::now() + node.settings.heartbeat,
     };
-    let Err(close) = session.converse(&place).await;
-    place.note(close.outcome());
+    let Err(close) = session.converse(&permit).await;
+    permit.note(close.outcome());
     line.close(&close).await;
 }
 
 /// Closes a socket whose client speaks another subprotocol.
 pub(super) async fn refuse_subprotocol(socket: Socket, mut pending: Pending) {
     tokio::select! {
-        () = Line::new(socket, 0).close(&Close::Subprotocol) => {}
+        () = FramedSocket::new(socket, 0).close(&Close::Subprotocol) => {}
         () = pending.gives_way() => {}
     }
 }
@@ -92,26 +92,25 @@ pub(super) async fn refuse_subprotocol(socket: Socket, mut pending: Pending) {
 /// Waits for `connection_init`, finds out who is calling, and acknowledges it.
 async fn greet(
     node: &Node,
-    line: &mut Line,
-    caller: UpgradeCaller,
-) -> Result<(Viewer, Place, BoxStream<'static, Head>), Close> {
+    line: &mut FramedSocket,
+    caller: UpgradeViewer,
+) -> Result<(Viewer, StreamPermit, BoxStream<'static, Head>), Close> {
     let payload = tokio::select! {
         init = timeout(node.streams.limits().init_timeout, init(line)) => init.map_err(|_| Close::InitTimeout)??,
         () = node.drain.cancelled() => return Err(Close::End(EndReason::Drained)),
     };
-    let (viewer, place) = identify(node, caller, payload.as_ref()).await?;
-    node.pace.user(&viewer.user).map_err(HttpError::from)?;
+    let (viewer, permit) = identify(node, caller, payload.as_ref()).await?;
     let heads = node
         .feed
         .follow(&viewer.user, None)
         .await
         .map_err(HttpError::from)?;
     line.say(&ServerMessage::ConnectionAck).await?;
-    Ok((viewer, place, heads.boxed()))
+    Ok((viewer, permit, heads.boxed()))
 }
 
 /// Waits for `connection_init`, and returns its payload.
-async fn init(line: &mut Line) -> Result<Option<Map<String, Value>>, Close> {
+async fn init(line: &mut FramedSocket) -> Result<Option<Map<String, Value>>, Close> {
     loop {
         match line.hear().await? {
             Heard::Message(ClientMessage::ConnectionInit { payload }) => return Ok(payload),
@@ -128,24 +127,20 @@ async fn init(line: &mut Line) -> Result<Option<Map<String, Value>>, Close> {
 /// Who is calling: a token in `connection_init` goes before what came with the upgrade.
 async fn identify(
     node: &Node,
-    caller: UpgradeCaller,
+    caller: UpgradeViewer,
     payload: Option<&Map<String, Value>>,
-) -> Result<(Viewer, Place), HttpError> {
+) -> Result<(Viewer, StreamPermit), HttpError> {
     let Some(authorization) = payload.and_then(authorization) else {
         return match caller {
-            UpgradeCaller::Known(viewer, place) => Ok((viewer, place)),
-            UpgradeCaller::Unknown(error) => Err(error),
+            UpgradeViewer::Known(viewer, permit) => Ok((viewer, permit)),
+            UpgradeViewer::Unknown(error) => Err(error),
         };
     };
-    let token = authorization
-        .as_str()
-        .and_then(bearer)
-        .ok_or(HttpError::NoToken)?;
-    let viewer = node.gate.verifier.verify(token, Credential::Bearer).await?;
-    // The place taken at the upgrade is given back first: it may be the last.
+    let viewer = node.authenticate_init(authorization.as_str()).await?;
+    // The permit taken at the upgrade is given back first: it may be the last.
     drop(caller);
-    let place = node.streams.open(&viewer, Transport::Websocket)?;
-    Ok((viewer, place))
+    let permit = node.streams.open(&viewer, Transport::Websocket)?;
+    Ok((viewer, permit))
 }
 
 fn authorization(payload: &Map<String, Value>) -> Option<&Value> {
@@ -157,7 +152,7 @@ fn authorization(payload: &Map<String, Value>) -> Option<&Value> {
 /// An acknowledged socket.
 struct Session<'s> {
     node: &'s Node,
-    line: &'s mut Line,
+    line: &'s mut FramedSocket,
     viewer: Viewer,
     heads: BoxStream<'static, Head>,
     /// What pings tell.
@@ -170,15 +165,15 @@ struct Session<'s> {
 
 impl Session<'_> {
     /// Lasts until there is a reason to close.
-    async fn converse(&mut self, place: &Place) -> Result<Infallible, Close> {
-        let mut end = pin!(place.end());
+    async fn converse(&mut self, permit: &StreamPermit) -> Result<Infallible, Close> {
+        let mut end = pin!(permit.end());
         loop {
             let tick = self.next_ping.min(self.silent_at());
             tokio::select! {
                 // In this order, because operations may always have a result, and because a client that has spoken in
                 // the meantime is not to be found silent.
                 biased;
-                reason = &mut end => return Err(self.finish(place, reason).await),
+                reason = &mut end => return Err(self.finish(permit, reason).await),
                 heard = self.line.hear() => {
                     self.heard = Instant::now();
                     match heard? {
@@ -195,7 +190,7 @@ impl Session<'_> {
     }
 
     /// Answers the queries and mutations under way, takes nothing new, and returns how to close.
-    async fn finish(&mut self, place: &Place, reason: EndReason) -> Close {
+    async fn finish(&mut self, permit: &StreamPermit, reason: EndReason) -> Close {
         self.operations.end_those_that_last();
         let finishing = async {
             while self.operations.len() > 0 {
@@ -205,7 +200,7 @@ impl Session<'_> {
             Ok::<(), Close>(())
         };
         // A stopping server does not wait for longer, and the client is to hear of it.
-        let grace = place.grace(reason).saturating_sub(FAREWELL);
+        let grace = permit.grace(reason).saturating_sub(FAREWELL);
         match timeout(grace, finishing).await {
             Ok(Err(close)) => close,
             Ok(Ok(())) | Err(_) => Close::End(reason),
@@ -230,8 +225,8 @@ impl Session<'_> {
             return Err(Close::Duplicate(id));
         }
         // Counted before anything else, so that what is refused or given up at once is not for free.
-        if let Err(too_fast) = self.node.pace.user(&self.viewer.user) {
-            return self.tell(&id, Some(operation::refused(too_fast))).await;
+        if let Err(rate_limited) = self.node.count_operation(&self.viewer) {
+            return self.tell(&id, Some(operation::refused(rate_limited))).await;
         }
         let most = self.node.streams.limits().operations_per_socket;
         if self.operations.len() >= most {

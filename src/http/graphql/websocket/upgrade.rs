@@ -11,7 +11,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     handshake::{Handshake, offers},
-    session::{self, UpgradeCaller},
+    session::{self, UpgradeViewer},
 };
 use crate::{
     auth::Ask,
@@ -36,7 +36,7 @@ async fn grant(node: &Node, mut request: Parts) -> Result<Response, HttpError> {
     let handshake = Handshake::read(&mut request)?;
     let limit = node.settings.max_init_message;
     // Before a ticket is used up.
-    let pending = node.pending.enter(node.pace.client(&request))?;
+    let pending = node.pending.enter(node.rate_limiter.client(&request))?;
     // The refusal is a close code, since that is all that browsers show.
     if !offers(&request.headers, SUBPROTOCOL) {
         let refuse = move |socket| session::refuse_subprotocol(socket, pending);
@@ -49,20 +49,22 @@ async fn grant(node: &Node, mut request: Parts) -> Result<Response, HttpError> {
     Ok(handshake.grant(Some(SUBPROTOCOL), limit, serve))
 }
 
-async fn caller(node: &Node, request: &Parts) -> Result<UpgradeCaller, HttpError> {
+async fn caller(node: &Node, request: &Parts) -> Result<UpgradeViewer, HttpError> {
     if node.drain.is_cancelled() {
         return Err(node.streams.draining().into());
     }
-    match node.stream_viewer(request, Ask::Change).await {
+    match node.authenticate_stream(request, Ask::Change).await {
         Ok(viewer) => {
-            let place = node.streams.open(&viewer, Transport::Websocket)?;
-            Ok(UpgradeCaller::Known(viewer, place))
+            let permit = node.streams.open(&viewer, Transport::Websocket)?;
+            Ok(UpgradeViewer::Known(viewer, permit))
         }
+        // Said by a close code, since that is all that browsers show.
+        Err(error @ HttpError::RateLimited(_)) => Ok(UpgradeViewer::Unknown(error)),
         // The header's token is the program's own, as one in `connection_init` would be; a cookie is not.
         Err(error @ (HttpError::NoToken | HttpError::Rejected(_)))
             if !request.headers.contains_key(header::AUTHORIZATION) =>
         {
-            Ok(UpgradeCaller::Unknown(error))
+            Ok(UpgradeViewer::Unknown(error))
         }
         Err(error) => Err(error),
     }

@@ -1,0 +1,231 @@
+//! How many requests a second: per address before anything is looked at, per user once it is known who asks.
+//!
+//! **Invariant:** one who asks too fast is told when to come back, and costs the others nothing.
+
+use std::{
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::{Extensions, HeaderMap, HeaderName, request::Parts},
+};
+use governor::{
+    DefaultKeyedRateLimiter, Quota,
+    clock::{Clock as _, DefaultClock},
+};
+use metrics::counter;
+
+use crate::version::UserId;
+
+/// How many seconds' worth of requests may come at once.
+const BURST_SECONDS: u32 = 10;
+
+/// How many requests a second may be asked.
+#[derive(Debug, Clone)]
+pub struct RateLimits {
+    /// By one user, over all of their devices and transports. 0: as many as they like.
+    pub per_user: u32,
+    /// From one address. 0: as many as it likes.
+    pub per_address: u32,
+    /// The header in which a proxy in front tells the address of its client, whose last entry counts.
+    pub address_header: Option<HeaderName>,
+}
+
+/// Counts who has asked lately.
+pub struct RateLimiter {
+    users: Option<Limiter<UserId>>,
+    addresses: Option<Limiter<IpAddr>>,
+    address_header: Option<HeaderName>,
+}
+
+/// That somebody asked too fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests; come back in {} s", .0.as_secs())]
+pub struct RateLimited(pub Duration);
+
+impl RateLimiter {
+    /// Allows so much.
+    pub fn new(limits: RateLimits) -> Self {
+        Self {
+            users: Limiter::new(limits.per_user),
+            addresses: Limiter::new(limits.per_address),
+            address_header: limits.address_header,
+        }
+    }
+
+    /// Counts an operation of a user.
+    ///
+    /// # Errors
+    /// When it is one too many.
+    pub fn user(&self, user: &UserId) -> Result<(), RateLimited> {
+        self.users
+            .as_ref()
+            .map_or(Ok(()), |users| users.count(user, "user"))
+    }
+
+    pub(super) fn address(&self, request: &Request) -> Result<(), RateLimited> {
+        let Some(addresses) = &self.addresses else {
+            return Ok(());
+        };
+        match self.address_of(request.headers(), request.extensions()) {
+            Some(address) => addresses.count(&client(address), "address"),
+            None => Ok(()),
+        }
+    }
+
+    /// The address that stands for the client of a request.
+    pub(super) fn client(&self, request: &Parts) -> Option<IpAddr> {
+        let address = self.address_of(&request.headers, &request.extensions);
+        address.map(client)
+    }
+
+    fn address_of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let told = self.address_header.as_ref().and_then(|name| {
+            let values = headers.get_all(name);
+            // Before the entry of the proxy may stand any bytes, which the client sent.
+            let last = values
+                .iter()
+                .next_back()?
+                .as_bytes()
+                .rsplit(|byte| *byte == b',')
+                .next()?;
+            let last = std::str::from_utf8(last).ok()?.trim();
+            // Some proxies tell the port too.
+            let with_port = || Some(last.parse::<SocketAddr>().ok()?.ip());
+            last.parse().ok().or_else(with_port)
+        });
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        told.or_else(|| peer.map(|peer| peer.0.ip()))
+    }
+
+    /// Forgets who has not asked for a while.
+    pub fn forget_the_idle(&self) {
+        self.users.iter().for_each(Limiter::forget_the_idle);
+        self.addresses.iter().for_each(Limiter::forget_the_idle);
+    }
+}
+
+/// The address that stands for a client: of IPv6 the first half, since a host has all of the second to choose from.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+struct Limiter<K: Hash + Eq + Clone>(DefaultKeyedRateLimiter<K>);
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    fn new(per_second: u32) -> Option<Self> {
+        let rate = NonZeroU32::new(per_second)?;
+        let burst = rate.saturating_mul(NonZeroU32::new(BURST_SECONDS)?);
+        Some(Self(governor::RateLimiter::keyed(
+            Quota::per_second(rate).allow_burst(burst),
+        )))
+    }
+
+    fn count(&self, key: &K, of: &'static str) -> Result<(), RateLimited> {
+        self.0.check_key(key).map_err(|not_until| {
+            counter!("library_sync_requests_too_fast_total", "of" => of).increment(1);
+            // Whole seconds, as `Retry-After` has them, and never none.
+            let wait = not_until.wait_time_from(DefaultClock::default().now());
+            RateLimited(Duration::from_secs(wait.as_secs() + 1))
+        })
+    }
+
+    fn forget_the_idle(&self) {
+        self.0.retain_recent();
+        self.0.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::HeaderValue};
+
+    use super::*;
+
+    fn address_of(rate_limiter: &RateLimiter, request: &Request) -> Option<IpAddr> {
+        rate_limiter.address_of(request.headers(), request.extensions())
+    }
+
+    fn rate_limiter(per_user: u32, per_address: u32, header: Option<&'static str>) -> RateLimiter {
+        let address_header = header.map(HeaderName::from_static);
+        RateLimiter::new(RateLimits {
+            per_user,
+            per_address,
+            address_header,
+        })
+    }
+
+    fn from(peer: &str, forwarded: &[&str]) -> Request {
+        let mut request = Request::new(Body::empty());
+        let peer: std::net::SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        for value in forwarded {
+            request
+                .headers_mut()
+                .append("x-forwarded-for", value.parse().unwrap());
+        }
+        request
+    }
+
+    #[test]
+    fn one_who_asks_too_fast_is_told_when_to_come_back_and_others_are_not() {
+        let rate_limiter = rate_limiter(1, 0, None);
+        let (ann, bob) = (UserId::new("ann").unwrap(), UserId::new("bob").unwrap());
+        let refused = (0..20).find_map(|_| rate_limiter.user(&ann).err()).unwrap();
+        assert!((1..=2).contains(&refused.0.as_secs()), "{refused:?}");
+        assert_eq!(rate_limiter.user(&bob), Ok(()));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let rate_limiter = rate_limiter(0, 0, None);
+        let ann = UserId::new("ann").unwrap();
+        assert!((0..10_000).all(|_| rate_limiter.user(&ann).is_ok()));
+    }
+
+    #[test]
+    fn the_address_is_the_peers_unless_a_proxy_is_trusted_to_tell() {
+        let request = from("10.0.0.1:1", &["1.1.1.1", "2.2.2.2, 3.3.3.3"]);
+        assert_eq!(
+            address_of(&rate_limiter(0, 1, None), &request),
+            Some("10.0.0.1".parse().unwrap())
+        );
+        let trusting = rate_limiter(0, 1, Some("x-forwarded-for"));
+        assert_eq!(
+            address_of(&trusting, &request),
+            Some("3.3.3.3".parse().unwrap()),
+            "the entry that the proxy added"
+        );
+        for (told, address) in [
+            ("4.4.4.4:80", "4.4.4.4"),
+            ("[2001:db8::1]:80", "2001:db8::1"),
+        ] {
+            let request = from("10.0.0.1:1", &[told]);
+            assert_eq!(address_of(&trusting, &request), address.parse().ok());
+        }
+        let mut request = from("10.0.0.1:1", &[]);
+        let told = HeaderValue::from_bytes(b"\xff, 5.5.5.5").unwrap();
+        request.headers_mut().append("x-forwarded-for", told);
+        assert_eq!(address_of(&trusting, &request), "5.5.5.5".parse().ok());
+        assert_eq!(
+            address_of(&trusting, &from("10.0.0.1:1", &["junk"])),
+            Some("10.0.0.1".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn the_addresses_of_one_host_are_one_client() {
+        let of = |address: &str| client(address.parse().unwrap());
+        assert_eq!(of("2001:db8:0:7:1:2:3:4"), of("2001:db8:0:7::9"));
+        assert_ne!(of("2001:db8:0:7::1"), of("2001:db8:0:8::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+    }
+}
