@@ -35,7 +35,7 @@ export function keepFresh({ load, send, outbox }) {
       hear(lastEventId);
       refresh();
     };
-    // A browser gives up after a status such as 401. Come back, by then with a fresh session.
+    // A browser gives up after a status such as 401. Reconnect later, with a fresh session.
     events.onerror = () => { if (events.readyState === EventSource.CLOSED) setTimeout(listen, 5_000); };
   }
   listen();
