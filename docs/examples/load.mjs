@@ -18,13 +18,13 @@ export const loadAll = (query, show) => async (newest) => {
 export function loadChanges(query, show) {
   let copy = { since: 0, epoch: null, rows: new Map() };
   return async (newest) => {
-    let next = { ...copy, rows: new Map(copy.rows) }; // beside the old copy, which is shown until this is complete
+    let next = { ...copy, rows: new Map(copy.rows) }; // separate from the old copy, which stays visible until this one is complete
     for (let after = null; ; ) {
       const { since, epoch } = next;
       const { data } = await ask(query, { since, epoch, after }, newest);
       const page = data.libraryChanges;
       if (page.reset) {
-        next = { since: 0, epoch: null, rows: new Map() }; // the copy alone: the outbox is not lost
+        next = { since: 0, epoch: null, rows: new Map() }; // resets only the copy; the outbox stays
         after = null;
         continue;
       }

@@ -1,9 +1,9 @@
 // Runs every audit of graphql-http's `serverAudits` (the GraphQL over HTTP specification) against a
-// server, and says on stdout, one JSON object a line: {id, name, status, reason}.
+// server, and prints one JSON object per line: {id, name, status, reason}.
 //
 //   node audits.mjs <base url> <token>
 //
-// Ends with status 1 unless every audit is `ok`; SHOULD and MAY count as much as MUST.
+// Exits with 1 unless every audit is `ok`. SHOULD and MAY count as MUST.
 import { serverAudits } from 'graphql-http';
 
 const [, , baseUrl, token] = process.argv;
@@ -26,7 +26,7 @@ for (const audit of audits) {
 }
 process.exit(failed === 0 ? 0 : 1);
 
-/** Adds the response to a failed audit's reason, as far as it can still be read. */
+/** Adds the response to the reason of a failed audit, if its body has not been read. */
 async function withBody({ status, reason, response }) {
   if (status === 'ok') return { status };
   const body = response.bodyUsed ? '(read)' : await response.text();
@@ -34,7 +34,7 @@ async function withBody({ status, reason, response }) {
   return { status, reason: `${reason}; got ${response.status} ${type}: ${body.slice(0, 500)}` };
 }
 
-/** An audit throws when there was no response to judge at all. */
+/** Reports an audit that threw because it got no response. */
 function crashed(error) {
   const cause = error.cause?.message ?? error.cause?.code;
   return { status: 'error', reason: cause ? `${error.message}: ${cause}` : error.message };

@@ -1,11 +1,11 @@
-// Runs one program of docs/clients.md, the first block of code under a heading, and says on stdout, one
-// JSON object a line, which versions it tells. The tests start it and stop it by closing its stdin.
+// Runs one program of docs/clients.md, the first code block under a heading, and prints each version that it
+// reports as one JSON object per line. The tests stop it by closing its stdin.
 //
 //   node documented.mjs <heading> <base url> <token>
 //
 // {"event":"version","version":N}
 //
-// Each line on stdin is a new token, which the program asks for with its next attempt.
+// Each line on stdin is a new token, which the program uses for its next attempt.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { EventSource } from 'eventsource';
@@ -20,7 +20,7 @@ if (!program || !base || !firstToken) {
   process.exit(2);
 }
 
-// What a browser has and Node 20 lacks.
+// Browser APIs that Node 20 lacks.
 Object.assign(globalThis, { EventSource, WebSocket });
 
 let token = firstToken;
@@ -28,7 +28,7 @@ createInterface({ input: process.stdin })
   .on('line', (line) => (token = line.trim() || token))
   .on('close', () => process.exit(0));
 
-// In this folder, from which the packages are found.
+// In this folder, so that Node finds the packages.
 const file = new URL(`.documented-${process.pid}.mjs`, import.meta.url);
 writeFileSync(file, program);
 const { follow } = await import(file).finally(() => rmSync(file));

@@ -1,4 +1,4 @@
-"""Runs the Python program of docs/clients.md, as documented.mjs runs the others.
+"""Runs the Python program of docs/clients.md. documented.mjs runs the others.
 
 python documented.py <base url> <token>
 """
@@ -28,9 +28,9 @@ def read_tokens():
 threading.Thread(target=read_tokens, daemon=True).start()
 
 
-def tell(version):
+def report(version):
     sys.stdout.write(json.dumps({"event": "version", "version": version}) + "\n")
     sys.stdout.flush()
 
 
-asyncio.run(scope["follow"](base, lambda: token, tell))
+asyncio.run(scope["follow"](base, lambda: token, report))

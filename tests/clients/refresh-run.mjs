@@ -1,8 +1,8 @@
-// Runs the programs in docs/examples, one of which README prints: node refresh-run.mjs <what is loaded> <base> <token>
+// Runs the programs in docs/examples: node refresh-run.mjs <page|changes|lagging> <base> <token>
 //
-// Prints a line of JSON for each load (`version`), each answer to a change (`sent`) and each stream that the browser
-// gives up. Reads lines of JSON: `token` renews the session, `send` puts the input of an `updateProgress` into the
-// outbox.
+// Prints one JSON object per line: each load (`version`), each response to a mutation (`sent`), and each stream that the
+// EventSource closes permanently (`given up`). Reads JSON lines: `token` renews the session, `send` adds the input of an
+// `updateProgress` to the outbox.
 import { createInterface } from "node:readline";
 import { EventSource as Source } from "eventsource";
 import { keepFresh } from "../../docs/examples/refresh.mjs";
@@ -10,10 +10,10 @@ import { ask, loadAll, loadChanges } from "../../docs/examples/load.mjs";
 
 const [, , what, base] = process.argv;
 let [, , , , token] = process.argv;
-const tell = (event) => console.log(JSON.stringify(event));
-console.warn = (...words) => tell({ event: "error", message: words.join(" ") });
+const print = (event) => console.log(JSON.stringify(event));
+console.warn = (...words) => print({ event: "error", message: words.join(" ") });
 
-// What a browser does by itself: the server's own origin, and the session.
+// A browser resolves relative URLs and sends the session cookie. Node needs both done here.
 const unbound = globalThis.fetch;
 const request = (url, init) =>
   unbound(new URL(url, base), { ...init, headers: { ...init.headers, authorization: `Bearer ${token}` } });
@@ -22,7 +22,7 @@ globalThis.EventSource = class extends Source {
   constructor(path) {
     super(new URL(path, base), { fetch: request });
     this.addEventListener("error", () => {
-      if (this.readyState === Source.CLOSED) tell({ event: "given up" });
+      if (this.readyState === Source.CLOSED) print({ event: "given up" });
     });
   }
 };
@@ -33,13 +33,13 @@ const CHANGES = `query ($since: Int!, $epoch: ID, $after: String) {
     changes { __typename ... on Tag { id } ... on Fandom { id } ... on Story { id title } ... on Progress { id } ... on Tombstone { rowId kind } }
   }
 }`;
-const titles = (rows) => tell({ event: "shows", titles: rows.filter(Boolean).sort() });
+const titles = (rows) => print({ event: "shows", titles: rows.filter(Boolean).sort() });
 const loads = {
   page: loadAll("{ progresses(first: 100) { nodes { story { title } } } }", ({ progresses }) =>
     titles(progresses.nodes.map(({ story }) => story.title)),
   ),
   changes: loadChanges(CHANGES, (rows) => titles([...rows.values()].map(({ title }) => title))),
-  // A replica that lags for 3 seconds after the first load, and says so.
+  // Simulates a replica that lags for 3 s after the first load and reports its head.
   lagging: (() => {
     let first;
     return async (newest) => {
@@ -51,7 +51,7 @@ const loads = {
 
 async function load(newest) {
   const head = await loads[what](newest);
-  tell({ event: "version", version: Number(head.split(".")[1]), head });
+  print({ event: "version", version: Number(head.split(".")[1]), head });
   return head;
 }
 
@@ -61,7 +61,7 @@ const UPDATE = `mutation ($input: UpdateProgressInput!) {
 const outbox = [];
 async function send(input) {
   const { updateProgress: payload } = (await ask(UPDATE, { input })).data;
-  tell({ event: "sent", refusal: payload.refusal?.code ?? null });
+  print({ event: "sent", refusal: payload.refusal?.code ?? null });
   return payload.libraryHead;
 }
 
@@ -72,4 +72,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command.send) outbox.push(command.send);
   refresh();
 }
-process.exit(); // the test has ended
+process.exit(); // the test closed stdin

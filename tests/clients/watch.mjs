@@ -1,18 +1,18 @@
-// Follows the library version with one unmodified npm client, and says on stdout, one JSON object a
-// line, what the client tells. The tests start it, read it and stop it by closing its stdin.
+// Follows the library version with one unmodified npm client, and prints what the client reports as one JSON
+// object per line. The tests stop it by closing its stdin.
 //
 //   node watch.mjs <graphql-ws|graphql-sse|apollo-multipart|eventsource> <base url> <token>
 //
-// {"event":"connected"}             the stream is up (apollo-multipart never tells)
+// {"event":"connected"}             the stream is open (apollo-multipart does not report this)
 // {"event":"version","version":N}   a version arrived; eventsource adds the message's `type` and `id`
 // {"event":"ping","payload":…}      graphql-ws: the server sent a ping
 // {"event":"closed","code":…,"reason":…}   graphql-ws: the socket closed
-// {"event":"error",…}               an attempt or a result failed; the client goes on by itself
-// {"event":"gave_up",…}             the client will not try again: the program ends with status 1
-// {"event":"complete"}              the server said that the stream is over: the program ends
+// {"event":"error",…}               an attempt or a result failed; the client retries
+// {"event":"gave_up",…}             the client stopped retrying; the program exits with 1
+// {"event":"complete"}              the server completed the stream; the program exits
 //
-// Reconnecting is left to each client's own retries, without an end, so what the tests see is what
-// an application with that client would see. Each line on stdin is a new token for the next attempt.
+// Each client reconnects by its built-in retries, indefinitely, so the tests observe what an application
+// would. Each line on stdin is a new token for the next attempt.
 import { createInterface } from 'node:readline';
 
 const QUERY = 'subscription { libraryVersion }';
@@ -50,7 +50,7 @@ function complete() {
   process.exit(0);
 }
 
-/** What is worth telling of a failure: a close event, an array of GraphQL errors, or an error. */
+/** Extracts the details of a failure: a close event, an array of GraphQL errors, or an error. */
 function describe(failure) {
   if (Array.isArray(failure)) return { errors: failure };
   if (Array.isArray(failure?.errors)) return { errors: failure.errors };
