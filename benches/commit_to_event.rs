@@ -1,25 +1,25 @@
-//! How long a change takes from one node to a client of another: two servers on PostgreSQL, a broker, a steady rate of
-//! changes sent to the one, and a stream for each reader open at the other.
+//! Measures the latency of a change from one node to a client of another node.
 //!
-//! `cargo bench --bench commit_to_event -- --help` tells what can be set. It starts all servers itself, as
-//! `scripts/test` does; that script installs them.
+//! It starts two servers on PostgreSQL and a broker. One server receives changes at a constant rate. The other has an
+//! open stream for each reader. `cargo bench --bench commit_to_event -- --help` lists the options. `scripts/test`
+//! installs the servers that it starts.
 //!
-//! The commit itself cannot be seen from outside, so it is put between two bounds: the request that asked for the
-//! change (before it) and the answer (after it). A change counts as told by the first event of its version *or a later
-//! one*, which is all that a device needs.
+//! The commit is not observable from outside. It lies between two bounds: the request (before it) and the response
+//! (after it). A change counts as delivered with the first event of its version *or of a later one*, which is what a
+//! device needs.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a load program that fails says so by stopping"
+    reason = "a load program stops when it fails"
 )]
 #![expect(
     clippy::needless_pass_by_value,
     clippy::assigning_clones,
-    reason = "the modules of the tests are written for reading"
+    reason = "the modules shared with the tests prefer readable code"
 )]
 #![expect(
     clippy::disallowed_methods,
-    reason = "the modules of the tests look behind the server, and read their own settings"
+    reason = "the modules shared with the tests access the database and read environment variables"
 )]
 
 #[path = "../tests/it/support"]
@@ -27,7 +27,7 @@
     dead_code,
     unused_macros,
     unused_imports,
-    reason = "the tests use the rest"
+    reason = "only the tests use the other items"
 )]
 mod support {
     pub mod servers;
@@ -52,32 +52,32 @@ use self::support::{
     test_app::{TestProcess, token},
 };
 
-/// How long writing goes on after what is measured, so that no change is the last of its reader.
+/// How long writes continue after the measurement, so that a later event exists for each measured change.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
-/// Measures how long a change takes from one node to a client of another.
+/// Measures the latency of a change from one node to a client of another node.
 #[derive(Parser)]
 struct Args {
-    /// What carries the notices.
+    /// Brokers to measure, separated by commas.
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "postgres,redis,redis-cluster,nats"
     )]
     brokers: Vec<Kind>,
-    /// How many of a hundred notices each node drops.
+    /// Percentages of notices that each node drops, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "0,50")]
     lose: Vec<u8>,
-    /// Changes a second, over all readers.
+    /// Changes per second, over all readers.
     #[arg(long, default_value_t = 200)]
     rate: u32,
     /// Readers, each with one stream.
     #[arg(long, default_value_t = 100)]
     readers: usize,
-    /// How long to measure, in seconds.
+    /// Duration of the measurement, in seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// What `cargo bench` passes.
+    /// Passed by `cargo bench` and ignored.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -90,7 +90,7 @@ enum Kind {
     Nats,
 }
 
-/// A change that was answered.
+/// An acknowledged change.
 struct Change {
     reader: usize,
     version: i64,
@@ -98,8 +98,8 @@ struct Change {
     answered: Instant,
 }
 
-/// The versions that a reader was told of, oldest first, and when.
-type Told = Vec<(i64, Instant)>;
+/// The versions that a reader received, oldest first, with the time of receipt.
+type Received = Vec<(i64, Instant)>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -138,23 +138,26 @@ async fn measure(args: &Args, kind: Kind, lose: u8) {
     let here = TestProcess::serve(&database.url(), &flags).await;
     let there = TestProcess::serve(&database.url(), &flags).await;
 
-    let told: Vec<Arc<Mutex<Told>>> = (0..args.readers).map(|_| Arc::default()).collect();
+    let received: Vec<Arc<Mutex<Received>>> = (0..args.readers).map(|_| Arc::default()).collect();
     let mut followers = JoinSet::new();
-    for (reader, told) in told.iter().enumerate() {
-        followers.spawn(follow(there.base.clone(), reader, Arc::clone(told)));
+    for (reader, received) in received.iter().enumerate() {
+        followers.spawn(follow(there.base.clone(), reader, Arc::clone(received)));
     }
-    while told.iter().any(|told| told.lock().unwrap().is_empty()) {
+    while received
+        .iter()
+        .any(|received| received.lock().unwrap().is_empty())
+    {
         sleep(Duration::from_millis(20)).await;
     }
     let changes = write(args, &here.base).await;
     followers.shutdown().await;
-    // The servers before what they stand on, which they would complain of.
+    // Stop the servers first. They would log errors about a missing database or broker.
     drop((here, there));
     drop((one, shards));
-    report(kind, lose, &changes, &told);
+    report(kind, lose, &changes, &received);
 }
 
-async fn follow(base: String, reader: usize, told: Arc<Mutex<Told>>) {
+async fn follow(base: String, reader: usize, received: Arc<Mutex<Received>>) {
     let events = reqwest::Client::new()
         .get(format!("{base}/api/library-version-events"))
         .bearer_auth(token(&format!("reader {reader}")))
@@ -169,14 +172,14 @@ async fn follow(base: String, reader: usize, told: Arc<Mutex<Told>>) {
             if let Some(data) = data {
                 let data: Value = serde_json::from_str(data).unwrap();
                 let version = data["version"].as_i64().unwrap();
-                told.lock().unwrap().push((version, now));
+                received.lock().unwrap().push((version, now));
             }
             text = rest.to_owned();
         }
     }
 }
 
-/// Sends changes at the rate that is asked for, however long each takes; returns those of the time that is measured.
+/// Sends changes at the requested rate, regardless of their duration. Returns the changes of the measurement period.
 async fn write(args: &Args, base: &str) -> Vec<Change> {
     let http = reqwest::Client::new();
     let tokens: Vec<_> = (0..args.readers)
@@ -187,7 +190,7 @@ async fn write(args: &Args, base: &str) -> Vec<Change> {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let began = Instant::now();
     let measured = Duration::from_secs(args.seconds);
-    let mut under_way = JoinSet::new();
+    let mut running = JoinSet::new();
     let mut changes = Vec::new();
     for number in 0.. {
         ticks.tick().await;
@@ -196,16 +199,16 @@ async fn write(args: &Args, base: &str) -> Vec<Change> {
             break;
         }
         let (http, base, tokens) = (http.clone(), base.to_owned(), Arc::clone(&tokens));
-        under_way.spawn(async move {
+        running.spawn(async move {
             let reader = number % tokens.len();
             let change = change(&http, &base, reader, &tokens[reader]).await;
             (elapsed < measured).then_some(change)
         });
-        while let Some(done) = under_way.try_join_next() {
+        while let Some(done) = running.try_join_next() {
             changes.extend(done.unwrap());
         }
     }
-    changes.extend(under_way.join_all().await.into_iter().flatten());
+    changes.extend(running.join_all().await.into_iter().flatten());
     changes
 }
 
@@ -230,12 +233,15 @@ async fn change(http: &reqwest::Client, base: &str, reader: usize, token: &str) 
     }
 }
 
-fn report(kind: Kind, lose: u8, changes: &[Change], told: &[Arc<Mutex<Told>>]) {
+fn report(kind: Kind, lose: u8, changes: &[Change], received: &[Arc<Mutex<Received>>]) {
     let (mut from_request, mut from_answer) = (Vec::new(), Vec::new());
     for change in changes {
-        let told = told[change.reader].lock().unwrap();
-        let event = told.iter().find(|(version, _)| *version >= change.version);
-        let (_, at) = event.unwrap_or_else(|| panic!("version {} was never told", change.version));
+        let received = received[change.reader].lock().unwrap();
+        let event = received
+            .iter()
+            .find(|(version, _)| *version >= change.version);
+        let (_, at) =
+            event.unwrap_or_else(|| panic!("version {} was never received", change.version));
         from_request.push(*at - change.asked);
         from_answer.push(at.saturating_duration_since(change.answered));
     }

@@ -1,15 +1,16 @@
-//! The schema of library-sync, one change a file, oldest first.
+//! Database migrations, one change per file, oldest first.
 //!
-//! Each change runs up and down, on SQLite and on PostgreSQL, mostly as the same SQL text: `uuid`, `text`,
-//! `integer`, `bigint`, `smallint` and `boolean` mean the same to both. Times are `bigint`, in milliseconds
-//! since the Unix epoch, UTC.
+//! Each migration runs up and down, on SQLite and PostgreSQL, mostly with the same SQL: `uuid`, `text`, `integer`,
+//! `bigint`, `smallint` and `boolean` have the same meaning in both. Times are `bigint`, in milliseconds since the Unix
+//! epoch, UTC.
 //!
-//! **Invariant:** a change that has been released is never edited; a new file corrects it.
-//! **Invariant:** text that a list is ordered by compares as bytes (`COLLATE BINARY`), so both databases order alike.
-//! **Invariant:** every key of a library row begins with `user_id`, so that one user's ids cannot meet another's.
+//! **Invariant:** a released migration is never edited; a new file corrects it.
+//! **Invariant:** sort keys are compared as bytes (`COLLATE BINARY`), so both databases return the same order.
+//! **Invariant:** every key of a library row starts with `user_id`, so ids of different users never collide.
+
 use sea_orm_migration::prelude::*;
 
-/// The body of a change whose SQL is the same text on both databases.
+/// Implements a migration whose SQL is the same for both databases.
 macro_rules! plain_sql {
     (up: $up:literal, down: $down:literal $(,)?) => {
         use sea_orm_migration::prelude::*;
@@ -35,7 +36,7 @@ macro_rules! plain_sql {
 }
 use plain_sql;
 
-/// Runs SQL that is the same text on both databases, but for a name: PostgreSQL calls the order of bytes `"C"`.
+/// Runs SQL for both databases, with the PostgreSQL name of the bytewise collation, `"C"`.
 async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
     let sql = match manager.get_database_backend() {
         sea_orm::DbBackend::Postgres => sql.replace("COLLATE BINARY", r#"COLLATE "C""#),
@@ -65,7 +66,7 @@ mod m20261126_000020_field_change_order;
 mod m20261126_000021_label_removal_parts;
 mod m20261126_000022_write_total;
 
-/// All changes, in order.
+/// All migrations, in order.
 #[derive(Debug)]
 pub struct Migrator;
 

@@ -1,8 +1,8 @@
-//! `topaz_user`: the counter itself, in a table of our own or in the one an older app already has.
+//! `topaz_user`: the version counter, in a new table or in the existing table of an older app.
 //!
-//! The older app keys its users by some `id` of its own type. We never read that column: a user is known by
-//! `subject`, the token's `sub`, which begins as the row's id as text. A trigger keeps it so for rows that are made
-//! later: by the older app, which does not know `subject`, or by us, who know nothing else.
+//! The older app identifies users by `id`, of any type. The server never reads that column. It identifies users by
+//! `subject`, the token's `sub`, which is the row's id as text. A trigger fills the missing column of later rows: the
+//! older app inserts without `subject`, the server without `id`.
 
 use sea_orm_migration::prelude::*;
 
@@ -19,7 +19,7 @@ ALTER TABLE topaz_user
     DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
   ADD COLUMN library_floor integer NOT NULL DEFAULT 0;
 
--- Filled by rewriting the table, not by UPDATE, which would fire the older app's triggers.
+-- Rewrite the table instead of UPDATE, which would fire the older app's triggers.
 ALTER TABLE topaz_user
   ALTER COLUMN subject TYPE text USING id::text,
   ALTER COLUMN subject SET NOT NULL,
@@ -57,7 +57,7 @@ CREATE TRIGGER topaz_user_subject BEFORE INSERT ON topaz_user
   FOR EACH ROW EXECUTE FUNCTION topaz_user_subject();
 ";
 
-/// The marks by which `down` tells what is ours from what the older app had.
+/// Comments in the catalog by which `down` recognises the table and column that `up` created.
 const OUR_TABLE: &str = "COMMENT ON TABLE topaz_user IS 'created by library-sync'";
 const OUR_VERSION: &str = "COMMENT ON COLUMN topaz_user.library_version IS 'added by library-sync'";
 

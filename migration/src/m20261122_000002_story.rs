@@ -1,10 +1,10 @@
-//! `topaz_story`: the works a user follows. A url appears once in a library.
+//! `topaz_story`: the works that a user follows. A URL is unique in a library.
 //!
-//! A `…_key` is text folded to lower case by the server, because the two databases fold differently: lists are
-//! ordered by `title_key` and `author_key`, and searched in `search_key` (title, author and description).
+//! The server folds each `…_key` to lower case, because the two databases fold differently. Lists sort by `title_key`
+//! and `author_key`, and search in `search_key` (title, author and description).
 //!
-//! The list of progresses has an index for each order by a column of this table, because without one it would join all
-//! progresses to their stories to find the first few. Orders by the progress itself sort one narrow table.
+//! Each sort order of the progress list by a column of this table has an index. Without it, a page would join all
+//! progresses to their stories. Orders by columns of the progress sort one narrow table.
 
 super::plain_sql! {
     up: r"

@@ -1,6 +1,6 @@
-//! `topaz_progress`: how far a user has read, at most one per story. A rating is kept in tenths.
+//! `topaz_progress`: how far a user has read a story, at most one row per story. Ratings are stored in tenths.
 //!
-//! `search_key` is the notes folded to lower case by the server.
+//! `search_key` holds the notes, folded to lower case by the server.
 
 super::plain_sql! {
     up: r"

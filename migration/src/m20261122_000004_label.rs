@@ -1,7 +1,7 @@
-//! `topaz_tag`, `topaz_fandom` and the links to their stories.
+//! `topaz_tag`, `topaz_fandom` and their links to stories.
 //!
-//! `name_key` is the name folded to lower case by the server, because the two databases fold differently.
-//! A link belongs to its story: a change of the links stamps the story, so links carry no stamp of their own.
+//! `name_key` is the name, folded to lower case by the server, because the two databases fold differently. A link
+//! belongs to its story: changing links stamps the story, so links do not need a stamp.
 
 super::plain_sql! {
     up: r"

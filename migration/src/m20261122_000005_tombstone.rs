@@ -1,4 +1,4 @@
-//! `topaz_tombstone`: that a row was removed, and at which version.
+//! `topaz_tombstone`: deleted rows and the version of their deletion.
 
 super::plain_sql! {
     up: r"

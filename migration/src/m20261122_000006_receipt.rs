@@ -1,4 +1,4 @@
-//! `topaz_receipt`: the stored answer of an idempotent mutation.
+//! `topaz_receipt`: the stored results of mutations with an idempotency key.
 
 super::plain_sql! {
     up: r"

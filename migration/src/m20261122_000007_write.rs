@@ -1,4 +1,4 @@
-//! `topaz_write`: what each version changed and from which device, one row a version.
+//! `topaz_write`: which kinds of rows each version changed, and the device. One row per version.
 
 super::plain_sql! {
     up: r"

@@ -1,7 +1,7 @@
-//! `topaz_field_change`: what a field held before the version that changed it.
+//! `topaz_field_change`: the value of a field before the version that changed it.
 //!
-//! From these rows follows, for a change made against an older version, which fields have changed since and what
-//! they held then, so that two devices that change different fields of one row do not conflict.
+//! For a change based on an older version, these rows give the fields that have changed since and their old values. Two
+//! devices that change different fields of one row therefore do not conflict.
 
 super::plain_sql! {
     up: r"

@@ -1,7 +1,7 @@
-//! `topaz_ticket`: the tickets that wait to be redeemed, on whatever node.
+//! `topaz_ticket`: unused tickets, which any node can redeem.
 //!
-//! A ticket itself is not kept, only its SHA-256. Rows live for seconds and are no library rows: they refer to nobody,
-//! since a stream opened for a user that has gone is refused anyway.
+//! The table stores the SHA-256 of a ticket, not the ticket. Rows live for seconds and are not library rows. They have
+//! no foreign key to the user, because a stream of a deleted user is refused anyway.
 
 super::plain_sql! {
     up: r"

@@ -1,10 +1,10 @@
-//! Keys of texts in Unicode's form NFC, so that the composed and the decomposed spelling of a name are one name.
+//! Normalizes text keys to Unicode NFC, so that the composed and decomposed spellings of a name are equal.
 //!
-//! `name_key`, `title_key`, `author_key` and `search_key` were lower case only. No text and no version changes, so no
-//! device has anything to load.
+//! `name_key`, `title_key`, `author_key` and `search_key` were only folded to lower case. Texts and versions do not
+//! change, so devices do not need to load.
 //!
-//! Two labels of one user may now have one key. Both are kept, with their names: the one that has the key already, or
-//! else the first by id, is found by it. The other gets the key with a number in a line of its own until it is renamed.
+//! Two labels of one user can now have the same key. Both keep their names. The label that already has the key, or else
+//! the first by id, gets it. The other gets the key, a line break and a number, until it is renamed.
 
 use sea_orm_migration::{
     prelude::*,
@@ -34,12 +34,12 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// How many rows are read at once.
+/// Number of rows in one SELECT.
 const BATCH: usize = 500;
 
 type Fold = fn(&str) -> String;
 
-/// The lower case of a text, letter by letter, with one form of sigma.
+/// Folds a text to lower case, letter by letter, with one form of sigma.
 fn lower(text: &str) -> String {
     let sigma = |letter| if letter == 'ς' { 'σ' } else { letter };
     let letters = text.chars().flat_map(char::to_lowercase);
@@ -144,7 +144,7 @@ async fn update<const N: usize>(
     Ok(())
 }
 
-/// The rows of a table that hold more than ASCII, whose keys may change, in the order of their key.
+/// Iterates, in key order, over the rows with non-ASCII text. Only their keys can change.
 struct Walk {
     sql: String,
     after: (String, Uuid),

@@ -1,6 +1,6 @@
-//! `topaz_tombstone.held`: the removed row as JSON, so that a removal can be undone while its tombstone is kept.
+//! `topaz_tombstone.held`: the deleted row as JSON, so that a deletion can be undone while its tombstone exists.
 //!
-//! Null where the row was removed by a version that did not keep it.
+//! Null if an older release deleted the row.
 
 super::plain_sql! {
     up: r"

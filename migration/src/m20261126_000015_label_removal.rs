@@ -1,8 +1,7 @@
-//! `topaz_label_removal`: which stories carried a label when it was removed.
+//! `topaz_label_removal`: the stories that had a label when it was deleted.
 //!
-//! One row a label, however many stories carried it. `carriers` holds their ids, each as 32 hexadecimal digits,
-//! separated by spaces. From it follows, for a change made against an older version, which labels a story has lost
-//! since.
+//! One row per label, regardless of the number of stories. `carriers` holds their ids, each as 32 hexadecimal digits,
+//! separated by spaces. For a change based on an older version, it gives the labels that a story has lost since.
 
 super::plain_sql! {
     up: r"

@@ -1,18 +1,19 @@
-//! What keeps the plans of a large library's statements as good as those of a small one's.
+//! Index scans for large libraries in generic query plans.
 //!
-//! PostgreSQL plans a statement that it has run five times for the average user. Where most users have a handful of
-//! rows, that plan reads all labels of a large library, or joins all its rows, for each page. So the planner is told
-//! to expect 2,000 rows a user (a negative `n_distinct` is a share of the rows; the setting survives every `ANALYZE`),
-//! at which it chooses the plans that read by index and stop at the limit. They are good for small users too.
+//! After five executions PostgreSQL uses a generic plan, which assumes the average number of rows per user. If most
+//! users have few rows, that plan reads all labels or joins all rows of a large library for each page. This migration
+//! sets the expected number to 2,000 rows per user. (A negative `n_distinct` is a fraction of the rows; the setting
+//! survives `ANALYZE`.) The planner then chooses index scans that stop at the limit. These plans are fast for small
+//! users too.
 //!
-//! The list by update gets the index that the other orders of a table have.
+//! It also adds the missing index for lists sorted by the time of the last update.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The tables with many rows a user.
+/// The tables with many rows per user.
 const TABLES: [&str; 8] = [
     "topaz_story",
     "topaz_progress",
@@ -43,7 +44,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Changes what PostgreSQL expects of the users of each table, from now on.
+/// Changes PostgreSQL's estimate of distinct users in each table.
 async fn expect(manager: &SchemaManager<'_>, change: &str) -> Result<(), DbErr> {
     if manager.get_database_backend() != sea_orm::DbBackend::Postgres {
         return Ok(());

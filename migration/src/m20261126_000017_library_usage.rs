@@ -1,8 +1,8 @@
-//! What each library holds, kept in the user's row, so that its limits are checked without counting.
+//! The size of each library, stored in the user's row, so that limits are checked without counting.
 //!
-//! The counts are those of the version in `library_counted`; where that is not the row's version, they are counted
-//! anew by the next write that changes them. So nothing is counted here, a row that another program has bumped heals
-//! itself, and every column has a constant default, with which the table is not rewritten.
+//! The counts belong to the version in `library_counted`. If it differs from the row's version, the next write that
+//! changes the counts recalculates them. Therefore this migration counts nothing, and a row that another program
+//! changed is corrected automatically. Every column has a constant default, so the table is not rewritten.
 
 super::plain_sql! {
     up: r"

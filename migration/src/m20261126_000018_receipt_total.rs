@@ -1,7 +1,7 @@
-//! How much the receipts of a user come to: each has the total of its own size and of all before it.
+//! `topaz_receipt.total`: the cumulative size of a user's receipts, up to and including this one.
 //!
-//! The difference of two totals is what the receipts between them take, so the oldest that are over a limit are found
-//! by index and without adding anything up.
+//! The difference of two totals is the size of the receipts between them. The oldest receipts above a limit are
+//! therefore found by index, without a sum.
 
 super::plain_sql! {
     up: r"

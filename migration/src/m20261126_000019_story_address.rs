@@ -1,11 +1,11 @@
-//! `topaz_story.url` in the form by which addresses are compared, and `url_typed` as the reader typed it.
+//! `topaz_story.url` in normal form, for comparison, and `url_typed` as the user typed it.
 //!
-//! Until now the address was stored as typed, so one story could be in a library twice under two spellings. Where two
-//! stories of one user turn out to have one address, both are kept: the one that has the form already, or else the first
-//! by id, gets it. The other keeps its spelling as its form until it is edited. No version changes: what clients see of
-//! a story stays the same.
+//! Before, the address was stored as typed, so a library could hold one story twice under two spellings. If two stories
+//! of one user have the same normal form, both are kept. The story that already has the normal form, or else the first
+//! by id, gets it. The other keeps its spelling until it is edited. Versions do not change, because clients see the
+//! same story.
 //!
-//! The rule is that of the server at this change; see `library::address` for the present one.
+//! This is the rule at the time of this migration. `library::model::story_url` has the current one.
 
 use sea_orm_migration::{
     prelude::*,
@@ -16,10 +16,10 @@ use url::Url;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// How many rows are read at once.
+/// Number of rows in one SELECT.
 const BATCH: usize = 1_000;
 
-/// The longest form, in bytes, that the index takes.
+/// Maximum length of a normal form, in bytes, for the index.
 const LONGEST: usize = 2_048;
 
 #[async_trait::async_trait]
@@ -97,7 +97,7 @@ fn key_of(row: &QueryResult) -> Result<(String, Uuid), DbErr> {
     Ok((row.try_get("", "user_id")?, row.try_get("", "id")?))
 }
 
-/// An address of the web without what does not matter.
+/// Returns the normal form of an `http` or `https` address.
 fn form(typed: &str) -> Option<String> {
     let url = Url::parse(typed).ok()?;
     let host = url.host_str()?.trim_end_matches('.');

@@ -1,16 +1,16 @@
-//! `topaz_field_change` in the order in which it is read and purged, and which other device changed a field before.
+//! `topaz_field_change` in the order of reads and purges, with a link to the previous change by another device.
 //!
-//! The key begins with the version, by which history is purged. An index finds the newest change of one field, however
-//! many changes the row has had. `other_stamp` is the version of the newest earlier change of the same field that
-//! another device made, or 0: with it, the newest change by another device is found in two steps. It is computed here
-//! for the rows that exist. A change whose device is not known counts as another device's.
+//! The key starts with the version, by which history is purged. An index finds the newest change of a field, regardless
+//! of the number of changes. `other_stamp` is the version of the newest earlier change of the same field by another
+//! device, or 0. With it, the newest change by another device is found in two steps. This migration computes it for
+//! existing rows. A change by an unknown device counts as a change by another device.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Selects the rows with their `other_stamp`. `boundary` is the change before, where that is another device's.
+/// Selects the rows with their `other_stamp`. `boundary` is the previous change, if another device made it.
 const LINKED: &str = "
 SELECT user_id, kind, id, stamp, field, was, changed_at, coalesce(max(boundary) OVER (
     PARTITION BY user_id, kind, id, field ORDER BY stamp ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
@@ -41,7 +41,7 @@ ALTER TABLE topaz_field_change DROP CONSTRAINT topaz_field_change_pkey,
 ALTER TABLE topaz_field_change DROP COLUMN other_stamp;
 ";
 
-/// SQLite cannot change a primary key, so the table is made again.
+/// SQLite cannot change a primary key, so the table is recreated.
 const SQLITE_UP: &str = "
 CREATE TABLE topaz_field_change_new (
   user_id text NOT NULL REFERENCES topaz_user (subject) ON UPDATE CASCADE ON DELETE CASCADE,

@@ -1,7 +1,7 @@
-//! `topaz_label_removal` in parts of some stories each, so that looking for one story reads one part.
+//! Splits `topaz_label_removal` into parts, so that a look-up of one story reads one part per removal.
 //!
-//! A part holds the ids of its stories in order, from `first_story` to `last_story`. A row that exists becomes the one
-//! part of its removal, in which any story may be.
+//! A part holds the ids of its stories in order, from `first_story` to `last_story`. An existing row becomes a single
+//! part that spans all stories.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -27,7 +27,7 @@ ALTER TABLE topaz_label_removal_new RENAME TO topaz_label_removal;
 CREATE INDEX topaz_label_removal_removed_at ON topaz_label_removal (removed_at);
 ";
 
-/// Joins the parts of a removal again.
+/// Joins the parts of each removal into one row.
 const DOWN: &str = "
 CREATE TABLE topaz_label_removal_old (
   user_id text NOT NULL REFERENCES topaz_user (subject) ON UPDATE CASCADE ON DELETE CASCADE,

@@ -1,7 +1,7 @@
-//! `topaz_write.total`: the bytes of history that the user's writes have left so far, this one included.
+//! `topaz_write.total`: the cumulative bytes of a user's history, up to and including this write.
 //!
-//! The difference of two totals is the history that the writes between them left. So the size of a user's history
-//! follows from the newest and the oldest row, and nothing is added up. Writes from before this change count 0.
+//! The difference of two totals is the size of the history between them. The newest and the oldest row give the size of
+//! a user's history, without a sum. Older writes have the total 0.
 
 super::plain_sql! {
     up: r"
