@@ -22,6 +22,8 @@ pub mod address;
 
 pub mod error_chain;
 
+mod lines;
+
 pub mod version;
 
 // The way in.

@@ -5,9 +5,9 @@
 //!
 //! **Invariant:** nothing changes, and no socket opens, on a cookie without an `Origin` that is trusted.
 
-use std::{collections::HashSet, fmt, str::FromStr};
+use std::{collections::HashSet, fmt};
 
-use url::Url;
+use url::{Origin, Url};
 
 /// What a request that carries the session cookie asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Origins {
     /// On the first that is not exactly a scheme (http or https), a host and perhaps a port: so on `*`,
     /// on `null`, and on one with a path.
     pub fn parse<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidOrigin> {
-        let parse = |text: &str| text.parse().map_err(|()| InvalidOrigin(text.to_owned()));
+        let parse = |text: &str| parse(text).ok_or_else(|| InvalidOrigin(text.to_owned()));
         origins
             .into_iter()
             .map(parse)
@@ -41,7 +41,7 @@ impl Origins {
 
     /// Tells whether the value of an `Origin` header is in the list, as CORS answers need to know.
     pub fn allows(&self, origin: &str) -> bool {
-        origin.parse().is_ok_and(|origin| self.0.contains(&origin))
+        parse(origin).is_some_and(|origin| self.0.contains(&origin))
     }
 
     /// Decides whether a request may use its cookie. Takes the headers `Origin`, `Sec-Fetch-Site` and
@@ -81,44 +81,27 @@ impl Origins {
 }
 
 fn is_own(origin: &str, host: Option<&str>) -> bool {
-    let (Ok(origin), Some(host)) = (origin.parse::<Origin>(), host) else {
+    let origin = parse(origin);
+    let (Some(Origin::Tuple(scheme, ..)), Some(host)) = (&origin, host) else {
         return false;
     };
     // Read with the origin's scheme, so that a default port may be left out of either.
-    format!("{}://{host}", origin.scheme).parse() == Ok(origin)
+    parse(&format!("{scheme}://{host}")) == origin
 }
 
-/// A scheme, host and port in the one form that [`Url`] gives them, so that equality is the same origin.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Origin {
-    scheme: String,
-    host: String,
-    port: u16,
-}
-
-impl FromStr for Origin {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        // Url forgives much that is no origin: paths, user names, spaces, `\` for `/`.
-        let (_, authority) = text.split_once("://").ok_or(())?;
-        let is_blank = |c: char| c.is_whitespace() || c.is_control();
-        if authority.is_empty()
-            || authority.contains(['/', '\\', '?', '#', '@', '*'])
-            || text.contains(is_blank)
-        {
-            return Err(());
-        }
-        let url = Url::parse(text).map_err(|_| ())?;
-        match (url.scheme(), url.host_str(), url.port_or_known_default()) {
-            (scheme @ ("http" | "https"), Some(host), Some(port)) => Ok(Self {
-                scheme: scheme.to_owned(),
-                host: host.to_owned(),
-                port,
-            }),
-            _ => Err(()),
-        }
+/// Reads a scheme (http or https), a host and perhaps a port.
+fn parse(text: &str) -> Option<Origin> {
+    // Url forgives much that is no origin: paths, user names, spaces, `\` for `/`.
+    let (_, authority) = text.split_once("://")?;
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    if authority.is_empty()
+        || authority.contains(['/', '\\', '?', '#', '@', '*'])
+        || text.contains(is_blank)
+    {
+        return None;
     }
+    let url = Url::parse(text).ok()?;
+    matches!(url.scheme(), "http" | "https").then(|| url.origin())
 }
 
 /// A text in the list of allowed origins that is none.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::csv::escape;
+use super::csv::write_rows;
 use crate::library::EntryLine;
 
 const COLUMNS: [&str; 7] = [
@@ -20,10 +20,8 @@ const COLUMNS: [&str; 7] = [
 /// # Errors
 /// When `to` cannot be written.
 pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
-    let mut writer = ::csv::Writer::from_writer(to);
-    writer.write_record(COLUMNS)?;
-    for entry in entries {
-        let cells = [
+    let rows = entries.iter().map(|entry| {
+        [
             entry.title.clone(),
             entry.author.clone().unwrap_or_default(),
             names(&entry.tags),
@@ -34,10 +32,9 @@ pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) ->
                 .rating
                 .map_or(String::new(), |stars| format!("{:.0}", stars * 2.0)),
             names(&entry.fandoms),
-        ];
-        writer.write_record(cells.map(|cell| escape(cell, neutralised)))?;
-    }
-    Ok(writer.flush()?)
+        ]
+    });
+    write_rows(COLUMNS, rows, neutralised, to)
 }
 
 /// A comma separates names, so one in a name becomes a semicolon.

@@ -7,27 +7,44 @@
 
 use std::io::Write;
 
-use super::{cell_value::name, fields::FIELDS};
+use serde_json::Value;
+
+use super::fields::FIELDS;
 use crate::library::EntryLine;
 
 /// What spreadsheets take for a formula at the beginning of a cell.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// Writes entries. `neutralised` puts a `'` before what a spreadsheet would take for a formula.
+/// Writes entries.
 ///
 /// # Errors
 /// When `to` cannot be written.
 pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
+    let rows = entries.iter().map(|entry| {
+        let fields = serde_json::to_value(entry).unwrap_or_default();
+        FIELDS.map(|field| cell(&fields[field]))
+    });
+    write_rows(FIELDS, rows, neutralised, to)
+}
+
+/// Writes a row of column names, then the rows. `neutralised` puts a `'` before what a spreadsheet would take for a
+/// formula.
+pub(super) fn write_rows<const N: usize>(
+    columns: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    neutralised: bool,
+    to: impl Write,
+) -> ::csv::Result<()> {
     let mut writer = ::csv::Writer::from_writer(to);
-    writer.write_record(FIELDS)?;
-    for entry in entries {
-        writer.write_record(FIELDS.map(|field| escape(cell(entry, field), neutralised)))?;
+    writer.write_record(columns)?;
+    for cells in rows {
+        writer.write_record(cells.map(|cell| escape(cell, neutralised)))?;
     }
     Ok(writer.flush()?)
 }
 
 /// Puts a `'` before a formula, or before what [`unescape`] would take for one that was neutralised.
-pub(super) fn escape(cell: String, neutralised: bool) -> String {
+fn escape(cell: String, neutralised: bool) -> String {
     let quotes = cell.len() - cell.trim_start_matches('\'').len();
     let is_formula = cell[quotes..].starts_with(FORMULA);
     if is_formula && (neutralised || quotes > 0) {
@@ -45,37 +62,21 @@ pub(super) fn unescape(cell: &str) -> &str {
     }
 }
 
-fn cell(entry: &EntryLine, field: &str) -> String {
-    fn or_empty<T>(value: Option<&T>, show: impl Fn(&T) -> String) -> String {
-        value.map(show).unwrap_or_default()
-    }
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+/// A field of an entry, as serde writes it.
+fn cell(field: &Value) -> String {
     match field {
-        "title" => entry.title.clone(),
-        "author" => text(&entry.author),
-        "url" => entry.url.clone(),
-        "source" => or_empty(entry.source.as_ref(), name),
-        "publicationStatus" => or_empty(entry.publication_status.as_ref(), name),
-        "description" => text(&entry.description),
-        "summary" => text(&entry.summary),
-        "chapterCount" => or_empty(entry.chapter_count.as_ref(), ToString::to_string),
-        "wordCount" => or_empty(entry.word_count.as_ref(), ToString::to_string),
-        "isNsfw" => or_empty(entry.is_nsfw.as_ref(), ToString::to_string),
-        "tags" => joined(&entry.tags),
-        "fandoms" => joined(&entry.fandoms),
-        "readingStatus" => or_empty(entry.reading_status.as_ref(), name),
-        "currentChapter" => or_empty(entry.current_chapter.as_ref(), ToString::to_string),
-        "rating" => or_empty(entry.rating.as_ref(), ToString::to_string),
-        "notes" => text(&entry.notes),
-        _ => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Bool(flag) => flag.to_string(),
+        // `4` for four stars, not `4.0`.
+        Value::Number(number) => number.as_f64().unwrap_or_default().to_string(),
+        Value::Array(names) => joined(names.iter().filter_map(Value::as_str)),
+        Value::Null | Value::Object(_) => String::new(),
     }
 }
 
 /// Names of labels as a cell.
-pub(super) fn joined(names: &[String]) -> String {
-    let escaped = names
-        .iter()
-        .map(|name| name.replace('\\', r"\\").replace(';', r"\;"));
+fn joined<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let escaped = names.map(|name| name.replace('\\', r"\\").replace(';', r"\;"));
     escaped.collect::<Vec<_>>().join("; ")
 }
 
@@ -121,8 +122,7 @@ mod tests {
     #[test]
     fn names_of_labels_survive_whatever_they_hold() {
         for names in [vec!["a; b", r"c\", r"\;", "d, \"e\""], vec![], vec![";"]] {
-            let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
-            assert_eq!(split(&joined(&names)), names);
+            assert_eq!(split(&joined(names.iter().copied())), names);
         }
         assert_eq!(split(" a ;b;; c"), ["a", "b", "c"]);
     }

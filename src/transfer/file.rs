@@ -29,7 +29,7 @@ pub struct Contents {
 #[derive(Debug, PartialEq)]
 pub struct Row {
     /// The line on which it begins, from 1.
-    pub line: u64,
+    pub line: usize,
     /// The entry, or why it is refused.
     pub entry: Result<EntryLine, String>,
     /// Optional cells that were left empty, and why.
@@ -37,7 +37,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn of(line: u64, done: Done) -> Self {
+    pub(super) fn of(line: usize, done: Done) -> Self {
         Self {
             line,
             entry: done.entry,
@@ -45,7 +45,7 @@ impl Row {
         }
     }
 
-    pub(super) fn refused(line: u64, why: String) -> Self {
+    pub(super) fn refused(line: usize, why: String) -> Self {
         Self {
             line,
             entry: Err(why),

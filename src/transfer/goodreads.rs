@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use super::csv::escape;
+use super::csv::write_rows;
 use crate::library::{EntryLine, ProgressStatus};
 
 const COLUMNS: [&str; 8] = [
@@ -24,10 +24,8 @@ const COLUMNS: [&str; 8] = [
 /// # Errors
 /// When `to` cannot be written.
 pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) -> ::csv::Result<()> {
-    let mut writer = ::csv::Writer::from_writer(to);
-    writer.write_record(COLUMNS)?;
-    for entry in entries {
-        let cells = [
+    let rows = entries.iter().map(|entry| {
+        [
             book_id(&entry.url),
             entry.title.clone(),
             entry.author.clone().unwrap_or_default(),
@@ -47,10 +45,9 @@ pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) ->
                 .clone()
                 .unwrap_or_default()
                 .replace('\n', "<br/>"),
-        ];
-        writer.write_record(cells.map(|cell| escape(cell, neutralised)))?;
-    }
-    Ok(writer.flush()?)
+        ]
+    });
+    write_rows(COLUMNS, rows, neutralised, to)
 }
 
 fn book_id(url: &str) -> String {

@@ -10,7 +10,7 @@ use super::{
     fields::FIELDS,
     file::{Choice, Contents, Row},
 };
-use crate::{config::FileKind, library::EntryLine};
+use crate::{config::FileKind, library::EntryLine, lines::Lines};
 
 /// Reads entries.
 ///
@@ -27,9 +27,9 @@ pub(super) fn read(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> 
         return Ok(foreign_rows(text, &elements, &columns));
     }
     let mut ignored = BTreeSet::new();
-    let mut lines = Lines::of(text);
+    let lines = Lines::of(text);
     let rows = elements.into_iter().map(|element| {
-        let line = lines.next(element);
+        let line = line(text, &lines, element);
         match draft(element.get(), &mut ignored) {
             Ok(draft) => Row::of(line, draft.finish()),
             Err(why) => Row::refused(line, why),
@@ -43,28 +43,9 @@ pub(super) fn read(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> 
     })
 }
 
-/// The lines of elements, which are parts of the text, one after the other.
-struct Lines<'t> {
-    text: &'t str,
-    line: u64,
-    counted: usize,
-}
-
-impl<'t> Lines<'t> {
-    fn of(text: &'t str) -> Self {
-        Self {
-            text,
-            line: 1,
-            counted: 0,
-        }
-    }
-
-    fn next(&mut self, element: &RawValue) -> u64 {
-        let begin = element.get().as_ptr().addr() - self.text.as_ptr().addr();
-        self.line += self.text[self.counted..begin].matches('\n').count() as u64;
-        self.counted = begin;
-        self.line
-    }
+/// The line on which an element of the text begins.
+fn line(text: &str, lines: &Lines, element: &RawValue) -> usize {
+    lines.number(element.get().as_ptr().addr() - text.as_ptr().addr())
 }
 
 /// The columns of another program's objects; `None` for our own.
@@ -89,9 +70,9 @@ fn foreign(elements: &[&RawValue], choice: &Choice<'_>) -> anyhow::Result<Option
 }
 
 fn foreign_rows(text: &str, elements: &[&RawValue], columns: &Columns) -> Contents {
-    let mut lines = Lines::of(text);
+    let lines = Lines::of(text);
     let rows = elements.iter().map(|element| {
-        let line = lines.next(element);
+        let line = line(text, &lines, element);
         match serde_json::from_str::<Map<String, Value>>(element.get()) {
             Ok(object) => Row::of(line, columns.draft_of(&object).finish()),
             Err(_) => Row::refused(line, "it is not an object".to_owned()),

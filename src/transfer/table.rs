@@ -7,6 +7,8 @@
 
 use anyhow::{Context as _, bail};
 
+use crate::lines::Lines;
+
 /// A table.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -20,7 +22,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) struct Record {
     /// The line on which it begins, from 1.
-    pub line: u64,
+    pub line: usize,
     /// Its cells, at most as many as there are columns, or why it is refused.
     pub cells: Result<Vec<String>, String>,
 }
@@ -33,8 +35,9 @@ pub(super) fn read(text: &str) -> anyhow::Result<Table> {
     let (separator, skipped) = separator(text);
     let lines = Lines::of(text);
     let table = &text[skipped..];
-    check_quotes(table, separator)
-        .map_err(|(offset, what)| anyhow::anyhow!("line {}: {what}", lines.at(skipped + offset)))?;
+    check_quotes(table, separator).map_err(|(offset, what)| {
+        anyhow::anyhow!("line {}: {what}", lines.number(skipped + offset))
+    })?;
     let mut reader = ::csv::ReaderBuilder::new()
         .flexible(true)
         .delimiter(separator)
@@ -55,7 +58,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<Table> {
         let begin = skipped + usize::try_from(begin).unwrap_or_default();
         // The reader's position is where it began to look, before line ends and empty lines that it skips.
         let empty = text[begin..].len() - text[begin..].trim_start_matches(['\r', '\n']).len();
-        let line = lines.at(begin + empty);
+        let line = lines.number(begin + empty);
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
@@ -142,29 +145,11 @@ fn check_quotes(text: &str, separator: u8) -> Result<(), (usize, &'static str)> 
     Ok(())
 }
 
-/// Where the lines of a text begin.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let ends = (0..bytes.len()).filter(|at| {
-            bytes[*at] == b'\n' || (bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'))
-        });
-        Self(std::iter::once(0).chain(ends.map(|at| at + 1)).collect())
-    }
-
-    /// The line of an offset, from 1.
-    fn at(&self, offset: usize) -> u64 {
-        self.0.partition_point(|begin| *begin <= offset) as u64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(text: &str) -> Vec<u64> {
+    fn lines(text: &str) -> Vec<usize> {
         let table = read(text).unwrap();
         table.rows.iter().map(|row| row.line).collect()
     }

@@ -18,7 +18,7 @@ use apollo_compiler::{
 use async_graphql::{Pos, ServerError};
 
 use super::{
-    diagnostic, document_size, lexical_scan, literals, schema::SCHEMA, source_location::Lines,
+    diagnostic, document_size, lexical_scan, literals, schema::SCHEMA, source_location::Positions,
 };
 use crate::graphql::{code, error::refusal, limits::Limits};
 
@@ -27,7 +27,7 @@ pub(super) struct Document {
     pub executable: ExecutableDocument,
     /// Variables that no operation uses (5.8.4): refused once the values of variables are known to fit.
     pub unused: Vec<ServerError>,
-    lines: Lines,
+    lines: Positions,
 }
 
 impl Document {
@@ -52,7 +52,7 @@ impl Document {
         let mut document = Self {
             executable,
             unused: Vec::new(),
-            lines: Lines::new(Arc::clone(text)),
+            lines: Positions::new(Arc::clone(text)),
         };
         document.put_null_defaults(&nulls);
         let literals = literals::check(&document, limits);

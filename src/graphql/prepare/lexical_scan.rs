@@ -9,7 +9,7 @@
 use apollo_parser::{Lexer, TokenKind};
 use async_graphql::ServerError;
 
-use super::source_location::Lines;
+use super::source_location::Positions;
 use crate::graphql::{code, error::refusal, limits::Limits};
 
 /// Checks that a document may be parsed. The first token that is none is reported: the parser would go on to the last.
@@ -22,7 +22,7 @@ pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ServerError> {
     let (mut tokens, mut open) = (0, 0_usize);
     for token in Lexer::new(text) {
         let token = token.map_err(|broken| {
-            let at = Lines::new(text.into()).at(broken.index());
+            let at = Positions::new(text.into()).at(broken.index());
             let message = format!("Syntax Error: {}", broken.message());
             refusal(code::PARSE_FAILED, message, Some(at))
         })?;

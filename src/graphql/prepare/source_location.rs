@@ -5,24 +5,18 @@ use std::sync::Arc;
 use apollo_compiler::parser::SourceSpan;
 use async_graphql::Pos;
 
-/// Where the lines of a text begin.
-pub(super) struct Lines {
+use crate::lines::Lines;
+
+/// A text, and where its lines begin.
+pub(super) struct Positions {
     text: Arc<str>,
-    /// The first byte of each line but the first.
-    starts: Box<[usize]>,
+    lines: Lines,
 }
 
-impl Lines {
+impl Positions {
     pub fn new(text: Arc<str>) -> Self {
-        let bytes = text.as_bytes();
-        let ends = |at: usize| match bytes[at] {
-            b'\n' => true,
-            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-            _ => false,
-        };
-        let starts = (0..bytes.len()).filter(|at| ends(*at)).map(|at| at + 1);
-        let starts = starts.collect();
-        Self { text, starts }
+        let lines = Lines::of(&text);
+        Self { text, lines }
     }
 
     /// The line and the column, in characters, at which a node begins; both from 1.
@@ -32,12 +26,11 @@ impl Lines {
 
     /// The line and the column of a byte.
     pub fn at(&self, offset: usize) -> Pos {
-        let line = self.starts.partition_point(|start| *start <= offset);
-        let start = line.checked_sub(1).map_or(0, |line| self.starts[line]);
-        let before = self.text.get(start..offset).unwrap_or_default();
+        let line = self.lines.number(offset);
+        let before = self.text.get(self.lines.begin(line)..offset);
         Pos {
-            line: line + 1,
-            column: before.chars().count() + 1,
+            line,
+            column: before.unwrap_or_default().chars().count() + 1,
         }
     }
 }
@@ -48,7 +41,7 @@ mod tests {
 
     #[test]
     fn lines_end_as_the_specification_says() {
-        let lines = Lines::new("a\nbé\r\nc\rd".into());
+        let lines = Positions::new("a\nbé\r\nc\rd".into());
         let at = |offset| {
             let Pos { line, column } = lines.at(offset);
             (line, column)

@@ -55,21 +55,6 @@ pub struct StreamLimits {
     pub init_timeout: Duration,
 }
 
-impl Default for StreamLimits {
-    fn default() -> Self {
-        Self {
-            per_user: 20,
-            total: 100_000,
-            max_life: Duration::from_hours(1),
-            drain_spread: Duration::from_secs(5),
-            grace: Duration::from_secs(15),
-            operations_per_socket: 50,
-            messages_per_second: 200,
-            init_timeout: Duration::from_secs(3),
-        }
-    }
-}
-
 /// How a stream reaches its client; the `transport` of metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -390,6 +375,21 @@ mod tests {
 
     use super::*;
     use crate::auth::Credential;
+
+    impl Default for StreamLimits {
+        fn default() -> Self {
+            Self {
+                per_user: 20,
+                total: 100_000,
+                max_life: Duration::from_hours(1),
+                drain_spread: Duration::from_secs(5),
+                grace: Duration::from_secs(15),
+                operations_per_socket: 50,
+                messages_per_second: 200,
+                init_timeout: Duration::from_secs(3),
+            }
+        }
+    }
 
     fn viewer(user: &str, life: Duration) -> Viewer {
         Viewer {
