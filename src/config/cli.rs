@@ -1,6 +1,6 @@
 //! The command line as a whole.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     backup::{Backup, Restore},
@@ -14,14 +14,7 @@ use super::{
 };
 
 /// Keeps a reader's library the same on all of their devices.
-#[derive(Debug, Parser)]
-#[command(
-    name = "library-sync",
-    version,
-    about,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[derive(Debug, Args)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -29,6 +22,37 @@ pub struct Cli {
     /// What to log.
     #[command(flatten)]
     pub log: Log,
+}
+
+impl Parser for Cli {}
+
+impl CommandFactory for Cli {
+    fn command() -> clap::Command {
+        let command = clap::Command::new("library-sync")
+            .version(env!("CARGO_PKG_VERSION"))
+            .propagate_version(true)
+            .max_term_width(100);
+        let command = Self::augment_args(command).about(env!("CARGO_PKG_DESCRIPTION"));
+        with_prefixed_variables(command)
+    }
+
+    fn command_for_update() -> clap::Command {
+        Self::command()
+    }
+}
+
+/// Puts `LIBRARY_SYNC_` before the names of environment variables, which clap makes of the names of flags.
+fn with_prefixed_variables(command: clap::Command) -> clap::Command {
+    let prefixed = |arg: clap::Arg| match arg.get_env() {
+        Some(name) => {
+            let name = format!("LIBRARY_SYNC_{}", name.to_string_lossy());
+            arg.env(name)
+        }
+        None => arg,
+    };
+    command
+        .mut_args(prefixed)
+        .mut_subcommands(with_prefixed_variables)
 }
 
 /// What to do.

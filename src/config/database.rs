@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use humantime::parse_duration;
 
 use super::secret::Secret;
 
@@ -12,45 +13,36 @@ use super::secret::Secret;
 pub struct Database {
     /// Where libraries are kept: `postgres://user:password@host/name` or `sqlite://file.db?mode=rwc`. Without `mode=rwc`
     /// a SQLite file must exist. `DATABASE_URL` is read when neither the flag nor its variable is given.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<Secret>,
     /// A replica of the database that queries may read. It may lag: what a client has seen, by its
     /// `X-Min-Library-Version`, it is not shown older. Versions and writes never use it.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_READ_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub read_database_url: Option<Secret>,
     /// How far that replica may lag before queries read the primary instead. One that takes writes, or is of another
     /// cluster, is never read. 0s for no limit.
-    #[arg(long, env = "LIBRARY_SYNC_MAX_REPLICA_LAG", default_value = "30s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
     pub max_replica_lag: Duration,
     /// How many connections to open at the most.
-    #[arg(long, env = "LIBRARY_SYNC_DATABASE_CONNECTIONS", default_value_t = 10, value_name = "COUNT",
-        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(
+        long,
+        env,
+        default_value_t = 10,
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
     pub database_connections: u32,
     /// How long a request waits for its user's turn to use the database before it is answered UNAVAILABLE.
-    #[arg(long, env = "LIBRARY_SYNC_DATABASE_WAIT", default_value = "5s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
     pub database_wait: Duration,
     /// How long one SQL statement may run; on SQLite, one that reads, and how long one waits for another process's lock.
     /// A query or a change may take twice that and `--database-wait` in all. 0s for no limit.
-    #[arg(long, env = "LIBRARY_SYNC_STATEMENT_TIMEOUT", default_value = "15s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
     pub statement_timeout: Duration,
     /// How many queries of one user run at once, and how many of their statements that read; the others wait, fairly
     /// among users, for as long as `--database-wait`. At most half of `--database-connections`. By default 4; on SQLite,
     /// which reads on the server's own cores, half of those if that is less.
-    #[arg(long, env = "LIBRARY_SYNC_MAX_USER_READS", value_name = "COUNT",
-        value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_user_reads: Option<u32>,
 }
 

@@ -10,17 +10,12 @@ pub struct Dev {
     /// Where to listen.
     #[arg(
         long,
-        env = "LIBRARY_SYNC_LISTEN",
+        env,
         default_value = "127.0.0.1:4000",
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,
     /// The folder for the database and the key. Delete it to start afresh.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_DATA_DIR",
-        default_value = ".library-sync-dev",
-        value_name = "FOLDER"
-    )]
+    #[arg(long, env, default_value = ".library-sync-dev", value_name = "FOLDER")]
     pub data_dir: PathBuf,
 }

@@ -9,7 +9,7 @@ pub struct Log {
     /// What to log: a level, or levels by module such as `info,library_sync::http=debug`.
     #[arg(
         long = "log",
-        env = "LIBRARY_SYNC_LOG",
+        env = "LOG",
         global = true,
         default_value = "info,sea_orm_migration=warn,sqlx=warn,async_nats=off",
         value_name = "FILTER"
@@ -18,7 +18,7 @@ pub struct Log {
     /// How to write a line.
     #[arg(
         long = "log-format",
-        env = "LIBRARY_SYNC_LOG_FORMAT",
+        env = "LOG_FORMAT",
         global = true,
         default_value = "auto"
     )]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use humantime::parse_duration;
 
 use super::period::parse_period;
 
@@ -11,15 +12,12 @@ use super::period::parse_period;
 #[command(next_help_heading = "Retention")]
 pub struct Retention {
     /// How long a device may be away and still be told what changed, rather than start afresh.
-    #[arg(long, env = "LIBRARY_SYNC_KEEP_HISTORY", default_value = "90d", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "90d", value_name = "DURATION", value_parser = parse_duration)]
     pub keep_history: Duration,
     /// How long a mutation may wait to be sent again under its idempotency key.
-    #[arg(long, env = "LIBRARY_SYNC_KEEP_RECEIPTS", default_value = "30d", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "30d", value_name = "DURATION", value_parser = parse_duration)]
     pub keep_receipts: Duration,
     /// How often to purge what is older, first when the server has run for so long.
-    #[arg(long, env = "LIBRARY_SYNC_PURGE_EVERY", default_value = "1h", value_name = "DURATION",
-        value_parser = parse_period)]
+    #[arg(long, env, default_value = "1h", value_name = "DURATION", value_parser = parse_period)]
     pub purge_every: Duration,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use humantime::parse_duration;
 
 use super::{period::parse_period, secret::Secret};
 
@@ -17,88 +18,52 @@ pub struct Streams {
     /// that share a server need a prefix each: `redis://host?prefix=books`.
     #[arg(
         long,
-        env = "LIBRARY_SYNC_BROKER_URL",
+        env,
         default_value = "memory:",
         hide_env_values = true,
         value_name = "URL"
     )]
     pub broker_url: Secret,
     /// The period of heartbeats on streams, and of re-reading watched versions.
-    #[arg(long, env = "LIBRARY_SYNC_HEARTBEAT", default_value = "30s", value_name = "DURATION",
-        value_parser = parse_period)]
+    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_period)]
     pub heartbeat: Duration,
     /// How many streams of one user may be open, over all transports.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_MAX_STREAMS_PER_USER",
-        default_value_t = 20,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env, default_value_t = 20, value_name = "COUNT")]
     pub max_streams_per_user: usize,
     /// How many streams may be open in all.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_MAX_STREAMS",
-        default_value_t = 100_000,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env, default_value_t = 100_000, value_name = "COUNT")]
     pub max_streams: usize,
     /// How long a stream may last, give or take a tenth. 0s: as long as its token.
-    #[arg(long, env = "LIBRARY_SYNC_MAX_STREAM_LIFE", default_value = "1h", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
     pub max_stream_life: Duration,
     /// How many operations may run at once on one WebSocket.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_MAX_OPERATIONS_PER_SOCKET",
-        default_value_t = 50,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env, default_value_t = 50, value_name = "COUNT")]
     pub max_operations_per_socket: usize,
     /// The most messages a second that are read from one WebSocket, ten seconds' worth at once; a long one counts once
     /// for each 4 KiB. What comes faster waits. 0 for no limit.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_MAX_MESSAGE_RATE",
-        default_value_t = 200,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env, default_value_t = 200, value_name = "COUNT")]
     pub max_message_rate: u32,
     /// How long a WebSocket may take to send connection_init.
-    #[arg(long, env = "LIBRARY_SYNC_INIT_TIMEOUT", default_value = "3s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "3s", value_name = "DURATION", value_parser = parse_duration)]
     pub init_timeout: Duration,
     /// The largest message of a WebSocket until connection_ack, in bytes.
-    #[arg(long, env = "LIBRARY_SYNC_MAX_INIT_MESSAGE", default_value_t = 16 << 10, value_name = "BYTES")]
+    #[arg(long, env, default_value_t = 16 << 10, value_name = "BYTES")]
     pub max_init_message: usize,
     /// How many WebSockets may be open without connection_ack. One more closes the oldest of them with 1013. 0 for no
     /// limit.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_MAX_PENDING_SOCKETS",
-        default_value_t = 3_000,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env, default_value_t = 3_000, value_name = "COUNT")]
     pub max_pending_sockets: usize,
     /// How many of them may be from one address; further ones are refused. 0 for no limit.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_MAX_PENDING_SOCKETS_PER_ADDRESS",
-        default_value_t = 1_000,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env, default_value_t = 1_000, value_name = "COUNT")]
     pub max_pending_sockets_per_address: usize,
     /// How long a ticket for opening a stream can be used.
-    #[arg(long, env = "LIBRARY_SYNC_TICKET_LIFE", default_value = "30s", value_name = "DURATION",
-        value_parser = parse_period)]
+    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_period)]
     pub ticket_life: Duration,
     /// How long a client may leave what it was sent unread before its connection is dropped. One that has fallen behind
     /// is also dropped if it reads less than 4 KiB a second on average, beyond that time.
-    #[arg(long, env = "LIBRARY_SYNC_WRITE_TIMEOUT", default_value = "10s", value_name = "DURATION",
-        value_parser = parse_period)]
+    #[arg(long, env, default_value = "10s", value_name = "DURATION", value_parser = parse_period)]
     pub write_timeout: Duration,
     /// Over how long the ends of streams are spread when the server stops; no longer than `--shutdown-grace`.
-    #[arg(long, env = "LIBRARY_SYNC_DRAIN_SPREAD", default_value = "5s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
     pub drain_spread: Duration,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use humantime::parse_duration;
 
 use super::{period::parse_period, secret::Secret};
 use crate::auth::Origins;
@@ -14,7 +15,7 @@ pub struct Keys {
     /// The secret that HS256 tokens are signed with, at least 32 bytes.
     #[arg(
         long,
-        env = "LIBRARY_SYNC_JWT_SECRET",
+        env,
         hide_env_values = true,
         allow_hyphen_values = true,
         value_name = "SECRET"
@@ -23,41 +24,40 @@ pub struct Keys {
     /// The public key of RS256, ES256 or EdDSA tokens: PEM, or the path of a PEM file.
     #[arg(
         long,
-        env = "LIBRARY_SYNC_JWT_PUBLIC_KEY",
+        env,
         hide_env_values = true,
         allow_hyphen_values = true,
         value_name = "PEM|FILE"
     )]
     pub jwt_public_key: Option<Secret>,
     /// The address of a key server's JWKS, https unless on this machine. Its keys may rotate.
-    #[arg(
-        long,
-        env = "LIBRARY_SYNC_JWKS_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub jwks_url: Option<Secret>,
     /// The least time between two requests to the key server, whatever key ids tokens name.
-    #[arg(long, env = "LIBRARY_SYNC_JWKS_REFETCH", default_value = "30s", value_name = "DURATION",
-        value_parser = parse_period)]
+    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_period)]
     pub jwks_refetch: Duration,
     /// The `iss` that tokens must have.
-    #[arg(long, env = "LIBRARY_SYNC_JWT_ISSUER", value_name = "ISSUER")]
+    #[arg(long, env, value_name = "ISSUER")]
     pub jwt_issuer: Option<String>,
     /// The `aud` that tokens must have.
-    #[arg(long, env = "LIBRARY_SYNC_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    #[arg(long, env, value_name = "AUDIENCE")]
     pub jwt_audience: Option<String>,
     /// By how much the clocks of the issuer and this server may differ.
-    #[arg(long, env = "LIBRARY_SYNC_JWT_LEEWAY", default_value = "5s", value_name = "DURATION",
-        value_parser = humantime::parse_duration)]
+    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
     pub jwt_leeway: Duration,
     /// The cookie that may hold the token. Off when not given.
-    #[arg(long, env = "LIBRARY_SYNC_SESSION_COOKIE", value_name = "NAME")]
+    #[arg(long, env, value_name = "NAME")]
     pub session_cookie: Option<String>,
     /// The origins whose pages may use the cookie and read answers, separated by commas, such as
     /// `https://app.example`. The server's own origin is always allowed.
-    #[arg(long, env = "LIBRARY_SYNC_ALLOWED_ORIGINS", default_value = "", hide_default_value = true,
-        value_name = "ORIGINS", value_parser = parse_origins)]
+    #[arg(
+        long,
+        env,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "ORIGINS",
+        value_parser = parse_origins
+    )]
     pub allowed_origins: Origins,
 }
 
