@@ -4,6 +4,8 @@
 //! of the number of changes. `other_stamp` is the version of the newest earlier change of the same field by another
 //! device, or 0. With it, the newest change by another device is found in two steps. This migration computes it for
 //! existing rows. A change by an unknown device counts as a change by another device.
+//!
+//! During a rolling upgrade, a server from before this change still inserts rows. They get -1: unknown.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -29,6 +31,7 @@ ALTER TABLE topaz_field_change ADD COLUMN other_stamp integer NOT NULL DEFAULT 0
 UPDATE topaz_field_change c SET other_stamp = linked.other_stamp FROM ({linked}) AS linked
 WHERE linked.other_stamp > 0 AND c.user_id = linked.user_id AND c.kind = linked.kind AND c.id = linked.id
   AND c.stamp = linked.stamp AND c.field = linked.field;
+ALTER TABLE topaz_field_change ALTER COLUMN other_stamp SET DEFAULT -1;
 ALTER TABLE topaz_field_change DROP CONSTRAINT topaz_field_change_pkey,
   ADD PRIMARY KEY (user_id, stamp, kind, id, field);
 CREATE INDEX topaz_field_change_field ON topaz_field_change (user_id, kind, id, field, stamp);
@@ -51,7 +54,7 @@ CREATE TABLE topaz_field_change_new (
   field text NOT NULL,
   was text NOT NULL,
   changed_at bigint NOT NULL,
-  other_stamp integer NOT NULL DEFAULT 0,
+  other_stamp integer NOT NULL DEFAULT -1,
   PRIMARY KEY (user_id, stamp, kind, id, field)
 );
 INSERT INTO topaz_field_change_new (user_id, kind, id, stamp, field, was, changed_at, other_stamp) {linked};

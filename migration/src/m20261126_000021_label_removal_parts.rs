@@ -2,6 +2,8 @@
 //!
 //! A part holds the ids of its stories in order, from `first_story` to `last_story`. An existing row becomes a single
 //! part that spans all stories.
+//!
+//! During a rolling upgrade, a server from before this change still inserts rows. They span all stories too.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -14,8 +16,8 @@ CREATE TABLE topaz_label_removal_new (
   stamp integer NOT NULL,
   kind text NOT NULL,
   id uuid NOT NULL,
-  first_story uuid NOT NULL,
-  last_story uuid NOT NULL,
+  first_story uuid NOT NULL DEFAULT {first},
+  last_story uuid NOT NULL DEFAULT {last},
   removed_at bigint NOT NULL,
   carriers text NOT NULL,
   PRIMARY KEY (user_id, stamp, kind, id, first_story)

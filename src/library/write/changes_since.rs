@@ -30,7 +30,8 @@ use crate::{
 const MAX_SET_CHANGES: usize = 256;
 
 /// For each field with changes after version $4: the newest version, what the field held before the oldest, and the
-/// newest change by a device other than $6. Changes before a row was made again (`*`) are those of another row.
+/// newest change by a device other than $6. A change of an older server, whose `other_stamp` is -1, counts as another
+/// device's, because one may be hidden behind it. Changes before a row was made again (`*`) are those of another row.
 ///
 /// Each row is found by its whole key in a subquery of its own. PostgreSQL may join such rows by a part of the key, when
 /// it takes a user to have few.
@@ -54,7 +55,7 @@ span AS MATERIALIZED (
 linked AS MATERIALIZED (
   SELECT span.*, CASE
       WHEN (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $5 AND w.version = newest) = $6
-      THEN (SELECT c.other_stamp FROM topaz_field_change c
+      THEN (SELECT CASE WHEN c.other_stamp < 0 THEN c.stamp ELSE c.other_stamp END FROM topaz_field_change c
         WHERE c.user_id = $1 AND c.kind = $2 AND c.id = $3 AND c.field = span.field AND c.stamp = newest)
       ELSE newest
     END AS other

@@ -19,12 +19,14 @@ use crate::library::{
 /// In place of a field: all of them, of a row that was made where another was removed. What they held is forgotten.
 pub(super) const ALL_FIELDS: &str = "*";
 
-/// Records changes of fields. A change whose device is not known counts as another device's.
+/// Records changes of fields. A change whose device is not known counts as another device's, and so does one of an older
+/// server, whose `other_stamp` is -1: another device's change may be hidden behind it.
 const RECORD: &str = "
 INSERT INTO topaz_field_change (user_id, kind, id, stamp, changed_at, field, was, other_stamp)
 SELECT $1, $2, $3, $4, $5, changed.field, changed.was, coalesce((
     SELECT CASE
         WHEN (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $6 AND w.version = c.stamp) = $7
+          AND c.other_stamp >= 0
         THEN c.other_stamp
         ELSE c.stamp
       END

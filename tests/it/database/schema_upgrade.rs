@@ -116,6 +116,59 @@ on_each_database! {
     }
 }
 
+/// Writes the rows of a table at version 4 again, as a server does that knows these columns alone.
+async fn write_as_an_older_server(db: &TestDatabase, table: &str, columns: &str) {
+    for sql in [
+        format!(
+            "INSERT INTO {table} (stamp, {columns}) SELECT -4, {columns} FROM {table} WHERE stamp = 4"
+        ),
+        format!("DELETE FROM {table} WHERE stamp = 4"),
+        format!("UPDATE {table} SET stamp = 4 WHERE stamp = -4"),
+    ] {
+        db.execute(&sql).await;
+    }
+}
+
+on_each_database! {
+    async fn a_change_by_an_older_server_hides_no_conflict(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let (id, base) = (ann.add("A").await["progress"]["id"].take(), ann.head().await);
+        let note = |text: &str, device: &str| json!({"id": id, "notes": text, "device": {"id": device}});
+        ann.update_progress(note("of the tablet", "tablet")).await;
+        ann.update_progress(note("of the phone", "phone")).await;
+        let columns = "user_id, kind, id, field, was, changed_at";
+        write_as_an_older_server(&app.db, "topaz_field_change", columns).await;
+        for text in ["late", "later"] {
+            let mut late = note(text, "phone");
+            late["base"] = json!(base);
+            let answer = ann.update_progress(late).await;
+            assert_eq!(answer["refusal"]["code"], "CONFLICT", "{answer}");
+            // What a newer server writes after it hides none either.
+            ann.update_progress(note("of the phone again", "phone")).await;
+        }
+    }
+}
+
+on_each_database! {
+    async fn a_label_removed_by_an_older_server_is_known_to_be_removed(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let tag = ann.create_tag("slow burn").await["tag"]["id"].take();
+        let input = json!({"title": "A", "url": "https://example.org/a", "tagIds": [tag]});
+        let story = ann.create_story(input).await["progress"]["story"]["id"].take();
+        let base = ann.head().await;
+        let delete = "mutation ($id: ID!) { deleteTag(input: {id: $id}) { libraryVersion } }";
+        assert_eq!(ann.ask(delete, json!({"id": tag})).await["deleteTag"]["libraryVersion"], 4);
+        let columns = "user_id, kind, id, removed_at, carriers";
+        write_as_an_older_server(&app.db, "topaz_label_removal", columns).await;
+        let merge = json!({"id": story, "title": "B", "tagIds": [tag], "base": base, "onConflict": "MERGE"});
+        let answer = ann.update_story(merge).await;
+        assert_eq!(answer["story"]["tags"], json!([]), "{answer}");
+        assert_eq!(answer["story"]["title"], "B");
+    }
+}
+
 #[tokio::test]
 async fn a_database_of_another_history_is_refused() {
     let database = TestDatabase::new(Db::Sqlite).await;
