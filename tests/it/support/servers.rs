@@ -90,7 +90,9 @@ impl Server {
         let mut server = Self::new(Speaks::Postgres, "postgres");
         folder.clone_into(&mut server.folder);
         server.environment = environment;
-        server.with_data(&["--wal-segsize=1"], &[]).await
+        // The log of changes stays small beside the tables: PostgreSQL cannot recover where it has filled the disk.
+        let settings = ["max_wal_size=24MB", "min_wal_size=4MB"];
+        server.with_data(&["--wal-segsize=1"], &settings).await
     }
 
     async fn with_data(self, more: &[&str], settings: &[&str]) -> Self {
