@@ -1,10 +1,10 @@
-// Keeps what a page shows as new as the library, and sends the changes that wait in its outbox.
+// Keeps a page as new as the library, and sends the changes in its outbox.
 const parts = (head) => head.split(".").map(Number); // "<epoch>.<version>"
 const isNewer = (a, b) => (parts(a)[0] - parts(b)[0] || parts(a)[1] - parts(b)[1]) > 0;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms * (0.5 + Math.random())));
 
 export function keepFresh({ load, send, outbox }) {
-  let have = "0.0", newest = "0.0", running = false; // heads: of what is shown; known to exist
+  let have = "0.0", newest = "0.0", running = false; // heads: of the displayed data; newest known
   const hear = (head) => { if (isNewer(head, newest)) newest = head; };
 
   async function refresh() {
@@ -14,7 +14,7 @@ export function keepFresh({ load, send, outbox }) {
       let done = false;
       try {
         if (outbox.length > 0) {
-          hear(await send(outbox[0])); // rejects if it must be sent again; shows what was refused
+          hear(await send(outbox[0])); // rejects if the change must be retried; displays refusals
           outbox.shift();
           done = true;
         } else {
@@ -39,5 +39,5 @@ export function keepFresh({ load, send, outbox }) {
     events.onerror = () => { if (events.readyState === EventSource.CLOSED) setTimeout(listen, 5_000); };
   }
   listen();
-  return refresh; // call it after adding to the outbox, and when the page wakes up
+  return refresh; // call it after adding to the outbox, and when the page becomes visible
 }
