@@ -10,7 +10,8 @@ use crate::{
     config::Import,
     library::{EntryLine, Intent, Library, Opening},
     transfer::{
-        file::{Choice, Contents, Row, read_path},
+        contents::{Choice, Contents, Row},
+        file::read_path,
         report::{Report, Tally},
     },
     version::UserId,

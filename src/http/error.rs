@@ -5,7 +5,7 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use metrics::counter;
@@ -178,15 +178,9 @@ impl HttpError {
     }
 }
 
-impl IntoResponse for HttpError {
-    fn into_response(self) -> Response {
-        let (status, code) = (self.status(), self.code());
-        let challenge = self.challenge();
-        counter!("library_sync_errors_total", "code" => code).increment(1);
-        self.log();
-        let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
-        let mut response = (status, Json(body)).into_response();
-        let headers = response.headers_mut();
+impl HttpError {
+    /// What the status wants said in headers: when to try again, what is allowed, that the connection ends.
+    fn add_headers(self, headers: &mut HeaderMap) {
         match self {
             Self::StreamRefused(refused) => {
                 headers.insert(header::RETRY_AFTER, refused.retry_after().into());
@@ -229,7 +223,20 @@ impl IntoResponse for HttpError {
             }
             _ => {}
         }
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let (status, code) = (self.status(), self.code());
+        let challenge = self.challenge();
+        counter!("library_sync_errors_total", "code" => code).increment(1);
+        self.log();
+        let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
+        let mut response = (status, Json(body)).into_response();
+        self.add_headers(response.headers_mut());
         if status == StatusCode::UNAUTHORIZED {
+            let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response

@@ -31,6 +31,7 @@ mod handle;
 mod known_heads;
 mod model;
 mod read;
+mod replica_watch;
 #[expect(
     clippy::disallowed_methods,
     reason = "purging removes what was removed before"
@@ -64,20 +65,21 @@ pub use self::{
         label::{Label, LabelKind, LabelName},
         limits::Limits,
         progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
-        story::{Source, Story, StoryContent, StoryPatch, StoryState, StoryStatus},
+        source::Source,
+        story::{Story, StoryContent, StoryPatch, StoryState, StoryStatus},
         story_url::parse_url,
     },
     read::{
         change_log::Changed,
         delta::{
-            changes::{Change, Delta, DeltaCursor, Since, Tombstone},
+            change::{Change, Delta, DeltaCursor, Since, Tombstone},
             page::PageLimit,
         },
         export::Exported,
         list::{
             filter::{LabelFilter, ProgressFilter},
-            order::{Direction, OrderField, ProgressCursor, ProgressOrder},
-            page::{Listed, Page},
+            order::{Direction, Listed, OrderField, ProgressCursor, ProgressOrder},
+            page::Page,
         },
         search::Search,
         stats::{Stats, StatusCounts},
@@ -86,10 +88,11 @@ pub use self::{
     ticket::KeptTicket,
     write::{
         conflict::{Against, OnConflict},
-        library_write::{Intent, Written},
+        intent::Intent,
         receipt::{IdempotencyKey, Once},
         story::{Entry, NewEntry},
         writer::{LibraryWriter, Updated},
+        written::Written,
     },
 };
 pub(crate) use self::{

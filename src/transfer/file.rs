@@ -1,7 +1,6 @@
 //! A file as entries: its encoding, its kind, its rows.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{self, Read as _},
     path::Path,
@@ -9,59 +8,13 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{column_layout::Columns, entry_builder::Done, json, table, text_encoding::decode};
-use crate::{config::FileKind, library::EntryLine};
-
-/// What a file holds.
-#[derive(Debug, Default, PartialEq)]
-pub struct Contents {
-    /// Whose form it has.
-    pub kind: FileKind,
-    /// The entries, in their order.
-    pub rows: Vec<Row>,
-    /// Names of columns or fields that mean nothing here.
-    pub ignored: BTreeSet<String>,
-    /// What to report about the file as a whole.
-    pub remark: Option<String>,
-}
-
-/// An entry of a file.
-#[derive(Debug, PartialEq)]
-pub struct Row {
-    /// The line on which it begins, from 1.
-    pub line: usize,
-    /// The entry, or why it is refused.
-    pub entry: Result<EntryLine, String>,
-    /// Optional cells that were left empty, and why.
-    pub warnings: Vec<String>,
-}
-
-impl Row {
-    pub(super) fn of(line: usize, done: Done) -> Self {
-        Self {
-            line,
-            entry: done.entry,
-            warnings: done.warnings,
-        }
-    }
-
-    pub(super) fn refused(line: usize, why: String) -> Self {
-        Self {
-            line,
-            entry: Err(why),
-            warnings: Vec::new(),
-        }
-    }
-}
-
-/// What the caller says of a file.
-#[derive(Debug, Default)]
-pub struct Choice<'a> {
-    /// Its kind; recognised when absent.
-    pub kind: Option<FileKind>,
-    /// What columns hold, by their names.
-    pub mapped: &'a [(String, String)],
-}
+use super::{
+    column_layout::Columns,
+    contents::{Choice, Contents, Row},
+    json, table,
+    text_encoding::decode,
+};
+use crate::config::FileKind;
 
 /// Reads the file at `path`, or standard input for `-`.
 ///
@@ -121,7 +74,7 @@ fn read_table(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::{ProgressStatus, Source};
+    use crate::library::{EntryLine, ProgressStatus, Source};
 
     fn rows(text: &str) -> Vec<Row> {
         read(text.as_bytes(), &Choice::default()).unwrap().rows

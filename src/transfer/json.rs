@@ -6,9 +6,9 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     column_layout::Columns,
+    contents::{Choice, Contents, Row},
     entry_builder::Draft,
     fields::FIELDS,
-    file::{Choice, Contents, Row},
 };
 use crate::{config::FileKind, library::EntryLine, lines::Lines};
 

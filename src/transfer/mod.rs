@@ -16,6 +16,7 @@
 pub(crate) mod calibre;
 mod cell_value;
 mod column_layout;
+pub(crate) mod contents;
 pub(crate) mod csv;
 mod entry_builder;
 mod fields;
@@ -26,4 +27,7 @@ pub(crate) mod report;
 mod table;
 mod text_encoding;
 
-pub use self::file::{Choice, Contents, Row, read};
+pub use self::{
+    contents::{Choice, Contents, Row},
+    file::read,
+};

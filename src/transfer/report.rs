@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::{
     cell_value::name,
-    file::{Contents, Row},
+    contents::{Contents, Row},
 };
 use crate::{
     library::ImportOutcome,

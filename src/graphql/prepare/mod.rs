@@ -15,6 +15,7 @@
 mod coercion;
 mod diagnostic;
 mod document;
+mod document_check;
 mod document_size;
 mod engine_document;
 mod field_cost;

@@ -7,8 +7,9 @@ use sea_orm::DatabaseConnection;
 use super::{
     fair_queue::{Act, Admission, FairQueue, reads_of_one_user},
     options::DatabaseOptions,
-    pools::{Access, Database, observed, sqlite},
+    pools::{Access, Database, sqlite},
     read_connection::{Origin, Reader, Readers},
+    statement_metrics::observed,
 };
 use crate::{address::DatabaseAddress, library::error::Error, version::UserId};
 

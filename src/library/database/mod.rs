@@ -15,5 +15,6 @@ pub(super) mod read_connection;
 pub(super) mod replica;
 pub(super) mod sqlite_copy;
 pub(super) mod sqlite_file;
+pub(super) mod statement_metrics;
 pub(super) mod transaction;
 pub(super) mod write_probe;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::pools::NO_LIMIT;
 use crate::address::DatabaseAddress;
+
+/// How long "without end" lasts: SQLite counts milliseconds in 31 bits.
+pub(super) const NO_LIMIT: Duration = Duration::from_hours(24);
 
 /// How to reach the database and how much of it to use.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::{counter, gauge, histogram};
+use metrics::gauge;
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
@@ -32,12 +32,13 @@ use super::{
     admission::AdmissionControl,
     clock::Skew,
     first_connection::{self, OpenError, Sessions},
-    options::{DatabaseOptions, Opening},
+    options::{DatabaseOptions, NO_LIMIT, Opening},
     outage::Diagnosis,
     promises,
     read_connection::{SETTLES_WITHIN, look_for_client},
     replica::{REPLICA_WAIT, ReplicaState},
     sqlite_file::{self, OpenFile},
+    statement_metrics::observed,
     transaction,
     write_probe::{PROBE_BUSY, WriteState},
 };
@@ -45,9 +46,6 @@ use crate::{
     address::{DatabaseAddress, Mode, SqliteFile},
     library::error::{Error, Unanswered},
 };
-
-/// How long "without end" lasts: SQLite counts milliseconds in 31 bits.
-pub(super) const NO_LIMIT: Duration = Duration::from_hours(24);
 
 /// The most bytes that SQLite leaves of a write-ahead log that has grown, once it was copied into the database.
 const KEPT_LOG_BYTES: &str = "67108864";
@@ -87,17 +85,7 @@ impl Database {
     /// When the database cannot be reached, is not there, or may not be used as [`DatabaseOptions::opening`] says.
     pub async fn connect(options: &DatabaseOptions) -> Result<Self, OpenError> {
         let address = &options.address;
-        let (sessions, lock) = match address {
-            DatabaseAddress::Postgres(server) => {
-                let settings = options.settings();
-                let survey =
-                    first_connection::survey(server, &settings, options.acquire_timeout).await;
-                (survey?, None)
-            }
-            DatabaseAddress::Sqlite(file) => {
-                (Sessions::OWN, sqlite_file::prepare(file, options.opening)?)
-            }
-        };
+        let (sessions, lock) = prepare(options).await?;
         let access = match options.opening {
             Opening::Read => Access::Read,
             Opening::Create | Opening::Change => Access::Write,
@@ -208,6 +196,22 @@ impl Database {
 /// What sea-orm is told instead of an address, which it would log: it is replaced by the settings that were parsed.
 pub(super) const POSTGRES: &str = "postgres://";
 const SQLITE: &str = "sqlite:";
+
+/// Makes sure that the address can be opened as asked, and holds a SQLite file's lock from then on.
+async fn prepare(
+    options: &DatabaseOptions,
+) -> Result<(Sessions, Option<std::fs::File>), OpenError> {
+    Ok(match &options.address {
+        DatabaseAddress::Postgres(server) => {
+            let settings = options.settings();
+            let survey = first_connection::survey(server, &settings, options.acquire_timeout).await;
+            (survey?, None)
+        }
+        DatabaseAddress::Sqlite(file) => {
+            (Sessions::OWN, sqlite_file::prepare(file, options.opening)?)
+        }
+    })
+}
 
 /// Opens one pool.
 async fn open(
@@ -355,18 +359,4 @@ pub(super) fn sqlite(
         }
     });
     connect
-}
-
-pub(super) fn observed(mut pool: DatabaseConnection) -> DatabaseConnection {
-    pool.set_metric_callback(|ran| observe(&ran.statement.sql, ran.elapsed, ran.failed));
-    pool
-}
-
-/// Counts a statement that ran.
-pub(in crate::library) fn observe(sql: &str, elapsed: Duration, failed: bool) {
-    // The text alone: values are the users'.
-    tracing::trace!(db.statement = sql, "a statement ran");
-    let outcome = if failed { "error" } else { "ok" };
-    counter!("library_sync_db_statements_total", "outcome" => outcome).increment(1);
-    histogram!("library_sync_db_statement_seconds").record(elapsed.as_secs_f64());
 }

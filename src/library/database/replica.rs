@@ -12,19 +12,15 @@ use metrics::gauge;
 use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement};
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::pools::Database;
-use crate::library::{error::Error, handle::Library};
+use crate::library::error::Error;
 
 /// The longest wait for a connection to the replica, and for it to tell a head: the primary is there too.
 pub(in crate::library) const REPLICA_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a replica that did not answer is left alone.
 const REPLICA_REST: Duration = Duration::from_secs(5);
-
-/// How often replica and primary are looked at, at the most and at the least.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Asks a PostgreSQL which cluster it is of, whether it takes writes, and how far it has come in the log.
 const LOOK: &str = "SELECT system_identifier, \
@@ -186,17 +182,6 @@ async fn look(db: &DatabaseConnection) -> Result<Seen, DbErr> {
         follows: row.try_get("", "follows")?,
         position: row.try_get("", "position")?,
     })
-}
-
-impl Library {
-    /// Looks at the replica, if there is one, again and again until `ended`.
-    pub async fn keep_watching_replica(&self, ended: CancellationToken) {
-        let (least, most) = LOOKS;
-        let period = (self.db.max_replica_lag / 4).clamp(least, most);
-        while self.has_replica() && timeout(period, ended.cancelled()).await.is_err() {
-            self.db.look_at_replica().await;
-        }
-    }
 }
 
 #[cfg(test)]

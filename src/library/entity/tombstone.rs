@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use super::{find_without, parse_name};
-use crate::{library::read::delta::changes::Tombstone, version::Version};
+use crate::{library::read::delta::change::Tombstone, version::Version};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "topaz_tombstone")]

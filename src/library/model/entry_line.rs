@@ -12,7 +12,8 @@ use super::{
     id::{ProgressId, StoryId},
     label::{LabelKind, LabelName},
     progress::{ProgressState, ProgressStatus, Rating},
-    story::{Source, StoryContent, StoryState, StoryStatus},
+    source::Source,
+    story::{StoryContent, StoryState, StoryStatus},
     story_url::parse_url,
 };
 use crate::library::error::Error;

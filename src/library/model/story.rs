@@ -5,65 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use time::OffsetDateTime;
-use url::Url;
 
 use super::{
     id::{LabelId, StoryId},
-    story_url::parse_url,
+    source::Source,
+    story_url::{self, parse_url},
     text,
 };
 use crate::{library::error::Error, version::Version};
-
-/// Where a story is published.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
-)]
-#[expect(missing_docs, reason = "each is the name of a site")]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Source {
-    ArchiveOfOurOwn,
-    #[serde(rename = "FANFICTION_NET")]
-    FanFictionNet,
-    Wattpad,
-    SpaceBattles,
-    SufficientVelocity,
-    QuestionableQuesting,
-    RoyalRoad,
-    WebNovel,
-    ScribbleHub,
-    NovelBin,
-    Other,
-}
-
-impl Source {
-    /// Recognizes the site of an address; [`Source::Other`] when it is none of those named.
-    pub fn of(url: &Url) -> Self {
-        const HOSTS: [(&str, Source); 13] = [
-            ("archiveofourown.org", Source::ArchiveOfOurOwn),
-            ("ao3.org", Source::ArchiveOfOurOwn),
-            ("fanfiction.net", Source::FanFictionNet),
-            ("wattpad.com", Source::Wattpad),
-            ("spacebattles.com", Source::SpaceBattles),
-            ("sufficientvelocity.com", Source::SufficientVelocity),
-            ("questionablequesting.com", Source::QuestionableQuesting),
-            ("royalroad.com", Source::RoyalRoad),
-            ("webnovel.com", Source::WebNovel),
-            ("scribblehub.com", Source::ScribbleHub),
-            ("novelbin.com", Source::NovelBin),
-            ("novelbin.me", Source::NovelBin),
-            ("novelbin.net", Source::NovelBin),
-        ];
-        let host = url.host_str().unwrap_or_default();
-        let is_of = |site: &str| {
-            host.strip_suffix(site)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        HOSTS
-            .iter()
-            .find(|(site, _)| is_of(site))
-            .map_or(Self::Other, |(_, source)| *source)
-    }
-}
 
 /// Whether its author still writes it.
 #[derive(
@@ -139,7 +88,7 @@ impl StoryContent {
     /// The longest author, in characters.
     pub const MAX_AUTHOR: usize = 200;
     /// The longest address, in bytes.
-    pub const MAX_URL: usize = 2_048;
+    pub const MAX_URL: usize = story_url::MAX_URL;
     /// The longest description or summary, in characters.
     pub const MAX_PROSE: usize = 10_000;
     /// The author of a story whose author is not known.

@@ -9,8 +9,10 @@
 
 use url::Url;
 
-use super::story::StoryContent;
 use crate::library::error::Error;
+
+/// The longest address, in bytes.
+pub(super) const MAX_URL: usize = 2_048;
 
 /// Checks an address and returns it as typed, with its parsed form.
 ///
@@ -18,7 +20,7 @@ use crate::library::error::Error;
 /// [`Error::Invalid`] unless it is `http://…`, `https://…` or `urn:…`, written out in full.
 pub fn parse_url(text: &str) -> Result<(String, Url), Error> {
     let text = text.trim();
-    let most = StoryContent::MAX_URL;
+    let most = MAX_URL;
     let invalid = |rule: &str| Err(Error::invalid("url", rule));
     if text.len() > most {
         return invalid(&format!("at most {most} bytes"));

@@ -27,7 +27,7 @@ use crate::{
             progress::Progress,
             story::Story,
         },
-        write::writer::insert_user,
+        write::user_row::insert_user,
     },
     version::{Head, UserId, Version},
 };

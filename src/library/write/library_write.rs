@@ -12,40 +12,18 @@ use metrics::counter;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
 
-use super::{
-    receipt::{self, Once},
-    writer::LibraryWriter,
-};
+use super::{intent::Intent, receipt, writer::LibraryWriter, written::Written};
 use crate::{
     broker::Notice,
     library::{
         error::{Error, Refusal},
         handle::Library,
-        model::device::Device,
     },
     version::{Head, UserId},
 };
 
 /// How often a write is begun that others get in the way of.
 const WRITE_TRIES: u32 = 4;
-
-/// Who asks for a change, and how it is known when it is sent again.
-#[derive(Debug, Clone, Default)]
-pub struct Intent {
-    /// The device that asks.
-    pub device: Option<Device>,
-    /// Makes the change once, however often it is sent.
-    pub once: Option<Once>,
-}
-
-/// What came of a write that did not fail.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Written<T> {
-    /// The head after it: one version further if something changed, the present one otherwise.
-    pub head: Head,
-    /// What the change returned, or why the library does not allow it.
-    pub outcome: Result<T, Refusal>,
-}
 
 impl Library {
     /// Changes a user's library: the one way to do so.

@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::library_write::Written;
+use super::written::Written;
 use crate::{
     library::{
         entity::{millis, receipt},
@@ -208,7 +208,8 @@ mod tests {
     use crate::library::{
         model::{
             progress::{ProgressPatch, ProgressState},
-            story::{Source, StoryContent, StoryState, StoryStatus},
+            source::Source,
+            story::{StoryContent, StoryState, StoryStatus},
         },
         write::{
             conflict::{Against, OnConflict},

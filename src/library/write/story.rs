@@ -136,7 +136,7 @@ impl LibraryWriter {
         against: Against,
     ) -> Result<Updated<Entry>, Error> {
         let found = self.find_story(id).await?;
-        let mut story = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
+        let story = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
         let [tag_ids, fandom_ids] = self.all_linked(id).await?;
         let before = StoryState {
             tag_ids,
@@ -150,32 +150,17 @@ impl LibraryWriter {
             .await?;
         refuse_merged_labels(&change, &after)?;
         let after = after.tidy()?;
-        let keeps_address = after.content.url == before.content.url;
-        if !keeps_address {
+        if after.content.url != before.content.url {
             self.refuse_url_of_another(&after.content.url, Some(id))
                 .await?;
         }
         let tags = self.labels(LabelKind::Tag, &after.tag_ids).await?;
         let fandoms = self.labels(LabelKind::Fandom, &after.fandom_ids).await?;
-        if after != before {
-            self.record(Kind::Story, id.0, &before, &after).await?;
-            self.relink(LabelKind::Tag, id, &before.tag_ids, &after.tag_ids)
-                .await?;
-            self.relink(LabelKind::Fandom, id, &before.fandom_ids, &after.fandom_ids)
-                .await?;
-            self.shrink(before.content.usage());
-            self.grow(after.content.usage());
-            story.content = after.content;
-            story.stamp = self.stamp(Kind::Story);
-            story.updated_at = self.now;
-            let mut row = story::row(&self.user, &story);
-            if keeps_address {
-                // A story from before addresses were compared may hold one that another has too.
-                row.url = NotSet;
-                row.url_typed = NotSet;
-            }
-            story::Entity::update(row).exec(&self.tx).await?;
-        }
+        let story = if after == before {
+            story
+        } else {
+            self.store_story(story, &before, after).await?
+        };
         let progress = self.find_progress_of(id).await?;
         Ok(Updated {
             row: Entry {
@@ -186,6 +171,35 @@ impl LibraryWriter {
             },
             left,
         })
+    }
+
+    /// Stores a story that has changed, with its labels and its stamp.
+    async fn store_story(
+        &mut self,
+        mut story: Story,
+        before: &StoryState,
+        after: StoryState,
+    ) -> Result<Story, Error> {
+        let id = story.id;
+        let keeps_address = after.content.url == before.content.url;
+        self.record(Kind::Story, id.0, before, &after).await?;
+        self.relink(LabelKind::Tag, id, &before.tag_ids, &after.tag_ids)
+            .await?;
+        self.relink(LabelKind::Fandom, id, &before.fandom_ids, &after.fandom_ids)
+            .await?;
+        self.shrink(before.content.usage());
+        self.grow(after.content.usage());
+        story.content = after.content;
+        story.stamp = self.stamp(Kind::Story);
+        story.updated_at = self.now;
+        let mut row = story::row(&self.user, &story);
+        if keeps_address {
+            // A story from before addresses were compared may hold one that another has too.
+            row.url = NotSet;
+            row.url_typed = NotSet;
+        }
+        story::Entity::update(row).exec(&self.tx).await?;
+        Ok(story)
     }
 
     async fn insert_story(

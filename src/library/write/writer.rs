@@ -8,16 +8,16 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{
-    ActiveValue::Set, ConnectionTrait as _, EntityTrait as _, Statement, sea_query::OnConflict,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait as _, EntityTrait as _, Statement};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    library_write::{Intent, Written},
+    intent::Intent,
     receipt::{self, Once},
+    user_row::insert_user,
+    written::Written,
 };
 use crate::{
     library::{
@@ -26,9 +26,9 @@ use crate::{
             pools::Database,
             transaction::{Purpose, Transaction},
         },
-        entity::{millis, tombstone, user},
+        entity::{millis, tombstone},
         epoch::renumber,
-        error::{Clash, Error, sql_code},
+        error::{Clash, Error},
         model::{
             device::Device,
             kind::Kind,
@@ -280,35 +280,4 @@ fn below(head: Head) -> Head {
         version: Version::new(head.version.number() - 1),
         ..head
     }
-}
-
-/// Makes the user's row at their first request; leaves one that is there alone.
-///
-/// # Errors
-/// [`Error::UnknownUser`] when the table is an older app's and wants columns that only that app can fill.
-pub(in crate::library) async fn insert_user(
-    db: &impl sea_orm::ConnectionTrait,
-    user: &UserId,
-) -> Result<(), Error> {
-    let row = user::ActiveModel {
-        subject: Set(user.as_str().to_owned()),
-        ..Default::default()
-    };
-    let inserted = user::Entity::insert(row)
-        .on_conflict(
-            OnConflict::column(user::Column::Subject)
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(db)
-        .await;
-    match inserted {
-        Ok(_) | Err(sea_orm::DbErr::RecordNotInserted) => Ok(()),
-        Err(error) if is_not_null_violation(&error) => Err(Error::UnknownUser),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn is_not_null_violation(error: &sea_orm::DbErr) -> bool {
-    sql_code(error).as_deref() == Some("23502")
 }

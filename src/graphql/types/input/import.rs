@@ -2,7 +2,7 @@
 
 use async_graphql::InputObject;
 
-use super::IntentInput;
+use super::intent::IntentInput;
 use crate::{
     graphql::types::{
         progress::ReadingStatus,

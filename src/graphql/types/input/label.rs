@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, InputObject};
 
-use super::{AgainstInput, IntentInput};
+use super::intent::{AgainstInput, IntentInput};
 use crate::{
     graphql::types::id::label_id,
     library::{Against, Error, Intent, LabelId, LabelName},

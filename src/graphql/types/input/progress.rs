@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-use super::{AgainstInput, IntentInput, clear, set};
+use super::intent::{AgainstInput, IntentInput, clear, set};
 use crate::{
     graphql::types::{id::progress_id, progress::ReadingStatus},
     library::{Against, Error, Intent, ProgressId, ProgressPatch, Rating},

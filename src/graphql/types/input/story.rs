@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-use super::{AgainstInput, IntentInput, clear, label_ids, label_set, set};
+use super::intent::{AgainstInput, IntentInput, clear, label_ids, label_set, set};
 use crate::{
     graphql::types::{
         id::{progress_id, story_id},

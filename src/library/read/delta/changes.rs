@@ -10,9 +10,9 @@
 use std::collections::HashMap;
 
 use sea_orm::EntityTrait as _;
-use uuid::Uuid;
 
 use super::{
+    change::{Change, Delta, DeltaCursor, Since},
     page::{Page, PageLimit},
     source::Source,
 };
@@ -22,135 +22,11 @@ use crate::{
         entity::user,
         error::Error,
         handle::Library,
-        model::{
-            id::StoryId,
-            kind::Kind,
-            label::{Label, LabelKind},
-            progress::Progress,
-            story::Story,
-        },
+        model::{id::StoryId, label::LabelKind},
         read::rows::stories,
     },
-    version::{Epoch, Head, UserId, Version},
+    version::{Head, UserId, Version},
 };
-
-/// Where a client's copy stands.
-#[derive(Debug, Clone, Copy)]
-pub struct Since {
-    /// The version that the copy reflects; 0 when there is none yet, which is always answerable.
-    pub version: Version,
-    /// The epoch that the version belongs to, if the client knows it.
-    pub epoch: Option<Epoch>,
-}
-
-/// A page of what changed.
-#[derive(Debug, Clone)]
-pub struct Delta {
-    /// The head of the page's snapshot. The client's copy is at it once there are no more pages.
-    pub head: Head,
-    /// Whether the client must drop its copy and start from version 0. Then there are no changes.
-    pub reset: bool,
-    /// Whether there is a next page.
-    pub has_more: bool,
-    /// The changes, by stamp.
-    pub changes: Vec<Change>,
-    /// How many bytes of texts and labels were read for it.
-    pub read: u64,
-    /// The stories of its progresses, if they were asked for: those that are read later may have been deleted by then.
-    pub stories: HashMap<StoryId, Story>,
-    /// The place after the last of them; none when there are none.
-    pub end: Option<DeltaCursor>,
-}
-
-/// A row that was stamped, or the tombstone of one that was removed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// A label was made or renamed.
-    Label(LabelKind, Label),
-    /// A story was made or changed; with the labels it has now.
-    Story {
-        /// Its columns.
-        story: Story,
-        /// Its tags, by name.
-        tags: Vec<Label>,
-        /// Its fandoms, by name.
-        fandoms: Vec<Label>,
-    },
-    /// A progress was made or changed.
-    Progress(Progress),
-    /// A row is gone.
-    Removed(Tombstone),
-}
-
-/// That a row is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tombstone {
-    /// What it was.
-    pub kind: Kind,
-    /// Its id.
-    pub id: Uuid,
-    /// The version that removed it.
-    pub stamp: Version,
-}
-
-/// A place in a walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeltaCursor {
-    /// The epoch of the walk.
-    pub epoch: Epoch,
-    /// The version at which the walk began.
-    pub began: Version,
-    /// The stamp of the change there.
-    pub stamp: Version,
-    /// Its place among the changes of one stamp.
-    pub rank: u8,
-    /// Its id.
-    pub id: Uuid,
-}
-
-impl Change {
-    /// Orders the changes of one stamp so that nothing comes before what it refers to: labels, stories, progresses,
-    /// and what is gone last.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Label(kind, _) => label_rank(*kind),
-            Self::Story { .. } => STORY,
-            Self::Progress(_) => PROGRESS,
-            Self::Removed(tombstone) => {
-                let kind = REMOVED_KINDS
-                    .iter()
-                    .position(|kind| *kind == tombstone.kind);
-                (REMOVED..).nth(kind.unwrap_or_default()).unwrap_or(REMOVED)
-            }
-        }
-    }
-
-    /// Where it comes in a walk. Tombstones of one version come by id and only then by kind, as their index has them.
-    pub(super) fn place(&self) -> (Version, u8, Uuid, u8) {
-        let (stamp, id) = match self {
-            Self::Label(_, label) => (label.stamp, label.id.0),
-            Self::Story { story, .. } => (story.stamp, story.id.0),
-            Self::Progress(progress) => (progress.stamp, progress.id.0),
-            Self::Removed(tombstone) => (tombstone.stamp, tombstone.id),
-        };
-        let rank = self.rank();
-        (stamp, Ord::min(rank, REMOVED), id, rank)
-    }
-}
-
-pub(super) const STORY: u8 = 2;
-pub(super) const PROGRESS: u8 = 3;
-/// The least rank of a tombstone. Its kind is added, for rows of two kinds may have had one id.
-pub(super) const REMOVED: u8 = 4;
-/// The kinds of tombstones, by their stored names.
-pub(super) const REMOVED_KINDS: [Kind; 4] = [Kind::Fandom, Kind::Progress, Kind::Story, Kind::Tag];
-
-pub(super) const fn label_rank(kind: LabelKind) -> u8 {
-    match kind {
-        LabelKind::Tag => 0,
-        LabelKind::Fandom => 1,
-    }
-}
 
 impl Library {
     /// The first changes after `after`, or after `since` at the start of a walk, up to `limit`; with the stories of the
@@ -256,16 +132,7 @@ async fn page(
         read,
     } = Page::of(reads, limit);
     source.add_labels(&mut changes).await?;
-    let end = changes
-        .last()
-        .map(Change::place)
-        .map(|(stamp, _, id, rank)| DeltaCursor {
-            epoch: head.epoch,
-            began,
-            stamp,
-            rank,
-            id,
-        });
+    let end = changes.last().map(|last| last.cursor(head.epoch, began));
     Ok(Delta {
         head,
         reset: false,
@@ -297,7 +164,8 @@ fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCurso
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::change::STORY, *};
+    use crate::version::Epoch;
 
     fn head(version: i32) -> Head {
         Head {
@@ -318,7 +186,7 @@ mod tests {
         reason = "it stands where there may be none"
     )]
     fn after(began: i32, stamp: i32) -> Option<DeltaCursor> {
-        let (epoch, id) = (Epoch::new(7), Uuid::nil());
+        let (epoch, id) = (Epoch::new(7), uuid::Uuid::nil());
         Some(DeltaCursor {
             epoch,
             began: Version::new(began),

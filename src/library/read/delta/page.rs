@@ -3,7 +3,7 @@
 //! **Invariant:** no change is in a page before one that comes earlier in the walk: where the rows of a kind were not
 //! all read, the page ends with the last of them.
 
-use super::changes::Change;
+use super::change::Change;
 
 /// How much a page holds at most. It holds one change at least.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        library::{model::kind::Kind, read::delta::changes::Tombstone},
+        library::{model::kind::Kind, read::delta::change::Tombstone},
         version::Version,
     };
 

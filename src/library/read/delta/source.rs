@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use super::{
-    changes::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY, label_rank},
+    change::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY, label_rank},
     page::{Found, Read},
 };
 use crate::{

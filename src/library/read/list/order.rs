@@ -20,11 +20,13 @@ use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator as _;
 use uuid::Uuid;
 
-use super::page::Listed;
 use crate::library::{
     entity::{progress, story},
     error::Error,
-    model::progress::ProgressStatus,
+    model::{
+        progress::{Progress, ProgressStatus},
+        story::Story,
+    },
 };
 
 /// What the list is ordered by.
@@ -181,6 +183,37 @@ impl ProgressOrder {
             progress: progress::Model::from_query_result(row, of_progress)?.try_into()?,
             story: story.transpose()?,
         })
+    }
+}
+
+/// An entry of a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Where it is.
+    pub place: ProgressCursor,
+    /// The progress.
+    pub progress: Progress,
+    /// Its story, if stories were asked for.
+    pub story: Option<Story>,
+}
+
+impl Listed {
+    /// How many bytes the texts of its rows take.
+    pub fn bytes(&self) -> u64 {
+        let notes = self.progress.state.notes.as_deref();
+        let story = self.story.as_ref().map(|story| &story.content);
+        let texts = story.into_iter().flat_map(|story| {
+            let (description, summary) = (story.description.as_deref(), story.summary.as_deref());
+            [
+                Some(&*story.title),
+                Some(&*story.author),
+                Some(&*story.url),
+                description,
+                summary,
+            ]
+        });
+        let texts = texts.chain([notes]).flatten();
+        texts.map(|text| text.len() as u64).sum()
     }
 }
 

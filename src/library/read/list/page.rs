@@ -11,14 +11,13 @@ use sea_orm::{
 
 use super::{
     filter::ProgressFilter,
-    order::{ProgressCursor, ProgressOrder},
+    order::{Listed, ProgressCursor, ProgressOrder},
 };
 use crate::{
     library::{
         entity::{progress, story},
         error::Error,
         handle::Library,
-        model::{progress::Progress, story::Story},
     },
     version::UserId,
 };
@@ -30,37 +29,6 @@ pub struct Page<C> {
     pub first: u32,
     /// After which place; from the start when there is none.
     pub after: Option<C>,
-}
-
-/// An entry of a list.
-#[derive(Debug, Clone)]
-pub struct Listed {
-    /// Where it is.
-    pub place: ProgressCursor,
-    /// The progress.
-    pub progress: Progress,
-    /// Its story, if stories were asked for.
-    pub story: Option<Story>,
-}
-
-impl Listed {
-    /// How many bytes the texts of its rows take.
-    pub fn bytes(&self) -> u64 {
-        let notes = self.progress.state.notes.as_deref();
-        let story = self.story.as_ref().map(|story| &story.content);
-        let texts = story.into_iter().flat_map(|story| {
-            let (description, summary) = (story.description.as_deref(), story.summary.as_deref());
-            [
-                Some(&*story.title),
-                Some(&*story.author),
-                Some(&*story.url),
-                description,
-                summary,
-            ]
-        });
-        let texts = texts.chain([notes]).flatten();
-        texts.map(|text| text.len() as u64).sum()
-    }
 }
 
 impl Library {

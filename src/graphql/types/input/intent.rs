@@ -1,0 +1,129 @@
+//! What mutations take beside what they are about: who asks, and against which version.
+
+use std::collections::BTreeSet;
+
+use async_graphql::{Enum, ID, InputObject, MaybeUndefined};
+use serde::Serialize;
+
+use crate::{
+    graphql::types::{head::Head, id::label_id},
+    library::{self, Against, Device, Error, IdempotencyKey, Intent, LabelId, Once},
+};
+
+/// What every mutation takes beside what it is about.
+#[derive(InputObject)]
+pub(in crate::graphql) struct IntentInput {
+    /// 1 to 64 characters of your making, such as a UUID, that name this mutation. Sent again under the same
+    /// key, it is not made again but answered as before.
+    idempotency_key: Option<String>,
+    /// The device that you are on. Your other devices are told of it with the change. A device does not conflict with
+    /// itself: a change clashes only with those of other devices, and with those that name none.
+    device: Option<DeviceInput>,
+}
+
+/// A device of yours.
+#[derive(InputObject)]
+struct DeviceInput {
+    /// 1 to 100 characters that tell it from your other devices.
+    id: ID,
+    /// What you call it, 1 to 100 characters.
+    name: Option<String>,
+}
+
+impl IntentInput {
+    /// The intent of `mutation` with `input`.
+    pub fn of(self, mutation: &str, input: &impl Serialize) -> Result<Intent, Error> {
+        self.made_once(|key| Once::new(key, mutation, input))
+    }
+
+    /// The intent of `mutation` with an input in which null is a value.
+    pub fn of_change(self, mutation: &str, input: &impl Serialize) -> Result<Intent, Error> {
+        self.made_once(|key| Once::of_change(key, mutation, input))
+    }
+
+    fn made_once(
+        self,
+        once: impl FnOnce(IdempotencyKey) -> Result<Once, Error>,
+    ) -> Result<Intent, Error> {
+        let device = self
+            .device
+            .map(|device| Device::new(device.id.0, device.name))
+            .transpose()?;
+        let key = self.idempotency_key.map(IdempotencyKey::new).transpose()?;
+        let once = key.map(once).transpose()?;
+        Ok(Intent { device, once })
+    }
+}
+
+/// What an update takes to notice that the row has moved on.
+#[derive(InputObject)]
+pub(super) struct AgainstInput {
+    /// The head that your copy of the row reflects. A field clashes if another device changed it after that head and you
+    /// set it to another value. With a head of another epoch, or above the current one, every field that you set to
+    /// another value clashes.
+    base: Option<Head>,
+    /// What to do about clashes. REJECT when there is a base. Without a base and without this, everything is changed,
+    /// except that a `currentChapter` below that of your library is left, with the `status` sent beside it.
+    on_conflict: Option<OnConflict>,
+}
+
+impl AgainstInput {
+    pub(super) fn against(self, rewind: bool) -> Result<Against, Error> {
+        Against::new(
+            self.base.map(|base| base.read("base")).transpose()?,
+            self.on_conflict.map(Into::into),
+            rewind,
+        )
+    }
+}
+
+/// What to do about clashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "library::OnConflict")]
+enum OnConflict {
+    /// Change nothing, and list them.
+    Reject,
+    /// Change what does not clash; join sets of labels as additions and removals; keep the furthest chapter; and list
+    /// what was left.
+    Merge,
+    /// Change everything, whatever other devices changed.
+    Overwrite,
+}
+
+/// A field that may be left alone or set, but not cleared.
+pub(super) fn set<T>(field: &'static str, value: MaybeUndefined<T>) -> Result<Option<T>, Error> {
+    match value {
+        MaybeUndefined::Undefined => Ok(None),
+        MaybeUndefined::Null => Err(Error::Invalid {
+            field,
+            message: "must not be null".to_owned(),
+        }),
+        MaybeUndefined::Value(value) => Ok(Some(value)),
+    }
+}
+
+/// A field that may be left alone, set, or cleared.
+#[expect(
+    clippy::option_option,
+    reason = "absent, cleared and set are three things in a patch"
+)]
+pub(super) fn clear<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+pub(super) fn label_ids(field: &'static str, ids: &[ID]) -> Result<BTreeSet<LabelId>, Error> {
+    ids.iter().map(|id| label_id(field, id)).collect()
+}
+
+pub(super) fn label_set(
+    field: &'static str,
+    ids: MaybeUndefined<Vec<ID>>,
+) -> Result<Option<BTreeSet<LabelId>>, Error> {
+    clear(ids)
+        .map(|ids| label_ids(field, &ids.unwrap_or_default()))
+        .transpose()
+}
