@@ -16,7 +16,7 @@ use tokio::{sync::SemaphorePermit, time::timeout};
 
 use super::{
     database::clock,
-    entity::{millis, ticket},
+    entity::{columns::millis, ticket},
     error::Error,
     handle::Library,
 };

@@ -28,7 +28,7 @@ use super::{
     transaction::{Purpose, Transaction},
 };
 use crate::library::{
-    entity::{millis, ticket},
+    entity::{columns::millis, ticket},
     error::{Error, Unanswered, is_busy},
 };
 

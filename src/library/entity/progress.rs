@@ -2,7 +2,10 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{find_without, millis, parse_name, story};
+use super::{
+    columns::{find_without, millis, parse_name},
+    story,
+};
 use crate::{
     library::model::{
         id::{ProgressId, StoryId},

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::{find_without, millis, parse_name};
+use super::columns::{find_without, millis, parse_name};
 use crate::{
     library::model::{
         id::StoryId,

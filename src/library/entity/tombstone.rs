@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::{find_without, parse_name};
+use super::columns::{find_without, parse_name};
 use crate::{library::read::delta::change::Tombstone, version::Version};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

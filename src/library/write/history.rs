@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{history_limit::HISTORY_ROW, writer::LibraryWriter};
 use crate::library::{
-    entity::millis,
+    entity::columns::millis,
     error::Error,
     model::{kind::Kind, patch},
 };

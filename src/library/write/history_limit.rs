@@ -10,7 +10,7 @@
 use sea_orm::{ConnectionTrait as _, Statement, Value};
 
 use super::writer::LibraryWriter;
-use crate::library::{entity::millis, error::Error};
+use crate::library::{entity::columns::millis, error::Error};
 
 /// What a row of history counts beside its text, in bytes.
 pub(super) const HISTORY_ROW: i64 = 200;

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::library::{
     entity::{
+        columns::millis,
         label::{Column, names},
-        millis,
     },
     error::{Error, Refusal},
     model::{

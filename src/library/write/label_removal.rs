@@ -17,8 +17,9 @@ use super::{conflict::Origin, conflict_resolution::Target, origin::origin, write
 use crate::{
     library::{
         entity::{
+            columns::millis,
             label::{Column, names},
-            millis, story,
+            story,
         },
         error::Error,
         model::{id::LabelId, kind::Kind, label::LabelKind, limits::Usage},

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     library::{
-        entity::millis,
+        entity::columns::millis,
         error::Error,
         model::{device::Device, label::LabelKind},
     },

@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use super::written::Written;
 use crate::{
     library::{
-        entity::{millis, receipt},
+        entity::{columns::millis, receipt},
         error::{Error, Refusal, RefusalCode},
     },
     version::{Head, UserId},

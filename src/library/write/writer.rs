@@ -26,7 +26,7 @@ use crate::{
             pools::Database,
             transaction::{Purpose, Transaction},
         },
-        entity::{millis, tombstone},
+        entity::{columns::millis, tombstone},
         epoch::renumber,
         error::{Clash, Error},
         model::{

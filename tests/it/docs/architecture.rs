@@ -1,59 +1,67 @@
-//! The tree reads as the flow of `src/lib.rs`: who imports whom, and how much one file holds.
+//! The tree reads as the flow of `src/lib.rs`: who imports whom, and how much one file or function holds.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use crate::support::test_app::repository;
 
-/// What each module may import. All may import `version`, the words that everything is said in.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+/// What each room may import. All may import `version`, the core identifiers.
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("version", &[]),
     ("address", &[]),
     ("error_chain", &[]),
     ("lines", &[]),
     ("metrics", &[]),
+    ("telemetry", &[]),
     ("auth", &[]),
     ("broker", &["address", "error_chain"]),
     ("hub", &["broker"]),
     ("library", &["address", "broker", "error_chain"]),
     ("feed", &["library", "hub"]),
     ("graphql", &["auth", "library", "feed", "lines"]),
-    ("http", &["graphql", "feed", "auth", "metrics"]),
-    ("config", &["address"]),
-    ("telemetry", &[]),
+    ("http", &["graphql", "feed", "auth", "library", "metrics"]),
     ("schema_migration", &["library"]),
 ];
 
-/// What is imported all the same, and why.
-const DEPARTURES: [(&str, &str, &str); 3] = [
+/// Imports of settings: they are parsed into values of these rooms, so that an error names the flag.
+const CONFIG_MAY_IMPORT: [&str; 2] = ["address", "auth"];
+
+/// Rooms that put the parts together. They may import everything; nothing else imports them.
+const TOP: [&str; 6] = ["main", "lib", "app", "commands", "config", "transfer"];
+
+/// Imports that MAY_IMPORT forbids, each with its reason.
+const DEPARTURES: [(&str, &str, &str); 1] = [(
+    "feed",
+    "broker",
+    "a head that the feed has re-read reaches the hub as a notice",
+)];
+
+/// Files that import each other in a cycle, each with its reason.
+const CYCLES: [(&[&str], &str); 2] = [
     (
-        "feed",
-        "broker",
-        "a head that it has re-read reaches the hub as a notice, like any other",
+        &[
+            "library::database::admission",
+            "library::database::outage",
+            "library::database::pools",
+            "library::database::replica",
+            "library::database::write_probe",
+        ],
+        "the methods of one type, Database, by theme, each beside the state that it keeps there",
     ),
     (
-        "http",
-        "library",
-        "the routes beside GraphQL ask for the head, and a library's error has a status",
-    ),
-    (
-        "config",
-        "auth",
-        "origins are parsed with the flags, so that the error names the flag",
+        &["graphql::types::progress", "graphql::types::story"],
+        "the types of the API refer to each other, because a library is a graph",
     ),
 ];
 
-/// What puts the parts together, and the commands, may import everything; nothing else imports them.
-const TOP: [&str; 5] = ["main", "lib", "app", "commands", "transfer"];
-
 /// How many lines a file may have, tests aside.
-const LONGEST: usize = 400;
+const LONGEST_FILE: usize = 400;
 
-/// What is longer all the same, and why.
-const LONGER: [(&str, &str); 0] = [];
+/// How many lines a function may have, tests aside.
+const LONGEST_FUNCTION: usize = 50;
 
 /// A source file without its tests.
 pub struct Source {
@@ -75,7 +83,7 @@ pub fn sources(folder: &str) -> Vec<Source> {
                 && !["tests.rs", "testing.rs"].contains(&name)
             {
                 let text = fs::read_to_string(&path).unwrap();
-                let text = match text.find("#[cfg(test)]\nmod tests") {
+                let text = match text.find("#[cfg(test)]\nmod tests {") {
                     Some(tests) => text[..tests].to_owned(),
                     None => text,
                 };
@@ -88,107 +96,286 @@ pub fn sources(folder: &str) -> Vec<Source> {
     found
 }
 
+/// A path of names: of a module, or of an item in one.
+type Path = Vec<String>;
+
 impl Source {
-    /// Its place among the modules: `[http, websocket, close]`.
-    fn module(&self) -> Vec<String> {
+    /// Its place among the modules: `[http, websocket, close]`. The crate's root is `[]`.
+    fn module(&self) -> Path {
         let path = self.path.strip_prefix("src").unwrap().with_extension("");
         let names = path.iter().map(|name| name.to_str().unwrap().to_owned());
-        names.filter(|name| name != "mod").collect()
+        names
+            .filter(|name| !["mod", "lib"].contains(&name.as_str()))
+            .collect()
     }
 
-    /// The modules at the top of the tree that it names.
-    fn imports(&self) -> BTreeSet<String> {
-        imports(&self.text, self.module().len())
+    fn code(&self) -> String {
+        let lines = self.text.lines();
+        let code: String = lines
+            .flat_map(|line| [line.split("//").next().unwrap_or_default(), "\n"])
+            .collect();
+        without_visibility(&code)
     }
 }
 
-/// What follows `crate::`, or as many `super::` as lead to the top from a module `depth` below it.
-fn imports(text: &str, depth: usize) -> BTreeSet<String> {
-    let code: String = text
-        .lines()
-        .flat_map(|line| [line.split("//").next().unwrap_or_default(), "\n"])
-        .collect();
-    let mut found = BTreeSet::new();
-    for root in ["crate::", &"super::".repeat(depth)] {
+/// The text without `pub(in …)`, which names a room and imports nothing.
+fn without_visibility(code: &str) -> String {
+    let mut pieces = code.split("pub(in ");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| {
+        text + "pub" + piece.split_once(')').map_or("", |(_, rest)| rest)
+    })
+}
+
+/// A path that is named in a file, in full from the crate's root, and whether it is exported again there.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Named {
+    path: Path,
+    is_exported: bool,
+}
+
+/// The paths that `code` names: all that follows `crate`, `super` or `self`, use trees taken apart.
+fn named(code: &str, module: &[String]) -> Vec<Named> {
+    let mut found = Vec::new();
+    for root in ["crate::", "super::", "self::"] {
         for (at, _) in code.match_indices(root) {
-            if !code[..at].ends_with("super::") {
-                found.extend(heads(&code[at + root.len()..]));
+            let before = &code[..at];
+            if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
             }
+            let statement = before.rsplit([';', '}']).next().unwrap_or_default().trim();
+            let is_exported = statement.ends_with("use")
+                && statement
+                    .lines()
+                    .last()
+                    .is_some_and(|line| line.starts_with("pub"));
+            let ends = leaves(&code[at..]);
+            found.extend(ends.into_iter().filter_map(|path| {
+                let path = absolute(path, module)?;
+                Some(Named { path, is_exported })
+            }));
         }
     }
-    found.retain(|name| !["", "self", "super"].contains(&name.as_str()));
     found
 }
 
-/// The first name of each path in a use tree: of `{a::{b, c}, d}`, `a` and `d`.
-fn heads(tree: &str) -> Vec<String> {
-    let name = |text: &str| -> String {
-        let text = text.trim_start();
-        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
-        text[..end.unwrap_or(text.len())].to_owned()
-    };
-    let Some(group) = tree.strip_prefix('{') else {
-        return vec![name(tree)];
-    };
-    let (mut heads, mut open) = (vec![name(group)], 1);
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => open += 1,
-            '}' => open -= 1,
-            ',' if open == 1 => heads.push(name(&group[at + 1..])),
-            _ => {}
-        }
-        if open == 0 {
-            break;
-        }
+/// A path from the crate's root. `None` when it leads above that, as `super` in an inline module may.
+fn absolute(path: Path, module: &[String]) -> Option<Path> {
+    let mut base = module.to_vec();
+    let mut names = path.into_iter().peekable();
+    if names.next_if(|name| name == "crate").is_some() {
+        base.clear();
     }
-    heads
+    names.next_if(|name| name == "self");
+    while names.next_if(|name| name == "super").is_some() {
+        base.pop()?;
+    }
+    base.extend(names.filter(|name| name != "self"));
+    Some(base)
 }
 
-/// Who imports whom, of the modules at the top of the tree.
-fn edges() -> BTreeMap<String, BTreeSet<String>> {
+/// The paths in a use tree: of `a::{b::{c, d}, e}`, `a::b::c`, `a::b::d` and `a::e`.
+fn leaves(tree: &str) -> Vec<Path> {
+    let mut found = Vec::new();
+    walk(tree, &mut Vec::new(), &mut found);
+    found
+}
+
+/// Walks one element of a use tree, and returns what is left of the text after it.
+fn walk<'t>(mut tree: &'t str, prefix: &mut Path, found: &mut Vec<Path>) -> &'t str {
+    let depth = prefix.len();
+    loop {
+        tree = tree.trim_start();
+        if let Some(mut group) = tree.strip_prefix('{') {
+            loop {
+                group = walk(group, prefix, found).trim_start();
+                group = group.strip_prefix(',').unwrap_or(group).trim_start();
+                if let Some(rest) = group.strip_prefix('}') {
+                    prefix.truncate(depth);
+                    return rest;
+                }
+                if group.is_empty()
+                    || !group.starts_with(|c: char| c.is_alphanumeric() || "_*{".contains(c))
+                {
+                    prefix.truncate(depth);
+                    return group;
+                }
+            }
+        }
+        let end = tree.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '*');
+        let (name, rest) = tree.split_at(end.unwrap_or(tree.len()));
+        prefix.push(name.to_owned());
+        match rest.strip_prefix("::") {
+            Some(rest) if rest.starts_with(|c: char| c.is_alphanumeric() || "_*{".contains(c)) => {
+                tree = rest;
+            }
+            _ => {
+                found.push(prefix.clone());
+                prefix.truncate(depth);
+                let rest = rest.trim_start();
+                return match rest.strip_prefix("as ") {
+                    Some(alias) => {
+                        alias.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+                    }
+                    None => rest,
+                };
+            }
+        }
+    }
+}
+
+/// Which file each file imports from, by modules. What is exported again counts as imported from where it is defined.
+fn files() -> BTreeMap<Path, BTreeSet<Path>> {
     let sources = sources("src");
-    let mut edges: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let modules: BTreeSet<_> = sources.iter().map(Source::module).collect();
+    let mut exports = BTreeMap::new();
+    let mut imports: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
     for source in &sources {
-        let from = source.module().swap_remove(0);
-        edges.entry(from).or_default().extend(source.imports());
+        let module = source.module();
+        let code = source.code();
+        let of_file = imports.entry(module.clone()).or_default();
+        for Named { path, is_exported } in named(&code, &module) {
+            match path.last() {
+                Some(name) if is_exported => {
+                    let mut exported = module.clone();
+                    exported.push(name.clone());
+                    exports.insert(exported, path);
+                }
+                _ => of_file.push(path),
+            }
+        }
     }
-    let modules: BTreeSet<_> = edges.keys().cloned().collect();
-    for (from, imports) in &mut edges {
-        imports.retain(|to| to != from && modules.contains(to));
+    let defined_in = |path: &Path| {
+        let mut path = path.clone();
+        for _ in 0..10 {
+            let found = (1..=path.len()).find_map(|length| {
+                let target = exports.get(&path[..length])?;
+                Some([target, &path[length..]].concat())
+            });
+            match found {
+                Some(next) if next != path => path = next,
+                _ => break,
+            }
+        }
+        let lengths = (1..=path.len()).rev();
+        let mut prefixes = lengths.map(|length| path[..length].to_vec());
+        prefixes.find(|prefix| modules.contains(prefix))
+    };
+    let edges = imports.into_iter().map(|(from, paths)| {
+        let mut to: BTreeSet<_> = paths.iter().filter_map(defined_in).collect();
+        to.remove(&from);
+        (from, to)
+    });
+    edges.collect()
+}
+
+/// The files that stay when those that import none of the others are taken away, again and again, and likewise those
+/// that none of the others import: the cycles, and what joins them.
+fn cycles(mut edges: BTreeMap<Path, BTreeSet<Path>>) -> BTreeSet<String> {
+    loop {
+        let before = edges.len();
+        let free: Vec<_> = edges
+            .iter()
+            .filter(|(from, imports)| {
+                imports.iter().all(|to| !edges.contains_key(to))
+                    || !edges.values().any(|imports| imports.contains(*from))
+            })
+            .map(|(from, _)| from.clone())
+            .collect();
+        edges.retain(|from, _| !free.contains(from));
+        if edges.len() == before {
+            return edges.keys().map(|module| module.join("::")).collect();
+        }
     }
-    edges
+}
+
+/// The functions of `text` and how many lines each has.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<_> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let starts = lines.iter().enumerate().filter(|(_, line)| {
+        let words = line.trim_start();
+        let signature = words.split(['(', '<']).next().unwrap_or_default();
+        !words.starts_with("//") && signature.split_whitespace().rev().nth(1) == Some("fn")
+    });
+    let found = starts.filter_map(|(at, line)| {
+        let end = lines[at..].iter().position(|end| {
+            indent(end) == indent(line) && (end.trim() == "}" || end.trim_end().ends_with(';'))
+        })?;
+        let name = line.trim_start().split('(').next()?.to_owned();
+        Some((name, end + 1))
+    });
+    found.collect()
 }
 
 #[test]
 fn every_way_to_write_an_import_is_seen() {
     let text = "
-        //! [`crate::app`]
         use crate::{
-            auth::{Viewer, Origins}, // crate::dev
+            auth::{Viewer, Origins},
             graphql, version::Head,
         };
         use super::super::hub::Hub;
-        use super::feed::Sibling;
-        fn f() -> crate::library::Error { super::super::super::config() }
+        use super::{self, feed::{self, Feed as Heads}};
+        pub(super) use self::child::Item;
+        pub(in crate::room) fn f() -> crate::library::Error { super::config() }
     ";
-    let expected = ["auth", "graphql", "hub", "library", "version"];
-    let seen: Vec<_> = imports(text, 2).into_iter().collect();
-    assert_eq!(seen, expected);
+    let module: Path = ["http", "events"].map(ToOwned::to_owned).to_vec();
+    let named = named(&without_visibility(text), &module);
+    let seen: BTreeSet<_> = named.iter().map(|named| named.path.join("::")).collect();
+    let expected = [
+        "auth::Origins",
+        "auth::Viewer",
+        "graphql",
+        "http",
+        "http::config",
+        "http::events::child::Item",
+        "http::feed",
+        "http::feed::Feed",
+        "hub::Hub",
+        "library::Error",
+        "version::Head",
+    ];
+    assert_eq!(
+        seen.iter().map(String::as_str).collect::<Vec<_>>(),
+        expected
+    );
+    let exported: Vec<_> = named.iter().filter(|named| named.is_exported).collect();
+    assert_eq!(exported.len(), 1, "{exported:?}");
 }
 
 #[test]
-fn a_module_imports_only_what_it_may() {
-    let edges = edges();
-    let may: BTreeMap<_, _> = MAY_IMPORT.into_iter().collect();
-    for (from, imports) in &edges {
-        if TOP.contains(&from.as_str()) {
+fn a_room_imports_only_what_it_may() {
+    let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources("src") {
+        let module = source.module();
+        let Some(from) = module.first() else {
             continue;
-        }
-        let Some(may) = may.get(from.as_str()) else {
-            panic!("MAY_IMPORT does not say what `{from}` may import");
         };
-        for to in imports {
+        let imports = named(&source.code(), &module);
+        let imports = imports
+            .into_iter()
+            .filter_map(|named| named.path.first().cloned());
+        rooms.entry(from.clone()).or_default().extend(imports);
+    }
+    let names: BTreeSet<_> = rooms.keys().cloned().collect();
+    let may: BTreeMap<_, _> = MAY_IMPORT.into_iter().collect();
+    for (from, imports) in &rooms {
+        let may = match may.get(from.as_str()) {
+            Some(may) => *may,
+            None if from == "config" => &CONFIG_MAY_IMPORT[..],
+            None => {
+                assert!(
+                    TOP.contains(&from.as_str()),
+                    "MAY_IMPORT does not name `{from}`"
+                );
+                continue;
+            }
+        };
+        for to in imports
+            .iter()
+            .filter(|to| names.contains(*to) && *to != from)
+        {
             let departs = |(a, b, _): &(&str, &str, &str)| a == from && b == to;
             assert!(
                 to == "version" || may.contains(&to.as_str()) || DEPARTURES.iter().any(departs),
@@ -198,42 +385,83 @@ fn a_module_imports_only_what_it_may() {
     }
     for (from, to, why) in DEPARTURES {
         assert!(
-            edges[from].contains(to),
+            rooms[from].contains(to),
             "`{from}` no longer imports `{to}`, because: {why}"
         );
     }
 }
 
 #[test]
-fn no_module_imports_itself_in_a_circle() {
-    let mut edges = edges();
-    while !edges.is_empty() {
-        let free: Vec<_> = edges
-            .iter()
-            .filter(|(_, imports)| imports.iter().all(|to| !edges.contains_key(to)))
-            .map(|(from, _)| from.clone())
-            .collect();
-        assert!(!free.is_empty(), "a circle among {edges:?}");
-        edges.retain(|from, _| !free.contains(from));
+fn no_file_imports_itself_in_a_cycle() {
+    let mut edges = files();
+    // The root and tables of contents only export what their files define.
+    edges.remove(&Vec::new());
+    for (files, why) in CYCLES {
+        let found: BTreeSet<_> = files.iter().map(|file| (*file).to_owned()).collect();
+        let mut among = edges.clone();
+        among.retain(|module, _| found.contains(&module.join("::")));
+        assert_eq!(cycles(among), found, "these are no cycle any longer: {why}");
+        for (module, imports) in &mut edges {
+            if found.contains(&module.join("::")) {
+                imports.retain(|to| !found.contains(&to.join("::")));
+            }
+        }
+    }
+    assert_eq!(
+        cycles(edges),
+        BTreeSet::new(),
+        "files import each other in a cycle"
+    );
+}
+
+#[test]
+fn a_table_of_contents_holds_nothing_else() {
+    for source in sources("src") {
+        // http/mod.rs is the route table.
+        if !source.path.ends_with("mod.rs") || source.path.ends_with("http/mod.rs") {
+            continue;
+        }
+        let functions = functions(&source.text);
+        let path = source.path.display();
+        assert!(functions.is_empty(), "{path} has functions: {functions:?}");
+        let is_type = |line: &str| {
+            let words = line.split_whitespace();
+            let mut words = words.skip_while(|word| word.starts_with("pub"));
+            matches!(
+                words.next(),
+                Some("struct" | "enum" | "trait" | "impl" | "type" | "const")
+            )
+        };
+        let types: Vec<_> = source.text.lines().filter(|line| is_type(line)).collect();
+        assert!(types.is_empty(), "{path} defines {types:?}");
     }
 }
 
 #[test]
 fn a_file_says_at_its_top_what_it_is_and_is_not_long() {
     for source in sources("src").into_iter().chain(sources("migration/src")) {
-        let path = source.path.to_str().unwrap();
+        let path = source.path.display();
         assert!(
             source.text.starts_with("//! "),
             "{path} does not say what it is"
         );
         let lines = source.text.lines().count();
-        let longer = LONGER
-            .iter()
-            .any(|(long, _)| Path::new(long) == source.path);
-        assert_eq!(
-            lines > LONGEST,
-            longer,
+        assert!(
+            lines <= LONGEST_FILE,
             "{path} has {lines} lines without its tests"
         );
+    }
+}
+
+#[test]
+fn a_function_is_not_long() {
+    for source in sources("src") {
+        for (name, lines) in functions(&source.text) {
+            let path = source.path.display();
+            assert!(
+                lines <= LONGEST_FUNCTION,
+                "{path}: `{name}` has {lines} lines"
+            );
+        }
     }
 }
