@@ -19,7 +19,7 @@ use crate::{
     app::App,
     auth::{self, Rules},
     config::{Cli, Command, Dev, Serve},
-    library::{EntryLine, Intent, Library, StoryStatus},
+    library::{CheckedLines, EntryLine, Intent, Library, StoryStatus},
     transfer,
     version::{UserId, Version},
 };
@@ -108,7 +108,7 @@ async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
         publication_status: Some(StoryStatus::Completed),
         ..work
     });
-    let works = works.collect();
+    let works = CheckedLines::from(works.collect::<Vec<_>>());
     let fill = library.write(user, Intent::default(), |library| {
         Box::pin(library.import(works))
     });

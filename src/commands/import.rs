@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     app::{open_database::open_library, settings::library_limits},
     config::Import,
-    library::{EntryLine, Intent, Library, Opening},
+    library::{CheckedLines, Intent, Library, Opening},
     transfer::{
         contents::{Choice, Contents, Row},
         file::read_path,
@@ -59,7 +59,7 @@ pub async fn import(import: &Import) -> anyhow::Result<()> {
 /// Prints what would become of each row, and writes nothing to the library.
 async fn preview(library: &Library, user: &UserId, contents: Contents) -> anyhow::Result<Tally> {
     let mut report = Report::table(&contents)?;
-    let entries: Vec<_> = sound(&contents.rows);
+    let entries = sound(&contents.rows);
     let outcomes = library.rehearse(user, |library| Box::pin(library.import(entries)));
     let outcomes = outcomes.await?.map_err(|refusal| {
         let (field, message) = (&refusal.field, &refusal.message);
@@ -70,10 +70,9 @@ async fn preview(library: &Library, user: &UserId, contents: Contents) -> anyhow
 }
 
 /// The entries of the rows that have one.
-fn sound(rows: &[Row]) -> Vec<EntryLine> {
-    rows.iter()
-        .filter_map(|row| row.entry.clone().ok())
-        .collect()
+fn sound(rows: &[Row]) -> CheckedLines {
+    let entries = rows.iter().filter_map(|row| row.entry.clone().ok());
+    entries.collect::<Vec<_>>().into()
 }
 
 async fn add(library: &Library, user: &UserId, contents: Contents) -> anyhow::Result<Tally> {

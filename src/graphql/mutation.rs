@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::Ticket,
-    library::{Error, KeptTicket, LabelKind},
+    library::{CheckedLines, Error, KeptTicket, LabelKind},
 };
 
 /// Changes to your library. Each is made whole or not at all, and moves the version by 1 if it changes anything.
@@ -220,6 +220,7 @@ impl Mutation {
     ) -> Option<Result<ImportLibraryPayload, Error>> {
         nullable(async {
             let (lines, intent) = input.into_lines(ctx.caller().limits.import)?;
+            let lines = CheckedLines::from(lines);
             let written = ctx
                 .caller()
                 .write(intent, move |library| Box::pin(library.import(lines)))

@@ -59,7 +59,7 @@ pub use self::{
     handle::Library,
     model::{
         device::Device,
-        entry_line::{EntryLine, ImportOutcome, ImportOutcomes},
+        entry_line::{CheckedLines, EntryLine, ImportOutcome, ImportOutcomes},
         id::{LabelId, ProgressId, StoryId},
         kind::Kind,
         label::{Label, LabelKind, LabelName},

@@ -135,10 +135,21 @@ impl ImportOutcome {
 }
 
 /// A line that keeps all rules.
+#[derive(Clone)]
 pub(in crate::library) struct SoundLine {
     pub story: StoryContent,
     pub progress: ProgressState,
     pub labels: [(LabelKind, Vec<LabelName>); 2],
+}
+
+/// Lines of which each was checked. Checking thousands takes time, so it happens before a transaction begins.
+#[derive(Clone)]
+pub struct CheckedLines(pub(in crate::library) Vec<Result<SoundLine, Error>>);
+
+impl From<Vec<EntryLine>> for CheckedLines {
+    fn from(lines: Vec<EntryLine>) -> Self {
+        Self(lines.into_iter().map(EntryLine::check).collect())
+    }
 }
 
 impl EntryLine {

@@ -178,10 +178,11 @@ impl Library {
         for (rows, before) in [
             (TICKETS, clock),
             (RECEIPTS, ago(now, retention.receipts)),
-            (WRITES, history),
             (TOMBSTONES, history),
             (LABEL_REMOVALS, history),
             (FIELD_CHANGES, history),
+            // Last, because a write names the device that made the changes above.
+            (WRITES, history),
         ] {
             let purged = self.purge_rows(rows, millis(before)?, stop).await;
             outcome = purged.and(outcome);

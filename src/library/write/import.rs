@@ -18,7 +18,7 @@ use crate::library::{
     },
     error::Error,
     model::{
-        entry_line::{EntryLine, ImportOutcome, ImportOutcomes, SoundLine},
+        entry_line::{CheckedLines, ImportOutcome, ImportOutcomes, SoundLine},
         id::{self, LabelId, ProgressId, StoryId},
         kind::Kind,
         label::{LabelKind, LabelName},
@@ -41,8 +41,10 @@ impl LibraryWriter {
     ///
     /// # Errors
     /// Refused when that would make too many labels.
-    pub async fn import(&mut self, lines: Vec<EntryLine>) -> Result<ImportOutcomes, Error> {
-        let lines: Vec<_> = lines.into_iter().map(EntryLine::check).collect();
+    pub async fn import(
+        &mut self,
+        CheckedLines(lines): CheckedLines,
+    ) -> Result<ImportOutcomes, Error> {
         let urls = lines
             .iter()
             .flatten()
