@@ -1,13 +1,13 @@
-//! One viewer's stream of heads: what every transport translates and none adds to.
+//! One viewer's stream of heads, which every transport translates.
 //!
-//! In the flow: a transport calls [`Feed::follow`]; the hub wakes it; the library answers what the head is.
+//! In the flow: a transport calls [`Feed::follow`]; the hub wakes it; the library reads the head.
 //!
-//! **Invariant:** watch first, read second: a change between the two is seen twice rather than never.
-//! **Invariant (monotone):** a stream yields its user's present head at once and then only greater ones; and once one
-//! has yielded a head, every other stream of that user on this node has it, or a greater one, to yield next.
-//! **Invariant (converging):** [`Feed::keep_fresh`] re-reads every watched head once a period, so a stream is at most
-//! that far behind even if every notice is lost; and at once where the broker says that one may have been.
-//! **Invariant:** a head that is read below one that was heard of begins a new epoch, so no stream goes deaf when the
+//! **Invariant:** watch first, then read. A change between the two is seen twice rather than missed.
+//! **Invariant (monotonic):** a stream yields its user's current head at once, then only greater ones. A head that one
+//! stream yielded reaches the user's other local streams too, unless they already have a greater one.
+//! **Invariant (converging):** [`Feed::keep_fresh`] re-reads every watched head once a period, and at once when the
+//! broker reports possible loss. A stream is at most one period stale even if every notice is lost.
+//! **Invariant:** a head read from the database below a known one begins a new epoch, so no stream goes silent when the
 //! database goes back in time.
 
 use std::{sync::Arc, time::Duration};
@@ -23,11 +23,11 @@ use crate::{
     version::{Head, UserId},
 };
 
-/// How many heads one statement re-reads.
+/// Users per statement when heads are re-read.
 const RECHECK_BATCH: usize = 500;
 
-/// How long to wait after heads could not be re-read, at first.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Initial backoff after heads could not be re-read.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Opens streams of heads. Cheap to clone.
 #[derive(Clone)]
@@ -37,15 +37,15 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed of `library`'s heads, woken by `hub`.
+    /// Creates a feed of `library`'s heads, woken by `hub`.
     pub fn new(library: Library, hub: Arc<Hub>) -> Self {
         Self { library, hub }
     }
 
-    /// The user's present head, and then each greater one, coalesced: a reader that is slow skips to the newest.
-    /// `claims` is the head that the client says it was told last, if it says.
+    /// Streams the user's current head, then each greater one. Heads coalesce: a slow reader skips to the newest.
+    /// `claims` is the last head that the client reports to have received.
     ///
-    /// The stream does not end by itself; its transport ends it when the token runs out or the server drains.
+    /// The stream never ends. Its transport ends it when the token expires or the server drains.
     ///
     /// # Errors
     /// When the head cannot be read.
@@ -55,9 +55,9 @@ impl Feed {
         claims: Option<Head>,
     ) -> Result<impl Stream<Item = Head> + Send + use<>, Error> {
         let watch = self.hub.watch(user);
-        self.note_heard(user);
+        self.report_notified_head(user);
         let first = self.library.head_given(user, claims).await?;
-        // The notice may be late or lost: no other stream of the user here is to know less.
+        // The notice may be late or lost, so raise the user's other local streams to this head too.
         self.hub.deliver(Signal::Notice(Notice {
             user: user.clone(),
             head: first,
@@ -74,26 +74,26 @@ impl Feed {
         ))
     }
 
-    /// Re-reads the heads of all watched users once a `period`, and of those in doubt at once, until `ended`. Users
-    /// whose heads cannot be read stay in doubt, and are tried again after a pause that grows up to a `period`.
+    /// Re-reads the heads of all watched users once a `period`, and stale ones at once, until `ended`. Users whose heads
+    /// cannot be read stay stale and are retried with exponential backoff, capped at `period`.
     pub async fn keep_fresh(&self, period: Duration, ended: CancellationToken) {
         let mut periods = tokio::time::interval_at(Instant::now() + period, period);
         periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = FIRST_BACKOFF;
         let work = async {
             loop {
                 let users = tokio::select! {
                     _ = periods.tick() => self.hub.watched(),
-                    users = self.hub.doubted() => users,
+                    users = self.hub.stale() => users,
                 };
-                let unread = self.recheck(&users, pause == FIRST_PAUSE).await;
+                let unread = self.recheck(&users, backoff == FIRST_BACKOFF).await;
                 if unread.is_empty() {
-                    pause = FIRST_PAUSE;
+                    backoff = FIRST_BACKOFF;
                     continue;
                 }
                 self.hub.deliver(Signal::RecheckUsers(unread));
-                tokio::time::sleep(pause.min(period)).await;
-                pause = (pause * 2).min(period);
+                tokio::time::sleep(backoff.min(period)).await;
+                backoff = (backoff * 2).min(period);
             }
         };
         tokio::select! {
@@ -102,19 +102,19 @@ impl Feed {
         }
     }
 
-    /// Lets the library know of what notices said, so that a head which it reads below that is found out.
-    fn note_heard(&self, user: &UserId) {
+    /// Reports the notified head to the library, so that a lower head in the database is detected.
+    fn report_notified_head(&self, user: &UserId) {
         if let Some(head) = self.hub.head(user) {
-            self.library.heard(user, head);
+            self.library.observe_head(user, head);
         }
     }
 
-    /// Re-reads heads, and returns the users whose were not read: those of the batch that failed and after it, since
-    /// what fails one batch is most likely to fail the next.
-    async fn recheck(&self, users: &[UserId], is_news: bool) -> Vec<UserId> {
+    /// Re-reads heads. Returns the users whose heads were not read: after a failed batch, the rest is not tried, because
+    /// it would most likely fail too.
+    async fn recheck(&self, users: &[UserId], is_first_attempt: bool) -> Vec<UserId> {
         for (number, batch) in users.chunks(RECHECK_BATCH).enumerate() {
             for user in batch {
-                self.note_heard(user);
+                self.report_notified_head(user);
             }
             match self.library.heads(batch).await {
                 Ok(heads) => {
@@ -123,10 +123,10 @@ impl Feed {
                     }
                 }
                 Err(error) => {
-                    if is_news {
+                    if is_first_attempt {
                         tracing::warn!(
                             error = error.causes(),
-                            "watched heads cannot be re-read; streams hear of changes by notices alone until they can"
+                            "cannot re-read watched heads; until this recovers, streams learn of changes by notices only"
                         );
                     }
                     return users[number * RECHECK_BATCH..].to_vec();

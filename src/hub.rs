@@ -1,12 +1,12 @@
-//! In this process: the newest head of each user that somebody here watches.
+//! The newest known head of each user that is watched on this node.
 //!
-//! In the flow: the broker delivers, feeds watch. The hub never touches the database: it tells the feed whose heads are
-//! in doubt.
+//! In the flow: the broker delivers signals, feeds watch. The hub never touches the database: it reports to the feed
+//! which heads may be stale.
 //!
-//! **Invariant:** one slot a watched user, whatever the number of watchers, and one integer pair a slot: a slow
-//! watcher costs nothing, is never queued for, and always ends on the newest head.
-//! **Invariant:** a slot's head only grows, whatever order notices arrive in.
-//! **Invariant:** a slot lives exactly as long as somebody watches it, and as long the broker is asked for the user.
+//! **Invariant:** each watched user has one slot with one head, for any number of watchers. Nothing is queued for a slow
+//! watcher, and it always ends on the newest head.
+//! **Invariant:** a slot's head only grows, in any order of notices.
+//! **Invariant:** a slot exists, and the broker is subscribed to the user, exactly while the user has a watcher.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -28,24 +28,24 @@ type Slot = watch::Sender<Option<Head>>;
 pub struct Hub {
     broker: Arc<dyn Broker>,
     slots: Mutex<HashMap<UserId, Slot>>,
-    doubt: Mutex<Doubt>,
-    doubted: Notify,
+    stale: Mutex<Stale>,
+    stale_added: Notify,
 }
 
-/// Whose heads may have moved without notice.
-enum Doubt {
-    Of(HashSet<UserId>),
-    OfAll,
+/// The users whose heads may have moved without a notice.
+enum Stale {
+    Users(HashSet<UserId>),
+    All,
 }
 
-impl Default for Doubt {
+impl Default for Stale {
     fn default() -> Self {
-        Self::Of(HashSet::new())
+        Self::Users(HashSet::new())
     }
 }
 
 impl Default for Hub {
-    /// A hub that no other node tells anything.
+    /// Creates a hub on an in-process broker, without other nodes.
     fn default() -> Self {
         Self::new(Arc::new(Memory::default()))
     }
@@ -56,15 +56,15 @@ impl Hub {
         Self {
             broker,
             slots: Mutex::default(),
-            doubt: Mutex::default(),
-            doubted: Notify::new(),
+            stale: Mutex::default(),
+            stale_added: Notify::new(),
         }
     }
 
-    /// A hub that listens to `broker`, which starts with that.
+    /// Creates a hub that listens to `broker`, which starts the broker.
     pub fn listening(broker: Arc<dyn Broker>) -> Arc<Self> {
         let hub = Arc::new(Self::new(broker));
-        // Weak, because the hub holds the broker and neither could ever go.
+        // Weak: the hub owns the broker, so a strong reference here would be a cycle.
         let listening = Arc::downgrade(&hub);
         hub.broker.listen(Arc::new(move |signal| {
             if let Some(hub) = listening.upgrade() {
@@ -74,23 +74,23 @@ impl Hub {
         hub
     }
 
-    /// Takes what the broker tells.
+    /// Handles a signal of the broker.
     pub fn deliver(&self, signal: Signal) {
         match signal {
             Signal::Notice(notice) => return self.raise(&notice),
-            Signal::Recheck => *self.doubt.lock() = Doubt::OfAll,
+            Signal::Recheck => *self.stale.lock() = Stale::All,
             Signal::RecheckUsers(users) => {
-                if let Doubt::Of(doubted) = &mut *self.doubt.lock() {
-                    doubted.extend(users);
+                if let Stale::Users(stale) = &mut *self.stale.lock() {
+                    stale.extend(users);
                 }
             }
         }
-        self.doubted.notify_one();
+        self.stale_added.notify_one();
     }
 
-    /// Raises a watched user's head; a user nobody watches, or a head that is not greater, is nothing.
+    /// Raises a watched user's head. Ignores users without a watcher and heads that are not greater.
     fn raise(&self, notice: &Notice) {
-        // Watchers are woken outside the lock, so that a busy user does not hold up the others.
+        // Watchers are woken outside the lock, so that a busy user does not delay the others.
         let slot = self.slots.lock().get(&notice.user).cloned();
         if let Some(slot) = slot {
             slot.send_if_modified(|head| {
@@ -103,7 +103,7 @@ impl Hub {
         }
     }
 
-    /// Watches a user until the watch is dropped.
+    /// Watches a user until the returned [`Watch`] is dropped.
     pub fn watch(self: &Arc<Self>, user: &UserId) -> Watch {
         let (heads, is_first) = match self.slots.lock().entry(user.clone()) {
             Entry::Occupied(slot) => (slot.get().subscribe(), false),
@@ -119,34 +119,34 @@ impl Hub {
         }
     }
 
-    /// The newest head of a watched user that was heard of here.
+    /// Returns the newest known head of a watched user.
     pub fn head(&self, user: &UserId) -> Option<Head> {
         *self.slots.lock().get(user)?.borrow()
     }
 
-    /// Everybody who is watched, to re-read their heads.
+    /// Returns all watched users.
     pub fn watched(&self) -> Vec<UserId> {
         self.slots.lock().keys().cloned().collect()
     }
 
-    /// Waits until heads are in doubt, and returns whose.
-    pub async fn doubted(&self) -> Vec<UserId> {
+    /// Waits until heads may be stale, and returns their users.
+    pub async fn stale(&self) -> Vec<UserId> {
         loop {
-            match mem::take(&mut *self.doubt.lock()) {
-                Doubt::Of(users) if users.is_empty() => {}
-                Doubt::Of(users) => return users.into_iter().collect(),
-                Doubt::OfAll => return self.watched(),
+            match mem::take(&mut *self.stale.lock()) {
+                Stale::Users(users) if users.is_empty() => {}
+                Stale::Users(users) => return users.into_iter().collect(),
+                Stale::All => return self.watched(),
             }
-            self.doubted.notified().await;
+            self.stale_added.notified().await;
         }
     }
 }
 
-/// A watch on one user. Dropping it gives the slot up if it was the last.
+/// A watch on one user. Dropping the last one removes the user's slot.
 pub struct Watch {
     hub: Arc<Hub>,
     user: UserId,
-    /// `None` only while being dropped: the slot counts receivers, so ours must go before we look.
+    /// `None` only during drop: the slot counts receivers, so this one must be gone before the count is read.
     heads: Option<watch::Receiver<Option<Head>>>,
 }
 
@@ -159,7 +159,7 @@ impl Watch {
         {
             return head;
         }
-        // A slot outlives its watches, so this is not reached; and if it were, silence is the safe answer.
+        // Unreachable, because a slot outlives its watches. Never waking is the safe fallback.
         std::future::pending().await
     }
 }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watcher_that_was_slow_gets_the_newest_head_alone() {
+    async fn a_slow_watcher_gets_only_the_newest_head() {
         let hub = Arc::new(Hub::default());
         let mut watch = hub.watch(&user("ann"));
         for version in [2, 5, 3, 4] {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_notice_reaches_every_watch_of_its_user_and_no_other() {
+    async fn a_notice_reaches_every_watch_of_its_user_only() {
         let hub = Arc::new(Hub::default());
         let (mut one, mut two) = (hub.watch(&user("ann")), hub.watch(&user("ann")));
         let mut other = hub.watch(&user("bob"));
@@ -241,24 +241,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn doubt_is_of_those_in_doubt_and_of_all_who_are_watched_after_a_loss() {
+    async fn stale_users_are_reported_once_and_a_recheck_reports_all_watched_users() {
         let hub = Arc::new(Hub::default());
         let _watch = hub.watch(&user("ann"));
-        assert_eq!(hub.doubted().now_or_never(), None);
+        assert_eq!(hub.stale().now_or_never(), None);
         hub.deliver(Signal::RecheckUsers(vec![user("bob")]));
         hub.deliver(Signal::RecheckUsers(vec![user("bob")]));
-        assert_eq!(hub.doubted().await, [user("bob")]);
+        assert_eq!(hub.stale().await, [user("bob")]);
         hub.deliver(Signal::Recheck);
         hub.deliver(Signal::RecheckUsers(vec![user("bob")]));
-        assert_eq!(hub.doubted().await, [user("ann")]);
-        assert_eq!(hub.doubted().now_or_never(), None);
+        assert_eq!(hub.stale().await, [user("ann")]);
+        assert_eq!(hub.stale().now_or_never(), None);
     }
 
-    /// Remembers whom it was asked for.
+    /// Records subscribe and unsubscribe calls.
     #[derive(Default)]
-    struct Asked(Mutex<Vec<String>>);
+    struct Recorder(Mutex<Vec<String>>);
 
-    impl Broker for Asked {
+    impl Broker for Recorder {
         fn publish(&self, _: Notice) {}
         fn listen(&self, _: Listener) {}
         fn watch(&self, user: &UserId) {
@@ -273,8 +273,8 @@ mod tests {
     }
 
     #[test]
-    fn the_broker_is_asked_for_a_user_once_however_many_watch() {
-        let asked = Arc::new(Asked::default());
+    fn the_broker_is_subscribed_once_for_any_number_of_watches() {
+        let asked = Arc::new(Recorder::default());
         let hub = Hub::listening(asked.clone());
         let (one, two) = (hub.watch(&user("ann")), hub.watch(&user("ann")));
         let other = hub.watch(&user("bob"));
@@ -283,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_that_is_left_alone_goes_with_its_hub() {
+    fn dropping_the_hub_releases_the_broker() {
         let broker: Arc<dyn Broker> = Arc::new(Memory::default());
         let hub = Hub::listening(Arc::clone(&broker));
-        let goes = Arc::downgrade(&hub);
+        let weak = Arc::downgrade(&hub);
         drop(hub);
-        assert!(goes.upgrade().is_none());
+        assert!(weak.upgrade().is_none());
         assert_eq!(Arc::strong_count(&broker), 1);
     }
 }

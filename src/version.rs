@@ -1,30 +1,30 @@
-//! The words everything else is said in: whose library, which numbering, which number.
+//! Core identifiers: [`UserId`], [`Epoch`], [`Version`] and [`Head`].
 //!
-//! Sits below every other module and imports none of them.
+//! Imports no other module of the crate.
 //!
-//! **Invariant:** [`Head`] is ordered by epoch first, so a head of a newer epoch is greater whatever
-//! its version. A feed that yields only greater heads is therefore monotone across a restore too.
+//! **Invariant:** [`Head`] orders by epoch first, then by version. A feed that yields only greater heads is monotonic
+//! across a restore too.
 
 use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// Whose library: the token's `sub`, exactly as issued (case counts).
+/// Identifies a user: the token's `sub` claim exactly as issued, case-sensitive.
 ///
-/// It is the key of every row in the database, so a request needs no look-up from subject to row id.
+/// It keys every row in the database, so a request needs no lookup from subject to row id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// The longest subject accepted, in bytes. (`OpenID` Connect Core 1.0, section 2, says 255 ASCII characters.)
+    /// Maximum length in bytes. `OpenID` Connect Core 1.0, section 2, allows 255 ASCII characters.
     pub const MAX_BYTES: usize = 255;
 
-    /// Accepts a subject.
+    /// Validates a subject.
     ///
     /// # Errors
-    /// When it is empty, longer than [`UserId::MAX_BYTES`], or holds a control character (PostgreSQL
-    /// cannot store NUL, and a log line must stay one line).
+    /// When it is empty, exceeds [`UserId::MAX_BYTES`], or contains a control character: PostgreSQL cannot store NUL,
+    /// and a log entry must stay on one line.
     pub fn new(subject: &str) -> Result<Self, InvalidUserId> {
         if subject.is_empty() {
             return Err(InvalidUserId::Empty);
@@ -38,7 +38,7 @@ impl UserId {
         Ok(Self(subject.into()))
     }
 
-    /// The subject as text.
+    /// Returns the subject as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -56,29 +56,29 @@ impl fmt::Debug for UserId {
     }
 }
 
-/// Why a subject is no [`UserId`].
+/// Why a subject is not a valid [`UserId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUserId {
     /// The empty string.
     #[error("the subject is empty")]
     Empty,
     /// Over [`UserId::MAX_BYTES`].
-    #[error("the subject is longer than {} bytes", UserId::MAX_BYTES)]
+    #[error("the subject exceeds {} bytes", UserId::MAX_BYTES)]
     TooLong,
-    /// A control character.
-    #[error("the subject holds a control character")]
+    /// Contains a control character.
+    #[error("the subject contains a control character")]
     Control,
 }
 
-/// A user's counter: 1 for a library never changed, then one more with each change.
+/// A user's library version: starts at 1 and grows by exactly 1 with each change.
 ///
-/// 32 bits, because that is what GraphQL's `Int` and the older app's `integer` column hold.
+/// 32 bits, like GraphQL's `Int` and the older app's `integer` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(i32);
 
 impl Version {
-    /// Where every library starts.
+    /// The version of a library that never changed.
     pub const FIRST: Self = Self(1);
 
     /// Wraps a stored or received number.
@@ -86,7 +86,7 @@ impl Version {
         Self(number)
     }
 
-    /// The bare number.
+    /// Returns the number.
     pub const fn number(self) -> i32 {
         self.0
     }
@@ -98,9 +98,9 @@ impl fmt::Display for Version {
     }
 }
 
-/// Which numbering a version belongs to: the Unix time in milliseconds at which it was begun.
+/// Identifies a numbering of versions: the Unix time in milliseconds at which it began.
 ///
-/// A time rather than a count, so that restoring the same backup twice cannot begin the same epoch twice.
+/// A time rather than a counter, so that restoring the same backup twice begins two different epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(i64);
@@ -111,7 +111,7 @@ impl Epoch {
         Self(unix_millis)
     }
 
-    /// The bare number, in milliseconds since the Unix epoch.
+    /// Returns the Unix time in milliseconds.
     pub const fn number(self) -> i64 {
         self.0
     }
@@ -131,12 +131,12 @@ impl FromStr for Epoch {
     }
 }
 
-/// A user's current epoch and version. Written `<epoch>.<version>`, as in the `id:` of a server-sent event.
+/// A user's current epoch and version. Its text form `<epoch>.<version>` is the `id:` of a server-sent event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Head {
-    /// Which numbering.
+    /// The numbering.
     pub epoch: Epoch,
-    /// Which number in it.
+    /// The version within the epoch.
     pub version: Version,
 }
 
@@ -162,7 +162,7 @@ impl FromStr for Head {
     }
 }
 
-/// A text that is no `<epoch>.<version>`.
+/// The text is not of the form `<epoch>.<version>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected <epoch>.<version>")]
 pub struct InvalidHead;
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_epoch_is_greater_whatever_its_version() {
+    fn a_newer_epoch_is_greater_at_any_version() {
         assert!(head(2, 1) > head(1, 900));
         assert!(head(2, 7) > head(2, 6));
     }
 
     #[test]
-    fn a_head_reads_back_from_its_text() {
+    fn a_head_round_trips_through_text() {
         assert_eq!(
             head(1_700_000_000_000, 42).to_string().parse(),
             Ok(head(1_700_000_000_000, 42))
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_head_is_refused() {
+    fn malformed_heads_are_rejected() {
         for text in [
             "",
             ".",
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_kept_as_issued_or_refused() {
+    fn a_subject_is_kept_as_issued_or_rejected() {
         assert_eq!(
             UserId::new("Auth0|Ab c").map(|u| u.to_string()),
             Ok("Auth0|Ab c".to_owned())

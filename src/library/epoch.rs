@@ -1,13 +1,14 @@
-//! New epochs: after a restore, on a database that has gone back in time, and for a user whose versions are used up.
+//! New epochs: after a restore, for a database that has gone back in time, and for a user whose versions are exhausted.
 //!
-//! In the flow: whoever reads a head from the primary hands it to [`Library::settle`] with what it knows the head to
-//! have been. A head below that (a failover to a standby that lagged, a restore under a running server) would give
-//! versions out again that devices hold already, and their copies would diverge in silence. So it begins an epoch.
+//! In the flow: each read of a head from the primary calls [`Library::settle`] with the head known before. A lower head
+//! (failover to a lagging standby, or a restore under a running server) would issue versions again that devices already
+//! hold, and their caches would diverge silently. So it begins a new epoch.
 //!
-//! **Invariant:** an epoch begins once, however many nodes find the same fault: the update names the head it replaces.
-//! **Invariant:** a new epoch is greater than any that is known of the user, and its first version than any version,
-//! so that clients which compare versions alone start afresh too. Only a user whose versions are used up starts at 1.
-//! **Invariant:** a client's word begins an epoch of its own user at most once in [`CLAIM_REST`], over all nodes.
+//! **Invariant:** an epoch begins once, even if several nodes find the same fault: the update names the head it replaces.
+//! **Invariant:** a new epoch is greater than any known epoch of the user, and its first version is greater than any
+//! known version, so that clients that compare versions only reset too. Only exhausted versions restart at 1.
+//! **Invariant:** a client's claim begins an epoch for that client's user only, at most once per [`CLAIM_INTERVAL`] over all
+//! nodes.
 
 use std::time::Duration;
 
@@ -25,31 +26,31 @@ use super::{
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
-/// How old an epoch must be before a client's word ends it. Devices that a client makes start afresh, its own user's
-/// alone, do so no more often than this.
-const CLAIM_REST: Duration = Duration::from_mins(10);
+/// Minimum age of an epoch before a client's claim ends it: limits how often a malicious client can reset its own user's
+/// devices.
+const CLAIM_INTERVAL: Duration = Duration::from_mins(10);
 
-/// How many versions a client's word may take a library ahead. One that says more does not know.
-const CLAIM_REACH: i32 = 1_000_000;
+/// Maximum distance, in versions, that a client's claim can move a library ahead. A claim beyond it counts as false.
+const MAX_CLAIM_DISTANCE: i32 = 1_000_000;
 
-/// How often a head is looked at again that moves while an epoch is to begin.
+/// Attempts to begin an epoch for a head that moves meanwhile.
 const TRIES: u32 = 3;
 
-/// How many users one statement begins an epoch for.
+/// Users per statement when an epoch begins for all.
 const BATCH: u64 = 2_000;
 
-/// Who says that a head was higher than it is.
+/// Who reported the higher head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Witness {
-    /// This process, or a notice of another.
+enum HeadSource {
+    /// This process, or a notice of another node.
     Server,
-    /// A client, which may make it up.
+    /// A client, which can lie.
     Client,
 }
 
 impl Library {
-    /// The head of `user` given what was just `read` from the primary: the same, unless it is below what was `known`
-    /// before the read or below what a client `claims` to have been told in this epoch. Then a new epoch begins.
+    /// Returns the head of `user` given what was just `read` from the primary. A head below the one `known` before the
+    /// read, or below what a client `claims` to have received in this epoch, begins a new epoch.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -62,20 +63,20 @@ impl Library {
     ) -> Result<Head, Error> {
         let mut head = read;
         for _ in 0..TRIES {
-            let Some((told, witness)) = higher(head, known, claims) else {
+            let Some((reported, source)) = higher(head, known, claims) else {
                 break;
             };
             let (db, of) = (self.db.write.clone(), user.clone());
-            let begun = async move { begin_after(&db, &of, head, told, witness).await };
+            let begun = async move { begin_after(&db, &of, head, reported, source).await };
             if let Some(begun) = self.write_apart(begun).await? {
-                report(user, head, told, witness, begun);
+                log_begun(user, head, reported, source, begun);
                 self.announce(user, begun);
                 return Ok(begun);
             }
-            // Another was first, the head has moved, or the primary knows better than what was read.
+            // Another node was first, the head has moved, or the primary is ahead of what was read.
             let now = find_head(&self.db.write, user);
             let now = self.db.in_time(now).await?;
-            let now = now.ok_or_else(|| Error::fault("a user has gone"))?;
+            let now = now.ok_or_else(|| Error::fault("the user's row is missing"))?;
             if now == head {
                 break;
             }
@@ -85,17 +86,17 @@ impl Library {
         Ok(head)
     }
 
-    /// Takes note that `user` was at `head`, as a notice says. One of another epoch is no witness: it may come from
-    /// another installation on the same broker, and each of the two would begin epochs without end.
-    pub fn heard(&self, user: &UserId, head: Head) {
+    /// Records the head of a notice. A head of another epoch is ignored: it may come from another installation on the
+    /// same broker, and the two would begin epochs for each other endlessly.
+    pub fn observe_head(&self, user: &UserId, head: Head) {
         let is_of_epoch = |known: Head| known.epoch == head.epoch;
         if self.known.of(user).is_some_and(is_of_epoch) {
             self.known.raise(user, head);
         }
     }
 
-    /// Begins a new epoch for `user`, or for everybody: after a restore from a backup, when clients may hold versions
-    /// that the database has forgotten. Each of them starts afresh. Returns how many users there were.
+    /// Begins a new epoch for `user`, or for all users: after a restore from a backup, when clients may hold versions that
+    /// the database no longer has. Their devices reset. Returns the number of users.
     pub async fn begin_epoch(&self, user: Option<&UserId>) -> Result<u64, Error> {
         let Some(user) = user else {
             return self.begin_epochs(|_| {}).await;
@@ -108,8 +109,8 @@ impl Library {
         Ok(updated.rows_affected())
     }
 
-    /// Begins a new epoch for everybody, some users a statement, telling `progress` how many have theirs so far.
-    /// Returns how many there were. It may be run again when it was interrupted.
+    /// Begins a new epoch for all users in batches, and reports the running count to `progress`. Returns the number of
+    /// users. It can be rerun after an interruption.
     pub async fn begin_epochs(&self, mut progress: impl FnMut(u64)) -> Result<u64, Error> {
         let db = &self.db.write;
         let backend = db.get_database_backend();
@@ -137,8 +138,8 @@ impl Library {
     }
 }
 
-/// The statement that begins an epoch for some users, at the versions that they have. It is greater than the last even
-/// if the clock is behind the one that began that.
+/// The statement that begins an epoch for some users at their current versions. The new epoch is greater than the last
+/// even if the clock went back.
 fn begin_where(backend: DbBackend, users: &str) -> String {
     format!(
         "UPDATE topaz_user SET library_epoch = {}({}, library_epoch + 1), library_floor = library_version \
@@ -155,46 +156,45 @@ fn greatest(backend: DbBackend) -> &'static str {
     }
 }
 
-/// What says that a head was higher than `head`, if anything does. A client's word counts in the present epoch alone:
-/// a copy of an older one is told apart by its epoch, and nobody was told of a later one.
-fn higher(head: Head, known: Option<Head>, claims: Option<Head>) -> Option<(Head, Witness)> {
+/// Returns the reported head above `head`, if any. A client's claim counts only in the current epoch: an older epoch
+/// already marks a stale cache, and a later one was never issued.
+fn higher(head: Head, known: Option<Head>, claims: Option<Head>) -> Option<(Head, HeadSource)> {
     let known = known.filter(|known| *known > head);
     let claims = claims.filter(|claim| claim.epoch == head.epoch && *claim > head);
     known
-        .map(|known| (known, Witness::Server))
-        .or(claims.map(|claim| (claim, Witness::Client)))
+        .map(|known| (known, HeadSource::Server))
+        .or(claims.map(|claim| (claim, HeadSource::Client)))
 }
 
-/// The first version of the epoch that follows when `head` was found where `told` had been; none when versions are used
-/// up.
-fn first_version(head: Head, told: Head, witness: Witness) -> Option<i32> {
-    let (head, told) = (head.version.number(), told.version.number());
-    let is_far = told.saturating_sub(head) > CLAIM_REACH;
-    let highest = if witness == Witness::Client && is_far {
+/// Returns the first version of the epoch that replaces `head` after `reported`. `None` when versions are exhausted.
+fn first_version(head: Head, reported: Head, source: HeadSource) -> Option<i32> {
+    let (head, reported) = (head.version.number(), reported.version.number());
+    let is_far = reported.saturating_sub(head) > MAX_CLAIM_DISTANCE;
+    let highest = if source == HeadSource::Client && is_far {
         head
     } else {
-        Ord::max(head, told)
+        Ord::max(head, reported)
     };
     highest.checked_add(1)
 }
 
-/// Begins an epoch in place of `head`, above `told`. `None` when the head is another by now, or the epoch is too young
-/// for a client to end it.
+/// Begins an epoch in place of `head`, above `reported`. Returns `None` when the head has moved, or when the epoch is too
+/// young for a client to end it.
 async fn begin_after(
     db: &DatabaseConnection,
     user: &UserId,
     head: Head,
-    told: Head,
-    witness: Witness,
+    reported: Head,
+    source: HeadSource,
 ) -> Result<Option<Head>, Error> {
     let backend = db.get_database_backend();
     let now = clock::sql(backend);
-    let rest = i64::try_from(CLAIM_REST.as_millis()).map_err(Error::fault)?;
-    let guard = match witness {
-        Witness::Server => String::new(),
-        Witness::Client => format!(" AND library_epoch <= {now} - {rest}"),
+    let interval = i64::try_from(CLAIM_INTERVAL.as_millis()).map_err(Error::fault)?;
+    let guard = match source {
+        HeadSource::Server => String::new(),
+        HeadSource::Client => format!(" AND library_epoch <= {now} - {interval}"),
     };
-    let version = first_version(head, told, witness);
+    let version = first_version(head, reported, source);
     let sql = format!(
         "UPDATE topaz_user SET library_epoch = {}({now}, library_epoch + 1, $4), \
            library_version = $5, library_floor = $5 \
@@ -206,7 +206,7 @@ async fn begin_after(
         user.as_str().into(),
         head.epoch.number().into(),
         head.version.number().into(),
-        told.epoch.number().saturating_add(1).into(),
+        reported.epoch.number().saturating_add(1).into(),
         version.unwrap_or(head.version.number()).into(),
     ];
     let update = Statement::from_sql_and_values(backend, sql, values);
@@ -227,8 +227,8 @@ async fn begin_after(
     Ok(Some(begun))
 }
 
-/// Starts the versions of `user` over in a new epoch, within the transaction that holds the user's row: for one whose
-/// versions are used up. Every row is as if it had been made by version 1.
+/// Restarts the exhausted versions of `user` at 1 in a new epoch, within the transaction that locks the user's row. Every
+/// row is restamped as if version 1 had made it.
 pub(super) async fn renumber(tx: &Transaction, user: &UserId) -> Result<Head, Error> {
     let backend = tx.get_database_backend();
     let begin = format!(
@@ -237,7 +237,7 @@ pub(super) async fn renumber(tx: &Transaction, user: &UserId) -> Result<Head, Er
         greatest(backend),
         clock::sql(backend),
     );
-    // What fields held before is asked for by versions, and there are none of this epoch yet.
+    // Earlier field values are looked up by version, and the new epoch has none yet.
     let forget = ["field_change", "label_removal"]
         .map(|table| format!("DELETE FROM topaz_{table} WHERE user_id = $1"));
     let stamped = ["story", "progress", "tag", "fandom", "tombstone"];
@@ -251,27 +251,27 @@ pub(super) async fn renumber(tx: &Transaction, user: &UserId) -> Result<Head, Er
     counter!("library_sync_epochs_begun_total", "reason" => "versions_used_up").increment(1);
     tracing::warn!(
         user.id = user.as_str(),
-        "a library has used up its versions: a new epoch begins at version 1"
+        "the library's versions are exhausted: a new epoch begins at version 1"
     );
     let head = find_head(tx, user).await?;
-    head.ok_or_else(|| Error::fault("a user whose row is locked has gone"))
+    head.ok_or_else(|| Error::fault("the locked user's row is missing"))
 }
 
-/// Says that a database has gone back in time.
-fn report(user: &UserId, head: Head, told: Head, witness: Witness, begun: Head) {
-    let reason = match witness {
-        Witness::Server => "head_fell",
-        Witness::Client => "client_ahead",
+/// Logs and counts that a database has gone back in time.
+fn log_begun(user: &UserId, head: Head, reported: Head, source: HeadSource, begun: Head) {
+    let reason = match source {
+        HeadSource::Server => "head_fell",
+        HeadSource::Client => "client_ahead",
     };
     counter!("library_sync_epochs_begun_total", "reason" => reason).increment(1);
     tracing::error!(
         user.id = user.as_str(),
-        library.known = %told,
+        library.known = %reported,
         library.head = %head,
         library.begun = %begun,
         epoch.reason = reason,
-        "the database has gone back in time: versions that were answered are gone, as after a failover to a standby \
-         that lagged, or a restore without `library-sync epoch new`; this user's devices start afresh in a new epoch"
+        "the database has gone back in time: acknowledged versions are missing, as after a failover to a lagging standby \
+         or a restore without `library-sync epoch new`; this user's devices reset in a new epoch"
     );
 }
 
@@ -287,8 +287,8 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_fell_is_told_from_one_that_did_not() {
-        let (server, client) = (Witness::Server, Witness::Client);
+    fn only_a_head_below_a_known_or_claimed_one_is_lower() {
+        let (server, client) = (HeadSource::Server, HeadSource::Client);
         for (known, claims, expected) in [
             (None, None, None),
             (Some(head(7, 5)), Some(head(7, 5)), None),
@@ -312,16 +312,16 @@ mod tests {
     }
 
     #[test]
-    fn versions_go_on_above_what_was_told_but_not_far_on_a_clients_word() {
-        let first = |told, witness| first_version(head(7, 5), head(7, told), witness);
-        assert_eq!(first(9, Witness::Server), Some(10));
-        assert_eq!(first(9, Witness::Client), Some(10));
-        assert_eq!(first(2_000_000, Witness::Server), Some(2_000_001));
-        assert_eq!(first(2_000_000, Witness::Client), Some(6));
-        assert_eq!(first(i32::MAX, Witness::Client), Some(6));
-        assert_eq!(first(i32::MAX, Witness::Server), None);
+    fn versions_continue_above_the_reported_one_but_not_far_on_a_clients_claim() {
+        let first = |reported, source| first_version(head(7, 5), head(7, reported), source);
+        assert_eq!(first(9, HeadSource::Server), Some(10));
+        assert_eq!(first(9, HeadSource::Client), Some(10));
+        assert_eq!(first(2_000_000, HeadSource::Server), Some(2_000_001));
+        assert_eq!(first(2_000_000, HeadSource::Client), Some(6));
+        assert_eq!(first(i32::MAX, HeadSource::Client), Some(6));
+        assert_eq!(first(i32::MAX, HeadSource::Server), None);
         assert_eq!(
-            first_version(head(7, 5), head(8, 2), Witness::Server),
+            first_version(head(7, 5), head(8, 2), HeadSource::Server),
             Some(6)
         );
     }

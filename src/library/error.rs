@@ -1,13 +1,13 @@
-//! What can go wrong with a library, sorted by who has to act.
+//! Errors of the library, by who must act.
 //!
 //! | variant | who acts | what the caller sees |
 //! |---|---|---|
-//! | [`Error::Invalid`] | the sender: the input breaks a rule | an error that names the field |
-//! | [`Error::Refused`] | the sender's user: the library does not allow it now | data in the payload |
+//! | [`Error::Invalid`] | the client: the input breaks a rule | an error that names the field |
+//! | [`Error::Refused`] | the user: the library does not allow it now | data in the payload |
 //! | [`Error::UnknownUser`] | the app that owns the accounts | an error |
-//! | [`Error::Behind`] | nobody: try again, or compare epochs | an error that says so |
-//! | [`Error::Unavailable`] | nobody: try again | an error that says so |
-//! | [`Error::Fault`] | us | an opaque error; logged once, at the edge |
+//! | [`Error::Behind`] | the client: retry, or compare epochs | an error that says so |
+//! | [`Error::Unavailable`] | the client: retry | an error that says so |
+//! | [`Error::Fault`] | the developers | an opaque error; logged once, at the edge |
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -20,47 +20,47 @@ use uuid::Uuid;
 use super::model::device::Device;
 use crate::{error_chain::in_one_line, version::Version};
 
-/// What lies behind a failure. Shared, because one failed read can fail several fields.
+/// The source of an error. Shared, because one failed read can fail several fields.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
-/// Why a read or a write did not happen.
+/// Why a read or write did not happen.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The input breaks a rule, whatever the library holds.
+    /// The input breaks a rule, independent of the library's content.
     #[error("{field}: {message}")]
     Invalid {
-        /// The input field, as GraphQL spells it.
+        /// The input field, in GraphQL's spelling.
         field: &'static str,
-        /// What the rule is, in a sentence without a full stop.
+        /// The rule, in a sentence without a full stop.
         message: String,
     },
-    /// The change is sound but the library does not allow it.
+    /// The change is valid, but the library does not allow it.
     #[error("{}", .0.message)]
     Refused(Refusal),
-    /// The user's row is made by another app, and it has not made it.
+    /// Another app creates the user's row, and has not done so yet.
     #[error("this account does not exist yet")]
     UnknownUser,
-    /// The library has not come to a version that the request must not be answered older than.
+    /// The library has not reached the minimum version of the request.
     #[error(
-        "the library is at version {at} and has not come to {asked}, which the request must not be answered older \
-         than: try again, and if that lasts, compare the epoch, because the database was restored"
+        "the library is at version {at}, below the required minimum {asked}: retry; if this persists, compare the epoch, \
+         because the database was restored"
     )]
     Behind {
-        /// The version that was asked for.
+        /// The required minimum version.
         asked: Version,
-        /// The present version.
+        /// The current version.
         at: Version,
     },
-    /// The database cannot answer now.
+    /// The database cannot serve now.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
-    /// A bug, or a database that is broken.
-    #[error("the library failed")]
+    /// A bug, or a corrupt database.
+    #[error("internal error of the library")]
     Fault(#[source] Cause),
 }
 
 impl Error {
-    /// The stable code that clients branch on.
+    /// Returns the stable code that clients branch on.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } | Self::Refused(_) => "BAD_USER_INPUT",
@@ -70,7 +70,7 @@ impl Error {
         }
     }
 
-    /// The causes of what whoever runs the server should know of, outermost first; none of what a client did.
+    /// The error chain to log, outermost first. `None` for client errors.
     pub fn causes(&self) -> Option<String> {
         let (Self::Unavailable(cause) | Self::Fault(cause)) = self else {
             return None;
@@ -81,20 +81,20 @@ impl Error {
         Some(in_one_line(cause.as_ref()))
     }
 
-    /// Whether another transaction was in the way, and this one was undone as a whole: made again at once, it may well
+    /// Returns whether another transaction conflicted and this one was rolled back, so that an immediate retry may
     /// succeed.
     pub(super) fn is_contention(&self) -> bool {
         let Self::Unavailable(cause) = self else {
             return false;
         };
         let code = cause.downcast_ref::<DbErr>().and_then(sql_code);
-        // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available. Not SQLite's BUSY: it comes when
-        // another process has held the lock for all of the timeout, and that would be waited for again each time.
+        // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available. Not SQLite's BUSY: another process then
+        // held the lock for the whole timeout, and each retry would wait as long.
         code.is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "55P03"))
             || cause.downcast_ref::<Overtaken>().is_some()
     }
 
-    /// Whether no connection became free in time, whatever the reason is.
+    /// Returns whether no connection became free in time, for any reason.
     pub(super) fn is_pool_timeout(&self) -> bool {
         let Self::Unavailable(cause) = self else {
             return false;
@@ -105,8 +105,8 @@ impl Error {
         )
     }
 
-    /// Whether the database answers nobody or takes no writes, rather than this request alone. Such errors are logged
-    /// once when they begin and once when they end, by the module `probe`, instead of once a request.
+    /// Returns whether the database refuses all requests or all writes, rather than this request only. The write probe
+    /// logs such an outage once when it begins and once when it ends, not once a request.
     pub fn is_outage(&self) -> bool {
         let Self::Unavailable(cause) = self else {
             return false;
@@ -116,7 +116,7 @@ impl Error {
             || cause.downcast_ref::<DbErr>().is_some_and(is_outage)
     }
 
-    /// An [`Error::Invalid`].
+    /// Creates an [`Error::Invalid`].
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid {
             field,
@@ -124,36 +124,36 @@ impl Error {
         }
     }
 
-    /// The user has so much under way that this was not begun in time. Nothing is wrong with the server.
+    /// Creates the error of a user whose own concurrent work left no turn in time. The server is healthy.
     pub(super) fn crowded() -> Self {
         Self::unavailable(Crowded)
     }
 
-    /// The same change, sent twice, was answered while it was being made.
+    /// Creates the error of a change that was answered concurrently under the same idempotency key.
     pub(super) fn overtaken() -> Self {
         Self::unavailable(Overtaken)
     }
 
-    /// An [`Error::Unavailable`].
+    /// Creates an [`Error::Unavailable`].
     pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(cause.into().into())
     }
 
-    /// An [`Error::Fault`].
+    /// Creates an [`Error::Fault`].
     pub(crate) fn fault(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Fault(cause.into().into())
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("another answer was kept first")]
+#[error("another transaction stored the receipt first")]
 struct Overtaken;
 
 #[derive(Debug, thiserror::Error)]
-#[error("too many operations of one user wait")]
+#[error("too many concurrent operations of one user")]
 struct Crowded;
 
-/// No answer of the database in the time that a request has.
+/// The database did not answer within the time limit of a request.
 #[derive(Debug, thiserror::Error)]
 #[error("the database did not answer within {0:?}")]
 pub(super) struct Unanswered(pub Duration);
@@ -163,84 +163,80 @@ pub(super) struct Unanswered(pub Duration);
 #[error("{0}")]
 pub(super) struct Unreachable(pub String);
 
-/// Why a sound change was not made: an expected outcome, stored with a receipt and shown as data.
+/// Why a valid change was not made: an expected outcome, stored with a receipt and returned as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The stable reason.
     pub code: RefusalCode,
-    /// The reason in words, for a developer.
+    /// The reason in English, for developers.
     pub message: String,
-    /// The input field at fault, as GraphQL spells it.
+    /// The input field at fault, in GraphQL's spelling.
     pub field: String,
-    /// The row of the user's own that stands in the way.
+    /// The user's existing row that prevents the change.
     pub existing_id: Option<Uuid>,
-    /// What a conflict is about; empty when it is none.
+    /// The conflicting fields; empty unless the code is [`RefusalCode::Conflict`].
     #[serde(default)]
     pub clashes: Vec<Clash>,
 }
 
 impl Refusal {
-    /// `field` names no row of this user.
+    pub(super) fn new(code: RefusalCode, field: &str, message: String) -> Self {
+        Self {
+            code,
+            message,
+            field: field.to_owned(),
+            existing_id: None,
+            clashes: Vec::new(),
+        }
+    }
+
+    /// `field` names a row that this user does not have.
     pub(crate) fn not_found(field: &str, id: Uuid) -> Error {
-        Error::Refused(Self {
-            code: RefusalCode::NotFound,
-            message: format!("{field} {id} is not in this library"),
-            field: field.to_owned(),
-            existing_id: None,
-            clashes: Vec::new(),
-        })
+        let message = format!("{field} {id} is not in this library");
+        Error::Refused(Self::new(RefusalCode::NotFound, field, message))
     }
 
-    /// `field` would repeat what row `existing` already has.
+    /// `field` would duplicate a value of row `existing`.
     pub(crate) fn already_exists(field: &str, existing: Uuid) -> Error {
+        let message = format!("this {field} is already in the library");
         Error::Refused(Self {
-            code: RefusalCode::AlreadyExists,
-            message: format!("this {field} is already in the library"),
-            field: field.to_owned(),
             existing_id: Some(existing),
-            clashes: Vec::new(),
+            ..Self::new(RefusalCode::AlreadyExists, field, message)
         })
     }
 
-    /// `whose` would have more than `most` of what `field` names.
-    pub(crate) fn limit_reached(field: &str, whose: &str, most: usize) -> Error {
-        Error::Refused(Self {
-            code: RefusalCode::LimitReached,
-            message: format!("{whose} may have at most {most} of them"),
-            field: field.to_owned(),
-            existing_id: None,
-            clashes: Vec::new(),
-        })
+    /// `owner` would exceed the limit of `most` rows that `field` names.
+    pub(crate) fn limit_reached(field: &str, owner: &str, most: usize) -> Error {
+        let message = format!("{owner} may have at most {most} of them");
+        Error::Refused(Self::new(RefusalCode::LimitReached, field, message))
     }
 
-    /// The row has moved on since the change's base, in fields that the change sets.
+    /// Other devices changed fields since the change's base that the change sets too.
     pub(crate) fn conflict(clashes: Vec<Clash>) -> Error {
         let fields: Vec<_> = clashes.iter().map(|clash| clash.field.as_str()).collect();
+        let message = format!("changed since the base: {}", fields.join(", "));
         Error::Refused(Self {
-            code: RefusalCode::Conflict,
-            message: format!("changed since the base: {}", fields.join(", ")),
-            field: "base".to_owned(),
-            existing_id: None,
             clashes,
+            ..Self::new(RefusalCode::Conflict, "base", message)
         })
     }
 }
 
-/// A field on which a change and the library disagree.
+/// A field whose values in a change and in the library conflict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Clash {
-    /// The field, as GraphQL spells it.
+    /// The field, in GraphQL's spelling.
     pub field: String,
-    /// What it held at the base; `None` when that is forgotten.
+    /// Its value at the base; `None` when unknown.
     pub base: Option<Value>,
-    /// What the change sets.
+    /// The value that the change sets.
     pub yours: Value,
-    /// What the library holds.
+    /// The value in the library.
     pub theirs: Value,
-    /// The device that set it, if it was named.
+    /// The device that set the library's value, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
-    /// When it was set; absent from receipts of older servers.
+    /// When that value was set; absent from receipts of older servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<OffsetDateTime>,
 }
@@ -248,21 +244,21 @@ pub struct Clash {
 /// The stable reasons of a [`Refusal`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalCode {
-    /// No such row in this library.
+    /// The library does not have the row.
     NotFound,
-    /// A row with this id, url or name is there already.
+    /// The library already has a row with this id, url or name.
     AlreadyExists,
-    /// The row has changed since the base in fields that the change sets.
+    /// Other devices changed fields since the base that the change sets too.
     Conflict,
-    /// The library, or a story, would hold more than it may.
+    /// The library or a story would exceed a limit.
     LimitReached,
-    /// The idempotency key belongs to another change.
+    /// The idempotency key was used for another change.
     IdempotencyKeyReused,
 }
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        if is_passing(&error) {
+        if is_transient(&error) {
             Self::Unavailable(Arc::new(error))
         } else {
             Self::Fault(Arc::new(error))
@@ -270,7 +266,7 @@ impl From<DbErr> for Error {
     }
 }
 
-/// What the database calls the error.
+/// Returns the database's error code.
 pub(crate) fn sql_code(error: &DbErr) -> Option<Cow<'_, str>> {
     let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) =
         error
@@ -283,23 +279,23 @@ pub(crate) fn sql_code(error: &DbErr) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether the same statement may succeed later.
-fn is_passing(error: &DbErr) -> bool {
+/// Returns whether the same statement may succeed later.
+fn is_transient(error: &DbErr) -> bool {
     // 40 transaction rollback (serialization, deadlock), 57014 statement timeout, 55P03 lock timeout, 25P03 idle in
     // transaction.
-    let is_momentary = sql_code(error).is_some_and(|code| {
+    let is_transient = sql_code(error).is_some_and(|code| {
         code.starts_with("40") || matches!(code.as_ref(), "57014" | "55P03" | "25P03")
     });
     // 9 INTERRUPT: the statement took too long.
-    is_momentary || is_busy(error) || sqlite_code(error) == Some(9) || is_outage(error)
+    is_transient || is_busy(error) || sqlite_code(error) == Some(9) || is_outage(error)
 }
 
-/// Whether another process holds SQLite's lock: 5 is BUSY, 6 is LOCKED.
+/// Returns whether another connection holds SQLite's lock: 5 is BUSY, 6 is LOCKED.
 pub(super) fn is_busy(error: &DbErr) -> bool {
     matches!(sqlite_code(error), Some(5 | 6))
 }
 
-/// Whether other statements fail too, until somebody acts on the database.
+/// Returns whether other statements fail too, until an operator acts.
 fn is_outage(error: &DbErr) -> bool {
     let source = match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => return true,
@@ -322,11 +318,10 @@ fn is_outage(error: &DbErr) -> bool {
     }
 }
 
-/// PostgreSQL's SQLSTATEs (appendix A of its manual) of a server that does not serve, or takes no writes.
+/// Matches the SQLSTATEs (PostgreSQL manual, appendix A) of a server that does not serve or accepts no writes.
 fn is_outage_state(code: &str) -> bool {
-    // 08 connection exception, 53 insufficient resources (53100 is a full disk), 57P0x server going down or coming up,
-    // 58030 I/O error, 25006 read-only transaction: a primary that became a standby, until its address leads to the new
-    // primary.
+    // 08 connection exception, 53 insufficient resources (53100: disk full), 57P0x server shutting down or starting,
+    // 58030 I/O error, 25006 read-only transaction: a demoted primary, until its address leads to the new one.
     code.len() == 5
         && (["08", "53", "57P"]
             .iter()
@@ -334,10 +329,10 @@ fn is_outage_state(code: &str) -> bool {
             || matches!(code, "58030" | "25006"))
 }
 
-/// SQLite's primary result code, which its extended codes keep in the low byte.
+/// Returns SQLite's primary result code: the low byte of an extended code.
 fn sqlite_code(error: &DbErr) -> Option<u32> {
     let code = sql_code(error)?;
-    // SQLSTATEs have five characters; no result code of SQLite has.
+    // SQLSTATEs have five characters; SQLite's result codes are shorter.
     (code.len() < 5)
         .then(|| code.parse::<u32>().ok())
         .flatten()

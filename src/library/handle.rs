@@ -1,4 +1,4 @@
-//! [`Library`]: the handle through which everything is read and written.
+//! [`Library`]: the handle for all reads and writes.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{broker::Broker, version::UserId};
 
-/// How many tickets are looked up at once: few, because who asks is not known yet.
+/// Concurrent ticket lookups. Few, because they are not yet authenticated.
 const TICKET_LOOKUPS: usize = 2;
 
 /// Every user's library. Cheap to clone.
@@ -27,16 +27,16 @@ const TICKET_LOOKUPS: usize = 2;
 pub struct Library {
     pub(super) db: Database,
     pub(super) broker: Arc<dyn Broker>,
-    /// The writes under way, which a stopping server waits for.
+    /// Running writes, which a stopping server waits for.
     pub(super) writes: TaskTracker,
     pub(super) known: Arc<KnownHeads>,
-    /// How many tickets may be looked up at once.
+    /// Limits concurrent ticket lookups.
     pub(super) ticket_lookups: Arc<Semaphore>,
     pub(super) limits: Limits,
 }
 
 impl Library {
-    /// Opens the libraries in `db`, announcing changes through `broker`.
+    /// Opens the libraries in `db`. Commits are announced through `broker`.
     pub fn new(db: Database, broker: Arc<dyn Broker>) -> Self {
         Self {
             db,
@@ -48,13 +48,13 @@ impl Library {
         }
     }
 
-    /// The same libraries with other limits.
+    /// Replaces the limits.
     #[must_use]
     pub fn limited_to(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Reads several things as of one moment. In a task of its own, which ends when the caller goes away, but not amid
+    /// Reads from one consistent snapshot. Runs in a separate task, which stops when the caller goes away, but not during
     /// BEGIN: that would leave a transaction open in the pool.
     pub(super) async fn snapshot<T, F>(&self, user: &UserId, read: F) -> Result<T, Error>
     where
@@ -73,7 +73,7 @@ impl Library {
                 let tx = Transaction::begin(pool, Purpose::Snapshot).await?;
                 let found = tokio::select! {
                     biased;
-                    () = left.cancelled() => return Err(Error::unavailable("the caller left")),
+                    () = left.cancelled() => return Err(Error::unavailable("the client disconnected")),
                     found = read(&tx) => found,
                 };
                 tx.roll_back().await?;
@@ -87,7 +87,7 @@ impl Library {
             .map_err(Error::fault)?
     }
 
-    /// Writes something that is no change of a library: in a task of its own, as changes are, and in time.
+    /// Writes rows other than the library's, like a library write: in a detached task and within the time limit.
     pub(super) async fn write_apart<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -100,27 +100,27 @@ impl Library {
         self.writes.spawn(work).await.map_err(Error::fault)?
     }
 
-    /// Waits until `user` may run another query: at most a few of theirs run at once, so that neither the database nor
-    /// the work on what it answers is all theirs.
+    /// Waits until `user` may run another query. Only a few queries per user run at once, so that one user cannot occupy
+    /// the database or the CPU.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when their others have not ended in time.
+    /// [`Error::Unavailable`] when no turn became free in time.
     pub async fn admit_query(&self, user: &UserId) -> Result<Admission, Error> {
         self.db.admit_query(user).await
     }
 
-    /// How long a query may take.
+    /// Returns the time limit of a query.
     pub fn patience(&self) -> Duration {
         self.db.patience()
     }
 
-    /// Waits for the writes under way, including those whose callers have gone. Refuses none: stop the callers first.
+    /// Waits for running writes, including those without a caller. Does not reject new ones: stop the callers first.
     pub async fn finish_writes(&self) {
         self.writes.close();
         self.writes.wait().await;
     }
 
-    /// The database itself, for health checks.
+    /// Returns the database, for health checks.
     pub fn database(&self) -> &Database {
         &self.db
     }

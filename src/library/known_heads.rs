@@ -1,36 +1,36 @@
-//! The newest head of each user that this process knows to have been committed: read, written, or notified of.
+//! The newest committed head of each user that this process knows: read, written, or received in a notice.
 //!
-//! In the flow: a read of a head takes what is known *before* it begins and compares afterwards. A commit is visible to
-//! every read that begins after it, so a head lower than that means that the database went back in time.
+//! In the flow: a read of a head takes the known head *before* it begins and compares afterwards. A commit is visible to
+//! every read that begins after it, so a lower head means that the database went back in time.
 //!
-//! **Invariant:** nothing that a client says is taken for known.
-//! **Invariant:** the users forgotten first are those seen least recently, and no more than [`USERS`] are remembered.
+//! **Invariant:** a client's claim is never recorded as known.
+//! **Invariant:** at most [`USERS`] users are remembered, and the least recently used are evicted first.
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::version::{Head, UserId};
 
-/// How many users are remembered: about 10 MB.
+/// Capacity in users: about 10 MB.
 const USERS: usize = 65_536;
 
-/// The newest heads that are known.
+/// An LRU cache of the newest known heads.
 pub(super) struct KnownHeads(Mutex<LruCache<UserId, Head>>);
 
 impl Default for KnownHeads {
     fn default() -> Self {
-        // A bounded one would take the memory of all at once.
+        // A bounded cache would allocate its whole capacity at once.
         Self(Mutex::new(LruCache::unbounded()))
     }
 }
 
 impl KnownHeads {
-    /// The newest head of `user` that is known.
+    /// Returns the newest known head of `user`.
     pub fn of(&self, user: &UserId) -> Option<Head> {
         self.0.lock().get(user).copied()
     }
 
-    /// Takes note of a head. One that is not greater than what is known changes nothing.
+    /// Records a head unless a greater one is known.
     pub fn raise(&self, user: &UserId, head: Head) {
         let mut heads = self.0.lock();
         if let Some(known) = heads.get_mut(user) {
@@ -57,22 +57,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_only_grows_and_an_older_epoch_is_lower() {
+    fn known_heads_only_grow_and_an_older_epoch_is_lower() {
         let (known, ann) = (KnownHeads::default(), UserId::new("ann").unwrap());
         assert_eq!(known.of(&ann), None);
-        for (heard, expected) in [
+        for (head, expected) in [
             (head(7, 3), head(7, 3)),
             (head(7, 2), head(7, 3)),
             (head(8, 1), head(8, 1)),
             (head(7, 9), head(8, 1)),
         ] {
-            known.raise(&ann, heard);
+            known.raise(&ann, head);
             assert_eq!(known.of(&ann), Some(expected));
         }
     }
 
     #[test]
-    fn the_memory_is_bounded_and_keeps_who_was_seen_last() {
+    fn the_cache_is_bounded_and_evicts_the_least_recently_used() {
         let known = KnownHeads::default();
         let user = |n: usize| UserId::new(&format!("user {n}")).unwrap();
         for n in 0..=USERS {

@@ -1,14 +1,14 @@
-//! The only owner of library rows: what a user keeps, and the version that counts its changes.
+//! The only owner of library rows: a user's content, and the version that counts its changes.
 //!
-//! In the flow: `graphql` calls a read, or [`Library::write`] with a closure; a committed write is announced
-//! through the [`Broker`]. This module knows no hub, GraphQL, HTTP or token: it is handed a [`UserId`].
+//! In the flow: `graphql` calls a read, or [`Library::write`] with a closure; a committed write is announced through the
+//! [`Broker`]. This module imports no hub, GraphQL, HTTP or authentication: its callers pass a [`UserId`].
 //!
-//! **Invariant (atomic):** the version moves if and only if the change commits, by one a transaction.
-//! **Invariant (ordered):** a write bumps the user's row first, so its row lock orders the writers of a user.
-//! **Invariant (stamped):** every row a write touches carries its version; every row it removes leaves a tombstone.
+//! **Invariant (atomic):** the version moves if and only if the change commits, by one per transaction.
+//! **Invariant (ordered):** a write bumps the user's row first, so its row lock orders the user's writers.
+//! **Invariant (stamped):** every row that a write touches carries its version; every row it removes leaves a tombstone.
 //! **Invariant (isolated):** every statement names the user.
 //!
-//! The rows and the writer's insides are out of reach elsewhere, so forgetting to bump does not compile:
+//! The entities and the writer's fields are private, so forgetting to bump does not compile:
 //!
 //! ```compile_fail,E0603
 //! use library_sync::library::entity::story; // private
@@ -23,7 +23,7 @@ mod database;
 mod entity;
 #[expect(
     clippy::disallowed_methods,
-    reason = "an epoch renumbers: no row is changed but for its stamp"
+    reason = "an epoch restamps rows without changing them"
 )]
 mod epoch;
 mod error;
@@ -34,17 +34,14 @@ mod read;
 mod replica_watch;
 #[expect(
     clippy::disallowed_methods,
-    reason = "purging removes what was removed before"
+    reason = "a purge deletes rows that were already removed"
 )]
 mod retention;
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a ticket is no library row: it changes no library"
-)]
+#[expect(clippy::disallowed_methods, reason = "a ticket is not a library row")]
 mod ticket;
 #[expect(
     clippy::disallowed_methods,
-    reason = "the writer is where rows are changed, and a receipt is kept even when nothing changes"
+    reason = "the writer is where rows change, and a receipt is kept even without a change"
 )]
 mod write;
 

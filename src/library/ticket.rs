@@ -1,9 +1,9 @@
-//! The tickets that wait to be redeemed, where every node finds them.
+//! Unredeemed tickets, stored in the database that all nodes share.
 //!
-//! What a ticket is, `auth` knows; here it is a digest that stands for a user, for a while.
+//! `auth` mints tickets. A ticket here is a digest that identifies a user for a limited time.
 //!
-//! **Invariant:** a ticket lives as long on each node, whatever its clock: the database's counts.
-//! **Invariant:** a ticket is redeemed at most once, over all nodes: the statement that finds it removes it.
+//! **Invariant:** a ticket expires by the database's clock, so at the same time on every node.
+//! **Invariant:** a ticket is redeemed at most once over all nodes: the statement that finds it deletes it.
 
 use std::time::Duration;
 
@@ -22,20 +22,20 @@ use super::{
 };
 use crate::version::UserId;
 
-/// What is kept of a ticket.
+/// A stored ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptTicket {
-    /// What it is found by.
+    /// Digest of the ticket, its lookup key.
     pub digest: String,
-    /// Whom it stands for.
+    /// The user that it authenticates.
     pub user: UserId,
-    /// When the credential expires that it was minted with, and with it a stream that it opened.
+    /// Expiry of the credential that minted it, and of a stream that it opens.
     pub expires_at: OffsetDateTime,
 }
 
 impl Library {
-    /// Keeps a ticket for `life`, unless its user has `most` that wait to be redeemed; `false` then. Users who mint
-    /// several at the same moment may get a few more.
+    /// Stores a ticket for `life`. Returns `false` if its user already has `most` unredeemed ones. Concurrent requests may
+    /// exceed `most` by a few.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -47,7 +47,7 @@ impl Library {
     ) -> Result<bool, Error> {
         let db = self.db.clone();
         self.write_apart(async move {
-            let _turn = db.turn_to_write(&kept.user).await?;
+            let _turn = db.admit_write(&kept.user).await?;
             let db = &db.write;
             let backend = db.get_database_backend();
             let of_user = [kept.user.as_str().into()];
@@ -84,7 +84,7 @@ impl Library {
         .await
     }
 
-    /// Takes a ticket away, and returns it if it has not lapsed. `None` also when it was redeemed, or never was.
+    /// Deletes a ticket and returns it. `None` if it is invalid, expired or already used.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -104,15 +104,16 @@ impl Library {
         .await
     }
 
-    /// Waits until a ticket may be looked up. Anybody can make tickets up, so all look-ups together hold few connections:
-    /// made-up ones keep real tickets waiting, and nobody else.
+    /// Waits until a ticket may be looked up. Lookups are unauthenticated, so they share a few connections: forged tickets
+    /// can delay real ones, but no other requests.
     async fn ticket_lookup(&self) -> Result<SemaphorePermit<'_>, Error> {
         let permit = timeout(self.db.wait, self.ticket_lookups.acquire()).await;
-        let permit = permit.map_err(|_| Error::unavailable("too many tickets are looked up"))?;
+        let permit =
+            permit.map_err(|_| Error::unavailable("too many concurrent ticket lookups"))?;
         permit.map_err(Error::fault)
     }
 
-    /// Finds a ticket that has not lapsed, and leaves it.
+    /// Finds an unexpired ticket without redeeming it.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -130,7 +131,7 @@ impl Library {
     }
 }
 
-/// A ticket's columns, and the time.
+/// The columns of a ticket, and the database's time.
 fn columns(backend: DbBackend) -> String {
     format!(
         "digest, user_id, expires_at, lapses_at, {} AS {}",
@@ -139,7 +140,7 @@ fn columns(backend: DbBackend) -> String {
     )
 }
 
-/// What a row keeps, unless it has lapsed.
+/// Converts a row, unless the ticket has expired.
 fn unlapsed(row: &QueryResult) -> Result<Option<KeptTicket>, Error> {
     let now = clock::of_row(row)?;
     let row = ticket::Model::from_query_result(row, "")?;

@@ -161,7 +161,7 @@ pub(in crate::graphql) fn decode(text: &str) -> Result<DeltaCursor, Error> {
         .and_then(read)
         .ok_or_else(|| Error::Invalid {
             field: "after",
-            message: "is no cursor of this list".to_owned(),
+            message: "is not a cursor of this list".to_owned(),
         })
 }
 

@@ -26,7 +26,7 @@ impl CursorType for ProgressCursor {
         let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         place.map(Self).ok_or_else(|| Error::Invalid {
             field: "after",
-            message: "is no cursor of this list".to_owned(),
+            message: "is not a cursor of this list".to_owned(),
         })
     }
 
@@ -74,7 +74,7 @@ impl Page {
         let batch = Arc::new(Batch::of_stories(stories));
         let edge = |entry: library::Listed| {
             let progress = Progress::with_story(entry.progress, entry.story, &batch);
-            Edge::new(ProgressCursor(entry.place), progress)
+            Edge::new(ProgressCursor(entry.cursor), progress)
         };
         connection.edges.extend(found.into_iter().map(edge));
         connection

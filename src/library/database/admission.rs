@@ -1,4 +1,4 @@
-//! What a user is lent of the database: connections to read with, and turns.
+//! Per-user admission to the database: connections for reads, and turns for writes and queries.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use super::{
 };
 use crate::{address::DatabaseAddress, library::error::Error, version::UserId};
 
-/// Who may use the database next, and with what they read.
+/// The readers and queues of a database.
 #[derive(Debug, Clone)]
 pub(super) struct AdmissionControl {
-    /// Read what was written last.
+    /// Read the newest committed state.
     fresh: Arc<Readers>,
-    /// Read for queries: from the replica, if there is one.
+    /// Read for queries: from the replica, if one is configured.
     queried: Arc<Readers>,
     writes: Arc<FairQueue>,
-    /// To run a query as a whole. There are as many as are asked for, but not for one user.
+    /// FairQueue to run a whole query. Limited per user only.
     queries: Arc<FairQueue>,
 }
 
 impl AdmissionControl {
-    /// Lends the connections of `fresh`, and of the replica's pool.
+    /// Creates the readers of `fresh` and of the replica's pool.
     pub fn new(
         options: &DatabaseOptions,
         fresh: &DatabaseConnection,
@@ -39,7 +39,7 @@ impl AdmissionControl {
         let writes = if is_sqlite {
             FairQueue::new(1, reads)
         } else {
-            // One pool, and so the same turns, for both.
+            // Reads and writes share one pool, so they share its turns.
             Arc::clone(&turns)
         };
         let fresh = readers(options, &options.address, fresh, turns);
@@ -60,7 +60,7 @@ impl AdmissionControl {
         }
     }
 
-    /// The same without the replica.
+    /// Drops the replica: queries read the primary.
     pub fn without_replica(self) -> Self {
         Self {
             queried: Arc::clone(&self.fresh),
@@ -68,14 +68,14 @@ impl AdmissionControl {
         }
     }
 
-    /// Closes what is lent to nobody.
+    /// Closes the idle connections.
     pub async fn close(&self) -> Result<(), sea_orm::DbErr> {
         self.queried.close().await?;
         self.fresh.close().await
     }
 }
 
-/// The connections that read for users at `address`, which `pool` is open on.
+/// Creates the readers at `address`, which `pool` is open on.
 fn readers(
     options: &DatabaseOptions,
     address: &DatabaseAddress,
@@ -94,25 +94,22 @@ fn readers(
 }
 
 impl Database {
-    /// A connection to read for a query of `user`, when it is their turn.
+    /// Waits for a connection to read for a query of `user`.
     pub(in crate::library) async fn reader(&self, user: &UserId) -> Result<Reader, Error> {
         self.lending.queried.lend(user).await
     }
 
-    /// A connection to read for `user` what was written last, when it is their turn.
+    /// Waits for a connection to read the newest committed state for `user`.
     pub(in crate::library) async fn fresh_reader(&self, user: &UserId) -> Result<Reader, Error> {
         self.lending.fresh.lend(user).await
     }
 
-    /// The turn of `user` to write.
-    pub(in crate::library) async fn turn_to_write(
-        &self,
-        user: &UserId,
-    ) -> Result<Admission, Error> {
+    /// Waits for the turn of `user` to write.
+    pub(in crate::library) async fn admit_write(&self, user: &UserId) -> Result<Admission, Error> {
         self.lending.writes.take(user, Act::Write, self.wait).await
     }
 
-    /// The turn of `user` to run a query.
+    /// Waits for the turn of `user` to run a query.
     pub(in crate::library) async fn admit_query(&self, user: &UserId) -> Result<Admission, Error> {
         self.lending.queries.take(user, Act::Query, self.wait).await
     }

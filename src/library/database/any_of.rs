@@ -1,20 +1,20 @@
-//! That a column holds one of many values, in a statement whose text is the same for however many.
+//! The condition that a column holds one of many values, in a statement whose text does not depend on their number.
 //!
-//! PostgreSQL gets the values as one array. A statement is then prepared once, not once a number of values, and its
-//! plan for the average user looks each value up in an index; given the values one by one, that plan reads all rows of
-//! the user and compares each with every value. SQLite looks up by index either way.
+//! PostgreSQL gets the values as one array. A statement is then prepared once, not once per number of values, and its
+//! generic plan looks each value up in an index. With separate parameters, that plan scans all rows of the user and
+//! compares each with every value. SQLite uses the index either way.
 //!
-//! The array is bound as its text, since sea-orm binds arrays only with a feature that none of the rest needs.
+//! The array is bound as text, because sea-orm binds arrays only with an otherwise unneeded feature.
 
 use sea_orm::{DbBackend, ExprTrait as _, IntoSimpleExpr, sea_query::Expr};
 use uuid::Uuid;
 
-/// A value of such a list.
+/// A value of the list.
 pub(in crate::library) trait Element: Copy + Into<sea_orm::Value> {
-    /// PostgreSQL's condition on a column and the text of an array.
+    /// PostgreSQL's condition on a column and the array's text.
     const IN_ARRAY: &'static str;
 
-    /// Adds the value to the text of an array.
+    /// Appends the value to the array's text.
     fn push_to(self, array: &mut String);
 }
 
@@ -29,7 +29,7 @@ impl Element for Uuid {
 impl Element for &str {
     const IN_ARRAY: &'static str = "$1 = ANY(CAST($2 AS text[]))";
 
-    /// Quoted, as PostgreSQL's manual has it in section 8.15.2.
+    /// Quotes the text (PostgreSQL manual, section 8.15.2).
     fn push_to(self, array: &mut String) {
         array.push('"');
         for letter in self.chars() {
@@ -42,7 +42,7 @@ impl Element for &str {
     }
 }
 
-/// That `column` holds one of `values`. SQLite takes 32,766 at most.
+/// The condition that `column` holds one of `values`. SQLite takes at most 32,766.
 pub(in crate::library) fn one_of<V: Element>(
     backend: DbBackend,
     column: impl IntoSimpleExpr,
@@ -55,7 +55,7 @@ pub(in crate::library) fn one_of<V: Element>(
     Expr::cust_with_exprs(V::IN_ARRAY, [column, Expr::val(array(values))])
 }
 
-/// The text of an array.
+/// The array's text.
 fn array<V: Element>(values: impl IntoIterator<Item = V>) -> String {
     let mut array = String::from("{");
     for value in values {

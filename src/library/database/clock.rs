@@ -1,9 +1,9 @@
-//! The database's clock: the one clock by which all nodes stamp times and judge what has lapsed.
+//! The database's clock: the only clock by which nodes stamp times and judge expiry.
 //!
-//! In the flow: statements that write a time ask for it in the same round trip. What a node's own clock shows beside it
-//! is measured on the way, and reported when it is off.
+//! In the flow: a statement that writes a time reads it in the same round trip. The skew of the node's own clock is
+//! measured along the way and logged when it is too large.
 //!
-//! **Invariant:** no time that is kept, and no decision about a kept time, comes from a node's own clock.
+//! **Invariant:** no stored time, and no decision about one, comes from a node's own clock.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,15 +11,14 @@ use metrics::gauge;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 use time::{Duration, OffsetDateTime};
 
-/// By how much a node's clock may differ from the database's before that is reported, and before this node purges
-/// nothing.
+/// Maximum difference between the clocks of node and database. Beyond it, the node logs an error and does not purge.
 pub(in crate::library) const MAX_SKEW: Duration = Duration::seconds(2);
 
-/// The column that [`sql`] is read from.
+/// The column alias of [`sql`].
 pub(in crate::library) const NOW: &str = "now_millis";
 
-/// The database's present time as SQL, in milliseconds since the Unix epoch: when the row is locked, not when the
-/// transaction began.
+/// SQL for the database's current time in milliseconds since the Unix epoch: the time of the statement, after lock waits,
+/// not of the transaction's begin.
 pub(in crate::library) const fn sql(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Sqlite => "CAST(unixepoch('subsec') * 1000 AS integer)",
@@ -27,12 +26,12 @@ pub(in crate::library) const fn sql(backend: DbBackend) -> &'static str {
     }
 }
 
-/// The time in a row that selects [`sql`] as [`NOW`].
+/// Returns the time of a row that selects [`sql`] as [`NOW`].
 pub(in crate::library) fn of_row(row: &QueryResult) -> Result<OffsetDateTime, DbErr> {
     find_in_row(row)?.ok_or_else(|| DbErr::RecordNotFound("the database's time".to_owned()))
 }
 
-/// The same where there may be no time.
+/// Like [`of_row`], for a nullable column.
 pub(in crate::library) fn find_in_row(row: &QueryResult) -> Result<Option<OffsetDateTime>, DbErr> {
     let millis: Option<i64> = row.try_get("", NOW)?;
     let out_of_range = |error: time::error::ComponentRange| DbErr::Type(error.to_string());
@@ -43,30 +42,30 @@ pub(in crate::library) fn find_in_row(row: &QueryResult) -> Result<Option<Offset
     millis.map(time).transpose()
 }
 
-/// What the database's clock showed, beside this node's.
+/// A reading of the database's clock.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::library) struct Reading {
-    /// What it showed.
+    /// The database's time.
     pub now: OffsetDateTime,
-    /// How far this node's is ahead.
+    /// How far this node's clock is ahead.
     pub ahead: Duration,
 }
 
 impl Reading {
-    /// Whether the two differ by more than [`MAX_SKEW`].
+    /// Returns whether the clocks differ by more than [`MAX_SKEW`].
     pub fn is_off(self) -> bool {
         self.ahead.abs() > MAX_SKEW
     }
 }
 
-/// How far this node's clock is from the database's, and whether that was reported.
+/// The skew between the clocks of node and database, and whether it was logged.
 #[derive(Debug, Default)]
 pub(in crate::library) struct Skew {
     is_reported: AtomicBool,
 }
 
 impl Skew {
-    /// Asks the database for its time.
+    /// Reads the database's time.
     pub async fn ask(&self, db: &impl ConnectionTrait) -> Result<Reading, DbErr> {
         let backend = db.get_database_backend();
         let select = Statement::from_string(backend, format!("SELECT {} AS {NOW}", sql(backend)));
@@ -76,7 +75,7 @@ impl Skew {
         Ok(self.observe(asked, of_row(&row)?))
     }
 
-    /// Takes what the database's clock showed at some moment since this node's showed `asked`.
+    /// Records the database's time `shown`, read at some moment after this node's time `asked`.
     pub fn observe(&self, asked: OffsetDateTime, shown: OffsetDateTime) -> Reading {
         let ahead = ahead(asked, shown, OffsetDateTime::now_utc());
         let reading = Reading { now: shown, ahead };
@@ -86,7 +85,7 @@ impl Skew {
             if is_off {
                 tracing::error!(
                     clock.ahead_seconds = ahead.as_seconds_f64(),
-                    "this machine's clock differs from the database's: run NTP on both; tokens are judged by this one"
+                    "this machine's clock differs from the database's: run NTP on both; tokens are checked by this one"
                 );
             } else {
                 tracing::info!("this machine's clock agrees with the database's again");
@@ -96,10 +95,10 @@ impl Skew {
     }
 }
 
-/// By how much a clock is ahead that showed `asked` before and `answered` after another showed `shown`. A wait between
-/// the two is no skew.
+/// Returns how far a clock is ahead that read `asked` before and `answered` after another read `shown`. Latency between
+/// the two is not skew.
 fn ahead(asked: OffsetDateTime, shown: OffsetDateTime, answered: OffsetDateTime) -> Duration {
-    // Milliseconds are cut off from what the database shows.
+    // The database truncates to milliseconds.
     let latest = shown + Duration::milliseconds(1);
     if asked > latest {
         asked - latest
@@ -115,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_no_skew() {
+    fn latency_is_not_skew() {
         let at = |seconds| OffsetDateTime::UNIX_EPOCH + Duration::seconds(seconds);
         assert_eq!(ahead(at(10), at(10), at(10)), Duration::ZERO);
         assert_eq!(ahead(at(10), at(39), at(40)), Duration::ZERO);

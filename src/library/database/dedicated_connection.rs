@@ -1,4 +1,4 @@
-//! Connections beside the pools: for migrations, and for the lock that one node migrates under.
+//! Connections outside the pools: for migrations, and for the lock under which one node migrates.
 
 use sea_orm::{DatabaseConnection, DbErr};
 
@@ -8,8 +8,8 @@ use super::{
 };
 
 impl Database {
-    /// Opens the connection that migrations run on: with all the time that a large table takes, but with little patience
-    /// for locks, because whoever queues behind a migration that waits for one is not served.
+    /// Opens the connection for migrations: without a statement timeout, because a large table takes long, but with a
+    /// short lock timeout, because other statements queue behind a migration that waits for a lock.
     pub async fn open_for_migrations(
         &self,
         options: &DatabaseOptions,
@@ -19,7 +19,7 @@ impl Database {
             .await
     }
 
-    /// Opens a single connection that stays open however long it is idle; on SQLite, the one that writes.
+    /// Opens a single connection that is never closed for idleness. On SQLite, returns the connection that writes.
     pub async fn open_alone(
         &self,
         options: &DatabaseOptions,

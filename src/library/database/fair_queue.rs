@@ -1,13 +1,13 @@
-//! Fair admission to the database: which user's work may use a connection next.
+//! Fair admission to the database: decides which user's work may use a connection next.
 //!
-//! In the flow: a read ([`Readers`](super::read_connection::Readers)) or a write ([`Library::write`](crate::library::handle::Library::write))
-//! takes a turn before it takes a connection, and keeps it for as long as it uses one. A first-in-first-out queue in
-//! front of the pool would be filled by one greedy user, and everybody else would wait behind all of their work.
+//! In the flow: a read ([`Readers`](super::read_connection::Readers)) or a write
+//! ([`Library::write`](crate::library::handle::Library::write)) takes a turn before a connection, and holds it while it
+//! uses one. In a first-in-first-out queue, one greedy user would delay all others.
 //!
-//! **Invariant:** a user holds at most one turn to write, and at most [`Turns::reads`] turns to read.
-//! **Invariant:** a turn that is free goes to the users who wait in rotation, one each, however much each of them waits
-//! for; the work of one user goes on in the order in which it came.
-//! **Invariant:** a user who neither holds a turn nor waits for one is not remembered.
+//! **Invariant:** a user holds at most one turn to write, and at most [`State::reads`] turns to read.
+//! **Invariant:** free turns go round-robin to the waiting users, however much work each has queued. The work of one user
+//! runs in its order of arrival.
+//! **Invariant:** a user without a turn and without waiting work uses no memory.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,20 +21,20 @@ use tokio::sync::oneshot;
 
 use crate::{library::error::Error, version::UserId};
 
-/// How many connections one user's reads may hold when nothing else is said. On SQLite they hold this machine's cores,
-/// so there it is half of them if that is less.
+/// Default limit of connections for one user's reads. SQLite's reads occupy this machine's cores, so there it is half of
+/// them if that is less.
 const USER_READS: usize = 4;
 
-/// How many queries, and how many statements that read, one user may have at once: `given`, but not more than half of
-/// the `connections`.
+/// Returns the limit of concurrent queries, and of concurrent reads, for one user: `configured`, at most half of the
+/// `connections`.
 pub(in crate::library) fn reads_of_one_user(
-    given: Option<u32>,
+    configured: Option<u32>,
     connections: usize,
     is_sqlite: bool,
 ) -> usize {
     let half = |of: usize| Ord::max(of / 2, 1);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let reads = match given {
+    let reads = match configured {
         Some(reads) => reads as usize,
         None if is_sqlite => USER_READS.min(half(cores())),
         None => USER_READS,
@@ -42,14 +42,14 @@ pub(in crate::library) fn reads_of_one_user(
     reads.min(half(connections))
 }
 
-/// What a turn is for.
+/// The kind of work that a turn is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::library) enum Act {
-    /// One of a user's writes, which their row lock would order anyway.
+    /// A write. The user's row lock would serialize these anyway.
     Write,
-    /// A statement that reads, or a snapshot.
+    /// A read statement, or a snapshot.
     Read,
-    /// A whole query: its reads, which have turns of their own, and the work between them.
+    /// A whole query. Its reads take their own turns.
     Query,
 }
 
@@ -63,21 +63,21 @@ impl Act {
     }
 }
 
-/// The turns of one pool of connections.
+/// The fair queue of one pool of connections.
 #[derive(Debug)]
 pub(in crate::library) struct FairQueue(Mutex<State>);
 
-/// Whose work, and what for.
+/// A user and a kind of work.
 type Key = (UserId, Act);
 
 #[derive(Debug)]
 struct State {
-    /// How many turns to read, and how many queries, one user may have at once.
+    /// Maximum turns to read, and maximum queries, for one user.
     reads: usize,
-    /// How many turns nobody holds. Not zero only while nobody waits who may have one.
+    /// Free turns. Positive only while no eligible user waits.
     free: usize,
     queues: HashMap<Key, Queue>,
-    /// Those who wait and hold less than they may, in the order in which they are next.
+    /// Users who wait and are below their limit, in the order in which they are served.
     rotation: VecDeque<Key>,
 }
 
@@ -85,11 +85,11 @@ struct State {
 struct Queue {
     held: usize,
     waiting: VecDeque<oneshot::Sender<Admission>>,
-    /// Not without somebody in `waiting`.
+    /// Implies that `waiting` is not empty.
     is_in_rotation: bool,
 }
 
-/// Permission to use one connection, or to run one query. Ends when this is dropped.
+/// Permission to use one connection, or to run one query. Dropping it releases the turn.
 #[derive(Debug)]
 #[must_use]
 pub struct Admission {
@@ -97,14 +97,14 @@ pub struct Admission {
     key: Key,
 }
 
-/// A place in a queue, which is left when this is dropped.
+/// A position in a queue. Dropping it leaves the queue.
 struct Place<'a> {
     turns: &'a FairQueue,
     key: &'a Key,
 }
 
 impl FairQueue {
-    /// As many turns as there are `connections`, and at most `reads` to read for one user.
+    /// Creates a queue of `connections` turns. One user may hold at most `reads` to read.
     pub(in crate::library) fn new(connections: usize, reads: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             reads,
@@ -117,8 +117,8 @@ impl FairQueue {
     /// Waits for a turn of `user`, at most for `patience`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when none came by then: because of the user's own work, which is not logged as a fault of
-    /// the server, or because of everybody's.
+    /// [`Error::Unavailable`] after `patience`. If the user's own work holds all their turns, it is not logged as a fault
+    /// of the server.
     pub(in crate::library) async fn take(
         self: &Arc<Self>,
         user: &UserId,
@@ -131,7 +131,7 @@ impl FairQueue {
             let turns = Arc::clone(self);
             return Ok(Admission { turns, key });
         };
-        // Sent on by whoever ends a turn, with `self` in it.
+        // `Drop for Admission` sends the next turn, with `self` in it.
         let place = Place {
             turns: self,
             key: &key,
@@ -153,7 +153,7 @@ impl FairQueue {
 }
 
 impl State {
-    /// How many turns for `act` one user may hold.
+    /// Returns the maximum number of turns for `act` that one user may hold.
     fn most(&self, act: Act) -> usize {
         match act {
             Act::Write => 1,
@@ -161,7 +161,7 @@ impl State {
         }
     }
 
-    /// Takes a turn at once, or queues for one.
+    /// Takes a free turn, or queues for one.
     fn enter(&mut self, key: &Key) -> Option<oneshot::Receiver<Admission>> {
         let most = self.most(key.1);
         let queue = self.queues.entry(key.clone()).or_default();
@@ -176,7 +176,7 @@ impl State {
         Some(turn)
     }
 
-    /// Puts a user who waits and may hold another turn at the end of the rotation.
+    /// Appends a waiting user who is below their limit to the rotation.
     fn rotate(&mut self, key: &Key) {
         let most = self.most(key.1);
         let Some(queue) = self.queues.get_mut(key) else {
@@ -188,7 +188,7 @@ impl State {
         }
     }
 
-    /// Who is next, counted as holding a turn.
+    /// Takes the next waiter off the rotation and gives them a turn.
     fn next(&mut self) -> Option<(Key, oneshot::Sender<Admission>)> {
         if self.free == 0 {
             return None;
@@ -203,13 +203,13 @@ impl State {
         Some((key, sender))
     }
 
-    /// Whether the user holds as many turns as they may.
+    /// Returns whether the user holds their maximum of turns.
     fn holds_all(&self, key: &Key) -> bool {
         let held = self.queues.get(key).map_or(0, |queue| queue.held);
         held >= self.most(key.1)
     }
 
-    /// Forgets those who have left a queue, and the user if nothing is left of them.
+    /// Removes waiters who have left, and the user's queue if it is empty.
     fn tidy(&mut self, key: &Key) {
         let Some(queue) = self.queues.get_mut(key) else {
             return;
@@ -234,7 +234,7 @@ impl Drop for Admission {
         state.rotate(&self.key);
         let next = state.next();
         state.tidy(&self.key);
-        // Whoever has left gives the turn back at once, for which the lock must be free.
+        // A receiver that is gone drops the turn at once, which needs the lock.
         drop(state);
         if let Some((key, sender)) = next {
             let turns = Arc::clone(&self.turns);
@@ -268,7 +268,7 @@ mod tests {
         turn.map(Result::unwrap)
     }
 
-    /// Waits for a turn, and says whose it is when it comes.
+    /// Waits for a turn, and sends its user's name.
     fn queue(
         turns: &Arc<FairQueue>,
         name: &'static str,
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_holds_one_turn_to_write_and_a_few_to_read_whatever_is_free() {
+    async fn one_user_is_limited_even_if_turns_are_free() {
         let turns = FairQueue::new(10, 2);
         let write = now(&turns, "ann", Act::Write).unwrap();
         let reads = [now(&turns, "ann", Act::Read), now(&turns, "ann", Act::Read)];
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn users_who_wait_are_served_in_rotation_however_much_each_waits_for() {
+    async fn waiting_users_are_served_round_robin() {
         let turns = FairQueue::new(1, 1);
         let (sender, mut came) = tokio::sync::mpsc::unbounded_channel();
         let first = now(&turns, "eve", Act::Read).unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_ends_in_time_and_its_reason_is_told_apart() {
+    async fn a_wait_times_out_with_the_reason() {
         let turns = FairQueue::new(2, 1);
         let _held = now(&turns, "ann", Act::Read).unwrap();
         let own = turns.take(&user("ann"), Act::Read, PATIENCE).await;
@@ -324,11 +324,11 @@ mod tests {
         let other = turns.take(&user("cat"), Act::Read, PATIENCE).await;
         let other = other.unwrap_err();
         assert_eq!(other.code(), "UNAVAILABLE");
-        assert!(other.causes().is_some(), "the server is to be looked after");
+        assert!(other.causes().is_some(), "an overloaded server is logged");
     }
 
     #[tokio::test]
-    async fn a_turn_whose_taker_has_left_goes_to_the_next() {
+    async fn an_abandoned_wait_is_skipped() {
         let turns = FairQueue::new(1, 1);
         let (sender, mut came) = tokio::sync::mpsc::unbounded_channel();
         let first = now(&turns, "eve", Act::Read).unwrap();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_remembered_who_has_left() {
+    async fn a_user_who_has_left_uses_no_memory() {
         let turns = FairQueue::new(1, 1);
         let first = now(&turns, "ann", Act::Read).unwrap();
         for name in ["ann", "bob"] {

@@ -1,11 +1,11 @@
-//! The first connections to a PostgreSQL server, past any pool, so that what fails says its own reason.
+//! The first connections to a PostgreSQL server, outside any pool, so that an error names its cause.
 //!
-//! sqlx's pool (0.9, `PoolInner::connect`) takes "connection refused" for a server that starts up, tries again until its
-//! timeout, and then says only that it timed out.
+//! sqlx 0.9.0's pool (`PoolInner::connect`) retries "connection refused" until its timeout, and then reports only the
+//! timeout. No issue is filed.
 //!
-//! The address may lead to a connection pooler such as PgBouncer. In transaction mode that lends one session of the
-//! server to several connections in turn: what a session keeps (settings, advisory locks, LISTEN) is then not ours, and
-//! prepared statements work only if the pooler keeps track of them.
+//! The address may lead to a connection pooler such as PgBouncer. In transaction mode it shares one server session among
+//! connections: session state (settings, advisory locks, LISTEN) is then lost between statements, and prepared statements
+//! work only if the pooler tracks them.
 
 use std::{io, time::Duration};
 
@@ -20,13 +20,13 @@ use tokio::time::timeout;
 
 use crate::address::{DatabaseAddress, postgres_place};
 
-/// Why a database cannot be opened, in one line: what it is, and the cause.
+/// Why a database cannot be opened, in one line: its address and the cause.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenError(pub(crate) String);
 
 impl OpenError {
-    /// What a client library says of an address.
+    /// Describes an error of the database client.
     pub(super) fn new(address: &DatabaseAddress, error: &DbErr) -> Self {
         let cause = match error {
             DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -41,24 +41,24 @@ impl OpenError {
     }
 }
 
-/// What sessions at an address are like.
+/// Capabilities of the sessions at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sessions {
-    /// Settings can be given when one begins.
+    /// Startup messages may carry settings.
     pub take_settings: bool,
-    /// Several connections use one in turn.
+    /// A pooler shares one session among several connections.
     pub are_shared: bool,
 }
 
 impl Sessions {
-    /// As they are without a connection pooler.
+    /// Sessions without a connection pooler.
     pub const OWN: Self = Self {
         take_settings: true,
         are_shared: false,
     };
 }
 
-/// Connects twice, and finds out what the sessions are like. `settings` are what they should begin with.
+/// Connects twice and detects the capabilities of the sessions. `settings` are sent in the startup message.
 pub(super) async fn survey(
     server: &PgConnectOptions,
     settings: &[(&str, String)],
@@ -86,7 +86,7 @@ pub(super) async fn survey(
     if !has_timeout && settings.iter().any(times_statements) {
         tracing::warn!(
             server.address = postgres_place(server),
-            "a connection pooler does not pass on statement_timeout: set it by ALTER ROLE … SET statement_timeout"
+            "the connection pooler drops statement_timeout: set it by ALTER ROLE … SET statement_timeout"
         );
     }
     Ok(Sessions {
@@ -94,10 +94,11 @@ pub(super) async fn survey(
         are_shared,
     })
 }
-/// Whether two connections use one session in turn, and whether statements are timed there.
+
+/// Returns whether two connections share one session, and whether the session has a statement timeout.
 ///
-/// Both ask by a prepared statement, each the first on its connection, and sqlx gives both the same name. A pooler that
-/// lends them one session, and does not tell names apart, fails the second.
+/// Both run a prepared statement, the first on each connection, and sqlx gives both the same name. A pooler that shares
+/// the session without tracking names fails the second.
 async fn compare(
     mut first: PgConnection,
     mut second: PgConnection,
@@ -110,8 +111,8 @@ async fn compare(
     };
     let found = timeout(patience, asked)
         .await
-        .unwrap_or_else(|_| Err(SqlxError::Io(io::ErrorKind::TimedOut.into())))?;
-    // A connection that does not close in time ends when it is dropped.
+        .unwrap_or_else(|_| Err(timed_out()))?;
+    // A connection that does not close in time is closed when it is dropped.
     let _ = timeout(patience, async {
         tokio::join!(first.close(), second.close())
     })
@@ -119,22 +120,24 @@ async fn compare(
     Ok(found)
 }
 
-/// Which session of the server a connection uses now, and whether statements are timed there.
+/// Returns the session's process id, and whether it has a statement timeout.
 async fn ask(connection: &mut PgConnection) -> Result<(i32, bool), SqlxError> {
     query_as("SELECT pg_backend_pid(), current_setting('statement_timeout') <> '0'")
         .fetch_one(connection)
         .await
 }
 
-/// Connects once. Whoever waits longer than `patience` is as good as refused.
+/// Connects once. A timeout counts as a refusal.
 async fn connect(server: &PgConnectOptions, patience: Duration) -> Result<PgConnection, SqlxError> {
-    match timeout(patience, PgConnection::connect_with(server)).await {
-        Ok(connected) => connected,
-        Err(_) => Err(SqlxError::Io(io::ErrorKind::TimedOut.into())),
-    }
+    let connected = timeout(patience, PgConnection::connect_with(server)).await;
+    connected.unwrap_or_else(|_| Err(timed_out()))
 }
 
-/// Why the server cannot be reached now; `None` if it can.
+pub(super) fn timed_out() -> SqlxError {
+    SqlxError::Io(io::ErrorKind::TimedOut.into())
+}
+
+/// Returns why the server is unreachable; `None` if it accepts a connection.
 pub(super) async fn why_unreachable(
     server: &PgConnectOptions,
     patience: Duration,
@@ -148,7 +151,7 @@ pub(super) async fn why_unreachable(
     }
 }
 
-/// SQLSTATE 08P01, protocol violation: how PgBouncer refuses a setting in the startup message.
+/// SQLSTATE 08P01, protocol violation: PgBouncer rejects a setting in the startup message.
 fn is_about_settings(error: &dyn DatabaseError) -> bool {
     error.code().as_deref() == Some("08P01") && error.message().contains("startup parameter")
 }
@@ -174,7 +177,7 @@ fn unreachable(server: &PgConnectOptions, error: &SqlxError) -> OpenError {
     ))
 }
 
-/// What sqlx says, without the words that it puts around each cause.
+/// Returns sqlx's error without its prefix.
 pub(super) fn cause(error: &SqlxError) -> String {
     match error {
         SqlxError::Database(error) => error.message().to_owned(),
@@ -183,11 +186,11 @@ pub(super) fn cause(error: &SqlxError) -> String {
     }
 }
 
-/// What the system says, without its error number.
+/// Returns the system's error message without its number.
 pub(crate) fn io_cause(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut => return "no answer in time".to_owned(),
-        // SQLite and sockets alike.
+        // For SQLite files and Unix sockets alike.
         io::ErrorKind::NotFound => return "no such file or folder".to_owned(),
         _ => {}
     }

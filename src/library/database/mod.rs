@@ -1,4 +1,4 @@
-//! The database: pools, connections, transactions, and who may use them when.
+//! Pools, connections, transactions and admission.
 
 pub(super) mod admission;
 pub(super) mod any_of;

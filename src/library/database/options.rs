@@ -1,47 +1,46 @@
-//! How to reach a database, and how much of it to use.
+//! Settings of a database connection.
 
 use std::time::Duration;
 
 use crate::address::DatabaseAddress;
 
-/// How long "without end" lasts: SQLite counts milliseconds in 31 bits.
+/// The longest timeout, for "unlimited": SQLite counts milliseconds in 31 bits.
 pub(super) const NO_LIMIT: Duration = Duration::from_hours(24);
 
-/// How to reach the database and how much of it to use.
+/// Address of the database, and limits of its use.
 #[derive(Debug, Clone)]
 pub struct DatabaseOptions {
-    /// Where it is.
+    /// The primary, or the SQLite file.
     pub address: DatabaseAddress,
-    /// A replica of it that queries may read, which may lag behind.
+    /// A read replica for queries, which may lag.
     pub replica: Option<DatabaseAddress>,
-    /// How far the replica may lag behind before it is not read. Zero: without end.
+    /// Maximum lag of a replica that is read. Zero: unlimited.
     pub max_replica_lag: Duration,
-    /// What the command does with it.
+    /// How the command uses the database.
     pub opening: Opening,
-    /// PostgreSQL connections, or SQLite connections that read.
+    /// Size of the PostgreSQL pool, or number of SQLite connections for reads.
     pub max_connections: u32,
-    /// How long a request waits for a connection before it is answered as unavailable.
+    /// Maximum wait for a connection before a request is answered as unavailable.
     pub acquire_timeout: Duration,
-    /// How long one statement may run; on SQLite, one that reads, and how long one waits for the lock of another
-    /// process. Zero: without end.
+    /// Statement timeout. On SQLite it limits reads, and the wait for another process's lock. Zero: unlimited.
     pub statement_timeout: Duration,
-    /// How many queries, and how many statements that read, one user may have at once; at most half of the connections.
+    /// Maximum concurrent queries, and concurrent reads, of one user; at most half of the connections.
     pub max_user_reads: Option<u32>,
 }
 
-/// What a command does with a database.
+/// How a command uses a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// Fills it, and creates it if the address says so.
+    /// Writes, and creates the database if the address allows it.
     Create,
-    /// Changes what is there.
+    /// Writes to an existing database.
     Change,
-    /// Reads what is there.
+    /// Reads an existing database.
     Read,
 }
 
 impl DatabaseOptions {
-    /// How long one request's work may take: a wait for a connection, and two statements of the longest kind.
+    /// Returns the time limit of one request's work: the wait for a connection, and two statements at their timeout.
     pub(super) fn patience(&self) -> Duration {
         if self.statement_timeout.is_zero() {
             return NO_LIMIT;
@@ -49,13 +48,13 @@ impl DatabaseOptions {
         self.acquire_timeout + 2 * self.statement_timeout
     }
 
-    /// What each session of a PostgreSQL pool begins with.
+    /// Returns the startup settings of a PostgreSQL session.
     pub(super) fn settings(&self) -> [(&'static str, String); 3] {
         let timeout = self.statement_timeout.as_millis().to_string();
         [
             ("statement_timeout", timeout.clone()),
             ("idle_in_transaction_session_timeout", timeout),
-            // For the statements outside of transactions, whatever a role asks for by default.
+            // For statements outside transactions: a role may have another default.
             ("default_transaction_isolation", "read committed".to_owned()),
         ]
     }

@@ -1,4 +1,4 @@
-//! Why the database does not serve, when a pool knows only that it waited in vain.
+//! Finds the cause of a pool timeout: why the database does not serve.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::{
 };
 use crate::library::error::{Error, Unreachable};
 
-/// How long an answer is taken for true, however many requests fail.
-const EVERY: Duration = Duration::from_secs(1);
+/// How long a diagnosis is cached, for any number of failed requests.
+const CACHED_FOR: Duration = Duration::from_secs(1);
 
-/// How long the server may take to answer: requests that have failed wait for it.
+/// Time limit of a diagnosis. Failed requests wait for it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What was found last, and when. Asked for by one request at a time.
+/// The last diagnosis and its time. Its lock admits one request at a time.
 #[derive(Debug, Default)]
 pub(super) struct Diagnosis(Mutex<Option<(Instant, Option<OpenError>)>>);
 
 impl Database {
-    /// Gives an error its cause: that of a pool that timed out is that the server refuses connections, if it does.
+    /// Replaces a pool timeout by its cause, if the server refuses connections.
     pub(super) async fn explained(&self, error: Error) -> Error {
         if !error.is_pool_timeout() {
             return error;
@@ -32,12 +32,12 @@ impl Database {
         })
     }
 
-    /// Why the database accepts no connections, unless it does.
+    /// Returns why the database accepts no connections; `None` if it does.
     pub(in crate::library) async fn why_unreachable(&self) -> Option<OpenError> {
         let server = self.address.postgres()?;
         let mut last = self.diagnosis.0.lock().await;
         if let Some((at, found)) = &*last
-            && at.elapsed() < EVERY
+            && at.elapsed() < CACHED_FOR
         {
             return found.clone();
         }

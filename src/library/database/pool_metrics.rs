@@ -1,4 +1,4 @@
-//! How many connections each pool has, for metrics.
+//! Metrics of the connection pools.
 
 use metrics::gauge;
 use sea_orm::{DatabaseConnection, DbBackend};
@@ -6,11 +6,11 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use super::pools::Database;
 
 impl Database {
-    /// Sets the gauge of connections, by pool and state.
+    /// Sets the gauge of connections by pool and state.
     pub fn measure_pools(&self) {
         let fresh = match self.write.get_database_backend() {
             DbBackend::Sqlite => Some(&self.fresh),
-            // One pool for both.
+            // PostgreSQL has one pool for both.
             _ => None,
         };
         let pools = [
@@ -31,10 +31,10 @@ impl Database {
     }
 }
 
-/// How many connections are open, and how many of them idle.
+/// Returns the numbers of open and of idle connections.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a pool is asked for its size, and lends nothing"
+    reason = "reads a pool's size, and takes no connection"
 )]
 fn connections(pool: &DatabaseConnection) -> (usize, usize) {
     if pool.get_database_backend() == DbBackend::Sqlite {

@@ -1,15 +1,15 @@
-//! The pools that a [`Library`](crate::library::handle::Library) works through.
+//! The connection pools of a [`Library`](crate::library::handle::Library).
 //!
-//! PostgreSQL has one pool. SQLite has a single connection that writes, because SQLite has one writer anyway and its
-//! busy handler is not fair, and several that only read beside it ([`reader`](super::read_connection)). What is done for a user
-//! takes its turn ([`turn`](super::fair_queue)), so that no user can keep the others from the database.
+//! PostgreSQL has one pool. SQLite has a single connection that writes, because it allows one writer and its busy
+//! handler is unfair, and several [that only read](super::read_connection). Work for a user waits for its turn in the
+//! [fair queue](super::fair_queue).
 //!
-//! With a replica, queries read from it; versions never do, so that nobody is told of a version that then cannot be
-//! found, or is told late.
+//! Queries read from the replica, if one is configured. Versions never do: a version would be announced late, or before
+//! the primary has it.
 //!
 //! **Invariant:** a SQLite write is on disk before it is answered (`synchronous=FULL`).
-//! **Invariant:** nothing waits for ever for a database that has gone without a word, and such a connection does not
-//! come back into its pool: the server's own timeouts end nothing once the server is gone.
+//! **Invariant:** no request waits indefinitely for an unresponsive database, and its connection is not reused: the
+//! server's own timeouts do not apply once the server is gone.
 
 use std::{
     future::{Future, ready},
@@ -47,42 +47,42 @@ use crate::{
     library::error::{Error, Unanswered},
 };
 
-/// The most bytes that SQLite leaves of a write-ahead log that has grown, once it was copied into the database.
+/// Size in bytes to which SQLite truncates a large write-ahead log after a checkpoint.
 const KEPT_LOG_BYTES: &str = "67108864";
 
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Database {
     pub(in crate::library) write: DatabaseConnection,
-    /// Reads what was written last, for the server itself. What is read for a user goes through a reader.
+    /// Reads the newest committed state for the server itself. Reads for a user go through a reader.
     pub(in crate::library) fresh: DatabaseConnection,
-    /// What users are lent.
+    /// Admission of users' work.
     pub(super) lending: AdmissionControl,
     pub(in crate::library) replica: Option<DatabaseConnection>,
-    /// A connection for the probe alone: others may keep those of the pools busy.
+    /// A connection for the write probe only: the pools may be busy.
     pub(in crate::library) probe: DatabaseConnection,
     pub(in crate::library) state: Arc<WriteState>,
     pub(super) address: DatabaseAddress,
-    /// What is known of the sessions at a PostgreSQL address.
+    /// Capabilities of the sessions at a PostgreSQL address.
     pub(super) sessions: Sessions,
-    /// The SQLite file.
+    /// The open SQLite file.
     file: Option<Arc<OpenFile>>,
     pub(super) diagnosis: Arc<Diagnosis>,
-    /// What is known of the replica.
+    /// The state of the replica.
     pub(in crate::library) replica_state: ReplicaState,
     pub(in crate::library) max_replica_lag: Duration,
-    /// How long a request waits for its turn, or for a connection.
+    /// Maximum wait for a turn, or for a connection.
     pub(in crate::library) wait: Duration,
     patience: Duration,
-    /// How far this node's clock is from the database's.
+    /// Clock skew between this node and the database.
     pub(in crate::library) skew: Arc<Skew>,
 }
 
 impl Database {
-    /// Opens the pools and checks that the database answers. A replica that does not is done without until it does.
+    /// Opens the pools and checks that the database answers. An unreachable replica is skipped until it answers.
     ///
     /// # Errors
-    /// When the database cannot be reached, is not there, or may not be used as [`DatabaseOptions::opening`] says.
+    /// When the database is unreachable, does not exist, or does not allow [`DatabaseOptions::opening`].
     pub async fn connect(options: &DatabaseOptions) -> Result<Self, OpenError> {
         let address = &options.address;
         let (sessions, lock) = prepare(options).await?;
@@ -95,7 +95,7 @@ impl Database {
             DatabaseAddress::Sqlite(_) if access == Access::Write => {
                 open(options, address, sessions, Access::Read).await?
             }
-            // One pool for both.
+            // PostgreSQL has one pool for both.
             _ => write.clone(),
         };
         let replica = match &options.replica {
@@ -133,23 +133,23 @@ impl Database {
         Ok(db)
     }
 
-    /// Whether the address leads to a connection pooler that lends a session to several connections in turn.
+    /// Returns whether the address leads to a connection pooler that shares sessions.
     pub fn shares_sessions(&self) -> bool {
         self.sessions.are_shared
     }
 
-    /// Fails once the SQLite file is no longer at its path.
+    /// Fails when the SQLite file was replaced or removed.
     pub(in crate::library) fn check_file(&self) -> Result<(), Error> {
         let checked = self.file.as_ref().map_or(Ok(()), |file| file.check());
         checked.map_err(Error::unavailable)
     }
 
-    /// How long one request's work may take: a wait for a connection, and two statements of the longest kind.
+    /// Returns the time limit of one request's work: the wait for a connection, and two statements at their timeout.
     pub fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// Waits for `work`, but no longer than [`Database::patience`].
+    /// Waits for `work`, at most for [`Database::patience`].
     pub(in crate::library) async fn in_time<T, E: Into<Error>>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -162,17 +162,17 @@ impl Database {
         done.inspect_err(|error| self.note(error))
     }
 
-    /// Which database it is.
+    /// Returns the kind of database.
     pub(in crate::library) fn backend(&self) -> DbBackend {
         self.write.get_database_backend()
     }
 
-    /// Whether queries may read a replica.
+    /// Returns whether a replica is configured.
     pub(in crate::library) fn has_replica(&self) -> bool {
         self.replica.is_some()
     }
 
-    /// The same without its replica.
+    /// Drops the replica.
     pub(in crate::library) fn without_replica(self) -> Self {
         Self {
             lending: self.lending.without_replica(),
@@ -181,7 +181,7 @@ impl Database {
         }
     }
 
-    /// Closes the pools, waiting for what runs.
+    /// Closes the pools after their running statements.
     pub async fn close(self) -> Result<(), DbErr> {
         self.probe.close().await?;
         self.lending.close().await?;
@@ -193,11 +193,11 @@ impl Database {
     }
 }
 
-/// What sea-orm is told instead of an address, which it would log: it is replaced by the settings that were parsed.
+/// Stands in for the address in sea-orm's options, which it would log. The parsed options replace it.
 pub(super) const POSTGRES: &str = "postgres://";
 const SQLITE: &str = "sqlite:";
 
-/// Makes sure that the address can be opened as asked, and holds a SQLite file's lock from then on.
+/// Checks the address before it is opened. Returns the lock of a SQLite file.
 async fn prepare(
     options: &DatabaseOptions,
 ) -> Result<(Sessions, Option<std::fs::File>), OpenError> {
@@ -232,7 +232,7 @@ async fn open(
     Ok(pool)
 }
 
-/// Opens the pool of a replica, which need not be there.
+/// Opens the pool of a replica, which may be unreachable.
 async fn open_replica(
     options: &DatabaseOptions,
     address: &DatabaseAddress,
@@ -243,7 +243,7 @@ async fn open_replica(
             match first_connection::survey(server, &options.settings(), REPLICA_WAIT).await {
                 Ok(found) => sessions = found,
                 Err(error) => {
-                    tracing::warn!(%error, "the replica cannot be used; the primary is asked instead");
+                    tracing::warn!(%error, "the replica cannot be used; queries read the primary");
                 }
             }
         }
@@ -302,22 +302,20 @@ fn postgres(
     connect
 }
 
-/// Whether a connection that was given back may be lent again. Without a limit of our own, the pool would wait
-/// indefinitely for its answer and have one connection less.
+/// Returns whether a released connection may be reused. Without this time limit the pool would wait indefinitely for its
+/// answer and lose the slot.
 async fn may_return(link: &mut PgConnection) -> Result<bool, SqlxError> {
-    match timeout(SETTLES_WITHIN, transaction::is_free_postgres(link)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(SqlxError::Io(std::io::ErrorKind::TimedOut.into())),
-    }
+    let answer = timeout(SETTLES_WITHIN, transaction::is_free_postgres(link)).await;
+    answer.unwrap_or_else(|_| Err(first_connection::timed_out()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Write,
     Read,
-    /// Reads a database that need not be there.
+    /// Reads a database that may be unreachable.
     Replica,
-    /// Writes now and then, and does not wait.
+    /// Writes rarely, and does not wait.
     Probe,
 }
 
@@ -328,7 +326,7 @@ pub(super) fn sqlite(
 ) -> ConnectOptions {
     let busy = match options.statement_timeout {
         _ if access == Access::Probe => PROBE_BUSY,
-        // SQLite takes zero for no patience at all.
+        // Zero would disable waiting in SQLite.
         Duration::ZERO => NO_LIMIT,
         timeout => timeout,
     };

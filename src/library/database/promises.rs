@@ -1,9 +1,9 @@
-//! What a PostgreSQL server must do for this one to keep its promises, whatever its role, database or file of settings
-//! says: hold every text, and have a change on disk before it reports the commit.
+//! Requirements on a PostgreSQL server, for any settings of its role, database or configuration file: it stores every
+//! text, and a change is on disk before its commit is reported.
 //!
-//! In the flow: each connection that writes begins with [`commit_durably`], and [`check`] looks at the first of them.
+//! In the flow: each writing connection begins with [`commit_durably`], and [`check`] verifies the first.
 //!
-//! **Invariant:** a server that serves has `synchronous_commit` on for its changes, or does not start.
+//! **Invariant:** a serving node has `synchronous_commit` on for its changes, or refuses to start.
 
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DbErr, Statement,
@@ -13,17 +13,17 @@ use sea_orm::{
 use super::first_connection::OpenError;
 use crate::address::DatabaseAddress;
 
-/// The encodings that hold every character. `SQL_ASCII` keeps bytes as they come.
+/// Encodings that store every character. `SQL_ASCII` stores bytes unchanged.
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
-/// Turns `synchronous_commit` on for a session that begins with it off. PostgreSQL then answers COMMIT before the change
-/// is on disk, so a crash loses changes that were answered. Any other value stays: each waits for the local disk.
+/// Turns `synchronous_commit` on for a session that begins with it off. PostgreSQL would answer COMMIT before the change
+/// is on disk, and a crash would lose acknowledged changes. Every other value waits for the local disk, so it stays.
 pub(super) async fn commit_durably(link: &mut PgConnection) -> Result<(), SqlxError> {
     let turn_on = "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off'";
     sqlx::query(turn_on).execute(link).await.map(drop)
 }
 
-/// Refuses a database that cannot hold every text, or reports commits before they are on disk.
+/// Rejects a database that cannot store every text, or that reports commits before they are on disk.
 pub(super) async fn check(
     db: &DatabaseConnection,
     address: &DatabaseAddress,
@@ -38,19 +38,19 @@ pub(super) async fn check(
     let (encoding, commit, fsync) = (setting(0)?, setting(1)?, setting(2)?);
     if !ENCODINGS.contains(&encoding.as_str()) {
         return Err(OpenError(format!(
-            "{address}: the database has the encoding {encoding}, which cannot hold every text: create it with ENCODING 'UTF8'"
+            "{address}: the database's encoding {encoding} cannot store every text: create it with ENCODING 'UTF8'"
         )));
     }
     if commit == "off" {
         return Err(OpenError(format!(
-            "{address}: synchronous_commit is off, so a crash would lose changes that were answered, and a connection \
-             pooler keeps it from being turned on: run ALTER ROLE … SET synchronous_commit = on"
+            "{address}: synchronous_commit is off, so a crash would lose acknowledged changes, and a connection pooler \
+             prevents turning it on: run ALTER ROLE … SET synchronous_commit = on"
         )));
     }
     if fsync == "off" {
         tracing::warn!(
             server.address = %address,
-            "fsync is off in PostgreSQL: a crash of its machine can lose changes that were answered, and the database"
+            "fsync is off in PostgreSQL: a crash of its machine can lose acknowledged changes or corrupt the database"
         );
     }
     Ok(())
@@ -60,10 +60,10 @@ pub(super) async fn check(
 mod tests {
     use super::*;
 
-    /// As a session of a pooler is, which no setting of ours reaches.
+    /// Simulates the session of a pooler, which drops our settings.
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "tests read their own settings")]
-    async fn a_session_that_commits_asynchronously_is_refused_with_what_to_do() {
+    async fn a_session_that_commits_asynchronously_is_rejected_with_the_remedy() {
         let server = std::env::var("LIBRARY_SYNC_TEST_POSTGRES")
             .expect("LIBRARY_SYNC_TEST_POSTGRES: run the tests by scripts/test");
         let address = DatabaseAddress::parse(&server).unwrap();

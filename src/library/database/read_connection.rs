@@ -1,14 +1,14 @@
-//! The connections that read for users, each lent to one user's statement or snapshot at a time.
+//! Read connections: each is lent to one user's statement or snapshot at a time.
 //!
-//! In the flow: every read of a library takes a [`Reader`] and runs its statements on it. PostgreSQL's come from one
-//! pool. Each of SQLite's is a pool of its own, so that the time limit of what runs on it can be set from outside.
+//! In the flow: every read of a library takes a [`Reader`] and runs its statements on it. PostgreSQL readers share one
+//! pool. Each SQLite reader is a pool of one connection, so that the time limit of its statement can be set from outside.
 //!
-//! A reader that is dropped while its statement runs (the client left, or the operation took too long) stops the
-//! statement: SQLite is interrupted; a PostgreSQL connection is closed after [`SETTLES_WITHIN`], which its server
-//! notices by itself (`client_connection_check_interval`).
+//! Dropping a reader during a statement (client disconnect or timeout) cancels the statement: SQLite is interrupted; a
+//! PostgreSQL connection is closed after [`SETTLES_WITHIN`], which its server detects by itself
+//! (`client_connection_check_interval`).
 //!
-//! **Invariant:** a user has at most as many connections that read as [`Turns`] allows, those included on which a
-//! statement was cut off and has not ended yet.
+//! **Invariant:** a user occupies at most as many read connections as [`FairQueue`] allows, including those whose cancelled
+//! statement still runs.
 
 use std::{
     sync::{
@@ -31,37 +31,37 @@ use super::{
 };
 use crate::{library::error::Error, version::UserId};
 
-/// How often a PostgreSQL server that runs a statement looks whether its client is still there.
-const LOOKS_FOR_CLIENT_EVERY: &str = "250ms";
+/// Interval at which a PostgreSQL server checks during a statement that its client is still connected.
+const CLIENT_CHECK_INTERVAL: &str = "250ms";
 
-/// How many instructions SQLite's virtual machine runs between two looks at the clock: some 10 µs.
+/// Instructions of SQLite's virtual machine between two checks of the time limit: about 10 µs.
 const INSTRUCTIONS: i32 = 1_000;
 
-/// How long a PostgreSQL connection may take to show that it lives before it goes back into its pool. One on which a
-/// statement was cut off and runs on does not, and is closed.
+/// Time in which a released PostgreSQL connection must answer to be reused. A connection whose cancelled statement still
+/// runs does not, and is closed.
 pub(in crate::library) const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 
-/// The connections that read from one database.
+/// The read connections of one database.
 #[derive(Debug)]
 pub(in crate::library) struct Readers {
     origin: Origin,
-    /// Open, and lent to nobody.
+    /// Open connections that are not lent.
     idle: Mutex<Vec<Link>>,
     turns: Arc<FairQueue>,
     wait: Duration,
 }
 
-/// Where connections come from.
+/// The source of connections.
 #[derive(Debug)]
 pub(in crate::library) enum Origin {
     /// One pool.
     Pool(DatabaseConnection),
-    /// A SQLite database, opened once for each connection.
+    /// A SQLite database, opened once per connection.
     Sqlite {
         connect: Box<ConnectOptions>,
-        /// How long a statement may run. Zero: without end.
+        /// Statement timeout. Zero: unlimited.
         timeout: Duration,
-        /// Counts and times the statements of a connection.
+        /// Attaches metrics to a connection.
         observe: fn(DatabaseConnection) -> DatabaseConnection,
     },
 }
@@ -72,13 +72,13 @@ struct Link {
     limit: Option<Arc<TimeLimit>>,
 }
 
-/// A connection that reads for one user.
+/// A connection lent to one user's read.
 #[derive(Debug)]
 pub(in crate::library) struct Reader {
     readers: Arc<Readers>,
-    /// None once it was given back.
+    /// `None` once it was returned.
     lent: Option<(Link, Admission)>,
-    /// Whether something runs on it. Still so when it is dropped: then that was cut off.
+    /// Whether a statement runs. If still set on drop, the statement was cancelled.
     is_busy: AtomicBool,
 }
 
@@ -95,13 +95,13 @@ impl Readers {
     /// Lends a connection to `user` when it is their turn.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it is not within the time that a request waits.
+    /// [`Error::Unavailable`] when the wait exceeds the acquire timeout.
     pub async fn lend(self: &Arc<Self>, user: &UserId) -> Result<Reader, Error> {
         let turn = self.turns.take(user, Act::Read, self.wait).await?;
         let idle = self.idle.lock().pop();
         let link = match idle {
             Some(link) => link,
-            // Boxed, because it is large and seldom.
+            // Boxed, because the future is large and rarely needed.
             None => Box::pin(self.origin.open()).await?,
         };
         Ok(Reader {
@@ -111,7 +111,7 @@ impl Readers {
         })
     }
 
-    /// Closes the connections that are lent to nobody.
+    /// Closes the idle connections.
     pub async fn close(&self) -> Result<(), DbErr> {
         let idle = std::mem::take(&mut *self.idle.lock());
         for link in idle {
@@ -147,39 +147,39 @@ impl Origin {
 }
 
 impl Link {
-    /// Stops what runs on it.
+    /// Cancels the running statement.
     fn interrupt(&self) {
         if let Some(limit) = &self.limit {
             limit.end_now();
         }
     }
 
-    /// Waits until what was cut off has ended.
+    /// Waits until the cancelled statement has ended.
     async fn settle(&self) {
         if self.limit.is_some() {
-            // There is one connection in this pool, so it is back when it can be had.
+            // The pool has one connection: it answers when the statement has ended.
             let _ = self.db.ping().await;
         } else {
-            // Within this time it is back in its pool, or closed.
+            // By then the connection is reused or closed.
             tokio::time::sleep(SETTLES_WITHIN).await;
         }
     }
 }
 
 impl Reader {
-    /// The pool that it reads through, for a transaction. What runs there must be between
-    /// [`Reader::begin_work`] and [`Reader::end_work`].
+    /// Returns the pool for a transaction. Callers enclose their work in [`Reader::begin_work`] and
+    /// [`Reader::end_work`].
     pub fn pool(&self) -> Result<&DatabaseConnection, DbErr> {
         let lent = self.lent.as_ref().map(|(link, _)| &link.db);
-        lent.ok_or_else(|| DbErr::Custom("a reader was used after it was given back".to_owned()))
+        lent.ok_or_else(|| DbErr::Custom("a reader was used after its return".to_owned()))
     }
 
-    /// Something runs from now on.
+    /// Marks the reader as busy.
     pub fn begin_work(&self) {
         self.is_busy.store(true, Ordering::Relaxed);
     }
 
-    /// It has ended.
+    /// Marks the reader as free.
     pub fn end_work(&self) {
         self.is_busy.store(false, Ordering::Relaxed);
     }
@@ -222,7 +222,7 @@ impl ConnectionTrait for Reader {
 }
 
 fn writes() -> DbErr {
-    DbErr::Custom("a reader was asked to write".to_owned())
+    DbErr::Custom("a reader cannot write".to_owned())
 }
 
 impl Drop for Reader {
@@ -233,7 +233,7 @@ impl Drop for Reader {
         let readers = Arc::clone(&self.readers);
         let give_back = move |link: Link, turn: Admission| {
             readers.idle.lock().push(link);
-            // After it, so that whoever is next finds it.
+            // Released last, so that the next user finds the idle connection.
             drop(turn);
         };
         if !self.is_busy.load(Ordering::Relaxed) {
@@ -249,12 +249,12 @@ impl Drop for Reader {
     }
 }
 
-/// Makes a PostgreSQL server end a statement whose client has gone. One before version 14, or on a system that cannot
-/// tell, goes on until the statement has ended or run out of time.
+/// Makes a PostgreSQL server cancel a statement whose client has disconnected. Before version 14, or on a system without
+/// support, the statement runs until it ends or times out.
 pub(in crate::library) async fn look_for_client(link: &mut PgConnection) -> Result<(), SqlxError> {
     let set = "SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'client_connection_check_interval'";
     match sqlx::query(set)
-        .bind(LOOKS_FOR_CLIENT_EVERY)
+        .bind(CLIENT_CHECK_INTERVAL)
         .execute(link)
         .await
     {
@@ -263,7 +263,7 @@ pub(in crate::library) async fn look_for_client(link: &mut PgConnection) -> Resu
     }
 }
 
-/// Until when what runs on one SQLite connection may run.
+/// The time limit of the current statement on a SQLite connection.
 #[derive(Debug)]
 struct TimeLimit {
     /// In milliseconds since [`START`].
@@ -278,7 +278,7 @@ fn now() -> u64 {
 }
 
 impl TimeLimit {
-    /// Zero is no limit.
+    /// Zero: unlimited.
     fn new(timeout: Duration) -> Self {
         Self {
             until: AtomicU64::new(u64::MAX),
@@ -286,7 +286,7 @@ impl TimeLimit {
         }
     }
 
-    /// Makes SQLite ask, and the time begin anew whenever the connection is lent.
+    /// Installs the progress handler, and restarts the limit whenever the connection is lent.
     fn watch_over(self: &Arc<Self>, connect: &mut ConnectOptions) {
         let limit = Arc::clone(self);
         connect.map_sqlx_sqlite_pool_opts(move |pool| {

@@ -1,4 +1,4 @@
-//! Copies of a SQLite database, and whether one is sound.
+//! Copies and integrity checks of a SQLite database.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::address::SqliteFile;
 
-/// Copies a database, as of one moment and while others write to it, into the empty file `target`.
+/// Copies a consistent snapshot of a database, while others write to it, into the empty file `target`.
 ///
 /// # Errors
-/// When there is no database, or the copy cannot be written.
+/// When the database does not exist, or the copy cannot be written.
 pub async fn copy_sqlite(file: &SqliteFile, target: &Path) -> Result<(), OpenError> {
     sqlite_file::prepare(file, Opening::Read)?;
     let target = target.to_string_lossy().into_owned();
@@ -36,10 +36,10 @@ pub async fn copy_sqlite(file: &SqliteFile, target: &Path) -> Result<(), OpenErr
     })
 }
 
-/// Checks that SQLite finds every page and index of a database in order.
+/// Checks the integrity of every page and index of a database.
 ///
 /// # Errors
-/// Says what is wrong with the file.
+/// With the first fault in the file.
 pub async fn check_sqlite(file: &SqliteFile) -> Result<(), OpenError> {
     let checked = async {
         let mut connection = SqliteConnection::connect_with(&file.options).await?;
@@ -56,10 +56,10 @@ pub async fn check_sqlite(file: &SqliteFile) -> Result<(), OpenError> {
     }
 }
 
-/// Makes a closed database one file that says that it has no write-ahead log.
+/// Converts a closed database to a single file without a write-ahead log.
 ///
 /// # Errors
-/// When somebody else has it open.
+/// When another connection has it open.
 pub async fn seal_sqlite(file: &SqliteFile) -> Result<(), OpenError> {
     let sealed = async {
         let mut connection = SqliteConnection::connect_with(&file.options).await?;

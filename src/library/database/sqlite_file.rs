@@ -1,10 +1,10 @@
-//! The file of a SQLite database, beside what SQLite itself does with it.
+//! Checks and locks of a SQLite database file.
 //!
-//! **Invariant:** a database is created only by a command that may, at an address with `mode=rwc`: an empty library in
-//! the place of a mistyped one would make every device drop its copy.
-//! **Invariant:** while a process may write to a database, it holds a shared lock on `<path>.lock`; a restore holds it
-//! alone. (Not on the database itself: closing any descriptor of a file ends the locks that SQLite has on it.)
-//! **Invariant:** a write-ahead log is never applied to a database that it does not belong to, as far as that shows.
+//! **Invariant:** a database is created only by a command that may, at an address with `mode=rwc`: an empty library at a
+//! mistyped path would make every device drop its cache.
+//! **Invariant:** a process that may write to a database holds a shared lock on `<path>.lock`; a restore holds it
+//! exclusively. The lock is not on the database file: closing any descriptor of that file would end SQLite's own locks.
+//! **Invariant:** a write-ahead log of another database, as far as that is detectable, is never applied.
 
 use std::{
     ffi::OsString,
@@ -23,25 +23,25 @@ use super::{
 };
 use crate::address::{Mode, SqliteFile};
 
-/// A database that is open here.
+/// An open database file.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
-    /// Held until this is dropped; none when the database is only read.
+    /// Held until drop; `None` when the database is only read.
     _lock: Option<File>,
-    /// Whether the loss was logged.
+    /// Whether the replacement was logged.
     is_lost: AtomicBool,
 }
 
-/// The file is no longer at its path, so that what is written to it would be gone when it is closed.
+/// The file was replaced or removed: writes to it would be lost when it is closed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{} was replaced or removed while it was open: restart the server", .0.display())]
 pub(super) struct Replaced(PathBuf);
 
 impl OpenFile {
-    /// Notes which file SQLite has open.
+    /// Records the identity of the file that SQLite has open.
     pub fn note(file: &SqliteFile, lock: Option<File>) -> Result<Self, OpenError> {
         let found = fs::metadata(&file.path).map_err(|error| unusable(&file.path, &error))?;
         Ok(Self {
@@ -52,7 +52,7 @@ impl OpenFile {
         })
     }
 
-    /// Fails once the path leads to another file, or to none.
+    /// Fails when another file, or no file, is at the path.
     pub fn check(&self) -> Result<(), Replaced> {
         let now = fs::metadata(&self.path).map(|found| (found.dev(), found.ino()));
         if now.is_ok_and(|now| now == self.identity) {
@@ -60,19 +60,19 @@ impl OpenFile {
         }
         let replaced = Replaced(self.path.clone());
         if !self.is_lost.swap(true, Ordering::Relaxed) {
-            tracing::error!(error = %replaced, "the database takes no more writes");
+            tracing::error!(error = %replaced, "the database accepts no more writes");
         }
         Err(replaced)
     }
 }
 
-/// Checks what can be checked before SQLite opens the file, and takes the lock.
+/// Checks the file before SQLite opens it, and takes the lock.
 pub(super) fn prepare(file: &SqliteFile, purpose: Opening) -> Result<Option<File>, OpenError> {
     let path = &file.path;
     let writes = purpose != Opening::Read;
     if writes && file.mode == Mode::Read {
         return Err(OpenError(format!(
-            "{} is to be opened with mode=ro, and this command writes: use mode=rw",
+            "{} is opened with mode=ro, but this command writes: use mode=rw",
             path.display()
         )));
     }
@@ -128,7 +128,7 @@ fn may_create(file: &SqliteFile, purpose: Opening) -> Result<(), OpenError> {
             "{path} {what}: add ?mode=rwc to create it"
         ))),
         _ => Err(OpenError(format!(
-            "{path} {what}, and this command creates no database"
+            "{path} {what}, and this command does not create a database"
         ))),
     }
 }
@@ -136,7 +136,7 @@ fn may_create(file: &SqliteFile, purpose: Opening) -> Result<(), OpenError> {
 /// Locks `<path>.lock`.
 ///
 /// # Errors
-/// When another process holds it in the way, or it cannot be made.
+/// When another process holds a conflicting lock, or the file cannot be created.
 pub(crate) fn lock(
     path: &Path,
     take: impl FnOnce(&File) -> Result<(), TryLockError>,
@@ -144,7 +144,7 @@ pub(crate) fn lock(
     let beside = beside(path, ".lock");
     let existing = match File::open(&beside) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Readable by whoever runs the next command.
+            // Other operating system users may run the next command, so it stays readable.
             OpenOptions::new().create(true).append(true).open(&beside)
         }
         opened => opened,
@@ -161,10 +161,10 @@ pub(crate) fn lock(
     }
 }
 
-/// Refuses a write-ahead log that was left behind by another database.
+/// Rejects the write-ahead log of another database.
 ///
-/// A database that has one says in its header that it is in WAL mode (bytes 18 and 19 are 2); a backup that
-/// `VACUUM INTO` made says that it is not. SQLite would apply the log all the same, page by page.
+/// A database with a log has WAL mode in its header (bytes 18 and 19 are 2); a backup by `VACUUM INTO` does not. SQLite
+/// would apply the log anyway, page by page.
 fn check_log(path: &Path, length: u64) -> Result<(), OpenError> {
     let log = beside(path, "-wal");
     if fs::metadata(&log).map_or(0, |log| log.len()) == 0 {
@@ -180,14 +180,14 @@ fn check_log(path: &Path, length: u64) -> Result<(), OpenError> {
         return Ok(());
     }
     Err(OpenError(format!(
-        "{} was left by another database than the one at {}: put a backup in place with `library-sync restore FILE`, \
-         or move the -wal and -shm files away",
+        "{} belongs to another database than {}: restore a backup with `library-sync restore FILE`, or move the -wal and \
+         -shm files away",
         log.display(),
         path.display()
     )))
 }
 
-/// `path` with more at its end.
+/// Appends `ending` to the file name of `path`.
 pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);

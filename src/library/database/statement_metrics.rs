@@ -11,9 +11,9 @@ pub(super) fn observed(mut pool: DatabaseConnection) -> DatabaseConnection {
     pool
 }
 
-/// Counts a statement that ran.
+/// Records the metrics of a statement.
 pub(in crate::library) fn observe(sql: &str, elapsed: Duration, failed: bool) {
-    // The text alone: values are the users'.
+    // Only the text: the values are personal data.
     tracing::trace!(db.statement = sql, "a statement ran");
     let outcome = if failed { "error" } else { "ok" };
     counter!("library_sync_db_statements_total", "outcome" => outcome).increment(1);

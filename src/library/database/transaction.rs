@@ -1,21 +1,20 @@
-//! One transaction on one connection: what every change of a library and every snapshot runs in.
+//! One transaction on one connection. Every write and every snapshot runs in one.
 //!
-//! It sends BEGIN, COMMIT and ROLLBACK itself instead of through sea-orm. sqlx 0.9.0 counts how deep a connection is in
-//! transactions, and its count stays wrong after SQLite has rolled back by itself (disk full, I/O error, out of memory;
-//! transact-rs/sqlx#3742): sea-orm 2.0.4 then opens savepoints in a transaction that nobody commits, so every later
-//! change is answered and never stored. Nothing here depends on that count. Delete this file when sea-orm hands out a
-//! transaction that closes such a connection.
+//! It sends BEGIN, COMMIT and ROLLBACK itself. sqlx 0.9.0 counts the transaction depth of a connection, and the count
+//! stays wrong after SQLite has rolled back by itself (disk full, I/O error, out of memory; transact-rs/sqlx#3742).
+//! sea-orm 2.0.4 then opens savepoints in a transaction that nobody commits: every later change is answered and never
+//! stored. Nothing here depends on that count. Delete this file when sea-orm closes such a connection.
 //!
-//! **Invariant:** a connection goes back to its pool only after a COMMIT or ROLLBACK that succeeded. After an error of
-//! these two, a timeout, a panic or a caller that went away it is closed, which makes the database roll back.
-//! **Invariant:** once a statement has failed or was cut off, neither another statement nor COMMIT is sent. PostgreSQL
-//! would answer COMMIT with ROLLBACK, which sqlx reports as success; SQLite, when it has rolled back by itself, would
-//! commit each further statement alone.
+//! **Invariant:** a connection returns to its pool only after a successful COMMIT or ROLLBACK. Otherwise (error, timeout,
+//! panic, cancellation) it is closed, which makes the database roll back.
+//! **Invariant:** after a statement that failed or was cancelled, no statement and no COMMIT is sent. PostgreSQL would
+//! answer COMMIT with ROLLBACK, which sqlx reports as success; SQLite, after its own rollback, would commit each further
+//! statement separately.
 //! **Invariant:** [`Transaction::commit`] succeeds only if the database has committed the outermost transaction.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "transactions are what changes are made in"
+    reason = "library rows change only in transactions"
 )]
 
 #[cfg(test)]
@@ -40,14 +39,13 @@ use super::statement_metrics::observe;
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::library) enum Purpose {
-    /// Writes. SQLite takes its write lock at once, because a transaction that reads first and asks for the lock later
-    /// fails when another has written in between.
+    /// Writes. SQLite takes its write lock at BEGIN, because upgrading a read transaction fails after another's write.
     Write,
-    /// Reads several things as of one moment.
+    /// Reads from one consistent snapshot.
     Snapshot,
 }
 
-/// An open transaction. Dropped before it has ended, it closes its connection.
+/// An open transaction. Dropping it before its end closes the connection.
 pub(in crate::library) struct Transaction {
     link: Mutex<Link>,
     backend: DbBackend,
@@ -65,20 +63,20 @@ enum Connection {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A statement was sent and its answer has not been read; for good, if the caller has gone.
+    /// A statement awaits its answer. Final if the statement was cancelled.
     Busy,
     Open,
-    /// A statement failed: there is nothing left to commit.
+    /// A statement failed: the transaction cannot commit.
     Failed,
     /// Committed or rolled back.
     Ended,
 }
 
 impl Transaction {
-    /// Begins a transaction on a connection of `pool` that is in none.
+    /// Begins a transaction on a connection of `pool`.
     ///
     /// # Errors
-    /// When no connection is free in time, or the database does not begin.
+    /// When no connection is free in time, or BEGIN fails.
     pub async fn begin(pool: &DatabaseConnection, purpose: Purpose) -> Result<Self, DbErr> {
         let backend = pool.get_database_backend();
         let connection = Connection::of(pool).await?;
@@ -92,18 +90,18 @@ impl Transaction {
         };
         if !is_free {
             return Err(DbErr::Conn(RuntimeErr::Internal(
-                "a connection came out of its pool amid a transaction".to_owned(),
+                "the pool returned a connection that is in a transaction".to_owned(),
             )));
         }
         let sql = match (purpose, backend) {
             (Purpose::Write, DbBackend::Sqlite) => "BEGIN IMMEDIATE",
-            // Said, because a role may ask for more by default, and the bump's lock orders a user's writers already: at
-            // SERIALIZABLE, changes of different users would fail each other.
+            // Explicit, because a role may have another default. The bump's lock orders a user's writers already; at
+            // SERIALIZABLE, changes of different users would abort each other.
             (Purpose::Write, DbBackend::Postgres) => "BEGIN ISOLATION LEVEL READ COMMITTED",
             (Purpose::Snapshot, DbBackend::Postgres) => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
             }
-            // SQLite's transactions are snapshots by nature.
+            // SQLite's transactions are snapshots.
             _ => "BEGIN",
         };
         let link = begun.link.get_mut();
@@ -115,10 +113,10 @@ impl Transaction {
     /// Commits.
     ///
     /// # Errors
-    /// When a statement has failed before, or the database does not report that it has committed.
+    /// When an earlier statement failed, or the database does not confirm the commit.
     pub async fn commit(mut self) -> Result<(), DbErr> {
-        // In one message and so one round trip: in a transaction that PostgreSQL has given up, the SELECT is an error,
-        // while COMMIT alone would not be.
+        // One message, so one round trip. In an aborted transaction the SELECT is an error; COMMIT alone would succeed
+        // and roll back.
         let commit = match self.backend {
             DbBackend::Postgres => "SELECT; COMMIT",
             _ => "COMMIT",
@@ -129,14 +127,14 @@ impl Transaction {
     /// Rolls back.
     ///
     /// # Errors
-    /// When the database has not rolled back; it does when the connection closes.
+    /// When the database does not confirm the rollback. It then rolls back when the connection closes.
     pub async fn roll_back(mut self) -> Result<(), DbErr> {
         let link = self.link.get_mut();
         let before = link.state;
         let ended = link.end("ROLLBACK", before).await;
         if let Err(error) = &ended {
             if before == State::Failed {
-                // Expected of SQLite after a full disk: it has rolled back by itself. The caller reports what failed.
+                // SQLite rolls back by itself on a full disk. The caller reports the original error.
                 tracing::debug!(error = %error, "a transaction was rolled back by the database; its connection is closed");
             } else {
                 tracing::warn!(error = %error, "a transaction was not rolled back; its connection is closed");
@@ -145,7 +143,7 @@ impl Transaction {
         ended
     }
 
-    /// Takes the connection for one statement.
+    /// Locks the connection for one statement.
     async fn turn(&self) -> Result<MutexGuard<'_, Link>, DbErr> {
         let mut link = self.link.lock().await;
         link.claim(State::Open)?;
@@ -182,8 +180,8 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        // To its end, even though one row is wanted: SQLite checks foreign keys when a statement ends, and sqlx reads
-        // no error once it has the row.
+        // Fetches to the end: SQLite checks foreign keys at the end of a statement, and sqlx stops reading at the first
+        // row.
         Ok(self.query_all_raw(statement).await?.into_iter().next())
     }
 
@@ -197,17 +195,17 @@ impl ConnectionTrait for Transaction {
 }
 
 impl Link {
-    /// Checks the state, and leaves [`State::Busy`] behind until a statement has been answered.
+    /// Checks the state, and sets [`State::Busy`] until the statement is answered.
     fn claim(&mut self, expected: State) -> Result<(), DbErr> {
         if self.state != expected || self.state == State::Busy {
-            let error = "a statement of this transaction has failed or was cut off before";
+            let error = "an earlier statement of this transaction failed or was cancelled";
             return Err(DbErr::Custom(error.to_owned()));
         }
         self.state = State::Busy;
         Ok(())
     }
 
-    /// Takes down how a statement went.
+    /// Records the outcome of a statement.
     fn settle<T>(
         &mut self,
         sql: &str,
@@ -222,7 +220,7 @@ impl Link {
         outcome
     }
 
-    /// Sends COMMIT or ROLLBACK. The connection is of use again only if that succeeds.
+    /// Sends COMMIT or ROLLBACK. The connection is reusable only if that succeeds.
     async fn end(&mut self, sql: &'static str, expected: State) -> Result<(), DbErr> {
         self.claim(expected)?;
         self.connection.send(sql).await.map_err(query_failed)?;
@@ -247,7 +245,7 @@ impl Connection {
         })
     }
 
-    /// Whether sqlx takes the connection to be in a transaction, which none of ours is for it.
+    /// Returns whether sqlx counts the connection as in a transaction. Transactions of this module do not count.
     fn is_in_transaction(&self) -> bool {
         match self {
             Self::Sqlite(link) => link.is_in_transaction(),
@@ -262,7 +260,7 @@ impl Connection {
         }
     }
 
-    /// Sends a command without parameters. PostgreSQL takes several at once, split by semicolons.
+    /// Sends a command without parameters. PostgreSQL accepts several, separated by semicolons.
     async fn send(&mut self, sql: &'static str) -> Result<(), SqlxError> {
         match self {
             Self::Sqlite(link) => link.execute(sql).await.map(|_| ()),
@@ -311,21 +309,21 @@ fn query_failed(error: SqlxError) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
 
-/// Whether a SQLite connection may be lent: it is in no transaction that sqlx knows of, such as one of a migration.
+/// Returns whether a SQLite connection may be lent: it is not in a transaction of sqlx, such as a migration's.
 pub(in crate::library) fn is_free(link: &SqliteConnection) -> bool {
     !link.is_in_transaction()
 }
 
-/// Whether a PostgreSQL connection that was given back may be lent again: it answers, and is in no transaction. sqlx
-/// 0.9.0 gives back a connection whose BEGIN was cancelled as if nothing were (transact-rs/sqlx#4385).
+/// Returns whether a released PostgreSQL connection may be reused: it answers, and is not in a transaction. sqlx 0.9.0
+/// releases a connection whose BEGIN was cancelled without a check (transact-rs/sqlx#4385).
 pub(in crate::library) async fn is_free_postgres(
     link: &mut PgConnection,
 ) -> Result<bool, SqlxError> {
     if link.is_in_transaction() {
         return Ok(false);
     }
-    // Outside of a transaction, a statement sent by the simple protocol begins its own. (The extended protocol's
-    // messages each have a time.)
+    // Outside a transaction, a statement of the simple protocol begins its own implicit one. In the extended
+    // protocol, each message has its own timestamp.
     let alone = sqlx::raw_sql("SELECT now() = statement_timestamp()");
     alone.fetch_one(link).await?.try_get(0)
 }

@@ -1,15 +1,16 @@
-//! Whether the database takes writes, and the log lines that say when it stopped to and when it does again.
+//! Detects whether the database accepts writes, and logs the begin and end of an outage.
 //!
-//! A full disk shows only where something is written, so the probe writes: a ticket for nobody, removed in the same
-//! transaction, so that nothing of it stays. On PostgreSQL that fills space in pages that the table has, so before it
-//! some rows are sent through a temporary file, which is on the volume of the tables.
+//! Only a write detects a full disk, so the probe inserts a ticket without a user and deletes it in the same transaction.
+//! In PostgreSQL the insert may reuse free space in the table's pages. So the probe first spills rows to a temporary
+//! file, which is on the volume of the tables.
 //!
-//! **Invariant:** a probe waits for no request: its connection is its own, and it does not queue for SQLite's write lock.
-//! **Invariant:** an outage is two lines in the log, however many requests fail in it.
+//! **Invariant:** a probe does not wait for requests: it has its own connection and a short timeout for SQLite's write
+//! lock.
+//! **Invariant:** an outage logs two lines, for any number of failed requests.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a probe writes a ticket for nobody and removes it"
+    reason = "the probe deletes the ticket that it inserts"
 )]
 
 use std::time::Duration;
@@ -32,35 +33,35 @@ use crate::library::{
     error::{Error, Unanswered, is_busy},
 };
 
-/// How long a commit proves that there is no need to probe, unless a request has failed since.
+/// Age up to which a commit makes a probe unnecessary, unless a request has failed since.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a probe may take: less than health checks of common load balancers wait.
+/// Time limit of a probe: shorter than the timeouts of common health checks.
 const PROBE_PATIENCE: Duration = Duration::from_millis(900);
 
-/// How long a probe waits for SQLite's write lock.
+/// Timeout of the probe for SQLite's write lock.
 pub(in crate::library) const PROBE_BUSY: Duration = Duration::from_millis(200);
 
-/// How often a lost database is probed.
+/// Interval of probes during an outage.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long no request must have failed before a database counts as back: on a disk that is nearly full, small writes
-/// succeed between large ones that fail.
+/// Time without a failed request after which an outage ends: on a nearly full disk, small writes succeed between large
+/// ones that fail.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Sends rows through a temporary file: they take more than `work_mem`, of which this is the least.
+/// Spills rows to a temporary file: they exceed `work_mem`, set to its minimum.
 const SPILL: [&str; 2] = [
     "SET LOCAL work_mem = '64kB'",
     "SELECT count(*) FROM generate_series(1, 10000)",
 ];
 
-/// What the last writes have shown.
+/// The outcome of the last writes.
 #[derive(Debug)]
 pub(in crate::library) struct WriteState(Mutex<Seen>);
 
 #[derive(Debug)]
 struct Seen {
-    /// When a write was committed last.
+    /// Time of the last committed write.
     committed: Instant,
     lost: Option<Lost>,
 }
@@ -68,12 +69,12 @@ struct Seen {
 #[derive(Debug, Clone, Copy)]
 struct Lost {
     since: Instant,
-    /// When a request failed last.
+    /// Time of the last failed request.
     failed: Instant,
 }
 
 impl Default for WriteState {
-    /// The state of a database that has just been opened.
+    /// The state of a database that was just opened.
     fn default() -> Self {
         Self(Mutex::new(Seen {
             committed: Instant::now(),
@@ -83,10 +84,10 @@ impl Default for WriteState {
 }
 
 impl Database {
-    /// Whether the database takes writes now.
+    /// Checks that the database accepts writes now.
     ///
     /// # Errors
-    /// Why it does not.
+    /// With the cause, if it does not.
     pub async fn takes_writes(&self) -> Result<(), Error> {
         self.check_file()?;
         let (committed, is_lost) = {
@@ -101,7 +102,7 @@ impl Database {
                 self.wrote();
                 return Ok(());
             }
-            // A write is under way, and none may take longer than this.
+            // Another write runs, within its time limit.
             Ok(Err(error)) if is_busy(&error) && committed.elapsed() < self.patience() => {
                 return Ok(());
             }
@@ -133,19 +134,19 @@ impl Database {
         tx.commit().await
     }
 
-    /// Takes down that a write was committed.
+    /// Records a committed write.
     pub(in crate::library) fn wrote(&self) {
         self.state.0.lock().committed = Instant::now();
     }
 
-    /// Takes down why a request failed, if others will fail for the same reason.
+    /// Records why a request failed, if other requests will fail for the same reason.
     pub(in crate::library) fn note(&self, error: &Error) {
         if error.is_outage() {
             self.lose(error);
         }
     }
 
-    /// Logs that the database is lost, unless that has been logged, and then when it is back.
+    /// Logs once that the database is lost, and later that it is back.
     fn lose(&self, error: &Error) {
         let now = Instant::now();
         let mut seen = self.state.0.lock();
@@ -160,7 +161,7 @@ impl Database {
         drop(seen);
         let (database, causes) = (self.clone(), error.causes().unwrap_or_default());
         tokio::spawn(async move {
-            // A connection that broke does not know why; the next one does.
+            // A broken connection does not know the cause; a new one does.
             let unreachable = database.why_unreachable().await;
             let causes = unreachable.map_or(causes, |cause| cause.to_string());
             gauge!("library_sync_database_up").set(0.0);

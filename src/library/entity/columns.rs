@@ -1,4 +1,4 @@
-//! What the columns of all tables share: times in milliseconds, and names of statuses and sources.
+//! Shared column conversions: times in milliseconds, and names of statuses and sources.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use time::OffsetDateTime;
 
-/// Selects rows to read them. The columns of `keys` come empty.
+/// Selects rows without the columns of `keys`, which are empty strings.
 pub(super) fn find_without<E: EntityTrait>(keys: &[E::Column]) -> Select<E> {
     let is_shown = |column: &E::Column| keys.iter().all(|key| key.as_str() != column.as_str());
     let shown = E::Column::iter().filter(is_shown);

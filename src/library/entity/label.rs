@@ -1,6 +1,6 @@
-//! `topaz_tag` and `topaz_fandom`, two tables of one shape, and the links from stories to them.
+//! `topaz_tag` and `topaz_fandom`, two tables with the same columns, and the links from stories to them.
 //!
-//! sea-orm binds an entity to one table, so the statements on labels are built from these names instead.
+//! sea-orm binds an entity to one table, so statements on labels are built from these names.
 
 use sea_orm::{
     FromQueryResult,
@@ -16,11 +16,11 @@ use crate::{
     version::Version,
 };
 
-/// The names of one kind's tables and columns.
+/// The names of the tables and columns of one kind.
 pub(in crate::library) struct Names {
     pub table: Alias,
     pub link_table: Alias,
-    /// The column of the link table that holds the label's id.
+    /// The link table's foreign key to the label.
     pub link_column: Alias,
 }
 
@@ -36,7 +36,7 @@ pub(in crate::library) fn names(kind: LabelKind) -> Names {
     }
 }
 
-/// The columns that the tables share.
+/// The columns that both tables have.
 #[derive(Iden, Clone, Copy)]
 pub(in crate::library) enum Column {
     UserId,
@@ -50,7 +50,7 @@ pub(in crate::library) enum Column {
 }
 
 impl Column {
-    /// What a [`Row`] reads.
+    /// The columns of a [`Row`].
     pub(in crate::library) const ROW: [Self; 5] = [
         Self::Id,
         Self::Stamp,
@@ -60,7 +60,7 @@ impl Column {
     ];
 }
 
-/// A label as read.
+/// A row of either table.
 #[derive(Debug, FromQueryResult)]
 pub(in crate::library) struct Row {
     pub id: Uuid,

@@ -1,7 +1,7 @@
-//! The tables as sea-orm sees them. Private: outside `library`, nobody can name a row's columns, let alone write them.
+//! The sea-orm entities. Private, so that code outside `library` cannot read or write rows.
 //!
-//! Names of statuses and sources are stored as the older app spells them. A stored name that no longer parses is
-//! a fault, not a default: silence would lose it at the next write.
+//! Statuses and sources are stored in the older app's spelling. An unknown stored name is a fault, not a default, which
+//! the next write would overwrite.
 
 pub(super) mod columns;
 pub(super) mod label;

@@ -38,7 +38,7 @@ pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Selects progresses to read them. What they are searched and ordered by comes empty: it is as long as their texts again.
+/// Selects progresses without their search keys, which are as long as the texts.
 pub(in crate::library) fn find() -> Select<Entity> {
     find_without::<Entity>(&[Column::SearchKey])
 }
@@ -63,7 +63,7 @@ impl TryFrom<Model> for Progress {
     }
 }
 
-/// From a progress to its story.
+/// The relation from a progress to its story.
 pub(in crate::library) fn to_story() -> RelationDef {
     Entity::belongs_to(story::Entity)
         .from((Column::UserId, Column::StoryId))
@@ -71,7 +71,7 @@ pub(in crate::library) fn to_story() -> RelationDef {
         .into()
 }
 
-/// The row of `user` that holds `progress`, every column set.
+/// Returns the complete row of `progress`.
 pub(in crate::library) fn row(user: &UserId, progress: &Progress) -> ActiveModel {
     let state = progress.state.clone();
     ActiveModel {

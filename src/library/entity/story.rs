@@ -23,9 +23,9 @@ pub(in crate::library) struct Model {
     pub stamp: i32,
     pub title: String,
     pub author: String,
-    /// In the form by which addresses are compared.
+    /// In normalised form.
     pub url: String,
-    /// As it was typed, if that is another.
+    /// As typed, if that differs.
     pub url_typed: Option<String>,
     pub source: String,
     pub status: String,
@@ -46,7 +46,7 @@ pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Selects stories to read them. What they are searched and ordered by comes empty: it is as long as their texts again.
+/// Selects stories without their search and sort keys, which are as long as the texts.
 pub(in crate::library) fn find() -> Select<Entity> {
     find_without::<Entity>(&[Column::TitleKey, Column::AuthorKey, Column::SearchKey])
 }
@@ -76,13 +76,13 @@ impl TryFrom<Model> for Story {
     }
 }
 
-/// The row of `user` that holds `story`, every column set.
+/// Returns the complete row of `story`.
 pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
     let content = story.content.clone();
     let url = story_url::key(&content.url);
     let (title_key, author_key) = (fold(&content.title), fold(&content.author));
     let description_key = content.description.as_deref().map(fold).unwrap_or_default();
-    // A line break is in no word that is searched for, so no match runs from one text into the next.
+    // A search term contains no line break, so a match never spans two texts.
     let search_key = format!("{title_key}\n{author_key}\n{description_key}");
     ActiveModel {
         user_id: Set(user.as_str().to_owned()),

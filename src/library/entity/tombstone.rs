@@ -16,7 +16,7 @@ pub(in crate::library) struct Model {
     pub id: Uuid,
     pub stamp: i32,
     pub removed_at: TimeUnixTimestampMillis,
-    /// The row as JSON, if it was kept.
+    /// The removed row as JSON, if it was kept.
     pub held: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Selects tombstones to tell of them. What the rows held comes empty: nobody who is told of a removal needs it.
+/// Selects tombstones without the removed rows, which a delta does not contain.
 pub(in crate::library) fn find() -> Select<Entity> {
     find_without::<Entity>(&[Column::Held])
 }

@@ -1,4 +1,4 @@
-//! `topaz_user`, of which we read and write these columns alone: an older app may own the rest.
+//! `topaz_user`, with only the columns that library-sync uses: an older app may own the others.
 
 use sea_orm::entity::prelude::*;
 

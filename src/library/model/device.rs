@@ -1,8 +1,8 @@
-//! Where a change came from, so that the device that made it may skip its own echo.
+//! The origin of a change, so that a device can skip the echo of changes that it made.
 
 use serde::{Deserialize, Serialize};
 
-/// The device that a change was made on, as it calls itself.
+/// The device that made a change, as it identifies itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     pub(super) id: String,
@@ -10,7 +10,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// The longest id or name, in characters.
+    /// Maximum length of id and name, in characters.
     pub const MAX: usize = 100;
 
     /// Wraps a stored device.
@@ -18,12 +18,12 @@ impl Device {
         Self { id, name }
     }
 
-    /// What tells it from the user's other devices.
+    /// Identifies the device among the user's devices.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What the user calls it.
+    /// The display name.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

@@ -1,7 +1,7 @@
-//! Entries as lines of a file: what an import takes and an export gives.
+//! Entries as lines of a file: the format of import and export.
 //!
-//! A line holds all that a user sees of an entry, and labels by name. It holds no id, version or time: those belong to
-//! the library that the entry is in.
+//! A line contains the visible content of an entry, with labels by name. It contains no id, version or time, which are
+//! specific to a library.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::library::error::Error;
 
-/// An entry as a line. What is absent is as if it were made without.
+/// An entry as a line. Absent fields take their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(
@@ -29,7 +29,7 @@ pub struct EntryLine {
     pub title: String,
     pub author: Option<String>,
     pub url: String,
-    /// Recognized by the url when absent.
+    /// Detected from the url if absent.
     pub source: Option<Source>,
     pub publication_status: Option<StoryStatus>,
     pub description: Option<String>,
@@ -48,26 +48,25 @@ pub struct EntryLine {
     pub notes: Option<String>,
 }
 
-/// What became of a line.
+/// The outcome of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImportOutcome {
-    /// It was added.
+    /// The entry was added.
     Imported(StoryId, ProgressId),
-    /// Its url was in the library, or in a line before it. The progress is unknown where another app made none.
+    /// The url is in the library, or in an earlier line. `None` if another app made the story without a progress.
     Duplicate(StoryId, Option<ProgressId>),
-    /// It breaks a rule.
+    /// The line breaks a rule.
     Invalid {
-        /// The field at fault, as GraphQL spells it.
+        /// The field at fault, in GraphQL's spelling.
         field: String,
-        /// What the rule is.
+        /// The rule.
         message: String,
     },
 }
 
-/// What became of each line, in their order.
+/// The outcome of each line, in order.
 ///
-/// It is kept with fewer words than it has: of lines in a row with the same outcome, whose ids follow each other as an
-/// import makes them, only the first is written.
+/// Stored with run-length encoding: consecutive lines with equal outcomes and consecutive ids store only the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Kept", into = "Kept")]
 pub struct ImportOutcomes(pub Vec<ImportOutcome>);
@@ -81,13 +80,13 @@ impl IntoIterator for ImportOutcomes {
     }
 }
 
-/// Outcomes as a receipt keeps them.
+/// The stored form of outcomes.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Kept {
-    /// How many lines, and the outcome of the first.
+    /// The number of lines, and the outcome of the first.
     Runs { runs: Vec<(u32, ImportOutcome)> },
-    /// As older servers wrote them.
+    /// The format of older servers.
     Each(Vec<ImportOutcome>),
 }
 
@@ -117,9 +116,9 @@ impl From<Kept> for ImportOutcomes {
 }
 
 impl ImportOutcome {
-    /// The outcome of the line so many after this one, if it is as an import makes them.
+    /// Returns the outcome `lines` after this one in a run.
     fn after(&self, lines: u32) -> Self {
-        // A story and its progress have two numbers.
+        // A story and its progress take two consecutive ids.
         let later = |id: Uuid| Uuid::from_u128(id.as_u128().wrapping_add(2 * u128::from(lines)));
         match self {
             Self::Imported(story, progress) => {
@@ -134,7 +133,7 @@ impl ImportOutcome {
     }
 }
 
-/// A line that keeps all rules.
+/// A validated line.
 #[derive(Clone)]
 pub(in crate::library) struct SoundLine {
     pub story: StoryContent,
@@ -142,7 +141,7 @@ pub(in crate::library) struct SoundLine {
     pub labels: [(LabelKind, Vec<LabelName>); 2],
 }
 
-/// Lines of which each was checked. Checking thousands takes time, so it happens before a transaction begins.
+/// Lines after their checks, which run before the transaction begins because thousands take time.
 #[derive(Clone)]
 pub struct CheckedLines(pub(in crate::library) Vec<Result<SoundLine, Error>>);
 
@@ -153,7 +152,7 @@ impl From<Vec<EntryLine>> for CheckedLines {
 }
 
 impl EntryLine {
-    /// The first field that breaks a rule, and the rule.
+    /// Returns the first invalid field and the rule that it breaks.
     pub fn fault(&self) -> Option<(&'static str, String)> {
         match self.clone().check() {
             Err(Error::Invalid { field, message }) => Some((field, message)),
@@ -161,10 +160,10 @@ impl EntryLine {
         }
     }
 
-    /// Checks every rule that needs no look into the database.
+    /// Checks every rule that does not depend on the database.
     ///
     /// # Errors
-    /// [`Error::Invalid`], naming the first field that breaks a rule.
+    /// [`Error::Invalid`] with the first invalid field.
     pub(in crate::library) fn check(self) -> Result<SoundLine, Error> {
         let (url, parsed) = parse_url(&self.url)?;
         let state = StoryState {
@@ -202,7 +201,7 @@ impl EntryLine {
 
 fn label_names(field: &'static str, names: Vec<String>) -> Result<Vec<LabelName>, Error> {
     if names.len() > StoryState::MAX_LABELS {
-        let rule = format!("at most {} of them", StoryState::MAX_LABELS);
+        let rule = format!("at most {} labels", StoryState::MAX_LABELS);
         return Err(Error::invalid(field, rule));
     }
     let name = |name| {
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_outcomes_are_read_as_they_were() {
+    fn stored_outcomes_round_trip() {
         let outcomes = ImportOutcomes(outcomes());
         let kept = serde_json::to_string(&outcomes).unwrap();
         assert_eq!(
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_import_made_and_finds_again_is_kept_in_a_line() {
+    fn a_run_of_consecutive_outcomes_is_stored_once() {
         let mut ids = id::series();
         let pairs: Vec<_> = (0..5_000)
             .map(|_| (StoryId(ids()), ProgressId(ids())))

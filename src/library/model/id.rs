@@ -1,6 +1,6 @@
-//! The ids of library rows: UUIDs that a client may make itself, so that it can create while offline.
+//! Ids of library rows: UUIDs that a client may generate itself, so that it can create rows while offline.
 //!
-//! An id means something only together with its user: two users may hold the same one and never meet.
+//! An id is unique per user only: two users may have rows with the same id.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// Makes an id of the present time (`UUIDv7`, RFC 9562, section 5.7), so that ids grow with creation.
+            /// Generates a `UUIDv7` (RFC 9562, section 5.7), so that ids grow with creation time.
             pub fn fresh() -> Self {
                 Self(Uuid::now_v7())
             }
@@ -27,9 +27,9 @@ macro_rules! ids {
     )*};
 }
 
-/// Makes ids of one moment, each the next number after the one before, so that many are told by the first.
+/// Generates consecutive ids with one timestamp, so that the first determines the others.
 pub(in crate::library) fn series() -> impl FnMut() -> Uuid {
-    // Of a UUIDv7, the last 32 bits are random: here they count, as RFC 9562 allows in section 6.2.
+    // The last 32 random bits of a UUIDv7 serve as a counter, which RFC 9562, section 6.2, allows.
     let mut next = Uuid::now_v7().as_u128() & !u128::from(u32::MAX);
     move || {
         next += 1;
@@ -38,10 +38,10 @@ pub(in crate::library) fn series() -> impl FnMut() -> Uuid {
 }
 
 ids! {
-    /// Names a story of one user.
+    /// Identifies a story of one user.
     StoryId,
-    /// Names a progress of one user.
+    /// Identifies a progress of one user.
     ProgressId,
-    /// Names a tag or a fandom of one user.
+    /// Identifies a tag or a fandom of one user.
     LabelId,
 }

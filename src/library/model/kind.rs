@@ -4,7 +4,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use super::label::LabelKind;
 
-/// What a row is.
+/// The kind of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumString, IntoStaticStr)]
 pub enum Kind {
     /// A story.
@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name that is stored.
+    /// Returns the stored name.
     pub(in crate::library) fn name(self) -> &'static str {
         self.into()
     }

@@ -1,4 +1,4 @@
-//! The label: a tag or a fandom, which a user makes and puts on stories.
+//! Labels: tags and fandoms, which a user creates and attaches to stories.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{id::LabelId, text};
 use crate::{library::error::Error, version::Version};
 
-/// Which of the two a label is. They differ in nothing but the table they live in.
+/// The two kinds of label. They differ only in their table.
 #[derive(
     Debug,
     Clone,
@@ -23,14 +23,14 @@ use crate::{library::error::Error, version::Version};
     IntoStaticStr,
 )]
 pub enum LabelKind {
-    /// Of the user's own making, such as "to reread".
+    /// A user-defined category, such as "to reread".
     Tag,
-    /// The world a story is set in.
+    /// The fictional world of a story.
     Fandom,
 }
 
 impl LabelKind {
-    /// The input field that carries a set of these, as GraphQL spells it.
+    /// Returns the input field for ids of this kind, in GraphQL's spelling.
     pub(in crate::library) const fn ids_field(self) -> &'static str {
         match self {
             Self::Tag => "tagIds",
@@ -46,27 +46,27 @@ pub struct Label {
     pub id: LabelId,
     /// The version at which it last changed.
     pub stamp: Version,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: OffsetDateTime,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: OffsetDateTime,
-    /// Its name, as the user spelt it.
+    /// Its name, in the user's spelling.
     pub name: LabelName,
 }
 
 impl Label {
-    /// The most tags, and the most fandoms, of one library. More than anybody makes by hand; an import could.
+    /// Maximum tags, and maximum fandoms, per library. Reachable only by import.
     pub const MAX: usize = 10_000;
 }
 
-/// The name of a label: 1 to [`LabelName::MAX`] characters, one of them visible. Unique among the user's tags (or
-/// fandoms), ignoring case and Unicode form.
+/// The name of a label: 1 to [`LabelName::MAX`] characters, at least one visible. Unique among the user's tags or
+/// fandoms, ignoring case and Unicode form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LabelName(String);
 
 impl LabelName {
-    /// The longest name, in characters.
+    /// Maximum length in characters.
     pub const MAX: usize = 100;
 
     /// Trims and checks a name.
@@ -83,12 +83,12 @@ impl LabelName {
         Self(name)
     }
 
-    /// The name as the user spelt it.
+    /// Returns the name in the user's spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What two names share when they differ in case or Unicode form alone.
+    /// Returns the uniqueness key, equal for names that differ only in case or Unicode form.
     pub fn key(&self) -> String {
         text::fold(&self.0)
     }

@@ -1,17 +1,17 @@
-//! How much one user may keep.
+//! Per-user storage limits.
 
 use crate::library::error::{Error, Refusal, RefusalCode};
 
-/// The most that one user may keep; 0 for no limit.
+/// Storage limits of one user; 0 for unlimited.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Stories in a library.
     pub stories: i64,
-    /// Bytes of a library, as `Usage` counts them.
+    /// Bytes of a library, as counted by `Usage`.
     pub bytes: i64,
-    /// Bytes of receipts. The oldest make room for new ones.
+    /// Bytes of receipts. The oldest are deleted for new ones.
     pub receipt_bytes: i64,
-    /// Bytes of history. The oldest makes room for new.
+    /// Bytes of history. The oldest entries are deleted for new ones.
     pub history_bytes: i64,
 }
 
@@ -26,21 +26,21 @@ impl Default for Limits {
     }
 }
 
-/// What a library holds, or by how much it grew.
+/// The size of a library, or its growth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::library) struct Usage {
     pub stories: i64,
     pub tags: i64,
     pub fandoms: i64,
-    /// The texts that its user wrote, in UTF-8, and [`Usage::LINK`] for each label on a story.
+    /// UTF-8 bytes of the user's texts, plus [`Usage::LINK`] for each label on a story.
     pub bytes: i64,
 }
 
 impl Usage {
-    /// What a label on a story counts, in bytes.
+    /// Cost of a label on a story, in bytes.
     pub const LINK: i64 = 32;
 
-    /// So many bytes of text.
+    /// The size of texts.
     pub fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let bytes: usize = texts.into_iter().map(str::len).sum();
         Self {
@@ -49,7 +49,7 @@ impl Usage {
         }
     }
 
-    /// So many labels on stories.
+    /// The size of `count` labels on stories.
     pub fn links(count: impl TryInto<i64>) -> Self {
         let count = count.try_into().unwrap_or(i64::MAX / Self::LINK);
         Self {
@@ -58,8 +58,8 @@ impl Usage {
         }
     }
 
-    /// Refuses what a library has `grown` to hold, if it grew past a limit. One that is over a limit may still shrink,
-    /// and change what is not limited.
+    /// Refuses a change by which a library has `grown` past a limit. A library over a limit may still shrink, and change
+    /// in other ways.
     pub fn allow(self, grown: Self, limits: Limits, fields: &GrowthFields) -> Result<(), Error> {
         let most_labels = i64::try_from(super::label::Label::MAX).unwrap_or(i64::MAX);
         let rules = [
@@ -82,13 +82,9 @@ impl Usage {
         ];
         for (field, holds, more, most, what) in rules {
             if most > 0 && more > 0 && holds > most {
-                return Err(Error::Refused(Refusal {
-                    code: RefusalCode::LimitReached,
-                    message: format!("a library holds at most {most} {what}"),
-                    field: field.to_owned(),
-                    existing_id: None,
-                    clashes: Vec::new(),
-                }));
+                let message = format!("a library holds at most {most} {what}");
+                let refusal = Refusal::new(RefusalCode::LimitReached, field, message);
+                return Err(Error::Refused(refusal));
             }
         }
         Ok(())
@@ -113,7 +109,7 @@ impl std::ops::SubAssign for Usage {
     }
 }
 
-/// The input fields, as GraphQL spells them, by which a change makes a library grow.
+/// The input fields, in GraphQL's spelling, by which a change makes a library grow.
 #[derive(Debug)]
 pub(in crate::library) struct GrowthFields {
     stories: &'static str,
@@ -123,14 +119,14 @@ pub(in crate::library) struct GrowthFields {
 }
 
 impl GrowthFields {
-    /// Of a change of one row.
+    /// Fields of a change of one row.
     pub const ONE: Self = Self {
         stories: "url",
         tags: "name",
         fandoms: "name",
         bytes: "input",
     };
-    /// Of an import.
+    /// Fields of an import.
     pub const IMPORT: Self = Self {
         stories: "entries",
         tags: "tags",

@@ -1,4 +1,4 @@
-//! What a library holds, and the rules of its values. Free of the database.
+//! The content of a library and the rules of its values, independent of the database.
 
 pub(super) mod device;
 mod device_input;

@@ -1,19 +1,19 @@
-//! A patch laid over a state, by field name.
+//! Applies a patch to a state by field name.
 //!
-//! A patch serializes to the fields it sets and no others, under the names that its state uses, so laying one over
-//! the other is a merge of two JSON objects. The same view of a state as named fields serves conflict detection.
+//! A patch serializes to the fields that it sets, under its state's names, so applying it merges two JSON objects.
+//! Conflict detection uses the same representation.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::library::error::Error;
 
-/// A state as its named fields.
+/// A state as JSON fields.
 pub(in crate::library) type Fields = Map<String, Value>;
 
-/// The named fields of a state, or of a patch.
+/// Converts a state or a patch to its fields.
 pub(in crate::library) fn fields(of: &impl Serialize) -> Result<Fields, Error> {
-    match serde_json::to_value(of).map_err(fault)? {
+    match serde_json::to_value(of).map_err(Error::fault)? {
         Value::Object(fields) => Ok(fields),
         other => Err(Error::fault(format!(
             "a state must be an object, not {other}"
@@ -21,18 +21,14 @@ pub(in crate::library) fn fields(of: &impl Serialize) -> Result<Fields, Error> {
     }
 }
 
-/// `state` with the fields of `patch` set.
+/// Returns `state` with the fields of `patch` set.
 pub(in crate::library) fn apply<S: Serialize + DeserializeOwned>(
     state: &S,
     patch: &impl Serialize,
 ) -> Result<S, Error> {
     let mut all = fields(state)?;
     all.extend(fields(patch)?);
-    serde_json::from_value(Value::Object(all)).map_err(fault)
-}
-
-fn fault(error: serde_json::Error) -> Error {
-    Error::fault(error)
+    serde_json::from_value(Value::Object(all)).map_err(Error::fault)
 }
 
 #[cfg(test)]
@@ -41,7 +37,7 @@ mod tests {
     use crate::library::model::progress::{ProgressPatch, ProgressState, ProgressStatus, Rating};
 
     #[test]
-    fn an_absent_field_is_left_alone_and_null_clears() {
+    fn an_absent_field_is_unchanged_and_null_clears() {
         let state = ProgressState {
             status: ProgressStatus::Reading,
             current_chapter: 4,

@@ -1,4 +1,4 @@
-//! The progress: how far the user has read one story, and what they think of it.
+//! Progress: how far the user has read a story, with rating and notes.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{library::error::Error, version::Version};
 
-/// Where the user stands with a story.
+/// Reading status.
 #[derive(
     Debug,
     Clone,
@@ -26,16 +26,16 @@ use crate::{library::error::Error, version::Version};
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProgressStatus {
-    /// Not begun.
+    /// Not yet begun.
     #[default]
     NotStarted,
-    /// Being read.
+    /// In progress.
     Reading,
-    /// Set aside for a while.
+    /// Interrupted.
     Paused,
-    /// Read to the end.
+    /// Read to the last chapter.
     Completed,
-    /// Given up.
+    /// Abandoned.
     Dropped,
 }
 
@@ -44,20 +44,23 @@ pub enum ProgressStatus {
 pub struct Rating(i16);
 
 impl Rating {
-    /// The best rating, in tenths.
+    /// Maximum rating, in tenths.
     pub const MAX_TENTHS: i16 = 50;
 
-    /// Accepts a number of stars.
+    /// Converts a number of stars.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless it is a whole number of tenths from 0.0 to 5.0.
+    /// [`Error::Invalid`] unless it is a multiple of 0.1 from 0.0 to 5.0.
     pub fn from_stars(stars: f64) -> Result<Self, Error> {
         let tenths = stars * 10.0;
-        // Decimal tenths are not exact in binary, so they are met within far less than a tenth.
+        // Decimal tenths are inexact in binary, so a tolerance applies.
         if !(0.0..=f64::from(Self::MAX_TENTHS)).contains(&tenths)
             || (tenths - tenths.round()).abs() > 1e-6
         {
-            return Err(Error::invalid("rating", "from 0.0 to 5.0 in steps of 0.1"));
+            return Err(Error::invalid(
+                "rating",
+                "must be from 0.0 to 5.0 in steps of 0.1",
+            ));
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -99,25 +102,25 @@ impl<'de> Deserialize<'de> for Rating {
 pub struct Progress {
     /// Its id.
     pub id: ProgressId,
-    /// The story it is about.
+    /// The story that it belongs to.
     pub story_id: StoryId,
     /// The version at which it last changed.
     pub stamp: Version,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: OffsetDateTime,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: OffsetDateTime,
-    /// All that a user may change of it.
+    /// The fields that a user may change.
     pub state: ProgressState,
 }
 
-/// All that a user may change of a progress.
+/// The fields of a progress that a user may change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProgressState {
-    /// Where the user stands.
+    /// Reading status.
     pub status: ProgressStatus,
-    /// The last chapter read, 0 for none.
+    /// The last chapter read; 0 for none.
     pub current_chapter: i32,
     /// The user's rating.
     pub rating: Option<Rating>,
@@ -126,13 +129,13 @@ pub struct ProgressState {
 }
 
 impl ProgressState {
-    /// The longest notes, in characters.
+    /// Maximum length of notes, in characters.
     pub const MAX_NOTES: usize = 10_000;
 
-    /// Checks every rule that needs no look into the database.
+    /// Checks every rule that does not depend on the database.
     ///
     /// # Errors
-    /// [`Error::Invalid`], naming the first field that breaks a rule.
+    /// [`Error::Invalid`] with the first invalid field.
     pub fn tidy(self) -> Result<Self, Error> {
         text::count("currentChapter", Some(self.current_chapter))?;
         text::prose("notes", self.notes.as_deref(), Self::MAX_NOTES)?;
@@ -140,7 +143,7 @@ impl ProgressState {
     }
 }
 
-/// A change of some fields of a [`ProgressState`]: an absent field is left alone, `Some(None)` clears.
+/// A partial change of a [`ProgressState`]: an absent field stays, `Some(None)` clears.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are those of ProgressState")]
@@ -160,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rating_is_a_whole_number_of_tenths_from_0_to_5() {
+    fn a_rating_is_a_multiple_of_a_tenth_from_0_to_5() {
         for tenths in 0..=50 {
             let rating = Rating::from_stars(f64::from(tenths) / 10.0).unwrap();
             assert_eq!(rating.tenths(), tenths);

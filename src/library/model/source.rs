@@ -1,14 +1,14 @@
-//! The source: the site that a story is on.
+//! Sources: the sites that publish stories.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
-/// Where a story is published.
+/// The site that publishes a story.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
 )]
-#[expect(missing_docs, reason = "each is the name of a site")]
+#[expect(missing_docs, reason = "each variant is the name of a site")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Source {
     ArchiveOfOurOwn,
@@ -26,7 +26,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Recognizes the site of an address; [`Source::Other`] when it is none of those named.
+    /// Detects the site of an address; [`Source::Other`] if unknown.
     pub fn of(url: &Url) -> Self {
         const HOSTS: [(&str, Source); 13] = [
             ("archiveofourown.org", Source::ArchiveOfOurOwn),

@@ -1,4 +1,4 @@
-//! The story: a work that a user follows.
+//! Stories: the works that a user follows.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{library::error::Error, version::Version};
 
-/// Whether its author still writes it.
+/// Publication status.
 #[derive(
     Debug,
     Clone,
@@ -30,14 +30,14 @@ use crate::{library::error::Error, version::Version};
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StoryStatus {
-    /// New chapters are expected.
+    /// Chapters are still published.
     #[default]
     Ongoing,
-    /// The last chapter is out.
+    /// The last chapter is published.
     Completed,
     /// The author has paused.
     Hiatus,
-    /// No more is expected.
+    /// No further chapter is expected.
     Abandoned,
 }
 
@@ -48,11 +48,11 @@ pub struct Story {
     pub id: StoryId,
     /// The version at which it last changed.
     pub stamp: Version,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: OffsetDateTime,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: OffsetDateTime,
-    /// All that a user may change of it, but its labels.
+    /// The fields that a user may change, except labels.
     pub content: StoryContent,
 }
 
@@ -62,36 +62,36 @@ pub struct Story {
 pub struct StoryContent {
     /// 1 to [`StoryContent::MAX_TITLE`] characters.
     pub title: String,
-    /// Up to [`StoryContent::MAX_AUTHOR`] characters; [`StoryContent::UNKNOWN_AUTHOR`] when not given.
+    /// Up to [`StoryContent::MAX_AUTHOR`] characters; [`StoryContent::UNKNOWN_AUTHOR`] by default.
     pub author: String,
-    /// An http or https address or a URN as it was typed, up to [`StoryContent::MAX_URL`] bytes, once in a library.
+    /// An http or https address or a URN, as typed, up to [`StoryContent::MAX_URL`] bytes. Unique in a library.
     pub url: String,
     /// The site.
     pub source: Source,
-    /// Whether it goes on.
+    /// Publication status.
     pub status: StoryStatus,
-    /// The blurb, up to [`StoryContent::MAX_PROSE`] characters.
+    /// The publisher's description, up to [`StoryContent::MAX_PROSE`] characters.
     pub description: Option<String>,
     /// The user's own summary, up to [`StoryContent::MAX_PROSE`] characters.
     pub summary: Option<String>,
-    /// Published chapters.
+    /// Number of published chapters.
     pub chapter_count: Option<i32>,
-    /// Published words.
+    /// Number of published words.
     pub word_count: Option<i32>,
-    /// Not safe for work.
+    /// Whether the story is not safe for work.
     pub is_nsfw: bool,
 }
 
 impl StoryContent {
-    /// The longest title, in characters.
+    /// Maximum length of a title, in characters.
     pub const MAX_TITLE: usize = 500;
-    /// The longest author, in characters.
+    /// Maximum length of an author, in characters.
     pub const MAX_AUTHOR: usize = 200;
-    /// The longest address, in bytes.
+    /// Maximum length of an address, in bytes.
     pub const MAX_URL: usize = story_url::MAX_URL;
-    /// The longest description or summary, in characters.
+    /// Maximum length of a description or summary, in characters.
     pub const MAX_PROSE: usize = 10_000;
-    /// The author of a story whose author is not known.
+    /// The default author.
     pub const UNKNOWN_AUTHOR: &str = "Unknown";
 
     fn tidy(&mut self) -> Result<(), Error> {
@@ -108,7 +108,7 @@ impl StoryContent {
     }
 }
 
-/// All that a user may change of a story: its columns and its sets of labels.
+/// The fields of a story that a user may change, including its labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoryState {
@@ -122,28 +122,26 @@ pub struct StoryState {
 }
 
 impl StoryState {
-    /// The most tags, and the most fandoms, of one story.
+    /// Maximum tags, and maximum fandoms, per story.
     pub const MAX_LABELS: usize = 100;
 
-    /// Trims what is a line, and checks every rule that needs no look into the database.
+    /// Trims single-line texts, and checks every rule that does not depend on the database.
     ///
     /// # Errors
-    /// [`Error::Invalid`], naming the first field that breaks a rule.
+    /// [`Error::Invalid`] with the first invalid field.
     pub fn tidy(mut self) -> Result<Self, Error> {
         self.content.tidy()?;
         for (field, ids) in [("tagIds", &self.tag_ids), ("fandomIds", &self.fandom_ids)] {
             if ids.len() > Self::MAX_LABELS {
-                return Err(Error::invalid(
-                    field,
-                    format!("at most {} of them", Self::MAX_LABELS),
-                ));
+                let rule = format!("at most {} labels", Self::MAX_LABELS);
+                return Err(Error::invalid(field, rule));
             }
         }
         Ok(self)
     }
 }
 
-/// A change of some fields of a [`StoryState`]: an absent field is left alone, `Some(None)` clears.
+/// A partial change of a [`StoryState`]: an absent field stays, `Some(None)` clears.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are those of StoryState")]

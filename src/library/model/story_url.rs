@@ -1,23 +1,23 @@
-//! The address of a story: as the reader typed it, and in the form by which two addresses are compared.
+//! The address of a story, as typed and in normalised form.
 //!
-//! Compared are the scheme (`http` counts as `https`), the host in lower case, a port that is not the default, the path
-//! and the query. A fragment that is not a route (`#!…`, `#/…`), a dot after the host, and the case of percent-encoding do not matter. A URN (RFC 8141)
-//! stands for a work that has no address: its scheme and namespace are compared in lower case, and an ISBN without
-//! hyphens.
+//! The normalised form contains the scheme (`http` counts as `https`), the lower-case host without a final dot, a
+//! non-default port, the path, the query, and a fragment that is a route (`#!…`, `#/…`). Percent-encoding is in upper
+//! case. A URN (RFC 8141) identifies a work without an address: its scheme and namespace are in lower case, and an ISBN
+//! has no hyphens.
 //!
-//! **Invariant:** two addresses that a browser opens alike are one story of a library.
+//! **Invariant:** two addresses that open the same page in a browser are one story of a library.
 
 use url::Url;
 
 use crate::library::error::Error;
 
-/// The longest address, in bytes.
+/// Maximum length of an address, in bytes.
 pub(super) const MAX_URL: usize = 2_048;
 
-/// Checks an address and returns it as typed, with its parsed form.
+/// Validates an address. Returns it as typed, with its parsed form.
 ///
 /// # Errors
-/// [`Error::Invalid`] unless it is `http://…`, `https://…` or `urn:…`, written out in full.
+/// [`Error::Invalid`] unless it is an absolute `http://…`, `https://…` or `urn:…`.
 pub fn parse_url(text: &str) -> Result<(String, Url), Error> {
     let text = text.trim();
     let most = MAX_URL;
@@ -25,11 +25,11 @@ pub fn parse_url(text: &str) -> Result<(String, Url), Error> {
     if text.len() > most {
         return invalid(&format!("at most {most} bytes"));
     }
-    let needed = "an http or https address is needed, or a URN";
+    let needed = "must be an http or https address, or a URN";
     if text.contains(char::is_control) {
         return invalid(needed);
     }
-    // Parsers for browsers also take `https:example.org` and `https:\\example.org`, and open them.
+    // The URL standard also accepts `https:example.org` and `https:\\example.org`.
     let Some((scheme, rest)) = text.split_once(':') else {
         return invalid(needed);
     };
@@ -44,7 +44,7 @@ pub fn parse_url(text: &str) -> Result<(String, Url), Error> {
         return invalid(needed);
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return invalid("must not hold a user name or a password");
+        return invalid("must not contain a user name or a password");
     }
     if key_of(&url).len() > most {
         return invalid(&format!("at most {most} bytes, percent-encoded"));
@@ -52,7 +52,7 @@ pub fn parse_url(text: &str) -> Result<(String, Url), Error> {
     Ok((text.to_owned(), url))
 }
 
-/// The form by which addresses are compared. A text that is not an address is compared as it is.
+/// Returns the normalised form. A text that is not an address is returned unchanged.
 pub(in crate::library) fn key(text: &str) -> String {
     Url::parse(text).map_or_else(|_| text.to_owned(), |url| key_of(&url))
 }
@@ -66,7 +66,7 @@ fn key_of(url: &Url) -> String {
     let query = url
         .query()
         .map_or(String::new(), |query| format!("?{query}"));
-    // Sites that route in the page have the work in the fragment: `#!work` and `#/work`.
+    // In hash-based routing, the fragment identifies the work: `#!work` and `#/work`.
     let route = url
         .fragment()
         .filter(|fragment| fragment.starts_with(['!', '/']));
@@ -75,7 +75,7 @@ fn key_of(url: &Url) -> String {
     format!("https://{host}{port}{rest}")
 }
 
-/// `%3a` as `%3A` (RFC 3986, section 6.2.2.1).
+/// Converts percent-encoding to upper case, `%3a` to `%3A` (RFC 3986, section 6.2.2.1).
 fn upper_percent(text: &str) -> String {
     let mut parts = text.split('%');
     let mut upper = parts.next().unwrap_or_default().to_owned();
@@ -89,7 +89,8 @@ fn upper_percent(text: &str) -> String {
     upper
 }
 
-/// `urn:`, a namespace of 2 to 32 letters, digits and hyphens, `:`, and something without spaces (RFC 8141, section 2).
+/// Matches `urn:`, a namespace of 2 to 32 letters, digits and hyphens, `:`, and a name without spaces (RFC 8141,
+/// section 2).
 fn is_urn(text: &str) -> bool {
     let mut parts = text.splitn(3, ':');
     let (scheme, namespace, name) = (parts.next(), parts.next(), parts.next());
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_is_one_key_however_it_is_written() {
+    fn spellings_of_one_address_share_a_key() {
         for forms in [
             &[
                 "https://e.example/1",
@@ -152,7 +153,7 @@ mod tests {
                 .map(|form| key(&parse_url(form).unwrap().0))
                 .collect();
             assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
-            // A key is its own key, so a row may hold it in place of what was typed.
+            // A key is its own key, so a row may store it instead of the typed form.
             assert_eq!(key(&keys[0]), keys[0]);
         }
         let different = [
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_would_open_elsewhere_is_refused() {
+    fn ambiguous_or_unsupported_addresses_are_rejected() {
         let long = format!("https://e.example/{}", "é".repeat(400));
         for text in [
             "",

@@ -1,27 +1,28 @@
-//! The rules of texts and counts that the nouns share.
+//! Shared rules for texts and counts.
 //!
-//! A text is stored as it was typed. Keys made by [`fold`] are what is compared, searched and ordered.
+//! Texts are stored as typed. They are compared, searched and sorted by keys made by [`fold`].
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use crate::library::error::Error;
 
-/// Returns the key of a text: equal for texts that differ in case or Unicode form alone, on both databases alike.
+/// Returns the key of a text: equal for texts that differ only in case or Unicode form, on both databases.
 ///
-/// The key is in Unicode's form NFC (UAX #15). The lower case is taken letter by letter, so that a word in a text folds to
-/// a part of what the text folds to. (`str::to_lowercase` does not: a sigma at the end of a word becomes another letter.)
+/// The key is in NFC (UAX #15). Each character is lowered separately, so that the key of a word is a substring of the key
+/// of its text. (`str::to_lowercase` lowers a final sigma to another letter.)
 pub(in crate::library) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
     let sigma = |letter| if letter == 'ς' { 'σ' } else { letter };
     let lower = text.nfc().flat_map(char::to_lowercase).map(sigma);
-    // Again, because the lower case of a letter may compose with what follows it.
+    // Normalised again, because a lowered letter may compose with the next character.
     lower.nfc().collect()
 }
 
-/// Trims a one-line text in place; it must hold something visible, no control characters and at most `max` characters.
+/// Trims a single-line text in place. It must contain a visible character, no control characters, and at most `max`
+/// characters.
 pub(in crate::library) fn line(
     field: &'static str,
     text: &mut String,
@@ -32,13 +33,11 @@ pub(in crate::library) fn line(
         return Err(Error::invalid(field, "must not be empty"));
     }
     if is_blank(trimmed) {
-        return Err(Error::invalid(field, "must hold a visible character"));
+        return Err(Error::invalid(field, "must contain a visible character"));
     }
     if trimmed.chars().any(char::is_control) {
-        return Err(Error::invalid(
-            field,
-            "must be one line without control characters",
-        ));
+        let rule = "must be one line without control characters";
+        return Err(Error::invalid(field, rule));
     }
     within(field, trimmed, max)?;
     if trimmed.len() != text.len() {
@@ -47,17 +46,17 @@ pub(in crate::library) fn line(
     Ok(())
 }
 
-/// Whether nothing of a text shows: it holds only spaces, control and format characters, and combining marks without a
-/// letter to carry them.
+/// Returns whether a text has no visible character: only spaces, control and format characters, and combining marks
+/// without a base letter.
 pub(in crate::library) fn is_blank(text: &str) -> bool {
     let is_visible = |letter: char| match letter.general_category_group() {
         GeneralCategoryGroup::Mark | GeneralCategoryGroup::Separator => false,
-        // Unassigned here may be a letter or an emoji of a later version of Unicode, and private use is somebody's letter.
+        // Unassigned characters may be visible in a later version of Unicode, and private-use ones in the user's font.
         GeneralCategoryGroup::Other => {
             use unicode_properties::GeneralCategory::{Control, Format};
             !matches!(letter.general_category(), Control | Format)
         }
-        // Letters and symbols by category that have no ink: the Hangul fillers and the empty braille pattern.
+        // Letters and symbols without a glyph: the Hangul fillers and the empty braille pattern.
         _ => !matches!(
             letter,
             '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}'
@@ -66,16 +65,16 @@ pub(in crate::library) fn is_blank(text: &str) -> bool {
     !text.chars().any(is_visible)
 }
 
-/// Takes off the ends what has no width and no meaning there: spaces, and what copying leaves of a page's markup.
+/// Trims white space and zero-width characters, which copying from a page leaves at the ends.
 fn trim(text: &str) -> &str {
     let is_padding = |letter: char| {
-        // Zero-width space, word joiner, byte order mark. Not the joiners, which end emoji and words of some scripts.
+        // Zero-width space, word joiner, byte order mark. Not the joiners, which some emoji and scripts end with.
         letter.is_whitespace() || matches!(letter, '\u{200B}' | '\u{2060}' | '\u{FEFF}')
     };
     text.trim_matches(is_padding)
 }
 
-/// Checks a text of any lines, kept as written. NUL is refused, since PostgreSQL cannot store it.
+/// Checks a multi-line text. Rejects NUL, which PostgreSQL cannot store.
 pub(in crate::library) fn prose(
     field: &'static str,
     text: Option<&str>,
@@ -83,7 +82,7 @@ pub(in crate::library) fn prose(
 ) -> Result<(), Error> {
     let Some(text) = text else { return Ok(()) };
     if text.contains('\0') {
-        return Err(Error::invalid(field, "must not hold a NUL character"));
+        return Err(Error::invalid(field, "must not contain a NUL character"));
     }
     within(field, text, max)
 }
@@ -97,7 +96,7 @@ pub(in crate::library) fn count(field: &'static str, count: Option<i32>) -> Resu
 }
 
 fn within(field: &'static str, text: &str, max: usize) -> Result<(), Error> {
-    // A text has at most as many characters as bytes, so most need no count.
+    // Characters are at most as many as bytes, so short texts need no count.
     if text.len() > max && text.chars().count() > max {
         return Err(Error::invalid(field, format!("at most {max} characters")));
     }
@@ -111,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_one_case_and_form_have_one_key() {
+    fn texts_that_differ_in_case_or_form_share_a_key() {
         for (a, b) in [
             ("Caf\u{e9}", "CAFE\u{301}"),
             (
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shows_nothing_is_blank_and_a_letter_of_any_script_is_not() {
+    fn invisible_text_is_blank_and_a_letter_of_any_script_is_not() {
         for blank in [
             "",
             " ",
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_kept_as_typed_but_for_its_padding() {
+    fn a_line_keeps_its_spelling_without_padding() {
         let mut text = "\u{feff} \u{200b}Cafe\u{301} ❤\u{fe0f}\u{200b}\n".to_owned();
         line("name", &mut text, 100).unwrap();
         assert_eq!(text, "Cafe\u{301} ❤\u{fe0f}");

@@ -1,4 +1,4 @@
-//! What each version changed, and on which device: read back to tell the user's devices.
+//! The log of changes: which kinds of rows each version changed, and on which device.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +15,19 @@ use crate::{
     version::{Head, UserId, Version},
 };
 
-/// What some versions in a row changed.
+/// The changes of consecutive versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     /// The kinds of rows.
     pub kinds: BTreeSet<Kind>,
-    /// The device that made all of them; none when they were made on several, or it was not told.
+    /// The device that made all of them. `None` if there were several, or it is unknown.
     pub device: Option<Device>,
-    /// When the newest was made.
+    /// Time of the newest version.
     pub at: OffsetDateTime,
 }
 
 impl Library {
-    /// What the versions after `after` up to `head` changed; none when that is not known, and anything may have.
+    /// Returns the changes after version `after` up to `head`. `None` if they are unknown, so anything may have changed.
     pub async fn changed(
         &self,
         user: &UserId,

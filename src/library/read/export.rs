@@ -1,4 +1,4 @@
-//! A whole library as lines, as of one moment.
+//! Export of a whole library as lines, from one snapshot.
 
 use std::collections::HashMap;
 
@@ -29,17 +29,17 @@ use crate::{
     version::UserId,
 };
 
-/// A library as lines.
+/// An exported library.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
-    /// All entries, in the order in which they were added.
+    /// All entries, in order of creation.
     pub entries: Vec<EntryLine>,
-    /// How many labels are on no story, and so in no line.
+    /// Number of labels that no line contains, because no story has them.
     pub left_out: u64,
 }
 
 impl Library {
-    /// The library of this user; none when there is no such user.
+    /// Exports the library of this user; `None` if the user does not exist.
     pub async fn export(&self, user: &UserId) -> Result<Option<Exported>, Error> {
         let owner = user.clone();
         self.snapshot(user, move |tx| {
@@ -62,7 +62,7 @@ async fn exported(tx: &Transaction, user: &UserId) -> Result<Option<Exported>, E
     Ok(Some(Exported { entries, left_out }))
 }
 
-/// How many labels of one kind are on no story.
+/// Counts the labels of one kind that no story has.
 async fn unused(tx: &Transaction, user: &UserId, kind: LabelKind) -> Result<u64, Error> {
     let names = names_of(kind);
     let carried = Query::select()
@@ -82,7 +82,7 @@ async fn unused(tx: &Transaction, user: &UserId, kind: LabelKind) -> Result<u64,
 }
 
 async fn entries(tx: &Transaction, user: &UserId) -> Result<Vec<EntryLine>, Error> {
-    // An import makes ids that grow, so what it adds at one moment keeps its order too.
+    // An import generates ascending ids, so ids order the entries of one moment.
     let rows = progress::Entity::find()
         .join(JoinType::InnerJoin, progress::to_story())
         .select_also(story::Entity)
@@ -112,7 +112,7 @@ fn names(labels: &mut HashMap<StoryId, Vec<Label>>, story: StoryId) -> Vec<Strin
     labels.into_iter().map(name).collect()
 }
 
-/// An entry without its labels.
+/// Converts an entry without its labels.
 fn line(story: Story, progress: Progress) -> EntryLine {
     let (content, state) = (story.content, progress.state);
     EntryLine {
@@ -126,11 +126,10 @@ fn line(story: Story, progress: Progress) -> EntryLine {
         chapter_count: content.chapter_count,
         word_count: content.word_count,
         is_nsfw: Some(content.is_nsfw),
-        tags: Vec::new(),
-        fandoms: Vec::new(),
         reading_status: Some(state.status),
         current_chapter: Some(state.current_chapter),
         rating: state.rating.map(Rating::stars),
         notes: state.notes,
+        ..EntryLine::default()
     }
 }

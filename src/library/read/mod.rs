@@ -1,4 +1,4 @@
-//! Reads of a library. Every statement names the user.
+//! Reads of a library. Every statement is restricted to the user.
 
 pub(super) mod change_log;
 pub(super) mod delta;

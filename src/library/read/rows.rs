@@ -1,4 +1,4 @@
-//! Reading a library. Every statement names the user, so another user's rows are not even looked at.
+//! Reads of rows. Every statement is restricted to the user, so it does not touch another user's rows.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -32,26 +32,26 @@ use crate::{
     version::{Head, UserId, Version},
 };
 
-/// How long a query waits for a replica that is behind, before each look at it.
+/// Waits of a query for a replica that is behind, before each read of its head.
 const REPLICA_WAITS: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_millis(20),
     Duration::from_millis(80),
 ];
 
-/// How long a query waits for a primary that is behind, before each further look at it.
+/// Waits of a query for a primary that is behind, before each further read of its head.
 const PRIMARY_WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 impl Library {
-    /// The user's head; makes the user at their first request.
+    /// Returns the user's head. Creates the user at their first request.
     ///
     /// # Errors
-    /// [`Error::UnknownUser`] when another app makes the users and has not made this one.
+    /// [`Error::UnknownUser`] when another app creates the users and has not created this one.
     pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
         self.head_given(user, None).await
     }
 
-    /// The same, given the head that a client claims to have been told, if any.
+    /// Like [`Library::head`], given the head that a client claims to have received, if any.
     ///
     /// # Errors
     /// As [`Library::head`].
@@ -68,28 +68,26 @@ impl Library {
         }
         drop(reader);
         insert_user(&self.db.write, user).await?;
-        // Read where it was written: a replica may not have it yet.
-        let row = user::Entity::find_by_id(user.as_str())
-            .one(&self.db.write)
-            .await?;
-        row.map(|row| row.head())
-            .ok_or_else(|| Error::fault("a user just inserted is not there"))
+        // Read from the primary: a replica may lack the row.
+        let head = find_head(&self.db.write, user).await?;
+        head.ok_or_else(|| Error::fault("the user's new row is missing"))
     }
 
-    /// This library as a query is to read it, and the head that it reads at or after: the replica's, if there is one
-    /// and it has come to `at_least`, or does within a moment.
+    /// Returns the library for a query, and a head that the query reads at or after: the replica's, if one is configured
+    /// and reaches `at_least` within a moment.
     ///
     /// # Errors
-    /// [`Error::Behind`] when the primary has not come to `at_least` either.
+    /// [`Error::Behind`] when the primary does not reach `at_least` either.
     pub async fn for_query(
         &self,
         user: &UserId,
         at_least: Option<Version>,
     ) -> Result<(Self, Head), Error> {
+        let is_reached = |head: Head| at_least.is_none_or(|version| head.version >= version);
         if self.db.replica_may_answer() {
             for wait in REPLICA_WAITS {
                 tokio::time::sleep(wait).await;
-                // A replica that does not answer, or does not know the user, is done without.
+                // A replica that does not answer, or does not have the user, is skipped.
                 let Ok(reader) = self.db.reader(user).await else {
                     break;
                 };
@@ -97,22 +95,22 @@ impl Library {
                 let Ok(Some(head)) = head.await else {
                     break;
                 };
-                if at_least.is_none_or(|version| head.version >= version) {
+                if is_reached(head) {
                     return Ok((self.clone(), head));
                 }
             }
         }
         let library = self.on_primary();
-        let mut head = library.head(user).await?;
+        // No client received a version that is not committed. But during a failover, a new epoch may be about to
+        // begin.
         for wait in PRIMARY_WAITS {
-            match at_least.filter(|version| head.version < *version) {
-                None => return Ok((library, head)),
-                // No client was told of a version that is not committed. But a failover may be under way, after which
-                // this one's epoch is over.
-                Some(_) => tokio::time::sleep(wait).await,
+            let head = library.head(user).await?;
+            if is_reached(head) {
+                return Ok((library, head));
             }
-            head = library.head(user).await?;
+            tokio::time::sleep(wait).await;
         }
+        let head = library.head(user).await?;
         match at_least.filter(|version| head.version < *version) {
             None => Ok((library, head)),
             Some(asked) => Err(Error::Behind {
@@ -122,7 +120,7 @@ impl Library {
         }
     }
 
-    /// This library without its replica.
+    /// Returns this library without its replica.
     #[must_use]
     pub fn on_primary(&self) -> Self {
         Self {
@@ -131,12 +129,12 @@ impl Library {
         }
     }
 
-    /// Whether queries may read a replica.
+    /// Returns whether a replica is configured.
     pub fn has_replica(&self) -> bool {
         self.db.has_replica()
     }
 
-    /// The heads of those of `users` that exist, in one statement unless some have fallen.
+    /// Returns the heads of the `users` that exist, in one statement unless some heads fell.
     pub async fn heads(&self, users: &[UserId]) -> Result<Vec<(UserId, Head)>, Error> {
         let by_subject: HashMap<&str, &UserId> =
             users.iter().map(|user| (user.as_str(), user)).collect();
@@ -162,18 +160,18 @@ impl Library {
             let known = known.get(user).copied();
             match self.settle(user, *head, known, None).await {
                 Ok(settled) => *head = settled,
-                // One user's fault holds up nobody else; it is found again the next time.
+                // Other users are unaffected. The next read detects it again.
                 Err(error) => tracing::error!(
                     user.id = user.as_str(),
                     error.causes = error.causes(),
-                    "the head of this user has fallen, and no epoch can be begun"
+                    "this user's head has fallen, but a new epoch cannot begin"
                 ),
             }
         }
         Ok(heads)
     }
 
-    /// One progress of this user.
+    /// Finds one progress of this user.
     pub async fn find_progress(
         &self,
         user: &UserId,
@@ -185,7 +183,7 @@ impl Library {
         Ok(row.map(Progress::try_from).transpose()?)
     }
 
-    /// Those of `ids` that are stories of this user, in one statement.
+    /// Returns the stories of this user with these `ids`, in one statement.
     pub async fn stories(
         &self,
         user: &UserId,
@@ -195,7 +193,7 @@ impl Library {
         self.db.in_time(stories(&reader, user, ids)).await
     }
 
-    /// The progresses of those stories of this user, in one statement.
+    /// Returns the progresses of these stories, in one statement.
     pub async fn progresses_of(
         &self,
         user: &UserId,
@@ -213,14 +211,13 @@ impl Library {
         let rows = self.db.in_time(rows).await?;
         rows.into_iter()
             .map(|row| {
-                Progress::try_from(row)
-                    .map(|it| (it.story_id, it))
-                    .map_err(Error::from)
+                let progress = Progress::try_from(row)?;
+                Ok((progress.story_id, progress))
             })
             .collect()
     }
 
-    /// The labels of one kind of this user in whose names the search finds something, by name.
+    /// Returns the user's labels of one kind that match the search, by name.
     pub async fn labels(
         &self,
         user: &UserId,
@@ -240,14 +237,14 @@ impl Library {
             .collect()
     }
 
-    /// How many stories of this user carry each of these labels, in one statement. Those that none carries are left out.
+    /// Counts the stories that have each of these labels, in one statement. Labels without stories are absent.
     pub async fn story_counts(
         &self,
         user: &UserId,
         kind: LabelKind,
         labels: &[LabelId],
     ) -> Result<HashMap<LabelId, i64>, Error> {
-        /// More are not named one by one: all are counted.
+        /// For more labels than this, the statement counts all of them.
         const NAMED: usize = 1_000;
         let names = names(kind);
         let mut select = Query::select()
@@ -272,7 +269,7 @@ impl Library {
             .collect()
     }
 
-    /// The labels of one kind that the most stories carry, those first.
+    /// Returns the user's most used labels of one kind, by descending number of stories.
     pub async fn top_labels(
         &self,
         user: &UserId,
@@ -280,8 +277,8 @@ impl Library {
         first: u32,
     ) -> Result<Vec<Label>, Error> {
         let names = names(kind);
-        let (label, carried) = (names.table, Alias::new("carried"));
-        // Counted before they are joined: the index on the links has all that it takes.
+        let (label, counted) = (names.table, Alias::new("counted"));
+        // Counted before the join, so that the links' index covers the count.
         let counts = Query::select()
             .column(names.link_column.clone())
             .expr_as(Expr::cust("count(*)"), "stories")
@@ -290,13 +287,13 @@ impl Library {
             .group_by_col(names.link_column.clone())
             .to_owned();
         let joined =
-            Expr::col((carried.clone(), names.link_column)).equals((label.clone(), Column::Id));
+            Expr::col((counted.clone(), names.link_column)).equals((label.clone(), Column::Id));
         let select = Query::select()
             .columns(Column::ROW.map(|column| (label.clone(), column)))
-            .from_subquery(counts, carried.clone())
+            .from_subquery(counts, counted.clone())
             .inner_join(label.clone(), joined)
             .and_where(Expr::col((label.clone(), Column::UserId)).eq(user.as_str()))
-            .order_by((carried, Alias::new("stories")), Order::Desc)
+            .order_by((counted, Alias::new("stories")), Order::Desc)
             .order_by((label, Column::NameKey), Order::Asc)
             .limit(u64::from(first))
             .to_owned();
@@ -306,7 +303,7 @@ impl Library {
             .collect()
     }
 
-    /// The labels of one kind on each of these stories, by name, in one statement.
+    /// Returns the labels of one kind on each of these stories, by name, in one statement.
     pub async fn labels_of(
         &self,
         user: &UserId,
@@ -319,7 +316,7 @@ impl Library {
     }
 }
 
-/// Those of `ids` that are stories of this user, in one statement.
+/// Returns the stories of this user with these `ids`, in one statement.
 pub(in crate::library) async fn stories(
     db: &impl ConnectionTrait,
     user: &UserId,
@@ -336,14 +333,13 @@ pub(in crate::library) async fn stories(
         .await?;
     rows.into_iter()
         .map(|row| {
-            Story::try_from(row)
-                .map(|story| (story.id, story))
-                .map_err(Error::from)
+            let story = Story::try_from(row)?;
+            Ok((story.id, story))
         })
         .collect()
 }
 
-/// The labels of one kind on each of these stories, or of all, by name, in one statement.
+/// Returns the labels of one kind on each of these stories, or on all, by name, in one statement.
 pub(in crate::library) async fn labels_of(
     db: &impl ConnectionTrait,
     user: &UserId,
@@ -382,7 +378,7 @@ pub(in crate::library) async fn labels_of(
     Ok(labels)
 }
 
-/// The head in the user's row, if there is one.
+/// Finds the user's head.
 pub(in crate::library) async fn find_head(
     db: &impl ConnectionTrait,
     user: &UserId,

@@ -1,7 +1,6 @@
-//! Searching texts: which words must occur, and how a statement asks for them.
+//! Text search: the terms, and their SQL condition.
 //!
-//! What is searched in was folded when it was written and the words are folded here, so that the databases, which
-//! fold differently, only compare.
+//! Both the stored search keys and the terms are folded in Rust, because the databases fold case differently.
 
 use sea_orm::{
     Condition, ExprTrait as _,
@@ -10,27 +9,27 @@ use sea_orm::{
 
 use crate::library::{error::Error, model::text::fold};
 
-/// Makes the next character of a pattern mean itself.
+/// Escape character of LIKE patterns.
 const ESCAPE: char = '!';
 
-/// Words that must all occur, each anywhere, also inside other words.
+/// Search terms. Each must occur, also as part of a word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
     words: Vec<String>,
 }
 
 impl Search {
-    /// The longest text, in characters.
+    /// Maximum length in characters.
     pub const MAX_CHARS: usize = 200;
-    /// The most words.
+    /// Maximum number of words.
     pub const MAX_WORDS: usize = 10;
 
-    /// Reads the words of `text`, which spaces separate. Without any, everything is found.
+    /// Splits `text` at white space. Without any word, everything matches.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on `search` when there are too many characters or words.
+    /// [`Error::Invalid`] on `search` when a limit is exceeded.
     pub fn words(text: &str) -> Result<Self, Error> {
-        allow(text)?;
+        check(text)?;
         let words: Vec<_> = text.split_whitespace().map(fold).collect();
         if words.len() > Self::MAX_WORDS {
             let rule = format!("at most {} words", Self::MAX_WORDS);
@@ -39,12 +38,12 @@ impl Search {
         Ok(Self { words })
     }
 
-    /// Takes `text` as a whole, but for the spaces around it. If nothing is left, everything is found.
+    /// Searches for the trimmed `text` as a whole. If it is empty, everything matches.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on `search` when it has too many characters.
+    /// [`Error::Invalid`] on `search` when the length limit is exceeded.
     pub fn phrase(text: &str) -> Result<Self, Error> {
-        allow(text)?;
+        check(text)?;
         let phrase = fold(text.trim());
         let words = (!phrase.is_empty()).then_some(phrase);
         Ok(Self {
@@ -52,10 +51,10 @@ impl Search {
         })
     }
 
-    /// How many words there are; a phrase is one.
+    /// Returns the number of terms; a phrase is one.
     #[expect(
         clippy::len_without_is_empty,
-        reason = "that is nobody's question outside"
+        reason = "only this crate needs is_empty"
     )]
     pub fn len(&self) -> usize {
         self.words.len()
@@ -65,7 +64,7 @@ impl Search {
         self.words.is_empty()
     }
 
-    /// That each word occurs in one of these folded texts.
+    /// The condition that each term occurs in one of these folded texts.
     pub(in crate::library) fn in_any(&self, texts: &[Expr]) -> Condition {
         let occurs = |word: &String| {
             let pattern = LikeExpr::new(format!("%{}%", escaped(word))).escape(ESCAPE);
@@ -80,19 +79,19 @@ impl Search {
     }
 }
 
-fn allow(text: &str) -> Result<(), Error> {
+fn check(text: &str) -> Result<(), Error> {
     if text.chars().count() > Search::MAX_CHARS {
         let rule = format!("at most {} characters", Search::MAX_CHARS);
         return Err(Error::invalid("search", rule));
     }
-    // PostgreSQL takes no text that holds one.
+    // PostgreSQL cannot store NUL.
     if text.contains('\0') {
-        return Err(Error::invalid("search", "must not hold a NUL character"));
+        return Err(Error::invalid("search", "must not contain a NUL character"));
     }
     Ok(())
 }
 
-/// `word` as a pattern that means itself.
+/// Escapes the wildcards in `word`.
 fn escaped(word: &str) -> String {
     let mut pattern = String::with_capacity(word.len());
     for letter in word.chars() {

@@ -1,4 +1,4 @@
-//! What a library comes to, counted in one statement and so as of one version.
+//! Statistics of a library, counted in one statement and so at one version.
 
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, Statement};
 
@@ -7,36 +7,36 @@ use crate::{
     version::{Head, UserId, Version},
 };
 
-/// What a library comes to.
+/// Statistics of a library.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
     /// The version that was counted.
     pub version: Version,
-    /// Entries: stories with their progress.
+    /// Number of entries: stories with their progress.
     pub stories: i64,
-    /// Entries by where the user stands with them.
+    /// Entries by reading status.
     pub by_status: StatusCounts,
     /// Entries with a rating.
     pub rated: i64,
-    /// The mean of the ratings, in stars; none when nothing is rated.
+    /// Mean rating in stars; `None` without ratings.
     pub average_rating: Option<f64>,
     /// Entries with notes.
     pub with_notes: i64,
     /// Entries that are not safe for work.
     pub nsfw: i64,
-    /// Chapters read, over all entries.
+    /// Sum of the chapters read.
     pub chapters_read: i64,
-    /// Chapters that are out, over all stories that say.
+    /// Sum of the published chapters, where known.
     pub chapters: i64,
-    /// Words that are out, over all stories that say.
+    /// Sum of the published words, where known.
     pub words: i64,
-    /// Tags, on stories or not.
+    /// Number of tags, used or not.
     pub tags: i64,
-    /// Fandoms, on stories or not.
+    /// Number of fandoms, used or not.
     pub fandoms: i64,
 }
 
-/// Entries by where the user stands with them.
+/// Entries by reading status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the names of ProgressStatus")]
 pub struct StatusCounts {
@@ -47,7 +47,7 @@ pub struct StatusCounts {
     pub dropped: i64,
 }
 
-/// Every story has its progress, so the two need no join.
+/// Counts without a join of stories and progresses, because every story has one progress.
 const COUNT: &str = "
 SELECT u.library_version, p.*, s.*,
   (SELECT count(*) FROM topaz_tag WHERE user_id = $1) AS tags,
@@ -73,14 +73,14 @@ FROM topaz_user AS u, (
 WHERE u.subject = $1";
 
 impl Library {
-    /// What the user's library comes to.
+    /// Counts the user's library.
     pub async fn stats(&self, user: &UserId) -> Result<Stats, Error> {
         let reader = self.db.reader(user).await?;
         let backend = reader.get_database_backend();
         let count = Statement::from_sql_and_values(backend, COUNT, [user.as_str().into()]);
         let row = reader.query_one_raw(count).await?;
         drop(reader);
-        let row = row.ok_or_else(|| Error::fault("a user who asks is not there"))?;
+        let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
         let number = |column: &str| row.try_get::<i64>("", column);
         let (rated, tenths) = (number("rated")?, number("tenths")?);
         #[expect(
@@ -110,12 +110,12 @@ impl Library {
         })
     }
 
-    /// The user's head, and the oldest version since which changes can be told.
+    /// Returns the user's head, and the floor: the oldest version since which changes are known.
     pub async fn head_and_floor(&self, user: &UserId) -> Result<(Head, Version), Error> {
         let row = user::Entity::find_by_id(user.as_str())
             .one(&self.db.fresh_reader(user).await?)
             .await?;
-        let row = row.ok_or_else(|| Error::fault("a user who asks is not there"))?;
+        let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
         Ok((row.head(), Version::new(row.library_floor)))
     }
 }

@@ -1,13 +1,13 @@
-//! Forgetting: what is kept for clients that come back is kept for a time, and then purged in small steps.
+//! Purges expired history, tombstones, receipts and tickets in small steps.
 //!
-//! Steps go through each table from its oldest row on, and each begins where the last ended: what was deleted before is
-//! not passed over again.
+//! Steps walk each table from its oldest row, and each starts where the last one ended, so that deleted rows are not
+//! scanned again.
 //!
-//! **Invariant:** the floor is raised in the transaction that purges, over everything that it purges, so that no client
-//! is answered from a history with a hole in it.
-//! **Invariant:** a clock that is wrong purges nothing early: an age is counted up to the newest time in the database
-//! when this process began and the time that it has run since, and only while this node's clock and the database's agree.
-//! **Invariant:** a purge waits for no writer, and holds the rows of users for one statement.
+//! **Invariant:** the floor rises in the transaction that purges, to the newest purged stamp, so that no delta is computed
+//! from incomplete history.
+//! **Invariant:** a wrong clock purges nothing early. Ages count up to the newest time in the database at process start
+//! plus the process's uptime, and only while the clocks of node and database agree.
+//! **Invariant:** a purge does not wait for writers, and locks users' rows for one statement only.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ use crate::{
     version::UserId,
 };
 
-/// From which gap on between the clock and the newest time in the database the gap is reported.
-const NOTEWORTHY: time::Duration = time::Duration::days(1);
+/// Gap between the clock and the newest time in the database from which a warning is logged.
+const REPORTED_GAP: time::Duration = time::Duration::days(1);
 
 const TICKETS: Rows = Rows {
     table: "topaz_ticket",
@@ -55,17 +55,17 @@ const FIELD_CHANGES: Rows = Rows {
     is_history: true,
 };
 
-/// How long what a client may come back for is kept.
+/// Retention periods.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Tombstones, what fields held, and which device made which change: how long a client may be away and still be
-    /// brought up to date rather than start afresh.
+    /// Tombstones, earlier field values, and the log of changes: how long a client can be offline and still get a delta
+    /// instead of a reset.
     pub history: Duration,
-    /// Receipts: how long a mutation may wait to be replayed.
+    /// Receipts: how long a mutation can be replayed.
     pub receipts: Duration,
 }
 
-/// The newest time that a database held when this process began: time that has passed, whatever a clock shows now.
+/// The newest time in the database at process start. It has certainly passed, even if the clock is wrong.
 #[derive(Debug, Clone, Copy)]
 pub struct Witnessed {
     newest: OffsetDateTime,
@@ -73,14 +73,14 @@ pub struct Witnessed {
 }
 
 impl Witnessed {
-    /// The time up to which ages count, while a clock shows `clock`.
+    /// The time up to which ages count, given the clock's time `clock`.
     fn now(self, clock: OffsetDateTime) -> OffsetDateTime {
         clock.min(self.newest + self.since.elapsed())
     }
 }
 
 impl Library {
-    /// What time the database has witnessed; to be asked before this process writes.
+    /// Reads the newest time in the database. Must be called before this process writes.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -96,7 +96,7 @@ impl Library {
         );
         let select = Statement::from_string(db.get_database_backend(), sql);
         let row = self.db.in_time(db.query_one_raw(select)).await?;
-        // An empty database has nothing that could be purged too early.
+        // An empty database has nothing to purge early.
         let newest = row
             .map(|row| clock::find_in_row(&row))
             .transpose()?
@@ -107,7 +107,7 @@ impl Library {
         })
     }
 
-    /// Purges what is too old every `period`, first when one has passed, until `stop`.
+    /// Purges expired rows every `period`, until `stop`. The first purge is after one period.
     pub async fn keep_purging(
         &self,
         witnessed: Witnessed,
@@ -129,19 +129,19 @@ impl Library {
                 }
             };
             let now = witnessed.now(clock);
-            if !is_reported && clock - now > NOTEWORTHY {
+            if !is_reported && clock - now > REPORTED_GAP {
                 is_reported = true;
                 tracing::warn!(
                     clock.ahead_days = (clock - now).whole_days(),
-                    "nothing was written for long before this start, or the clock is wrong: history is kept longer by that"
+                    "the last write before this start is long ago, or the clock is wrong: history is kept longer by this gap"
                 );
             }
-            // What went wrong is logged, and left for the next time.
+            // Errors are logged; the next purge retries.
             let _ = self.purge_until(retention, clock, now, &stop).await;
         }
     }
 
-    /// The time, if this node's clock and the database's agree on it.
+    /// Returns the time, if the clocks of node and database agree.
     async fn agreed_time(&self) -> Result<Option<OffsetDateTime>, Error> {
         let reading = self.db.in_time(self.db.skew.ask(&self.db.fresh)).await?;
         if reading.is_off() {
@@ -154,18 +154,18 @@ impl Library {
         Ok(Some(reading.now))
     }
 
-    /// Purges everything that is too old by the database's clock, and the tickets that have lapsed. What cannot be
-    /// purged now is left for the next time, and holds up nothing else.
+    /// Purges all rows that have expired by the database's clock. Rows that cannot be purged now are left for the next
+    /// purge.
     ///
     /// # Errors
-    /// The last of what went wrong. All of it is logged.
+    /// The last error. All are logged.
     pub async fn purge(&self, retention: Retention) -> Result<(), Error> {
         let now = self.db.in_time(self.db.skew.ask(&self.db.fresh)).await?.now;
         self.purge_until(retention, now, now, &CancellationToken::new())
             .await
     }
 
-    /// Purges what is older than `retention` at `now`, and tickets that have lapsed by `clock`.
+    /// Purges rows older than `retention` at `now`, and tickets that have expired by `clock`.
     async fn purge_until(
         &self,
         retention: Retention,
@@ -190,7 +190,7 @@ impl Library {
         outcome
     }
 
-    /// Deletes the rows whose time is before `before`, a step at a time.
+    /// Deletes the rows older than `before`, in steps.
     async fn purge_rows(
         &self,
         rows: Rows,
@@ -206,16 +206,16 @@ impl Library {
                 Ok(done) => done,
                 Err(error) => {
                     warn(&error);
-                    let is_passing = matches!(error, Error::Unavailable(_));
+                    let is_transient = matches!(error, Error::Unavailable(_));
                     outcome = Err(error);
-                    if is_passing || !rows.is_history {
+                    if is_transient || !rows.is_history {
                         break;
                     }
-                    // One user's rows hold up no other's.
+                    // One user's rows must not block the others'.
                     self.purge_user_by_user(rows, span, stop).await?
                 }
             };
-            // What a step left is not tried again before the next time.
+            // Rows that a step skipped are left for the next purge.
             match done.newest {
                 Some(newest) if newest > from || done.purged > 0 => from = newest,
                 _ => break,
@@ -224,7 +224,7 @@ impl Library {
         outcome
     }
 
-    /// Purges the rows of one step, each user's apart.
+    /// Purges the rows of one step, separately for each user.
     async fn purge_user_by_user(
         &self,
         rows: Rows,
@@ -267,7 +267,7 @@ impl Library {
     }
 }
 
-/// The time so long before `now`; the beginning of time when it would be before that.
+/// Returns `now` minus `duration`, at least the Unix epoch.
 fn ago(now: OffsetDateTime, duration: Duration) -> OffsetDateTime {
     let duration = time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
     let ago = now.checked_sub(duration);
@@ -283,7 +283,7 @@ fn millis(at: OffsetDateTime) -> Result<i64, Error> {
 fn warn(error: &Error) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
-        "old history could not be purged"
+        "cannot purge old history"
     );
 }
 
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_jumps_ages_nothing() {
+    fn a_clock_that_jumps_ahead_purges_nothing_early() {
         let newest = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
         let witnessed = Witnessed {
             newest,
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(
             witnessed.now(newest - year),
             newest - year,
-            "nor is a clock that is behind"
+            "a clock that is behind counts"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! One step of a purge: the oldest rows of a span of time, in one transaction with the floors of their users.
+//! One step of a purge: deletes the oldest rows of a time span and raises their users' floors, in one transaction.
 
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, Value,
@@ -12,19 +12,19 @@ use crate::{
     version::UserId,
 };
 
-/// How many rows one step purges.
+/// Rows per step.
 const BATCH: u64 = 500;
 
-/// Rows that are purged by their time.
+/// A table whose rows expire.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows {
     pub table: &'static str,
     pub time: &'static str,
-    /// Whether they are the history of a library, whose floor says what is left of it.
+    /// Whether the rows are library history, limited by the user's floor.
     pub is_history: bool,
 }
 
-/// From which time on rows are looked for, and before which they are to go, in milliseconds.
+/// The time span of a purge, in milliseconds: from `from` on and before `before`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub from: i64,
@@ -37,24 +37,24 @@ impl Span {
     }
 }
 
-/// What a step found.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Step {
     pub found: u64,
-    /// How many of them were purged: not those of users who were writing.
+    /// Number of purged rows. Rows of users who are writing are skipped.
     pub purged: u64,
-    /// The newest time among the rows.
+    /// The newest time of the found rows.
     pub newest: Option<i64>,
 }
 
 impl Step {
-    /// Whether no rows are left of the span.
+    /// Returns whether the span has no more rows.
     pub fn is_last(self) -> bool {
         self.found < BATCH
     }
 }
 
-/// Selects the oldest rows of a span ($1, $2), of one user ($3) or of all.
+/// Selects the oldest rows of a span ($1, $2), of one user ($3) or of all users.
 pub(super) fn page(backend: DbBackend, rows: Rows, user: Option<&UserId>) -> String {
     let Rows { table, time, .. } = rows;
     let place = match backend {
@@ -73,7 +73,7 @@ pub(super) fn page(backend: DbBackend, rows: Rows, user: Option<&UserId>) -> Str
     )
 }
 
-/// Purges the oldest rows of a span, and raises the floors of their users over them.
+/// Purges the oldest rows of a span, and raises their users' floors.
 pub(super) async fn purge_step(
     db: DatabaseConnection,
     rows: Rows,
@@ -91,7 +91,7 @@ pub(super) async fn purge_step(
     Ok(step?)
 }
 
-/// In one statement, which skips the users who are writing: their rows are left for the next time.
+/// Runs as one statement. Skips users who are writing; the next purge deletes their rows.
 async fn step_of_postgres(
     db: &DatabaseConnection,
     Rows {
@@ -122,7 +122,7 @@ async fn step_of_postgres(
     row.map_or(Ok(Step::default()), |row| step_of_row(&row))
 }
 
-/// In one transaction, which is the only one that writes.
+/// Runs as one transaction. SQLite has no concurrent writers to skip.
 async fn step_of_sqlite(
     db: &DatabaseConnection,
     Rows {

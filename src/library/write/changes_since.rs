@@ -1,9 +1,9 @@
-//! What other devices changed in a row since the head that a change was made against: looked up for [`super::conflict`].
+//! Finds the fields of a row that other devices changed since a change's base, for [`super::conflict`].
 //!
-//! **Invariant:** how much is read does not grow with the history. Of each field it is the oldest change since the base,
-//! the newest, and the newest by another device. Of a set of labels it is at most [`MAX_SET_CHANGES`] changes and the
-//! removals of labels.
-//! **Invariant:** whether another device changed a field is found exactly, however many changes there are.
+//! **Invariant:** the cost does not grow with the history. For a field, three changes are read: the oldest since the base,
+//! the newest, and the newest by another device. For a set of labels, at most [`MAX_SET_CHANGES`] changes and the removals
+//! of labels are read.
+//! **Invariant:** whether another device changed a field is exact, for any number of changes.
 
 use std::collections::BTreeMap;
 
@@ -26,15 +26,15 @@ use crate::{
     version::{Head, Version},
 };
 
-/// How many changes of a set of labels are replayed. When there are more, what the set held at the base is forgotten.
+/// Maximum changes of a set of labels that are replayed. Beyond it, the set's value at the base is unknown.
 const MAX_SET_CHANGES: usize = 256;
 
-/// For each field with changes after version $4: the newest version, what the field held before the oldest, and the
-/// newest change by a device other than $6. A change of an older server, whose `other_stamp` is -1, counts as another
-/// device's, because one may be hidden behind it. Changes before a row was made again (`*`) are those of another row.
+/// For each field with changes after version $4: the newest version, the value before the oldest change, and the newest
+/// change by a device other than $6. Changes before a row was recreated (`*`) belong to another row. A change of an older
+/// server (`other_stamp` -1) counts as another device's, because it may hide one.
 ///
-/// Each row is found by its whole key in a subquery of its own. PostgreSQL may join such rows by a part of the key, when
-/// it takes a user to have few.
+/// A subquery finds each row by its complete key. In a join, PostgreSQL may use a prefix of the key if it expects few rows
+/// per user.
 const LATEST: &str = "
 WITH asked AS ({fields}),
 remade AS (
@@ -71,7 +71,7 @@ SELECT field, newest, other AS stamp,
   (SELECT w.device_name FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $5 AND w.version = other) AS device_name
 FROM linked";
 
-/// The newest changes of one field after version $5, with the devices that made them.
+/// The newest changes of one field after version $5, with their devices.
 const SET_CHANGES: &str = "
 SELECT c.stamp, c.was, c.changed_at,
   (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $6 AND w.version = c.stamp) AS device_id,
@@ -85,14 +85,14 @@ ORDER BY c.stamp DESC";
 /// The changes of one field since the base.
 struct Latest {
     newest: Version,
-    /// What the field held at the base.
+    /// The value at the base.
     base: Value,
     /// The newest change by another device.
     other: Option<(Version, Origin)>,
 }
 
 impl LibraryWriter {
-    /// The fields of a row that other devices changed after `base`.
+    /// Returns the fields of a row that other devices changed after `base`.
     pub(super) async fn changed_since(
         &self,
         target: Target,
@@ -100,15 +100,15 @@ impl LibraryWriter {
         held: &Fields,
         change: &Fields,
     ) -> Result<ChangedSince, Error> {
-        // The head is that of this very change. A base that is not below it, or of another epoch, is of a history that a
-        // restore has undone, and says nothing of this one.
+        // `self.head` is the version of this change. A base at or above it, or of another epoch, belongs to a history
+        // that a restore has undone.
         if base.epoch != self.head.epoch || base.version >= self.head.version {
             return Ok(all_forgotten(change));
         }
         if target.stamp <= base.version {
             return Ok(ChangedSince::new());
         }
-        // Below the floor it is forgotten which fields changed, so any may have.
+        // Below the floor, the changed fields are unknown, so any may have changed.
         if base.version < self.floor {
             return Ok(all_forgotten(change));
         }
@@ -141,14 +141,14 @@ impl LibraryWriter {
         Ok(since)
     }
 
-    /// The changes after `base` of each field that the change sets.
+    /// Returns the changes after `base` of each field that the change sets.
     async fn latest_since(
         &self,
         target: Target,
         base: Version,
         change: &Fields,
     ) -> Result<BTreeMap<String, Latest>, Error> {
-        // The names are those of our own fields.
+        // Field names are ours, not the client's, so they need no escaping.
         let fields = change.keys().map(String::as_str).chain([ALL_FIELDS]);
         let fields: Vec<_> = fields
             .map(|field| format!("SELECT '{field}' AS field"))
@@ -170,7 +170,7 @@ impl LibraryWriter {
             .collect()
     }
 
-    /// What became of a set of labels after `since`, if another device changed it.
+    /// Returns the changes of a set of labels after `since`, if another device changed it.
     async fn changed_set(
         &self,
         target: Target,
@@ -201,17 +201,16 @@ impl LibraryWriter {
             Vec::new()
         };
         if steps.len() > MAX_SET_CHANGES {
-            let forgotten = Changed::default();
             return Ok(Some(Changed {
                 by: Some(by),
-                ..forgotten
+                ..Changed::default()
             }));
         }
         let steps = self.with_lost(steps, stored, lost);
         Ok(Changed::by_others(&steps, stored))
     }
 
-    /// The changes of a set of labels after `since`, newest first; one more than are replayed if there are more.
+    /// Returns the changes of a set of labels after `since`, newest first; one more than the limit if there are more.
     async fn set_changes(
         &self,
         target: Target,
@@ -233,7 +232,7 @@ impl LibraryWriter {
         let select = Statement::from_sql_and_values(backend, SET_CHANGES, values);
         let rows = self.tx.query_all_raw(select).await?;
         if rows.len() > MAX_SET_CHANGES {
-            // The base is forgotten, so what each held does not matter.
+            // The base is unknown, so the values do not matter.
             let forgotten = |row| self.step(row, Value::Null);
             return rows.iter().map(forgotten).collect();
         }
@@ -250,8 +249,8 @@ impl LibraryWriter {
         })
     }
 
-    /// The steps of a set of labels, newest first, with those by which labels were `lost`, newest first. These are not
-    /// recorded with the row: what the set held before such a loss follows from what it held after it.
+    /// Merges the recorded steps of a set of labels with the steps that `lost` labels, both newest first. A loss records
+    /// no value: the value before it follows from the value after it.
     fn with_lost(&self, recorded: Vec<Step>, stored: &Value, lost: Vec<LostLabel>) -> Vec<Step> {
         let mut held = stored.clone();
         let mut later = recorded.iter().peekable();
@@ -277,7 +276,7 @@ impl LibraryWriter {
         steps
     }
 
-    /// Whether this is the device that asks for the change.
+    /// Returns whether this is the device that sends the change.
     pub(super) fn is_own(&self, device: Option<&Device>) -> bool {
         device.is_some_and(|device| {
             let own = self.device.as_ref();
@@ -307,7 +306,7 @@ fn was(row: &QueryResult) -> Result<Value, Error> {
     serde_json::from_str(&was).map_err(Error::fault)
 }
 
-/// Every field of `change` has changed, and what it held is forgotten.
+/// Marks every field of `change` as changed, with an unknown base.
 fn all_forgotten(change: &Fields) -> ChangedSince {
     let forgotten = |field: &String| (field.clone(), Changed::default());
     change.keys().map(forgotten).collect()

@@ -1,29 +1,28 @@
-//! What becomes of a change that was made against an older version: a pure decision, field by field.
+//! Conflict resolution for a change that was made against an older version: a pure decision, field by field.
 //!
-//! A *clash* is a field that the change sets to another value than the row holds, although another device has changed
-//! it since the change's base. Everything else is no conflict: two devices that change different fields of one row do
-//! not clash, and a device does not clash with itself.
+//! A field *conflicts* if another device has changed it since the change's base, and the change sets another value than
+//! the stored one. Changes of different fields do not conflict, and a device does not conflict with itself.
 //!
-//! | the field, since the base | the row holds | `REJECT` | `MERGE` | `OVERWRITE` |
+//! | field since the base | stored value | `REJECT` | `MERGE` | `OVERWRITE` |
 //! |---|---|---|---|---|
-//! | unchanged | anything | yours | yours | yours |
-//! | changed by the device that sends the change, and no other | anything | yours | yours | yours |
-//! | changed | the same as yours | nothing to do | nothing to do | nothing to do |
-//! | changed, a set of labels | another set | clash: nothing is written | theirs, plus what you added, less what you removed | yours |
-//! | changed, the current chapter | another chapter | clash: nothing is written | the furthest; yours if you rewind | yours |
-//! | changed, any other | another value | clash: nothing is written | theirs, and it is reported as left | yours |
+//! | unchanged | any | yours | yours | yours |
+//! | changed only by the sending device | any | yours | yours | yours |
+//! | changed | equal to yours | no change | no change | no change |
+//! | changed, a set of labels | another set | conflict: nothing is written | theirs, plus what you added, less what you removed | yours |
+//! | changed, the current chapter | another chapter | conflict: nothing is written | the higher one; yours with `rewind` | yours |
+//! | changed, any other | another value | conflict: nothing is written | theirs, and reported as left | yours |
 //!
-//! What a set held at the base may be forgotten (see the floor); then nothing counts as removed. A field of a row that was
-//! removed and made again since the base counts as changed. So does every field when the base is of another epoch, or
-//! above the head: a restore has undone the history that it belongs to.
+//! If a set's value at the base is unknown (see the floor), nothing counts as removed. If the row was removed and
+//! recreated since the base, every field counts as changed. The same holds for a base of another epoch or above the head:
+//! a restore has undone its history.
 //!
-//! A change without a base overwrites, with one exception: a chapter below the stored one is left, with the status that
-//! came along, because its device may be behind. It is written when the change says `rewind` or `OVERWRITE`, or when the
-//! same device set the stored chapter.
+//! A change without a base overwrites, with one exception: a chapter below the stored one, and the status sent with it,
+//! are left unchanged, because the device may be behind. They are written with `rewind` or `OVERWRITE`, or if the same
+//! device set the stored chapter.
 //!
-//! **Invariant:** no field of a change is lost in silence: each is in the row afterwards, was merged into it, or is
-//! reported. (A chapter behind the furthest is reported too.)
-//! **Invariant:** a device that is behind never pulls a chapter back.
+//! **Invariant:** no field of a change is lost silently: it is stored, merged, or reported. (A lower chapter is reported
+//! too.)
+//! **Invariant:** a device that is behind never lowers a chapter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,42 +38,42 @@ use crate::{
     version::{Head, Version},
 };
 
-/// The field that only grows unless its sender says otherwise.
+/// The field that only grows, unless the sender rewinds.
 pub(in crate::library) const CHAPTER: &str = "currentChapter";
-/// The field that is as old as the chapter it comes with.
+/// The field that is as old as the chapter it was sent with.
 pub(in crate::library) const STATUS: &str = "status";
 
-/// What to do about clashes.
+/// The policy for conflicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum OnConflict {
-    /// Write nothing, and tell.
+    /// Write nothing, and report the conflicts.
     Reject,
-    /// Write what does not clash, join what can be joined, and tell what was left.
+    /// Write the other fields, merge where possible, and report the fields that were left.
     Merge,
-    /// Write it all.
+    /// Write all fields.
     Overwrite,
 }
 
-/// What a change was made against, and what is to become of it if the row has moved on.
+/// The base of a change, and its conflict policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Against {
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<Head>,
     on_conflict: OnConflict,
-    /// Whether a chapter behind the furthest is meant.
+    /// Whether the sender intends to lower the chapter.
     rewind: bool,
-    /// Whether nothing shows that a chapter below the stored one is meant. Follows from the rest, so it has no part in
-    /// the fingerprint of a receipt.
+    /// Whether a lower chapter is left unchanged. Derived from the other fields, so it is not part of a receipt's
+    /// fingerprint.
     #[serde(skip)]
     keeps_furthest: bool,
 }
 
 impl Against {
-    /// Without `on_conflict`, a change with a base is rejected when it clashes. One without a base overwrites, except
-    /// that it leaves a further chapter.
+    /// By default, a change with a base is rejected on conflict, and one without a base overwrites but does not lower the
+    /// chapter.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when clashes are to be told or merged but there is no base to find them by.
+    /// [`Error::Invalid`] for a policy of reject or merge without a base.
     pub fn new(
         base: Option<Head>,
         on_conflict: Option<OnConflict>,
@@ -83,7 +82,7 @@ impl Against {
         let keeps_furthest = base.is_none() && on_conflict.is_none() && !rewind;
         let on_conflict = match (base, on_conflict) {
             (None, Some(OnConflict::Reject | OnConflict::Merge)) => {
-                return Err(Error::invalid("base", "is needed to find conflicts"));
+                return Err(Error::invalid("base", "is required to detect conflicts"));
             }
             (None, None) => OnConflict::Overwrite,
             (Some(_), None) => OnConflict::Reject,
@@ -97,19 +96,19 @@ impl Against {
         })
     }
 
-    /// The base to find clashes by; none when they do not matter.
+    /// The base for detecting conflicts; `None` when they are ignored.
     pub(in crate::library) fn base(self) -> Option<Head> {
         self.base
             .filter(|_| self.on_conflict != OnConflict::Overwrite)
     }
 
-    /// Whether `change` would set a chapter back, and nothing shows that this is meant.
+    /// Returns whether `change` would lower a chapter without declaring it.
     pub(in crate::library) fn may_be_behind(self, stored: &Fields, change: &Fields) -> bool {
         let chapter = |fields: &Fields| fields.get(CHAPTER).and_then(Value::as_i64);
         self.keeps_furthest && chapter(change).is_some_and(|yours| Some(yours) < chapter(stored))
     }
 
-    /// What to do about clashes. Without a base there are none but those of a chapter that is behind, which is left.
+    /// The effective policy. Without a base, only a lower chapter conflicts, and it is left unchanged.
     fn policy(self) -> OnConflict {
         if self.keeps_furthest {
             OnConflict::Merge
@@ -119,30 +118,30 @@ impl Against {
     }
 }
 
-/// Where and when a field was changed.
+/// The device and time of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::library) struct Origin {
-    /// The device, if it was named.
+    /// The device, if known.
     pub device: Option<Device>,
     pub at: OffsetDateTime,
 }
 
-/// What other devices did to a field since the base.
+/// Changes of a field by other devices since the base.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::library) struct Changed {
-    /// What the field held at the base; `None` when that is forgotten.
+    /// The value at the base; `None` when unknown.
     pub base: Option<Value>,
-    /// What the device that sends the change holds, of a set: the base with its own changes since. `None` when that is
-    /// forgotten, and of other fields, which are not joined.
+    /// For a set, the sending device's value: the base with the device's own changes since. `None` when unknown, and for
+    /// other fields, which are not merged.
     pub known: Option<Value>,
-    /// The newest of the other devices' changes; `None` when that is not looked up yet.
+    /// The newest change by another device; `None` until it is looked up.
     pub by: Option<Origin>,
 }
 
 /// The fields that other devices changed since the base.
 pub(in crate::library) type ChangedSince = BTreeMap<String, Changed>;
 
-/// One change of a field: what it held before, and who changed it.
+/// One recorded change of a field: the value before it, and its origin.
 pub(in crate::library) struct Step {
     pub stamp: Version,
     pub was: Value,
@@ -151,12 +150,12 @@ pub(in crate::library) struct Step {
 }
 
 impl Changed {
-    /// What came of the field's changes since the base, given newest first, if another device made one of them.
+    /// Summarizes the changes of a field since the base, newest first. `None` if all are the sender's own.
     pub(in crate::library) fn by_others(steps: &[Step], stored: &Value) -> Option<Self> {
         let by = steps.iter().find(|step| !step.is_own)?.by.clone();
         let base = steps.last()?.was.clone();
         let mut known = base.clone();
-        // A change led to what the next newer one found, and the newest to what is stored.
+        // The value after a step is the one before the next newer step, or the stored value.
         let found = steps.iter().map(|step| &step.was);
         let after: Vec<_> = std::iter::once(stored)
             .chain(found)
@@ -175,16 +174,16 @@ impl Changed {
     }
 }
 
-/// What becomes of a change.
+/// The outcome of conflict resolution.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::library) enum Resolution {
-    /// Write these fields. What was left as it is, is told.
+    /// Write these fields. The fields that were left unchanged are reported.
     Apply { fields: Fields, left: Vec<Clash> },
     /// Write nothing.
     Reject(Vec<Clash>),
 }
 
-/// Decides what becomes of `change` on a row that holds `stored`. See the table above.
+/// Resolves `change` on a row that holds `stored`, by the table above.
 pub(in crate::library) fn resolve(
     against: Against,
     since: &ChangedSince,
@@ -229,7 +228,7 @@ pub(in crate::library) fn resolve(
     Resolution::Apply { fields, left }
 }
 
-/// A set with the additions and removals that led from one set to another; any other value becomes the newer one.
+/// Replays the additions and removals between two sets onto another set. Other values are replaced.
 fn replayed(value: &Value, was: &Value, after: &Value) -> Value {
     if !value.is_array() {
         return after.clone();
@@ -243,7 +242,7 @@ fn replayed(value: &Value, was: &Value, after: &Value) -> Value {
     ids.into_iter().map(Value::from).collect()
 }
 
-/// Joins the two values of a field that can be joined; `None` when theirs stays. `base` is what the sender held.
+/// Merges two values of a field; `None` when theirs stays. `base` is the sender's value before the change.
 fn merge(
     field: &str,
     base: Option<&Value>,
@@ -257,7 +256,7 @@ fn merge(
                 (base.map(set).unwrap_or_default(), set(yours), set(theirs));
             let removed: BTreeSet<_> = base.difference(&yours).copied().collect();
             let joined = theirs.union(&yours).filter(|id| {
-                // What both the base and you have, and they have not, they removed.
+                // They removed a label that you and the base have and they have not.
                 !removed.contains(*id) && (theirs.contains(*id) || !base.contains(*id))
             });
             Some(joined.map(|id| Value::from(*id)).collect())
@@ -288,7 +287,7 @@ mod tests {
         Against::new(Some(base), Some(OnConflict::Merge), false).unwrap()
     }
 
-    /// A field that another device changed.
+    /// A field changed by another device.
     fn changed(base: Value) -> Changed {
         Changed {
             base: Some(base.clone()),
@@ -312,7 +311,7 @@ mod tests {
         resolve(against, &since, &object(stored), &object(change))
     }
 
-    /// One row of the table: the field changed from `base` to `theirs` while we set `yours`.
+    /// Resolves one row of the table: the field changed from `base` to `theirs`, and the change sets `yours`.
     fn row(
         on_conflict: OnConflict,
         rewind: bool,
@@ -359,11 +358,7 @@ mod tests {
                 "unchanged: yours"
             );
             let same = row(policy, false, "title", [json!("a"), json!("b"), json!("b")]);
-            assert_eq!(
-                same,
-                applied(json!({"title": "b"})),
-                "the same: nothing to do"
-            );
+            assert_eq!(same, applied(json!({"title": "b"})), "equal: no change");
         }
         let texts = [json!("a"), json!("b"), json!("c")];
         let clash = |field: &str, [base, yours, theirs]: [Value; 3]| {
@@ -422,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_base_is_forgotten_nothing_counts_as_removed() {
+    fn nothing_counts_as_removed_from_an_unknown_base() {
         let since = ChangedSince::from([("tagIds".to_owned(), Changed::default())]);
         let resolution = resolve(
             merging(),
@@ -434,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn clashes_cannot_be_found_without_a_base() {
+    fn conflicts_cannot_be_detected_without_a_base() {
         for policy in [OnConflict::Reject, OnConflict::Merge] {
             assert!(Against::new(None, Some(policy), false).is_err());
         }
@@ -456,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_sender_changed_is_no_clash() {
+    fn the_senders_own_changes_do_not_conflict() {
         let own = vec![step(json!("b"), true), step(json!("a"), true)];
         assert_eq!(Changed::by_others(&own, &json!("c")), None);
         let mixed = vec![step(json!("b"), true), step(json!("a"), false)];
@@ -467,8 +462,8 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_the_sender_added_since_the_base_can_be_taken_off_again() {
-        // From {a, b}: another device adds d, the sender replaces a by c, and now takes c off.
+    fn a_label_that_the_sender_added_since_the_base_can_be_removed_again() {
+        // From {a, b}: another device adds d, the sender replaces a by c, then removes c.
         let steps = vec![
             step(json!(["a", "b", "d"]), true),
             step(json!(["a", "b"]), false),
@@ -488,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_change_that_does_not_say_so_may_be_behind() {
+    fn only_an_undeclared_lower_chapter_may_be_behind() {
         let (stored, change) = (
             object(json!({"currentChapter": 9})),
             object(json!({"currentChapter": 5})),
@@ -531,7 +526,7 @@ mod tests {
             })
     }
 
-    /// Some fields of a state, set to other values.
+    /// A state restricted to some fields.
     fn change() -> impl Strategy<Value = Fields> {
         (
             state(),
@@ -549,7 +544,7 @@ mod tests {
             })
     }
 
-    /// What a row holds after `change` was merged into it, and what was left.
+    /// Merges `change` into a row. Returns the row and the fields that were left.
     fn merged(base: &Fields, stored: &Fields, change: &Fields) -> (Fields, Vec<Clash>) {
         let since = base
             .iter()
@@ -568,7 +563,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn merging_a_change_again_changes_nothing_more(base in state(), stored in state(), change in change()) {
+        fn merging_is_idempotent(base in state(), stored in state(), change in change()) {
             let (once, _) = merged(&base, &stored, &change);
             let (twice, _) = merged(&base, &once, &change);
             prop_assert_eq!(once, twice);
@@ -584,7 +579,7 @@ mod tests {
         }
 
         #[test]
-        fn label_sets_merge_to_the_same_whoever_comes_first(base in value("tagIds"), a in value("tagIds"), b in value("tagIds")) {
+        fn merging_label_sets_is_commutative(base in value("tagIds"), a in value("tagIds"), b in value("tagIds")) {
             let state = |tags: &Value| object(json!({"tagIds": tags}));
             let a_first = merged(&state(&base), &state(&a), &state(&b)).0;
             let b_first = merged(&state(&base), &state(&b), &state(&a)).0;
@@ -592,13 +587,13 @@ mod tests {
         }
 
         #[test]
-        fn no_field_is_lost_in_silence(base in state(), stored in state(), change in change()) {
+        fn no_field_is_lost_silently(base in state(), stored in state(), change in change()) {
             let (after, left) = merged(&base, &stored, &change);
             for (field, yours) in &change {
-                let told = left.iter().any(|clash| &clash.field == field);
+                let reported = left.iter().any(|clash| &clash.field == field);
                 let (held, theirs) = (&after[field], &stored[field]);
                 let joined = match field.as_str() {
-                    // What you added is there, and what you removed is not, unless the other side's word stands.
+                    // Your additions are stored, and your removals are not, unless the other device re-added them.
                     "tagIds" => {
                         let (base, yours, held) = (set(&base[field]), set(yours), set(held));
                         yours.difference(&base).all(|id| held.contains(id))
@@ -606,7 +601,7 @@ mod tests {
                     }
                     _ => false,
                 };
-                prop_assert!(held == yours || joined || (told && held == theirs), "{} {:?} {:?}", field, after, left);
+                prop_assert!(held == yours || joined || (reported && held == theirs), "{} {:?} {:?}", field, after, left);
             }
         }
     }

@@ -1,7 +1,7 @@
-//! What becomes of a change that was made against an older head: what other devices did since, looked up, and the
-//! decision of [`conflict`] applied.
+//! Resolves the conflicts of a change: looks up the changes of other devices since its base, and applies the decision of
+//! [`conflict`].
 //!
-//! **Invariant:** a change without a base that sets no chapter back costs no statement here.
+//! **Invariant:** a change without a base that does not lower a chapter needs no statement here.
 
 use serde::{Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
@@ -22,7 +22,7 @@ use crate::{
     version::Version,
 };
 
-/// A row that a change is about.
+/// The row that a change updates.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
     pub kind: Kind,
@@ -33,11 +33,11 @@ pub(super) struct Target {
 }
 
 impl LibraryWriter {
-    /// What a row is to hold after `change`, and what of the change is left, given what other devices changed since its
-    /// base.
+    /// Returns the row's state after `change`, and the fields that were left unchanged because of other devices' changes
+    /// since its base.
     ///
     /// # Errors
-    /// Refused when the change clashes and its sender wants no merge.
+    /// Refused when fields conflict and the policy is to reject.
     pub(super) async fn resolve<S: Serialize + DeserializeOwned>(
         &self,
         target: Target,
@@ -48,7 +48,9 @@ impl LibraryWriter {
         let (held, change) = (patch::fields(stored)?, patch::fields(change)?);
         let since = match against.base() {
             Some(base) => self.changed_since(target, base, &held, &change).await?,
-            None if against.may_be_behind(&held, &change) => self.further(target, &change).await?,
+            None if against.may_be_behind(&held, &change) => {
+                self.further_fields(target, &change).await?
+            }
             None => ChangedSince::new(),
         };
         match conflict::resolve(against, &since, &held, &change) {
@@ -63,9 +65,9 @@ impl LibraryWriter {
         }
     }
 
-    /// The fields of a change without a base that are left to a device that is further: the chapter and what came with
-    /// it. None if the device that is behind is the one that is further.
-    async fn further(&self, target: Target, change: &Fields) -> Result<ChangedSince, Error> {
+    /// Returns the fields of a change without a base that are left because another device is further: the chapter and
+    /// the status sent with it. Empty if the sender itself set the stored chapter.
+    async fn further_fields(&self, target: Target, change: &Fields) -> Result<ChangedSince, Error> {
         let by = self.last_change(target, CHAPTER).await?;
         if self.is_own(by.device.as_ref()) {
             return Ok(ChangedSince::new());
@@ -82,7 +84,7 @@ impl LibraryWriter {
             .collect())
     }
 
-    /// Names the origin of what the library holds, where that is not known yet.
+    /// Looks up the missing origins of the stored values.
     async fn name_origins(&self, target: Target, clashes: &mut [Clash]) -> Result<(), Error> {
         for clash in clashes.iter_mut().filter(|clash| clash.at.is_none()) {
             let by = self.last_change(target, &clash.field).await?;

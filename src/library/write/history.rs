@@ -1,8 +1,7 @@
-//! What fields held before: recorded with each change, for those that come from an older version. See
-//! [`super::changes_since`].
+//! Records the earlier values of changed fields, for [`super::changes_since`].
 //!
-//! **Invariant:** each change names the newest earlier one of its field by another device, so that one is found without
-//! reading those between.
+//! **Invariant:** each change references the newest earlier change of its field by another device, so that one is found
+//! without reading those between.
 
 use sea_orm::{ConnectionTrait as _, Statement, Value as Parameter};
 use serde::Serialize;
@@ -16,11 +15,11 @@ use crate::library::{
     model::{kind::Kind, patch},
 };
 
-/// In place of a field: all of them, of a row that was made where another was removed. What they held is forgotten.
+/// Stands for all fields of a row that was recreated after a removal. Their earlier values are unknown.
 pub(super) const ALL_FIELDS: &str = "*";
 
-/// Records changes of fields. A change whose device is not known counts as another device's, and so does one of an older
-/// server, whose `other_stamp` is -1: another device's change may be hidden behind it.
+/// Records changes of fields. A change without a known device counts as another device's. So does a change of an older
+/// server (`other_stamp` -1), because it may hide another device's change.
 const RECORD: &str = "
 INSERT INTO topaz_field_change (user_id, kind, id, stamp, changed_at, field, was, other_stamp)
 SELECT $1, $2, $3, $4, $5, changed.field, changed.was, coalesce((
@@ -36,11 +35,11 @@ SELECT $1, $2, $3, $4, $5, changed.field, changed.was, coalesce((
   ), 0)
 FROM ({changed}) AS changed";
 
-/// How many values [`RECORD`] has before those of the changes.
+/// Number of parameters of [`RECORD`] before those of the changes.
 const RECORD_VALUES: usize = 7;
 
 impl LibraryWriter {
-    /// Records what the fields that differ held before this change.
+    /// Records the earlier values of the fields that differ.
     pub(super) async fn record(
         &mut self,
         kind: Kind,
@@ -84,10 +83,10 @@ impl LibraryWriter {
         debug_assert_eq!(values.len(), RECORD_VALUES);
         let mut rows = Vec::with_capacity(fields.len());
         for (n, (field, was)) in fields.into_iter().enumerate() {
-            let place = RECORD_VALUES + 1 + 2 * n;
+            let parameter = RECORD_VALUES + 1 + 2 * n;
             rows.push(format!(
-                "SELECT CAST(${place} AS text) AS field, CAST(${} AS text) AS was",
-                place + 1
+                "SELECT CAST(${parameter} AS text) AS field, CAST(${} AS text) AS was",
+                parameter + 1
             ));
             let was = was.to_string();
             self.leave_history(was.len());
@@ -99,7 +98,7 @@ impl LibraryWriter {
         Ok(())
     }
 
-    /// Counts a row of history with so many bytes of text.
+    /// Adds a history row with `text` bytes to the size of the change's history.
     pub(super) fn leave_history(&mut self, text: usize) {
         let text = i64::try_from(text).unwrap_or(i64::MAX / 2);
         self.history = self

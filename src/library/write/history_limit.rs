@@ -1,24 +1,24 @@
-//! The record of each write, and the limit of the history that one user's writes leave.
+//! Logs each write, and limits the size of a user's history.
 //!
-//! Each record has the total of the history that the user's writes have left so far, so the size of what is kept is the
-//! difference of the newest and the oldest total. What was removed in between (by age) is counted until the records up
-//! to it are gone, so the limit is kept, if anything, too early.
+//! Each log row contains the running total of the history that the user's writes produced. The stored size is the
+//! difference between the newest and the oldest total. Rows purged by age count until the log rows up to them are gone,
+//! so the limit takes effect early rather than late.
 //!
-//! **Invariant:** a write is never refused because of history. One that finds more than the limit purges some of the
-//! oldest, at most [`BATCH`] versions, and raises the floor over them in the same transaction.
+//! **Invariant:** a write is never refused because of history. A write above the limit purges the oldest history, at most
+//! [`BATCH`] versions, and raises the floor in the same transaction.
 
 use sea_orm::{ConnectionTrait as _, Statement, Value};
 
 use super::writer::LibraryWriter;
 use crate::library::{entity::columns::millis, error::Error};
 
-/// What a row of history counts beside its text, in bytes.
+/// Size of a history row without its text, in bytes.
 pub(super) const HISTORY_ROW: i64 = 200;
 
-/// How many versions one write purges.
+/// Versions that one write purges at most.
 const BATCH: u32 = 256;
 
-/// A purge goes on below the limit by this part of it, so that not every write purges.
+/// A purge frees this fraction of the limit below it, so that not every write purges.
 const SLACK: i64 = 16;
 
 const RECORD: &str = "
@@ -42,7 +42,7 @@ const PURGES: [&str; 4] = [
 ];
 
 impl LibraryWriter {
-    /// Records what was changed and from where, and purges the oldest history if there is too much.
+    /// Logs the write, and purges the oldest history if the limit is exceeded.
     pub(super) async fn log(&mut self) -> Result<(), Error> {
         self.leave_history(0);
         let device = self.device.as_ref();
@@ -72,7 +72,7 @@ impl LibraryWriter {
         Ok(())
     }
 
-    /// Purges the history of the oldest versions, up to the total `upto`.
+    /// Purges the history of the oldest versions, up to the running total `upto`.
     async fn purge_history(&self, upto: i64) -> Result<(), Error> {
         let user = || Value::from(self.user.as_str());
         let oldest = [user(), i64::from(BATCH).into(), upto.into()];
@@ -82,7 +82,7 @@ impl LibraryWriter {
             return Ok(());
         };
         let (epoch, version): (i64, i32) = (row.try_get("", "epoch")?, row.try_get("", "version")?);
-        // A version of an older epoch says nothing of this one's, but the floor is above all that an epoch left.
+        // Versions of an older epoch are not comparable, but the floor is above everything of that epoch.
         let purged = if epoch == self.head.epoch.number() {
             version
         } else {

@@ -1,4 +1,4 @@
-//! Adding many entries at once: as many statements for a thousand as for one.
+//! Import of many entries, with a number of statements independent of their number.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 
@@ -28,7 +28,7 @@ use crate::library::{
     },
 };
 
-/// A sound line with the ids that it gets.
+/// A valid line with its new ids.
 struct NewLine {
     story_id: StoryId,
     progress_id: ProgressId,
@@ -36,11 +36,11 @@ struct NewLine {
 }
 
 impl LibraryWriter {
-    /// Adds an entry for each line that is sound and whose url is new, making the labels that are missing. The outcomes
-    /// are in the order of the lines. Where none is added, nothing is changed.
+    /// Adds an entry for each valid line with a new url, and creates missing labels. Returns the outcomes in the order of
+    /// the lines. If no entry is added, nothing changes.
     ///
     /// # Errors
-    /// Refused when that would make too many labels.
+    /// Refused when the library would exceed a limit.
     pub async fn import(
         &mut self,
         CheckedLines(lines): CheckedLines,
@@ -86,7 +86,7 @@ impl LibraryWriter {
         Ok(ImportOutcomes(outcomes))
     }
 
-    /// The entries of these urls.
+    /// Finds the entries with these urls.
     async fn entries_at(
         &self,
         urls: &[String],
@@ -166,19 +166,19 @@ impl LibraryWriter {
         )
     }
 
-    /// The links from the lines' stories to their labels of one kind. Makes the labels that are missing.
+    /// Returns the links from the lines' stories to their labels of one kind. Creates missing labels.
     async fn label_links(
         &mut self,
         kind: LabelKind,
         lines: &[NewLine],
     ) -> Result<Vec<(StoryId, LabelId)>, Error> {
         let mut wanted = BTreeMap::<String, &LabelName>::new();
-        let mut carriers = BTreeSet::new();
+        let mut labelled = BTreeSet::new();
         for new in lines {
             let labels = new.line.labels.iter().filter(|(of, _)| *of == kind);
             for name in labels.flat_map(|(_, names)| names) {
                 wanted.entry(name.key()).or_insert(name);
-                carriers.insert((new.story_id, name.key()));
+                labelled.insert((new.story_id, name.key()));
             }
         }
         let mut ids = self.labels_named(kind, &wanted).await?;
@@ -191,13 +191,13 @@ impl LibraryWriter {
             }
         }
         self.insert_labels(kind, &missing).await?;
-        Ok(carriers
+        Ok(labelled
             .into_iter()
             .filter_map(|(story, key)| Some((story, *ids.get(&key)?)))
             .collect())
     }
 
-    /// The labels of these names, by the key of their name.
+    /// Finds the labels with these names, by name key.
     async fn labels_named(
         &self,
         kind: LabelKind,

@@ -1,13 +1,13 @@
-//! Who asks for a change.
+//! The origin of a change.
 
 use super::receipt::Once;
 use crate::library::model::device::Device;
 
-/// Who asks for a change, and how it is known when it is sent again.
+/// The origin of a change, and its idempotency key.
 #[derive(Debug, Clone, Default)]
 pub struct Intent {
-    /// The device that asks.
+    /// The sending device.
     pub device: Option<Device>,
-    /// Makes the change once, however often it is sent.
+    /// The idempotency key, with which a change is made at most once.
     pub once: Option<Once>,
 }

@@ -1,6 +1,4 @@
-//! Writing labels.
-
-use std::collections::BTreeSet;
+//! Writes of labels.
 
 use sea_orm::{
     ConnectionTrait as _, ExprTrait as _,
@@ -29,7 +27,7 @@ use crate::library::{
 };
 
 impl Label {
-    /// What it adds to a library.
+    /// The storage that it uses.
     fn usage(&self, kind: LabelKind) -> Usage {
         let texts = Usage::texts([self.name.as_str()]);
         match kind {
@@ -43,10 +41,10 @@ impl Label {
 }
 
 impl LibraryWriter {
-    /// Makes a label.
+    /// Creates a label.
     ///
     /// # Errors
-    /// Refused when the user has one of this name, in whatever case, or of this id, or has too many.
+    /// Refused when the name (ignoring case) or the id exists, or a limit is exceeded.
     pub async fn create_label(
         &mut self,
         kind: LabelKind,
@@ -56,13 +54,10 @@ impl LibraryWriter {
         if let Some(existing) = self.find_label_named(kind, &name).await? {
             return Err(Refusal::already_exists("name", existing));
         }
-        if let Some(LabelId(id)) = id
-            && !self
-                .existing(kind, &BTreeSet::from([LabelId(id)]))
-                .await?
-                .is_empty()
+        if let Some(id) = id
+            && !self.existing(kind, &[id].into()).await?.is_empty()
         {
-            return Err(Refusal::already_exists("id", id));
+            return Err(Refusal::already_exists("id", id.0));
         }
         let is_given = id.is_some();
         let id = id.unwrap_or_else(LabelId::fresh);
@@ -75,10 +70,10 @@ impl LibraryWriter {
         Ok(label)
     }
 
-    /// Gives a label another name. No change, no stamp; the stories that carry it are not touched.
+    /// Renames a label. Stamps only if a value changes. Its stories are not stamped.
     ///
     /// # Errors
-    /// Refused when the label is unknown, another has this name, in whatever case, or the change clashes.
+    /// Refused when the label does not exist, the name exists (ignoring case), or the change conflicts.
     pub async fn rename_label(
         &mut self,
         kind: LabelKind,
@@ -86,7 +81,7 @@ impl LibraryWriter {
         name: LabelName,
         against: Against,
     ) -> Result<Updated<Label>, Error> {
-        let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
+        let found = self.existing(kind, &[id].into()).await?.pop();
         let mut row = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
         let target = Target {
             kind: kind.into(),
@@ -122,16 +117,16 @@ impl LibraryWriter {
         Ok(Updated { row, left })
     }
 
-    /// Removes a label, with a tombstone, and takes it off the stories that carry it, which are stamped. As many
-    /// statements, and as many rows of history, for many stories as for one.
+    /// Deletes a label with a tombstone, and removes it from its stories, which are stamped. The numbers of statements and
+    /// of history rows hardly depend on the number of stories.
     ///
     /// # Errors
-    /// Refused when the label is unknown.
+    /// Refused when the label does not exist.
     pub async fn delete_label(&mut self, kind: LabelKind, id: LabelId) -> Result<LabelId, Error> {
-        let found = self.existing(kind, &BTreeSet::from([id])).await?.pop();
+        let found = self.existing(kind, &[id].into()).await?.pop();
         let label = found.ok_or_else(|| Refusal::not_found("id", id.0))?;
         self.shrink(label.usage(kind));
-        self.take_off_all(kind, id).await?;
+        self.remove_from_stories(kind, id).await?;
         let delete = Query::delete()
             .from_table(names(kind).table)
             .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
@@ -142,7 +137,7 @@ impl LibraryWriter {
         Ok(id)
     }
 
-    /// The row of a label about to be inserted.
+    /// Stamps the row of a new label.
     pub(super) fn new_label(&mut self, kind: LabelKind, id: LabelId, name: LabelName) -> Label {
         Label {
             id,
@@ -204,7 +199,7 @@ impl LibraryWriter {
     }
 }
 
-/// All that a user may change of a label.
+/// The fields of a label that a user may change.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Named {
     name: LabelName,

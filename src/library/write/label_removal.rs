@@ -1,10 +1,10 @@
-//! Taking a label off all stories at once, and which labels a story has lost that way.
+//! Removes a label from all stories at once, and finds the labels that a story lost that way.
 //!
-//! What the stories carried is a row for each [`PART`] stories, with their ids, and not a record a story: a library's
-//! largest label would otherwise leave as much history as the library is large. The ids are in order, so one story is
-//! looked for in one row of each removal.
+//! The history contains one row per [`PART`] stories, with their ids, instead of one row per story: otherwise the largest
+//! label of a library would produce as much history as the library is large. The ids are sorted, so a lookup for one story
+//! reads one row of each removal.
 //!
-//! **Invariant:** no list of stories passes through this process, so memory does not grow with the library.
+//! **Invariant:** no list of stories is loaded into this process, so memory does not grow with the library.
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, ExprTrait as _, Order,
@@ -27,20 +27,20 @@ use crate::{
     version::Version,
 };
 
-/// How many removals are looked through for one story. Of a base that is older it is forgotten what the story carried.
-const REMOVALS: usize = 64;
+/// Maximum removals that are searched for one story. For an older base, the story's labels are unknown.
+const MAX_REMOVALS: usize = 64;
 
-/// How many stories one row of a removal names.
+/// Stories per history row.
 const PART: u32 = 1_000;
 
-/// What the id of a story takes in such a row, in bytes.
-const CARRIER: u64 = 33;
+/// Size of a story's id in such a row, in bytes.
+const STORY_ID_BYTES: u64 = 33;
 
-/// How many stories one statement stamps. One statement for 200,000 stories takes longer than a statement may.
+/// Stories per statement that stamps. A statement for 200,000 stories would exceed the statement timeout.
 const STAMPED_A_STATEMENT: u64 = 20_000;
 
-/// The removals after version $2, up to the story's stamp ($5), of labels of kind $3 that the story may have carried,
-/// and whether it did. Whoever removes a label stamps the stories that carry it, so none is above their stamp.
+/// The removals of labels of kind $3 after version $2, and whether the story had the label. A removal stamps the label's
+/// stories, so none is above the story's stamp ($5).
 const LOST: &str = "
 SELECT r.stamp, r.id, r.removed_at, r.carriers LIKE $4 AS carried,
   (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $8 AND w.version = r.stamp) AS device_id,
@@ -52,23 +52,27 @@ FROM (
 ) AS r
 ORDER BY r.stamp DESC";
 
-/// A label that a story lost because the label was removed.
+/// A label that a story lost because the label was deleted.
 #[derive(Debug, Clone)]
 pub(super) struct LostLabel {
-    /// The version that removed it.
+    /// The version that deleted it.
     pub stamp: Version,
     pub label: LabelId,
-    /// The removal of the label.
+    /// The origin of the deletion.
     pub by: Origin,
 }
 
 impl LibraryWriter {
-    /// Takes a label off every story that carries it, and stamps them.
-    pub(super) async fn take_off_all(&mut self, kind: LabelKind, id: LabelId) -> Result<(), Error> {
-        if !self.record_carriers(kind, id).await? {
+    /// Removes a label from all its stories, and stamps them.
+    pub(super) async fn remove_from_stories(
+        &mut self,
+        kind: LabelKind,
+        id: LabelId,
+    ) -> Result<(), Error> {
+        if !self.record_stories(kind, id).await? {
             return Ok(());
         }
-        self.stamp_carriers(kind, id).await?;
+        self.stamp_stories(kind, id).await?;
         let names = names(kind);
         let unlink = Query::delete()
             .from_table(names.link_table)
@@ -76,22 +80,22 @@ impl LibraryWriter {
             .and_where(Expr::col(names.link_column).eq(id.0))
             .to_owned();
         let unlinked = self.tx.execute(&unlink).await?;
-        let carriers = unlinked.rows_affected();
-        self.shrink(Usage::links(carriers));
-        for _ in 0..carriers.div_ceil(PART.into()) {
+        let stories = unlinked.rows_affected();
+        self.shrink(Usage::links(stories));
+        for _ in 0..stories.div_ceil(PART.into()) {
             self.leave_history(0);
         }
-        self.leave_history(usize::try_from(CARRIER * carriers).unwrap_or(usize::MAX));
+        self.leave_history(usize::try_from(STORY_ID_BYTES * stories).unwrap_or(usize::MAX));
         Ok(())
     }
 
-    /// Stamps the stories that carry a label, so many a statement.
-    async fn stamp_carriers(&mut self, kind: LabelKind, id: LabelId) -> Result<(), Error> {
+    /// Stamps the stories of a label, in batches.
+    async fn stamp_stories(&mut self, kind: LabelKind, id: LabelId) -> Result<(), Error> {
         let stamp = self.stamp(Kind::Story).number();
         let names = names(kind);
         let mut after = None;
         loop {
-            let mut carriers = Query::select()
+            let mut stories = Query::select()
                 .column(Column::StoryId)
                 .from(names.link_table.clone())
                 .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
@@ -104,13 +108,13 @@ impl LibraryWriter {
                 .col_expr(story::Column::Stamp, stamp.into())
                 .col_expr(story::Column::UpdatedAt, Expr::val(millis(self.now)))
                 .filter(story::Column::UserId.eq(self.user.as_str()))
-                .filter(story::Column::Id.in_subquery(carriers.clone()))
+                .filter(story::Column::Id.in_subquery(stories.clone()))
                 .exec(&self.tx)
                 .await?;
             if stamped.rows_affected < STAMPED_A_STATEMENT {
                 return Ok(());
             }
-            let last = carriers.offset(STAMPED_A_STATEMENT - 1);
+            let last = stories.offset(STAMPED_A_STATEMENT - 1);
             let Some(row) = self.tx.query_one(last).await? else {
                 return Ok(());
             };
@@ -118,10 +122,10 @@ impl LibraryWriter {
         }
     }
 
-    /// Records which stories carry a label that is about to be removed. Returns whether any does.
-    async fn record_carriers(&self, kind: LabelKind, id: LabelId) -> Result<bool, Error> {
+    /// Records the stories of a label that is being deleted. Returns whether there are any.
+    async fn record_stories(&self, kind: LabelKind, id: LabelId) -> Result<bool, Error> {
         let backend = self.tx.get_database_backend();
-        // PostgreSQL before version 18 has no `min` of a uuid.
+        // PostgreSQL before version 18 has no `min(uuid)`.
         let [first, last, ids] = match backend {
             DbBackend::Postgres => [
                 "(array_agg(story_id ORDER BY story_id))[1]",
@@ -154,8 +158,8 @@ impl LibraryWriter {
         Ok(self.tx.execute_raw(insert).await?.rows_affected() > 0)
     }
 
-    /// The labels of one kind that a story lost by their removal after `base`, the newest first; `None` when there
-    /// were more removals than are looked through.
+    /// Returns the labels of one kind that a story lost by their deletion after `base`, newest first. `None` if there were
+    /// more than [`MAX_REMOVALS`].
     pub(super) async fn lost_labels(
         &self,
         kind: LabelKind,
@@ -169,12 +173,12 @@ impl LibraryWriter {
             format!("%{}%", story.id.simple()).into(),
             story.stamp.number().into(),
             story.id.into(),
-            i64::try_from(REMOVALS + 1).unwrap_or(i64::MAX).into(),
+            i64::try_from(MAX_REMOVALS + 1).unwrap_or(i64::MAX).into(),
             self.head.epoch.number().into(),
         ];
         let select = Statement::from_sql_and_values(self.tx.get_database_backend(), LOST, values);
         let rows = self.tx.query_all_raw(select).await?;
-        if rows.len() > REMOVALS {
+        if rows.len() > MAX_REMOVALS {
             return Ok(None);
         }
         let mut lost = Vec::new();

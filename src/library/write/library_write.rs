@@ -1,9 +1,9 @@
 //! [`Library::write`]: one change of one user's library, from its turn to its notice.
 //!
 //! In the flow: `graphql` and `import` call it with a closure, which changes rows through the [`LibraryWriter`] that it
-//! is handed. A committed change is announced through the broker.
+//! receives. A committed change is announced through the broker.
 //!
-//! **Invariant:** what is answered as written was committed, by one step of the version.
+//! **Invariant:** a change reported as written was committed, as one step of the version.
 
 use std::time::Duration;
 
@@ -22,21 +22,20 @@ use crate::{
     version::{Head, UserId},
 };
 
-/// How often a write is begun that others get in the way of.
+/// Attempts of a write that conflicts with other transactions.
 const WRITE_TRIES: u32 = 4;
 
 impl Library {
-    /// Changes a user's library: the one way to do so.
+    /// Changes a user's library. This is the only way to do so.
     ///
-    /// Begins a transaction, bumps the version, runs `change`, and commits if `change` stamped or removed a row;
-    /// after an error, a refusal or no change it rolls back and the version stays. The transaction runs in a task
-    /// of its own to its end even when the caller goes away: a client that hangs up can neither part the commit
-    /// from its notice nor leave a half-begun transaction in the pool.
+    /// Begins a transaction, bumps the version, runs `change`, and commits if `change` stamped or removed a row. After an
+    /// error, a refusal or no change it rolls back, and the version stays. It runs in a detached task that outlives the
+    /// caller: a client disconnect cannot separate the commit from its notice, or leave an open transaction in the pool.
     ///
-    /// With [`Intent::once`], the outcome is kept, and the same change sent again gets the same outcome and head.
+    /// With [`Intent::once`], the outcome is stored. Sending the same change again returns the same outcome and head.
     ///
     /// # Errors
-    /// Every [`Error`] but [`Error::Refused`], which is an outcome.
+    /// Every [`Error`] except [`Error::Refused`], which is an outcome.
     pub async fn write<T, F>(
         &self,
         user: &UserId,
@@ -53,25 +52,25 @@ impl Library {
         let (library, user) = (self.clone(), user.clone());
         let write = async move {
             library.db.check_file()?;
-            let _turn = library.db.turn_to_write(&user).await?;
-            for tried in 1..WRITE_TRIES {
-                let done = library.write_to_end(&user, &intent, change.clone());
+            let _turn = library.db.admit_write(&user).await?;
+            for attempt in 1..WRITE_TRIES {
+                let done = library.write_once(&user, &intent, change.clone());
                 match library.db.in_time(done).await {
                     Err(error) if error.is_contention() => {
                         counter!("library_sync_write_retries_total").increment(1);
-                        tokio::time::sleep(pause(tried)).await;
+                        tokio::time::sleep(backoff(attempt)).await;
                     }
                     done => return done,
                 }
             }
-            let done = library.write_to_end(&user, &intent, change);
+            let done = library.write_once(&user, &intent, change);
             library.db.in_time(done).await
         }
         .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
     }
 
-    /// Makes a change and rolls it back: what would become of it. The version stays, and nothing is announced.
+    /// Dry run: makes a change, rolls it back, and returns its outcome. Nothing is announced.
     ///
     /// # Errors
     /// As [`Library::write`].
@@ -88,7 +87,7 @@ impl Library {
     {
         let (library, owner) = (self.clone(), user.clone());
         let rehearsal = async move {
-            let _turn = library.db.turn_to_write(&owner).await?;
+            let _turn = library.db.admit_write(&owner).await?;
             let mut writer = LibraryWriter::begin(&library.db, owner, None, library.limits).await?;
             let outcome = apply(&mut writer, change).await;
             writer.roll_back().await?;
@@ -101,7 +100,7 @@ impl Library {
         self.write_apart(rehearsal).await
     }
 
-    async fn write_to_end<T, F>(
+    async fn write_once<T, F>(
         &self,
         user: &UserId,
         intent: &Intent,
@@ -115,8 +114,8 @@ impl Library {
         if let Some(once) = &intent.once
             && let Some(before) = writer.find_answer(once).await?
         {
-            // Its commit may have been made and its answer lost, and the notice with it. A head is a level: to say it
-            // again harms nobody.
+            // The earlier answer, or its notice, may have been lost after the commit. Announcing a head again is
+            // harmless.
             let head = writer.roll_back().await?;
             self.announce(user, head);
             return Ok(before);
@@ -125,7 +124,7 @@ impl Library {
             Ok(value) => Ok(value),
             Err(Error::Refused(refusal)) => Err(refusal),
             Err(error) => {
-                // If it cannot, the connection is closed and the transaction with it.
+                // If the rollback fails, the connection is closed, which rolls back too.
                 let _ = writer.roll_back().await;
                 return Err(error);
             }
@@ -144,7 +143,7 @@ impl Library {
         Ok(Written { head, outcome })
     }
 
-    /// Ends a change that changed nothing, keeping its answer.
+    /// Ends a write that changed nothing, and stores its answer.
     async fn keep_unchanged<T: Serialize + DeserializeOwned>(
         &self,
         mut writer: LibraryWriter,
@@ -157,7 +156,7 @@ impl Library {
             return Ok(Written { head, outcome });
         };
         if writer.has_changed() {
-            // Refused halfway: what was written goes, and the lock with it, so another answer may be kept by now.
+            // Refused halfway. The rollback releases the lock, so another request may have stored an answer meanwhile.
             writer.roll_back().await?;
             writer = self.begin(user, intent).await?;
             if let Some(before) = writer.find_answer(once).await? {
@@ -167,7 +166,7 @@ impl Library {
         }
         let head = writer.keep(once, receipt::answer(&outcome)?).await?;
         self.db.wrote();
-        // The same as before, unless the library was renumbered on the way.
+        // Unchanged, unless the versions were renumbered meanwhile.
         self.announce(user, head);
         Ok(Written { head, outcome })
     }
@@ -176,7 +175,7 @@ impl Library {
         LibraryWriter::begin(&self.db, user.clone(), intent.device.clone(), self.limits).await
     }
 
-    /// Begins a write on a head that is not below one that was known before.
+    /// Begins a write on a head that is not below the known one.
     async fn begin_write(&self, user: &UserId, intent: &Intent) -> Result<LibraryWriter, Error> {
         let known = self.known.of(user);
         let writer = self.begin(user, intent).await?;
@@ -195,7 +194,7 @@ impl Library {
     }
 }
 
-/// Applies a change, and counts what the library holds after it.
+/// Applies a change, and updates the library's size.
 async fn apply<T, F>(writer: &mut LibraryWriter, change: F) -> Result<T, Error>
 where
     F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
@@ -205,8 +204,7 @@ where
     Ok(outcome)
 }
 
-/// How long to wait before a transaction is begun again: longer each time, and never as long as another does that was
-/// in the way of this one.
-fn pause(tried: u32) -> Duration {
-    Duration::from_millis(fastrand::u64(5..25)) * tried
+/// Backoff with jitter before a transaction is retried. The jitter separates two transactions that conflicted.
+fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(fastrand::u64(5..25)) * attempt
 }

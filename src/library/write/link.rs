@@ -1,4 +1,4 @@
-//! Which labels are on which stories. A link belongs to its story: whoever changes one stamps the story.
+//! Links between labels and stories. A link belongs to its story: changing it stamps the story.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,10 @@ use crate::library::{
 };
 
 impl LibraryWriter {
-    /// The labels of these ids, by name.
+    /// Returns the labels with these ids, by name.
     ///
     /// # Errors
-    /// Refused when one is unknown.
+    /// Refused when one does not exist.
     pub(super) async fn labels(
         &self,
         kind: LabelKind,
@@ -42,7 +42,7 @@ impl LibraryWriter {
         ))
     }
 
-    /// Those of these labels that there are, by name.
+    /// Returns the labels with these ids that exist, by name.
     pub(super) async fn existing(
         &self,
         kind: LabelKind,
@@ -68,7 +68,7 @@ impl LibraryWriter {
             .collect()
     }
 
-    /// The tags and the fandoms now on a story, in one statement.
+    /// Returns the tags and the fandoms of a story, in one statement.
     pub(super) async fn all_linked(&self, story: StoryId) -> Result<[BTreeSet<LabelId>; 2], Error> {
         let of_kind = |kind: LabelKind| {
             let names = names(kind);
@@ -95,7 +95,7 @@ impl LibraryWriter {
         Ok([tags, fandoms])
     }
 
-    /// Puts labels on a story, which the caller stamps.
+    /// Adds labels to a story, which the caller stamps.
     pub(super) async fn link(
         &mut self,
         kind: LabelKind,
@@ -106,7 +106,7 @@ impl LibraryWriter {
         self.insert_links(kind, &links).await
     }
 
-    /// Puts labels on stories, which the caller stamps.
+    /// Adds links to stories, which the caller stamps.
     pub(super) async fn insert_links(
         &mut self,
         kind: LabelKind,
@@ -129,7 +129,7 @@ impl LibraryWriter {
         Ok(())
     }
 
-    /// Takes labels off a story, which the caller stamps.
+    /// Removes labels from a story, which the caller stamps.
     pub(super) async fn unlink(
         &mut self,
         kind: LabelKind,
@@ -155,7 +155,7 @@ impl LibraryWriter {
         Ok(())
     }
 
-    /// Changes which labels are on a story, which the caller stamps.
+    /// Replaces the labels of a story, which the caller stamps.
     pub(super) async fn relink(
         &mut self,
         kind: LabelKind,

@@ -1,7 +1,7 @@
-//! Where and when a field got the value that it holds: named in conflicts.
+//! The origin of a field's value, reported in conflicts.
 //!
-//! **Invariant:** a write is found by its version. Where the version is not kept, which is that of the write that made a
-//! row, a device is named only if no other write can have been the one.
+//! **Invariant:** a write is found by its version. The version of the write that created a row is not stored, so its
+//! device is reported only if it is unambiguous.
 
 use sea_orm::{
     ConnectionTrait as _, QueryResult, Statement, entity::prelude::TimeUnixTimestampMillis,
@@ -19,8 +19,8 @@ use crate::{
     version::Version,
 };
 
-/// The newest change of a field, with its device. A write of an older epoch counts too, so it is found by its time and
-/// checked by its version. `user_id || ''` keeps both databases from reading all writes of the user instead.
+/// The newest change of a field, with its device. It may be of an older epoch, so the write is found by its time and
+/// checked by its version. `user_id || ''` keeps both databases from scanning all writes of the user instead.
 const NEWEST: &str = "
 SELECT c.stamp, c.changed_at, w.device_id, w.device_name
 FROM (
@@ -37,13 +37,13 @@ FROM (
 LEFT JOIN topaz_write w ON w.user_id || '' = $1 AND w.written_at = c.changed_at AND w.version = c.stamp
 ORDER BY c.stamp DESC LIMIT 1";
 
-/// The writes of a moment, up to a version. See [`NEWEST`].
+/// The writes at a time, up to a version. See [`NEWEST`].
 const MADE_AT: &str = "
 SELECT kinds, device_id, device_name FROM topaz_write
 WHERE user_id || '' = $1 AND written_at = $2 AND version <= $3";
 
 impl LibraryWriter {
-    /// Where and when a field got the value that it holds. Where that is forgotten, when its row last changed.
+    /// Returns the origin of a field's value. If it is unknown, returns the time of the row's last change.
     pub(super) async fn last_change(&self, target: Target, field: &str) -> Result<Origin, Error> {
         let changed = self.newest_change(target, field).await?;
         if let Some((lost_at, by)) = self.last_loss(target, field).await?
@@ -53,7 +53,7 @@ impl LibraryWriter {
         }
         match changed {
             Some((_, by)) => Ok(by),
-            // A field that never changed holds what the row was made with.
+            // A field that never changed has the value of the row's creation.
             None => self.creation(target).await,
         }
     }
@@ -79,7 +79,7 @@ impl LibraryWriter {
         Ok(Some((stamp, origin(&row, "changed_at")?)))
     }
 
-    /// When a set of labels last lost one that was removed, and where that was done.
+    /// Returns the version and origin of the last deletion of a label in a set.
     async fn last_loss(
         &self,
         target: Target,
@@ -94,7 +94,7 @@ impl LibraryWriter {
         Ok(newest.map(|lost| (lost.stamp, lost.by)))
     }
 
-    /// Where and when a row was made.
+    /// Returns the origin of a row's creation.
     async fn creation(&self, target: Target) -> Result<Origin, Error> {
         let values = [
             self.user.as_str().into(),
@@ -121,7 +121,7 @@ impl LibraryWriter {
     }
 }
 
-/// The origin that a row says, joined from its write.
+/// Reads the origin in a row that is joined with its write.
 pub(super) fn origin(row: &QueryResult, at: &str) -> Result<Origin, Error> {
     let at: TimeUnixTimestampMillis = row.try_get("", at)?;
     let device = device(row)?;

@@ -1,4 +1,4 @@
-//! Writing progresses.
+//! Writes of progresses.
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
@@ -31,17 +31,17 @@ impl Progress {
 }
 
 impl ProgressState {
-    /// What it adds to a library.
+    /// The storage that it uses.
     pub(super) fn usage(&self) -> Usage {
         Usage::texts(self.notes.as_deref())
     }
 }
 
 impl LibraryWriter {
-    /// Changes some fields of a progress. No change, no stamp.
+    /// Changes some fields of a progress. Stamps only if a value changes.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; refused when the progress is unknown or the change clashes.
+    /// [`Error::Invalid`]; refused when the progress does not exist or the change conflicts.
     pub async fn update_progress(
         &mut self,
         id: ProgressId,
@@ -49,7 +49,7 @@ impl LibraryWriter {
         against: Against,
     ) -> Result<Updated<Progress>, Error> {
         let mut row = self.progress(id).await?;
-        // Whatever becomes of each field, a value that breaks a rule is an error.
+        // An invalid value is an error, even for a field that is not written.
         crate::library::model::patch::apply(&row.state, &change)?.tidy()?;
         let (after, left) = self
             .resolve(row.target(), &row.state, &change, against)
@@ -70,10 +70,10 @@ impl LibraryWriter {
         Ok(Updated { row, left })
     }
 
-    /// Removes an entry from the library: the progress and its story, with a tombstone for each.
+    /// Deletes an entry: the progress and its story, with a tombstone for each.
     ///
     /// # Errors
-    /// Refused when the progress is unknown.
+    /// Refused when the progress does not exist.
     pub async fn delete_progress(&mut self, id: ProgressId) -> Result<ProgressId, Error> {
         let progress = self.progress(id).await?;
         progress::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))

@@ -1,14 +1,12 @@
-//! Replay: the same idempotency key gives the same answer, and moves the version at most once.
+//! Receipts: an idempotency key returns the same answer each time, and moves the version at most once.
 //!
-//! A receipt is written in the transaction of the change that it answers, so a crash between commit and answer leaves
-//! both or neither. A refusal changes nothing, but has its receipt too: an outbox that replays it is told the same and
-//! goes on.
+//! A receipt is written in the transaction of its change, so a crash keeps both or neither. A refusal also
+//! has a receipt: an outbox that replays it gets the same refusal and continues.
 //!
-//! A user's receipts are bounded: the oldest go when all of them take more than a limit.
+//! The size of a user's receipts is limited. The oldest are deleted first.
 //!
-//! Receipts outlive the server that wrote them. So **Invariant:** a newer server reads every answer and makes every
-//! fingerprint as an older one did: what a stored type learns is optional, and what an input learns is absent from the
-//! fingerprint when it is not given.
+//! **Invariant:** a newer server reads the answers of older ones and computes the same fingerprints. So new fields of a
+//! stored type are optional, and new input fields are not part of the fingerprint unless given.
 
 use std::fmt;
 
@@ -28,15 +26,15 @@ use crate::{
     version::{Head, UserId},
 };
 
-/// What a client calls one change, to be able to send it again.
+/// A client-generated name for one change, with which it can be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The longest key, in characters.
+    /// Maximum length in characters.
     pub const MAX: usize = 64;
 
-    /// Accepts a key.
+    /// Validates a key.
     ///
     /// # Errors
     /// [`Error::Invalid`] unless it is 1 to [`IdempotencyKey::MAX`] characters without control characters.
@@ -58,35 +56,35 @@ impl fmt::Display for IdempotencyKey {
     }
 }
 
-/// A change that is made once, however often it is sent.
+/// A change that is made at most once.
 #[derive(Debug, Clone)]
 pub struct Once {
     key: IdempotencyKey,
-    /// A digest of what it asks for, by which another change under the same key is told apart.
+    /// A digest of the mutation and its input, which detects another change under the same key.
     fingerprint: String,
 }
 
 impl Once {
-    /// The change that the client calls `key`: `mutation` with `input`, in which what is null is as if it were absent.
+    /// The change `mutation` with `input` under `key`. Null input fields count as absent.
     ///
     /// # Errors
-    /// [`Error::Fault`] when the input cannot be written as JSON.
+    /// [`Error::Fault`] when the input cannot be serialized.
     pub fn new(key: IdempotencyKey, mutation: &str, input: &impl Serialize) -> Result<Self, Error> {
         let mut input = serde_json::to_value(input).map_err(Error::fault)?;
         strip_nulls(&mut input);
         Self::of_change(key, mutation, &input)
     }
 
-    /// The same with an input that has a patch in it, in which null is a value.
+    /// Like [`Once::new`], for an input that contains a patch, in which null is a value.
     ///
     /// # Errors
-    /// [`Error::Fault`] when the input cannot be written as JSON.
+    /// [`Error::Fault`] when the input cannot be serialized.
     pub fn of_change(
         key: IdempotencyKey,
         mutation: &str,
         input: &impl Serialize,
     ) -> Result<Self, Error> {
-        // By way of a value, whose fields are sorted, so that the order of a type's fields does not matter.
+        // `Value` sorts fields, so the order of a type's fields does not matter.
         let input = serde_json::to_value((mutation, input)).map_err(Error::fault)?;
         let input = input.to_string().into_bytes();
         let fingerprint = BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &input));
@@ -94,8 +92,8 @@ impl Once {
     }
 }
 
-/// Takes out of objects what is null, so that a field that an input has learned meanwhile does not change the
-/// fingerprint of an input that lacks it.
+/// Removes null fields from objects, so that a new optional input field does not change the fingerprint of an input
+/// without it.
 fn strip_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -107,7 +105,7 @@ fn strip_nulls(value: &mut Value) {
     }
 }
 
-/// The answer that `once` got before, if it was made before.
+/// Finds the stored answer of `once`.
 pub(in crate::library) async fn find<T: DeserializeOwned>(
     db: &impl ConnectionTrait,
     user: &UserId,
@@ -119,23 +117,23 @@ pub(in crate::library) async fn find<T: DeserializeOwned>(
     };
     let head = receipt.head();
     if receipt.fingerprint != once.fingerprint {
-        return Ok(Some(Written {
-            head,
-            outcome: Err(reused()),
-        }));
+        let message = "this idempotency key was used for another change".to_owned();
+        let code = RefusalCode::IdempotencyKeyReused;
+        let outcome = Err(Refusal::new(code, "idempotencyKey", message));
+        return Ok(Some(Written { head, outcome }));
     }
     let outcome = serde_json::from_str(&receipt.answer).map_err(Error::fault)?;
     Ok(Some(Written { head, outcome }))
 }
 
-/// An outcome as it is kept.
+/// Serializes an outcome for its receipt.
 pub(in crate::library) fn answer<T: Serialize>(
     outcome: &Result<T, Refusal>,
 ) -> Result<String, Error> {
     serde_json::to_string(outcome).map_err(Error::fault)
 }
 
-/// What is kept of a change.
+/// A receipt to store.
 pub(in crate::library) struct Receipt<'a> {
     pub once: &'a Once,
     pub head: Head,
@@ -143,20 +141,20 @@ pub(in crate::library) struct Receipt<'a> {
     pub at: OffsetDateTime,
 }
 
-/// What a receipt takes beside its answer, in bytes.
+/// Size of a receipt without its answer, in bytes.
 const OVERHEAD: i64 = 256;
 
-/// The receipts that are over the limit go when another such part of it has been written.
+/// Receipts above the limit are deleted each time another 1/`PARTS` of the limit was written.
 const PARTS: i64 = 64;
 
-/// Each receipt's total is that of the newest before it, and its own size.
+/// A receipt's total is the user's newest total plus the receipt's size.
 const PUT: &str = "
 INSERT INTO topaz_receipt (user_id, idempotency_key, fingerprint, answer, version, epoch, created_at, total)
 VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT coalesce(max(total), 0) + $8 FROM topaz_receipt WHERE user_id = $1))
 ON CONFLICT (user_id, idempotency_key) DO NOTHING RETURNING total";
 
-/// Keeps a receipt, and of the user's receipts the newest that take no more than `most` bytes (0: all). `false` when
-/// another answer was kept first.
+/// Stores a receipt, and deletes the user's oldest above `most` bytes (0: unlimited). Returns `false` if the key already
+/// has one.
 pub(in crate::library) async fn put(
     db: &impl ConnectionTrait,
     user: &UserId,
@@ -188,16 +186,6 @@ pub(in crate::library) async fn put(
             .await?;
     }
     Ok(true)
-}
-
-fn reused() -> Refusal {
-    Refusal {
-        code: RefusalCode::IdempotencyKeyReused,
-        message: "this idempotency key was used for another change".to_owned(),
-        field: "idempotencyKey".to_owned(),
-        existing_id: None,
-        clashes: Vec::new(),
-    }
 }
 
 #[cfg(test)]
@@ -245,10 +233,10 @@ mod tests {
         }
     }
 
-    /// If this fails, the mutations that wait in outboxes are refused after an upgrade: give what is new no place in
-    /// the fingerprint where it is not given.
+    /// If this fails, an upgrade breaks the replay of queued mutations: keep new fields out of the fingerprint unless they
+    /// are given.
     #[test]
-    fn the_fingerprints_of_older_servers_are_made_again() {
+    fn fingerprints_equal_those_of_older_servers() {
         let create = Once::new(key(), "createStoryWithProgress", &bare_entry());
         let patch = ProgressPatch {
             notes: Some(None),
@@ -276,11 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_not_given_has_no_part_in_the_fingerprint_but_a_cleared_one_has() {
+    fn an_absent_field_is_not_part_of_the_fingerprint_but_a_cleared_one_is() {
         let fingerprint = |input: Value| Once::new(key(), "m", &input).unwrap().fingerprint;
         let old = json!({"title": "A", "entries": [{"url": "u"}]});
-        let new =
-            json!({"title": "A", "entries": [{"url": "u", "learned": null}], "learned": null});
+        let new = json!({"title": "A", "entries": [{"url": "u", "new": null}], "new": null});
         assert_eq!(fingerprint(old.clone()), fingerprint(new));
         assert_ne!(
             fingerprint(old),
@@ -290,7 +277,7 @@ mod tests {
         assert_ne!(change(json!({"notes": null})), change(json!({})));
     }
 
-    /// If this fails, what was answered before an upgrade cannot be answered again after it.
+    /// If this fails, answers from before an upgrade cannot be returned after it.
     #[test]
     fn the_answers_of_older_servers_are_read() {
         let made = r#"{"Ok":{"story":{"id":"0197f3c2-0000-7000-8000-000000000001","stamp":2,"created_at":[2026,325,12,0,0,0,0,0,0],"updated_at":[2026,325,12,0,0,0,0,0,0],"content":{"title":"A","author":"Unknown","url":"https://example.org/a","source":"OTHER","status":"ONGOING","isNsfw":false}},"tags":[],"fandoms":[],"progress":{"id":"0197f3c2-0000-7000-8000-000000000002","story_id":"0197f3c2-0000-7000-8000-000000000001","stamp":2,"created_at":[2026,325,12,0,0,0,0,0,0],"updated_at":[2026,325,12,0,0,0,0,0,0],"state":{"status":"READING","currentChapter":3,"rating":4.5}},"unlearned":1}}"#;

@@ -1,4 +1,4 @@
-//! Writing stories, and the entry that a story and its progress make together.
+//! Writes of stories, and of the entry that a story and its progress form together.
 
 use std::collections::BTreeSet;
 
@@ -27,20 +27,20 @@ use crate::library::{
     },
 };
 
-/// What `createStoryWithProgress` makes.
+/// The input of `createStoryWithProgress`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewEntry {
-    /// Made by the client, or by us when it made none.
+    /// Client-generated id, if any.
     pub story_id: Option<StoryId>,
-    /// Made by the client, or by us when it made none.
+    /// Client-generated id, if any.
     pub progress_id: Option<ProgressId>,
     /// The story.
     pub story: StoryState,
-    /// How far it has been read.
+    /// Its progress.
     pub progress: ProgressState,
 }
 
-/// A story with all that belongs to it, as a write left it.
+/// A story with its labels and progress, after a write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The story.
@@ -55,7 +55,7 @@ pub struct Entry {
     pub progress: Option<Progress>,
 }
 
-/// What the tombstone of a story keeps: its row, and the labels that were on it.
+/// The tombstone's content for a story: its row and its labels.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RemovedStory {
@@ -75,7 +75,7 @@ impl Story {
         }
     }
 
-    /// What it adds to a library, without its labels and its progress.
+    /// The storage that it uses, without labels and progress.
     pub(super) fn usage(&self) -> Usage {
         Usage {
             stories: 1,
@@ -97,10 +97,10 @@ impl StoryContent {
 }
 
 impl LibraryWriter {
-    /// Makes a story and its progress.
+    /// Creates a story and its progress.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; refused when the url or a given id is taken, or a label is unknown.
+    /// [`Error::Invalid`]; refused when the url or an id exists, or a label does not.
     pub async fn create_story_with_progress(&mut self, new: NewEntry) -> Result<Entry, Error> {
         let state = new.story.tidy()?;
         let progress = new.progress.tidy()?;
@@ -124,11 +124,11 @@ impl LibraryWriter {
         })
     }
 
-    /// Changes some fields of a story, its sets of labels among them. No change, no stamp.
+    /// Changes some fields of a story, including its sets of labels. Stamps only if a value changes.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; refused when the story or a label is unknown, the new url is taken, the change clashes, or the
-    /// story would carry too many labels once it is merged.
+    /// [`Error::Invalid`]; refused when the story or a label does not exist, the new url exists, the change conflicts, or
+    /// the merged story has too many labels.
     pub async fn update_story(
         &mut self,
         id: StoryId,
@@ -143,7 +143,7 @@ impl LibraryWriter {
             fandom_ids,
             content: story.content.clone(),
         };
-        // Whatever becomes of each field, a value that breaks a rule is an error.
+        // An invalid value is an error, even for a field that is not written.
         crate::library::model::patch::apply(&before, &change)?.tidy()?;
         let (after, left) = self
             .resolve(story.target(), &before, &change, against)
@@ -173,7 +173,7 @@ impl LibraryWriter {
         })
     }
 
-    /// Stores a story that has changed, with its labels and its stamp.
+    /// Stamps and stores a changed story with its labels.
     async fn store_story(
         &mut self,
         mut story: Story,
@@ -194,7 +194,7 @@ impl LibraryWriter {
         story.updated_at = self.now;
         let mut row = story::row(&self.user, &story);
         if keeps_address {
-            // A story from before addresses were compared may hold one that another has too.
+            // Stories older than the uniqueness rule may share an address, so it is not written again.
             row.url = NotSet;
             row.url_typed = NotSet;
         }
@@ -254,7 +254,7 @@ impl LibraryWriter {
         self.refuse_url_of_another(url, None).await
     }
 
-    /// Refuses an address that a story other than this one has, however it is written.
+    /// Refuses an address that another story has, in any spelling.
     async fn refuse_url_of_another(&self, url: &str, id: Option<StoryId>) -> Result<(), Error> {
         let existing: Option<Uuid> = story::Entity::find()
             .select_only()
@@ -298,21 +298,17 @@ impl LibraryWriter {
     }
 }
 
-/// Refuses sets of labels that are too large only by what they were merged with. That is no fault of the change: the
-/// same one may be made at another time.
+/// Refuses sets of labels that exceed the limit only after the merge. The input is valid, so the same change may succeed
+/// later.
 fn refuse_merged_labels(change: &StoryPatch, after: &StoryState) -> Result<(), Error> {
     for (kind, asked, merged) in [
         (LabelKind::Tag, &change.tag_ids, &after.tag_ids),
         (LabelKind::Fandom, &change.fandom_ids, &after.fandom_ids),
     ] {
-        let is_sound = |ids: &BTreeSet<LabelId>| ids.len() <= StoryState::MAX_LABELS;
-        if asked.as_ref().is_some_and(is_sound) && !is_sound(merged) {
-            let field = kind.ids_field();
-            return Err(Refusal::limit_reached(
-                field,
-                "a story",
-                StoryState::MAX_LABELS,
-            ));
+        let is_allowed = |ids: &BTreeSet<LabelId>| ids.len() <= StoryState::MAX_LABELS;
+        if asked.as_ref().is_some_and(is_allowed) && !is_allowed(merged) {
+            let (field, most) = (kind.ids_field(), StoryState::MAX_LABELS);
+            return Err(Refusal::limit_reached(field, "a story", most));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! What a library holds: kept in the user's row, and checked against the limits, at the end of each change of it.
+//! The size of a library: stored in the user's row, and checked against the limits at the end of each change.
 //!
-//! **Invariant:** the kept counts are exact where `library_counted` is the row's version. The bump moves both, so they
-//! part only when something that does not count has bumped the version; then the next change counts anew.
+//! **Invariant:** the stored counts are exact while `library_counted` equals `library_version`. The bump moves both. They
+//! differ only after another program bumped the version; the next change then recounts.
 
 use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
 
@@ -11,7 +11,7 @@ use crate::library::{
     model::limits::{GrowthFields, Usage},
 };
 
-/// Adds to the counts, if they are those of this version.
+/// Adds to the counts, if they belong to this version.
 const ADD: &str = "
 UPDATE topaz_user SET
   library_stories = library_stories + $2, library_tags = library_tags + $3,
@@ -19,7 +19,7 @@ UPDATE topaz_user SET
 WHERE subject = $1 AND library_counted = library_version
 RETURNING library_stories AS stories, library_tags AS tags, library_fandoms AS fandoms, library_bytes AS bytes";
 
-/// Counts what there is. As [`Usage`] says, a label on a story is 32 bytes.
+/// Counts the rows and bytes. As in [`Usage`], a label on a story is 32 bytes.
 const COUNT: &str = "
 SELECT
   (SELECT count(*) FROM topaz_story WHERE user_id = $1) AS stories,
@@ -34,29 +34,29 @@ SELECT
   + 32 * (SELECT count(*) FROM topaz_story_tag WHERE user_id = $1)
   + 32 * (SELECT count(*) FROM topaz_story_fandom WHERE user_id = $1) AS bigint) AS bytes";
 
-/// Puts counts of this version.
+/// Stores the counts of this version.
 const PUT: &str = "
 UPDATE topaz_user SET library_stories = $2, library_tags = $3, library_fandoms = $4, library_bytes = $5,
   library_counted = library_version
 WHERE subject = $1";
 
 impl LibraryWriter {
-    /// Notes what the change adds to the library.
+    /// Adds to the growth of the library by this change.
     pub(super) fn grow(&mut self, by: Usage) {
         self.grown += by;
     }
 
-    /// Notes what the change takes from the library.
+    /// Subtracts from the growth of the library by this change.
     pub(super) fn shrink(&mut self, by: Usage) {
         self.grown -= by;
     }
 
-    /// Notes that the change is an import, whose fields are others.
+    /// Marks the change as an import, which has other input fields.
     pub(super) fn grow_by_import(&mut self) {
         self.growth_fields = GrowthFields::IMPORT;
     }
 
-    /// Keeps what the library holds after the change.
+    /// Stores the size of the library after the change.
     ///
     /// # Errors
     /// Refused when the library has grown past a limit.
@@ -70,12 +70,12 @@ impl LibraryWriter {
             .await?
         {
             Some(row) => usage(&row)?,
-            None => self.count_anew().await?,
+            None => self.recount().await?,
         };
         holds.allow(self.grown, self.limits, &self.growth_fields)
     }
 
-    async fn count_anew(&self) -> Result<Usage, Error> {
+    async fn recount(&self) -> Result<Usage, Error> {
         let backend = self.tx.get_database_backend();
         let count = Statement::from_sql_and_values(backend, COUNT, [self.user.as_str().into()]);
         let row = self.tx.query_one_raw(count).await?;

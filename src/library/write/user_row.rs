@@ -1,4 +1,4 @@
-//! The row of a user, which counts their version.
+//! The user's row, which holds their version.
 
 use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
 
@@ -10,10 +10,10 @@ use crate::{
     version::UserId,
 };
 
-/// Makes the user's row at their first request; leaves one that is there alone.
+/// Creates the user's row, unless it exists.
 ///
 /// # Errors
-/// [`Error::UnknownUser`] when the table is an older app's and wants columns that only that app can fill.
+/// [`Error::UnknownUser`] when the table belongs to an older app and has mandatory columns that only that app can fill.
 pub(in crate::library) async fn insert_user(
     db: &impl sea_orm::ConnectionTrait,
     user: &UserId,

@@ -1,10 +1,10 @@
-//! The writer that a write transaction hands out: it bumps, stamps, and remembers whether anything changed.
+//! The writer that a write transaction provides: it bumps the version, stamps rows, and tracks changes.
 //!
-//! What it can do to each noun is in the files beside this one; they reach the database through [`LibraryWriter`]'s
-//! private fields and take every stamp from [`LibraryWriter::stamp`].
+//! The files beside this one implement the writes of each noun. They use [`LibraryWriter`]'s private fields, and take every
+//! stamp from [`LibraryWriter::stamp`].
 //!
-//! **Invariant:** a writer exists only while its user's row is bumped and locked, so what it reads cannot change
-//! under it, and a check followed by a write is free of races.
+//! **Invariant:** while a writer exists, its user's row is bumped and locked. What it reads cannot change, so checks
+//! followed by writes are free of races.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ use crate::{
     version::{Epoch, Head, UserId, Version},
 };
 
-/// How many rows one statement inserts. SQLite binds 32,766 values at the most, and a story has 18.
+/// Rows per INSERT statement. SQLite binds at most 32,766 values, and a story has 18.
 pub(super) const ROWS_A_STATEMENT: usize = 1_000;
 
 /// One user's library, open for one change.
@@ -47,29 +47,29 @@ pub struct LibraryWriter {
     pub(super) tx: Transaction,
     pub(super) user: UserId,
     pub(super) head: Head,
-    /// The head that a rollback leaves.
+    /// The head after a rollback.
     before: Head,
     pub(super) floor: Version,
-    /// By the database's clock.
+    /// The database's time.
     pub(super) now: OffsetDateTime,
-    /// The device that asks for the change.
+    /// The sending device.
     pub(super) device: Option<Device>,
-    /// What kinds of rows were stamped or removed.
+    /// The kinds of rows that were stamped or removed.
     pub(super) touched: BTreeSet<Kind>,
     pub(super) limits: Limits,
-    /// By how much the change makes the library grow.
+    /// The growth of the library by this change.
     pub(super) grown: Usage,
-    /// How many bytes of history the change leaves.
+    /// Bytes of history that the change produces.
     pub(super) history: i64,
     pub(super) growth_fields: GrowthFields,
 }
 
-/// A row after a change of some of its fields, and what of the change was left.
+/// A row after a partial change, and the conflicting fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated<T> {
-    /// The row as it is now.
+    /// The row after the change.
     pub row: T,
-    /// The fields that clashed and were left as they are.
+    /// The conflicting fields that were left unchanged.
     #[serde(default)]
     pub left: Vec<Clash>,
 }
@@ -84,7 +84,7 @@ impl LibraryWriter {
     ) -> Result<Self, Error> {
         let tx = Transaction::begin(&db.write, Purpose::Write).await?;
         let asked = OffsetDateTime::now_utc();
-        let (before, bumped) = match bump_or_make(&tx, &user).await {
+        let (before, bumped) = match bump_or_create(&tx, &user).await {
             Ok(bumped) => bumped,
             Err(error) => {
                 let _ = tx.roll_back().await;
@@ -108,17 +108,17 @@ impl LibraryWriter {
         })
     }
 
-    /// The head as it was before this change.
+    /// Returns the head before this change.
     pub(in crate::library) fn head_before(&self) -> Head {
         self.before
     }
 
-    /// Whether a row was stamped or removed.
+    /// Returns whether a row was stamped or removed.
     pub(in crate::library) fn has_changed(&self) -> bool {
         !self.touched.is_empty()
     }
 
-    /// The answer that this change got when it was made before.
+    /// Finds the stored answer of this change.
     pub(in crate::library) async fn find_answer<T: DeserializeOwned>(
         &self,
         once: &Once,
@@ -126,7 +126,7 @@ impl LibraryWriter {
         receipt::find(&self.tx, &self.user, once).await
     }
 
-    /// Records what was changed and from where, keeps the answer, commits, and returns the head that was made.
+    /// Logs the write, stores the answer, commits, and returns the new head.
     pub(in crate::library) async fn commit(
         mut self,
         intent: &Intent,
@@ -140,10 +140,10 @@ impl LibraryWriter {
         Ok(self.head)
     }
 
-    /// Keeps the answer of a change that changed nothing, and returns the head as it was and is.
+    /// Stores the answer of a change that changed nothing, and returns the unchanged head.
     ///
-    /// The bump is taken back rather than rolled back, because the user's row must stay locked until the answer is kept:
-    /// the same change sent again could otherwise be made in between, and be answered otherwise.
+    /// It decrements the version instead of rolling back, because the user's row must stay locked until the answer is
+    /// stored. Otherwise a concurrent retry could be executed and answered differently.
     pub(in crate::library) async fn keep(self, once: &Once, answer: String) -> Result<Head, Error> {
         let head = below(self.head);
         let sql = "UPDATE topaz_user SET library_version = $2, library_counted = library_counted - 1 \
@@ -168,25 +168,25 @@ impl LibraryWriter {
         if receipt::put(&self.tx, &self.user, receipt, self.limits.receipt_bytes).await? {
             return Ok(());
         }
-        // Not by a server that locks the row as this one does. Begun again, the change finds the answer that was kept.
+        // Impossible between servers that lock the row like this one. The retry finds the stored answer.
         Err(Error::overtaken())
     }
 
-    /// Undoes everything, and returns the head as it was and is.
+    /// Rolls back, and returns the unchanged head.
     pub(in crate::library) async fn roll_back(self) -> Result<Head, Error> {
         let head = self.before;
         self.tx.roll_back().await?;
         Ok(head)
     }
 
-    /// The version that this change makes, for a row of this kind that it is about to touch.
+    /// Returns the version of this change, for a row of this kind that the caller writes.
     pub(super) fn stamp(&mut self, kind: Kind) -> Version {
         self.touched.insert(kind);
         self.head.version
     }
 
-    /// Records that a row was removed, with the row. What its fields held before is left to age: who makes the row again
-    /// under its id makes another row, see [`Self::unbury`].
+    /// Writes the tombstone of a removed row, with its content. Its field history stays until it expires: a row that is
+    /// recreated under the id is another row, see [`Self::unbury`].
     pub(super) async fn bury(
         &mut self,
         kind: Kind,
@@ -209,20 +209,20 @@ impl LibraryWriter {
         Ok(())
     }
 
-    /// Forgets that a row was removed, because a client makes it again under the same id. Who knew the row that was
-    /// removed does not know this one, so all of it counts as changed.
+    /// Deletes the tombstone of a row that a client recreates under the same id. Devices that knew the removed row do not
+    /// know this one, so all fields count as changed.
     pub(super) async fn unbury(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
         let key = (self.user.as_str().to_owned(), kind.name().to_owned(), id);
-        let dug_up = tombstone::Entity::delete_by_id(key).exec(&self.tx).await?;
-        if dug_up.rows_affected == 0 {
+        let deleted = tombstone::Entity::delete_by_id(key).exec(&self.tx).await?;
+        if deleted.rows_affected == 0 {
             return Ok(());
         }
         self.record_remade(kind, id).await
     }
 }
 
-/// Bumps, for a user who is new or has used up the versions of the epoch too: then with the head before.
-async fn bump_or_make(tx: &Transaction, user: &UserId) -> Result<(Option<Head>, Bumped), Error> {
+/// Bumps the version, also for a new user and for exhausted versions. The latter also returns the head before.
+async fn bump_or_create(tx: &Transaction, user: &UserId) -> Result<(Option<Head>, Bumped), Error> {
     if let Some(bumped) = bump(tx, user).await? {
         return Ok((None, bumped));
     }
@@ -233,7 +233,7 @@ async fn bump_or_make(tx: &Transaction, user: &UserId) -> Result<(Option<Head>, 
         }
         None => insert_user(tx, user).await?,
     }
-    let missing = || Error::fault("a user just looked for is not there");
+    let missing = || Error::fault("the user's row is missing");
     Ok((before, bump(tx, user).await?.ok_or_else(missing)?))
 }
 
@@ -244,10 +244,8 @@ struct Bumped {
     now: OffsetDateTime,
 }
 
-/// Moves the version by 1, which locks the row, and reads the database's clock. `None` when there is no such user, or no
-/// version is left.
-///
-/// What is kept of the library's size stays exact, unless the change says otherwise.
+/// Moves the version by 1, which locks the row, and reads the database's clock. `None` if the user does not exist, or the
+/// versions are exhausted. Also keeps an exact size of the library exact.
 async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> {
     let backend = tx.get_database_backend();
     let sql = format!(
@@ -274,7 +272,7 @@ async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> 
     }))
 }
 
-/// The head of which `head` is the next.
+/// Returns the head before `head`.
 fn below(head: Head) -> Head {
     Head {
         version: Version::new(head.version.number() - 1),

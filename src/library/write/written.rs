@@ -1,12 +1,12 @@
-//! What came of a write.
+//! The outcome of a write.
 
 use crate::{library::error::Refusal, version::Head};
 
-/// What came of a write that did not fail.
+/// The outcome of a write that did not fail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written<T> {
-    /// The head after it: one version further if something changed, the present one otherwise.
+    /// The head after the write: one version higher if something changed.
     pub head: Head,
-    /// What the change returned, or why the library does not allow it.
+    /// The value that the change returned, or its refusal.
     pub outcome: Result<T, Refusal>,
 }

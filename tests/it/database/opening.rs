@@ -142,9 +142,7 @@ fn a_sqlite_file_that_cannot_be_opened_is_named_with_its_cause() {
         ),
         (
             format!("sqlite://{here}/text?mode=ro"),
-            format!(
-                "{here}/text is to be opened with mode=ro, and this command writes: use mode=rw"
-            ),
+            format!("{here}/text is opened with mode=ro, but this command writes: use mode=rw"),
         ),
     ] {
         assert_eq!(cannot_serve(&url), format!("{SETTING}{expected}"), "{url}");

@@ -147,7 +147,7 @@ on_each_database! {
             assert_eq!((status, may_retry), (503, true), "{answer}");
             let error = &answer["errors"][0];
             assert_eq!(error["extensions"]["code"], "UNAVAILABLE");
-            assert!(error["message"].as_str().unwrap().contains("at version 3 and has not come to 4"), "{error}");
+            assert!(error["message"].as_str().unwrap().contains("at version 3, below the required minimum 4"), "{error}");
             assert_eq!(ask(query, "3").await.0, 200);
         }
         // One that comes meanwhile is waited for.
@@ -266,7 +266,7 @@ async fn a_replica_that_stands_still_or_is_promoted_or_is_another_is_not_read_an
     // It is promoted by mistake.
     on_standby.execute("SELECT pg_promote()").await;
     soon("that is seen", async {
-        while lines("it takes writes") == 0 {
+        while lines("it accepts writes") == 0 {
             tokio::task::yield_now().await;
         }
     })
@@ -274,7 +274,7 @@ async fn a_replica_that_stands_still_or_is_promoted_or_is_another_is_not_read_an
     assert_eq!(add_tag(&server, "d").await, 5);
     assert_eq!(shown(&server).await, 5);
     assert_eq!(
-        (lines("lags more than"), lines("it takes writes")),
+        (lines("lags more than"), lines("it accepts writes")),
         (1, 1),
         "each is reported once"
     );

@@ -1,4 +1,4 @@
-//! What a transaction promises of its connection, on SQLite and PostgreSQL.
+//! Tests of the invariants of a transaction and its connection, on SQLite and PostgreSQL.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A database with one table of one column.
+/// A database with a table of one column.
 struct Fixture {
     db: Database,
     _folder: TempDir,
@@ -104,7 +104,7 @@ macro_rules! on_each_database {
 }
 
 on_each_database! {
-    async fn after_a_statement_failed_nothing_is_committed(fixture: Fixture) {
+    async fn nothing_is_committed_after_a_failed_statement(fixture: Fixture) {
         let tx = fixture.begin().await;
         insert(&tx, 1).await.unwrap();
         insert(&tx, -1).await.unwrap_err();
@@ -117,10 +117,10 @@ on_each_database! {
         assert_eq!(fixture.stored().await, [0; 0]);
     }
 
-    async fn a_commit_that_the_database_makes_a_rollback_is_an_error(fixture: Fixture) {
+    async fn a_commit_that_the_database_rolled_back_is_an_error(fixture: Fixture) {
         let mut tx = fixture.begin().await;
         insert(&tx, 1).await.unwrap();
-        // Behind the back of the state: as SQLite does on a full disk, and PostgreSQL after an error.
+        // Bypasses the state: SQLite rolls back on a full disk, and PostgreSQL aborts after an error.
         let link = tx.link.get_mut();
         let _ = link.connection.send("ROLLBACK").await;
         if let Connection::Postgres(_) = link.connection {
@@ -131,7 +131,7 @@ on_each_database! {
         assert_eq!(fixture.stored().await, [0; 0]);
     }
 
-    async fn a_transaction_that_is_dropped_is_undone_and_its_connection_replaced(fixture: Fixture) {
+    async fn dropping_a_transaction_rolls_back_and_replaces_its_connection(fixture: Fixture) {
         for number in 1..4 {
             let tx = fixture.begin().await;
             insert(&tx, number).await.unwrap();
@@ -142,14 +142,14 @@ on_each_database! {
         assert_eq!(fixture.stored().await, [9]);
     }
 
-    async fn a_connection_that_is_left_in_a_transaction_is_not_used_again(fixture: Fixture) {
+    async fn a_connection_left_in_a_transaction_is_not_reused(fixture: Fixture) {
         let write = &fixture.db.write;
-        // A BEGIN that the pool does not know of, as one that was cancelled leaves.
+        // The pool does not know of this BEGIN, as after a cancelled one.
         write.execute_unprepared("BEGIN").await.unwrap();
         let begun = Transaction::begin(write, Purpose::Write).await;
         let tx = match begun {
             Ok(tx) => tx,
-            // SQLite notices when the next begins.
+            // SQLite detects it at the next begin.
             Err(_) => fixture.begin().await,
         };
         insert(&tx, 1).await.unwrap();
@@ -157,10 +157,10 @@ on_each_database! {
         assert_eq!(fixture.stored().await, [1]);
     }
 
-    async fn a_transaction_that_the_pool_believes_open_costs_no_write(fixture: Fixture) {
+    async fn no_write_is_lost_if_the_pool_counts_a_transaction_as_open(fixture: Fixture) {
         let write = &fixture.db.write;
         let tx = write.begin().await.unwrap();
-        // SQLite has rolled back by itself.
+        // Simulates a rollback by SQLite itself.
         tx.execute_unprepared("ROLLBACK").await.unwrap();
         let _ = tx.rollback().await;
         let tx = fixture.begin().await;

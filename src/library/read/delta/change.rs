@@ -1,4 +1,4 @@
-//! A change, a tombstone, and the place of each in the order of stamps.
+//! Changes and tombstones, and their order in a walk.
 
 use std::collections::HashMap;
 
@@ -15,40 +15,40 @@ use crate::{
     version::{Epoch, Head, Version},
 };
 
-/// Where a client's copy stands.
+/// The state of a client's cache.
 #[derive(Debug, Clone, Copy)]
 pub struct Since {
-    /// The version that the copy reflects; 0 when there is none yet, which is always answerable.
+    /// The version that the cache reflects; 0 for an empty cache, which is never reset.
     pub version: Version,
-    /// The epoch that the version belongs to, if the client knows it.
+    /// The epoch of the version, if known to the client.
     pub epoch: Option<Epoch>,
 }
 
-/// A page of what changed.
+/// A page of changes.
 #[derive(Debug, Clone)]
 pub struct Delta {
-    /// The head of the page's snapshot. The client's copy is at it once there are no more pages.
+    /// The head of the page's snapshot. The client reaches it with the last page.
     pub head: Head,
-    /// Whether the client must drop its copy and start from version 0. Then there are no changes.
+    /// Whether the client must drop its cache and restart from version 0. `changes` is empty then.
     pub reset: bool,
     /// Whether there is a next page.
     pub has_more: bool,
     /// The changes, by stamp.
     pub changes: Vec<Change>,
-    /// How many bytes of texts and labels were read for it.
+    /// Bytes of texts and labels that were read for the page.
     pub read: u64,
-    /// The stories of its progresses, if they were asked for: those that are read later may have been deleted by then.
+    /// The stories of its progresses, if requested: a later read might find them deleted.
     pub stories: HashMap<StoryId, Story>,
-    /// The place after the last of them; none when there are none.
+    /// The cursor of the last change; `None` if the walk has no change yet.
     pub end: Option<DeltaCursor>,
 }
 
-/// A row that was stamped, or the tombstone of one that was removed.
+/// A changed row, or the tombstone of a removed one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A label was made or renamed.
+    /// A label was created or renamed.
     Label(LabelKind, Label),
-    /// A story was made or changed; with the labels it has now.
+    /// A story was created or changed. Contains its current labels.
     Story {
         /// Its columns.
         story: Story,
@@ -57,16 +57,16 @@ pub enum Change {
         /// Its fandoms, by name.
         fandoms: Vec<Label>,
     },
-    /// A progress was made or changed.
+    /// A progress was created or changed.
     Progress(Progress),
-    /// A row is gone.
+    /// A row was removed.
     Removed(Tombstone),
 }
 
-/// That a row is gone.
+/// The record of a removed row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tombstone {
-    /// What it was.
+    /// The kind of the row.
     pub kind: Kind,
     /// Its id.
     pub id: Uuid,
@@ -74,24 +74,23 @@ pub struct Tombstone {
     pub stamp: Version,
 }
 
-/// A place in a walk.
+/// A position in a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeltaCursor {
     /// The epoch of the walk.
     pub epoch: Epoch,
-    /// The version at which the walk began.
+    /// The head's version when the walk began.
     pub began: Version,
-    /// The stamp of the change there.
+    /// The stamp of the change at the cursor.
     pub stamp: Version,
-    /// Its place among the changes of one stamp.
+    /// Its rank among the changes of one stamp.
     pub rank: u8,
     /// Its id.
     pub id: Uuid,
 }
 
 impl Change {
-    /// Orders the changes of one stamp so that nothing comes before what it refers to: labels, stories, progresses,
-    /// and what is gone last.
+    /// Orders the changes of one stamp by reference: labels, stories, progresses, tombstones.
     fn rank(&self) -> u8 {
         match self {
             Self::Label(kind, _) => label_rank(*kind),
@@ -118,7 +117,7 @@ impl Change {
         }
     }
 
-    /// Where it comes in a walk. Tombstones of one version come by id and only then by kind, as their index has them.
+    /// The sort key in a walk. Tombstones of one version sort by id before kind, like their index.
     pub(super) fn place(&self) -> (Version, u8, Uuid, u8) {
         let (stamp, id) = match self {
             Self::Label(_, label) => (label.stamp, label.id.0),
@@ -133,9 +132,9 @@ impl Change {
 
 pub(super) const STORY: u8 = 2;
 pub(super) const PROGRESS: u8 = 3;
-/// The least rank of a tombstone. Its kind is added, for rows of two kinds may have had one id.
+/// The lowest rank of a tombstone. Its kind is added, because rows of different kinds may share an id.
 pub(super) const REMOVED: u8 = 4;
-/// The kinds of tombstones, by their stored names.
+/// The kinds of tombstones, sorted by stored name.
 pub(super) const REMOVED_KINDS: [Kind; 4] = [Kind::Fandom, Kind::Progress, Kind::Story, Kind::Tag];
 
 pub(super) const fn label_rank(kind: LabelKind) -> u8 {

@@ -1,11 +1,11 @@
-//! What changed since a version: rows stamped after it, and the tombstones of rows removed after it, in stamp order.
+//! Deltas: the rows stamped after a version, and the tombstones of the rows removed after it, in stamp order.
 //!
-//! A client that applies the pages of one walk in order, a row over the row of its id and a tombstone by removing it,
-//! holds the library as it was at the head of the last page, whatever was written meanwhile: a row that is touched
-//! during the walk moves to a greater stamp, ahead of the cursor, and comes (again) later.
+//! A client applies the pages of a walk in order: a row replaces the row with its id, a tombstone deletes it. It then has
+//! the library at the head of the last page, even with concurrent writes: a row that is written during the walk moves to
+//! a greater stamp, ahead of the cursor, and appears (again) in a later page.
 //!
 //! **Invariant:** a page and its head are of one snapshot.
-//! **Invariant:** where a tombstone that the client needs may have been purged, it is told to start afresh (`reset`).
+//! **Invariant:** if a tombstone that the client needs may have been purged, the delta is a `reset`.
 
 use std::collections::HashMap;
 
@@ -29,8 +29,8 @@ use crate::{
 };
 
 impl Library {
-    /// The first changes after `after`, or after `since` at the start of a walk, up to `limit`; with the stories of the
-    /// progresses among them if `with_stories`.
+    /// Returns up to `limit` changes after the cursor `after`, or after `since` at the start of a walk. `with_stories`
+    /// adds the stories of the progresses.
     pub async fn changes(
         &self,
         user: &UserId,
@@ -62,7 +62,7 @@ impl Library {
     }
 }
 
-/// The head that the client says to have been told.
+/// The head that the client claims to have received.
 fn claims(since: Since, after: Option<DeltaCursor>) -> Option<Head> {
     let walk = after.map(|cursor| Head {
         epoch: cursor.epoch,
@@ -104,7 +104,7 @@ async fn page(
     (limit, with_stories): (PageLimit, bool),
 ) -> Result<Delta, Error> {
     let row = user::Entity::find_by_id(user.as_str()).one(tx).await?;
-    let row = row.ok_or_else(|| Error::fault("a viewer without a row"))?;
+    let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
     let (head, floor) = (row.head(), Version::new(row.library_floor));
     if must_reset(head, floor, since, after) {
         return Ok(Delta::reset(head));
@@ -144,22 +144,22 @@ async fn page(
     })
 }
 
-/// Whether what the client has, with what it would be told, may miss a removal.
+/// Returns whether the client may miss a removal.
 fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCursor>) -> bool {
     let epoch = after.map(|cursor| cursor.epoch).or(since.epoch);
     if epoch.is_some_and(|epoch| epoch != head.epoch) || since.version > head.version {
         return true;
     }
-    // Tombstones up to the floor may be gone. Those that the client needs are the ones after what it had (nothing, if
-    // it began with nothing, so only what was removed while it walked), but for those that it has been told of.
+    // Tombstones up to the floor may be purged. The client needs those after its version (from an empty cache: only those
+    // since the walk began), except those already delivered.
     let known = match (since.version.number(), after) {
         (0, None) => return false,
         (0, Some(cursor)) => cursor.began,
         _ => since.version,
     };
-    // A page may end among the changes of one version, so of the one it ended in not all may have been told.
-    let told = after.map_or(0, |cursor| cursor.stamp.number().saturating_sub(1));
-    floor.number() > Ord::max(known.number(), told)
+    // A page may end between the changes of one version, so its last stamp may be delivered only in part.
+    let delivered = after.map_or(0, |cursor| cursor.stamp.number().saturating_sub(1));
+    floor.number() > Ord::max(known.number(), delivered)
 }
 
 #[cfg(test)]
@@ -181,10 +181,7 @@ mod tests {
         }
     }
 
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "it stands where there may be none"
-    )]
+    #[expect(clippy::unnecessary_wraps, reason = "callers need an Option")]
     fn after(began: i32, stamp: i32) -> Option<DeltaCursor> {
         let (epoch, id) = (Epoch::new(7), uuid::Uuid::nil());
         Some(DeltaCursor {
@@ -201,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_below_the_floor_above_the_head_or_of_another_epoch_starts_afresh() {
+    fn a_cache_below_the_floor_above_the_head_or_of_another_epoch_is_reset() {
         assert!(!resets(40, since(40), None));
         assert!(resets(40, since(39), None), "below the floor");
         assert!(!resets(40, since(50), None));
@@ -228,27 +225,27 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_can_always_start() {
+    fn an_empty_cache_is_never_reset() {
         assert!(!resets(50, since(0), None));
     }
 
     #[test]
-    fn a_walk_goes_on_unless_a_removal_it_needs_may_be_purged() {
+    fn a_walk_continues_unless_a_removal_it_needs_may_be_purged() {
         assert!(
             !resets(40, since(0), after(40, 3)),
-            "removals up to where it began do not matter"
+            "removals before the walk do not matter"
         );
         assert!(
             resets(41, since(0), after(40, 3)),
-            "it may have been told of a row that was then removed"
+            "a delivered row may have been removed"
         );
         assert!(
             !resets(41, since(0), after(40, 42)),
-            "it was told of the removals up to the floor"
+            "removals up to the floor were delivered"
         );
         assert!(
             resets(41, since(0), after(40, 41)),
-            "perhaps not of all of the floor's own version"
+            "the floor's own version may be delivered in part"
         );
         assert!(resets(40, since(30), after(45, 35)));
         assert!(!resets(40, since(30), after(45, 41)));
@@ -256,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_of_another_epoch_starts_afresh() {
+    fn a_walk_of_another_epoch_is_reset() {
         let cursor = after(40, 40).map(|cursor| DeltaCursor {
             epoch: Epoch::new(6),
             ..cursor

@@ -1,4 +1,4 @@
-//! What changed since a version, a page at a time.
+//! Deltas: the changes since a version, in pages.
 
 pub(in crate::library) mod change;
 pub(in crate::library) mod changes;

@@ -1,20 +1,20 @@
-//! One page of changes: what was read of each kind, merged in the order of a walk, up to a number and a size.
+//! One page of changes: merges the changes of each kind in walk order, up to a number and a size.
 //!
-//! **Invariant:** no change is in a page before one that comes earlier in the walk: where the rows of a kind were not
-//! all read, the page ends with the last of them.
+//! **Invariant:** a page skips no change of the walk: if the rows of a kind were read in part, the page ends with the last
+//! of them.
 
 use super::change::Change;
 
-/// How much a page holds at most. It holds one change at least.
+/// Limits of a page. It contains at least one change.
 #[derive(Debug, Clone, Copy)]
 pub struct PageLimit {
-    /// How many changes.
+    /// Number of changes.
     pub changes: u32,
-    /// How many bytes of texts and labels, the change that passes this included.
+    /// Bytes of texts and labels. The change that exceeds it is included.
     pub bytes: u64,
 }
 
-/// A change, and how many bytes its texts and labels take.
+/// A change, and the bytes of its texts and labels.
 #[derive(Debug)]
 pub(super) struct Found {
     pub bytes: u64,
@@ -25,12 +25,12 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub found: Vec<Found>,
-    /// Whether there are more that were not read because of their size.
+    /// Whether the byte limit excluded further changes.
     pub is_cut: bool,
 }
 
 impl Read {
-    /// Changes whose size is not limited, because each is small.
+    /// Wraps changes that are small, so not limited by size.
     pub fn whole(changes: Vec<Change>) -> Self {
         let found = changes.into_iter().map(|change| {
             let bytes = match &change {
@@ -52,12 +52,12 @@ impl Read {
 pub(super) struct Page {
     pub changes: Vec<Change>,
     pub has_more: bool,
-    /// The bytes of all that was read.
+    /// Bytes of everything that was read.
     pub read: u64,
 }
 
 impl Page {
-    /// Merges what was read of each kind.
+    /// Merges the changes of each kind.
     pub fn of(reads: impl IntoIterator<Item = Read>, limit: PageLimit) -> Self {
         let (mut all, mut end) = (Vec::new(), None);
         for Read { found, is_cut } in reads {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_ends_at_its_number_and_at_its_size_and_has_one_change_at_least() {
+    fn a_page_is_limited_in_number_and_size_but_has_at_least_one_change() {
         let all = || vec![read(&[1, 3], false), read(&[2, 4], false)];
         assert_eq!(page(all(), 9, 100), (vec![1, 2, 3, 4], false));
         assert_eq!(page(all(), 3, 100), (vec![1, 2, 3], true));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_ends_where_a_kind_was_not_read_further() {
+    fn a_page_ends_where_a_kind_was_read_in_part() {
         let reads = vec![read(&[1, 3], true), read(&[2, 4], false)];
         assert_eq!(page(reads, 9, 100), (vec![1, 2, 3], true));
         let reads = vec![read(&[1, 3], true), read(&[2], true)];

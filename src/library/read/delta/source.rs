@@ -1,7 +1,7 @@
-//! Where the changes of one page come from: a statement for each kind of row, each a walk of the index on its stamps.
+//! The statements that read the changes of a page: one per kind of row, each a range scan of the index on stamps.
 //!
-//! **Invariant:** stories and progresses are read up to a number of bytes. Their sizes are added up in the database
-//! before any of their texts is read.
+//! **Invariant:** stories and progresses are read up to a number of bytes. The database adds up their sizes before it
+//! reads any of their texts.
 
 use std::{cmp::Ordering, collections::BTreeSet};
 
@@ -30,30 +30,30 @@ use crate::{
     version::{UserId, Version},
 };
 
-/// Where the changes of one page come from.
+/// Parameters of the statements of one page.
 pub(super) struct Source<'a> {
     pub tx: &'a Transaction,
     pub user: &'a UserId,
     pub since: Version,
     pub after: Option<DeltaCursor>,
-    /// One more than the page holds, to know whether there is a next.
+    /// One more than the page's limit, to detect a next page.
     pub limit: u64,
-    /// How many bytes of one kind are read, the row that passes this included.
+    /// Bytes read of one kind. The row that exceeds it is included.
     pub bytes: u64,
-    /// Whether the stories of progresses are read too, and so count.
+    /// Whether the stories of progresses are read too, and count.
     pub with_stories: bool,
 }
 
-/// What the texts of a story take, in bytes.
+/// SQL for the bytes of a story's texts.
 const STORY_TEXTS: &str = "octet_length(title) + octet_length(author) + octet_length(coalesce(url_typed, url)) \
     + coalesce(octet_length(description), 0) + coalesce(octet_length(summary), 0)";
 
-/// What the labels of a story take, in bytes: about 128 each.
+/// SQL for the bytes of a story's labels: about 128 each.
 const STORY_LABELS: &str = "128 * ( \
     (SELECT count(*) FROM topaz_story_tag l WHERE l.user_id = topaz_story.user_id AND l.story_id = topaz_story.id) \
     + (SELECT count(*) FROM topaz_story_fandom l WHERE l.user_id = topaz_story.user_id AND l.story_id = topaz_story.id))";
 
-/// The rows that `sized` selects, each with the bytes of those before it (`page_before`) and how many there are.
+/// Selects the `sized` rows, each with the bytes of the rows before it (`page_before`) and the total number of rows.
 fn placed(sized: SelectStatement) -> SelectStatement {
     Query::select()
         .column(Asterisk)
@@ -67,7 +67,7 @@ fn placed(sized: SelectStatement) -> SelectStatement {
         .to_owned()
 }
 
-/// Reads the rows of a page, each made a change by `change`.
+/// Reads the rows of a page, converted by `change`.
 async fn read<M: FromQueryResult>(
     tx: &Transaction,
     select: SelectStatement,
@@ -89,7 +89,7 @@ async fn read<M: FromQueryResult>(
 }
 
 impl Source<'_> {
-    /// The rows of `rank` that come after the place where this page begins.
+    /// The condition on rows of `rank` after the cursor.
     fn beyond(&self, rank: u8, stamp: impl IntoSimpleExpr, id: impl IntoSimpleExpr) -> Condition {
         let (stamp, id) = (stamp.into_simple_expr(), id.into_simple_expr());
         let Some(after) = self.after else {
@@ -99,19 +99,20 @@ impl Source<'_> {
         match rank.cmp(&after.rank) {
             Ordering::Less => Condition::all().add(stamp.gt(at)),
             Ordering::Greater => Condition::all().add(stamp.gte(at)),
-            // As one comparison of pairs, which is a place in the index: no row before it is looked at.
+            // One row comparison, which is an index range: no row before it is read.
             Ordering::Equal => Condition::all().add(Expr::tuple([stamp, id]).gt(place_of(after))),
         }
     }
 
-    /// The tombstones that come after the place where this page begins.
+    /// The condition on tombstones after the cursor.
     fn beyond_removed(&self) -> Condition {
         use tombstone::Column::{Id, Kind, Stamp};
         let Some(after) = self.after.filter(|after| after.rank >= REMOVED) else {
             return self.beyond(REMOVED, Stamp, Id);
         };
-        let told = usize::from(after.rank - REMOVED) + 1;
-        let later = REMOVED_KINDS.iter().skip(told).map(|kind| kind.name());
+        let delivered = usize::from(after.rank - REMOVED) + 1;
+        let later = REMOVED_KINDS.iter().skip(delivered);
+        let later = later.map(|kind| kind.name());
         let place = Expr::tuple([Stamp.into_simple_expr(), Id.into_simple_expr()]);
         Condition::all()
             .add(place.clone().gte(place_of(after)))
@@ -177,7 +178,7 @@ impl Source<'_> {
         read(self.tx, select, change).await
     }
 
-    /// Selects the `rows` of a page, those `beyond` its begin, given what each takes in `bytes`.
+    /// Selects the `rows` of a page, `beyond` its cursor, with sizes by the SQL in `bytes`.
     fn of_page<E: EntityTrait>(
         &self,
         rows: Select<E>,
@@ -194,7 +195,7 @@ impl Source<'_> {
         let most = i64::try_from(self.bytes).unwrap_or(i64::MAX);
         let fits = Expr::col("page_before").lt(most);
         if self.tx.get_database_backend() == DbBackend::Postgres {
-            // It carries long texts by reference, and reads those of the rows that it sends.
+            // PostgreSQL passes long texts by reference (TOAST), and reads only those that it returns.
             return Query::select()
                 .column(Asterisk)
                 .from_subquery(placed(sized(rows)), "page")
@@ -203,7 +204,7 @@ impl Source<'_> {
                 .order_by("id", Order::Asc)
                 .to_owned();
         }
-        // SQLite would copy the texts of all rows, so it is given their keys.
+        // SQLite would copy the texts of all rows, so the window runs over keys only.
         let keys = sized(
             E::find()
                 .select_only()
@@ -228,7 +229,7 @@ impl Source<'_> {
 
     pub async fn tombstones(&self) -> Result<Read, Error> {
         use tombstone::Column::{Id, Kind, Stamp, UserId};
-        // Who has nothing yet needs to hear of no removal but those during its walk.
+        // An empty cache needs only the removals since the walk began.
         let from = if self.since.number() == 0 {
             self.after.map(|cursor| cursor.began)
         } else {
@@ -253,7 +254,7 @@ impl Source<'_> {
             .map(Read::whole)
     }
 
-    /// Fills in the labels of the page's stories.
+    /// Adds the labels of the page's stories.
     pub async fn add_labels(&self, changes: &mut [Change]) -> Result<(), Error> {
         let id = |change: &Change| match change {
             Change::Story { story, .. } => Some(story.id),
@@ -281,7 +282,7 @@ impl Source<'_> {
     }
 }
 
-/// The stamp and the id of a place, to compare with those of rows.
+/// The row comparison's value for a cursor.
 fn place_of(cursor: DeltaCursor) -> Expr {
     Expr::tuple([Expr::val(cursor.stamp.number()), Expr::val(cursor.id)])
 }

@@ -1,4 +1,4 @@
-//! Which progresses a list holds.
+//! Filters of the list of progresses.
 
 use std::collections::BTreeSet;
 
@@ -26,37 +26,37 @@ use crate::{
     version::UserId,
 };
 
-/// Which progresses. Each part that is set must hold; a list or set that is empty is not set.
+/// A filter of progresses. All set conditions must hold; an empty list or set is not set.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProgressFilter {
-    /// It is one of these.
+    /// Reading status is one of these.
     pub status: Vec<ProgressStatus>,
-    /// Its story's is one of these.
+    /// The story's publication status is one of these.
     pub story_status: Vec<StoryStatus>,
-    /// Its story's is one of these.
+    /// The story's source is one of these.
     pub source: Vec<Source>,
-    /// Whether its story is not safe for work.
+    /// Whether the story is not safe for work.
     pub is_nsfw: Option<bool>,
-    /// It is rated at least so.
+    /// Minimum rating.
     pub min_rating: Option<Rating>,
-    /// It is rated at most so.
+    /// Maximum rating.
     pub max_rating: Option<Rating>,
     /// Whether it has notes.
     pub has_notes: Option<bool>,
-    /// The tags of its story.
+    /// The story's tags.
     pub tags: LabelFilter,
-    /// The fandoms of its story.
+    /// The story's fandoms.
     pub fandoms: LabelFilter,
-    /// What occurs in the story's title, author or description, or in the notes.
+    /// Terms in the story's title, author or description, or in the notes.
     pub search: Search,
 }
 
-/// Which labels of one kind a story must have.
+/// A filter of stories by labels of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabelFilter {
     /// At least one of these.
     pub any: BTreeSet<LabelId>,
-    /// Each of these.
+    /// All of these.
     pub all: BTreeSet<LabelId>,
 }
 
@@ -113,10 +113,10 @@ fn named<N: Copy + Into<&'static str>>(
 }
 
 impl LabelFilter {
-    /// The most of either.
+    /// Maximum size of each set.
     pub const MAX: usize = 100;
 
-    /// Statements for the ids of the stories that pass; each must hold a story that passes.
+    /// Subqueries of story ids; a story must be in each of them.
     fn stories(&self, backend: DbBackend, user: &UserId, kind: LabelKind) -> Vec<SelectStatement> {
         let names = names(kind);
         let with = |ids: &BTreeSet<LabelId>| {

@@ -1,4 +1,4 @@
-//! The list of progresses: filters, orders and pages.
+//! The list of progresses: filters, orders and keyset pagination.
 
 pub(in crate::library) mod filter;
 pub(in crate::library) mod order;

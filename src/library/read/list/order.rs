@@ -1,15 +1,15 @@
-//! The order of a list, and places in it.
+//! The order of a list, and its cursors.
 //!
-//! | order | by | unset counts as |
+//! | order | sort key | null sorts as |
 //! |---|---|---|
 //! | stamp | the progress's stamp | |
 //! | title, author | the bytes of the folded text | |
-//! | reading status | the way of a reader: not started, reading, paused, completed, dropped | |
-//! | rating, word count, chapter count | the number | less than any |
+//! | reading status | not started, reading, paused, completed, dropped | |
+//! | rating, word count, chapter count | the number | lowest |
 //! | current chapter | the number | |
 //! | updated at, created at | the progress's times | |
 //!
-//! Equals are ordered by the id of the row that the value is in (the story's or the progress's), the same way round.
+//! Ties are sorted by the id of the row that contains the sort key (story or progress), in the same direction.
 
 use sea_orm::{
     ColumnTrait as _, Condition, ExprTrait as _, FromQueryResult as _, IdenStatic as _,
@@ -29,9 +29,9 @@ use crate::library::{
     },
 };
 
-/// What the list is ordered by.
+/// The sort key of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the table above says what each is")]
+#[expect(missing_docs, reason = "the table above describes each")]
 pub enum OrderField {
     Stamp,
     Title,
@@ -45,26 +45,26 @@ pub enum OrderField {
     ChapterCount,
 }
 
-/// Which way round.
+/// The sort direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
-    /// The least first.
+    /// Ascending.
     Asc,
-    /// The greatest first.
+    /// Descending.
     Desc,
 }
 
-/// In which order.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressOrder {
-    /// By what.
+    /// Sort key.
     pub field: OrderField,
-    /// Which way round.
+    /// Sort direction.
     pub direction: Direction,
 }
 
 impl Default for ProgressOrder {
-    /// Newest change first.
+    /// Most recent change first.
     fn default() -> Self {
         Self {
             field: OrderField::Stamp,
@@ -73,7 +73,7 @@ impl Default for ProgressOrder {
     }
 }
 
-/// A place in the list of progresses.
+/// A keyset cursor in the list of progresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressCursor {
     order: ProgressOrder,
@@ -81,7 +81,7 @@ pub struct ProgressCursor {
     id: Uuid,
 }
 
-/// What the list is ordered by, at one place.
+/// The sort key's value at a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Value {
@@ -101,7 +101,7 @@ impl OrderField {
         matches!(self, Self::Title | Self::Author)
     }
 
-    /// What is ordered by. The indexes are on these very expressions.
+    /// The sort expression. The indexes are on exactly these expressions.
     pub(super) fn value(self) -> Expr {
         use progress::Column as Progress;
         use story::Column as Story;
@@ -120,7 +120,7 @@ impl OrderField {
         }
     }
 
-    /// What orders equals: the id beside the value, so that one index has both.
+    /// The tie-breaker: the id in the row of the sort key, so that one index contains both.
     pub(super) fn id(self) -> Expr {
         if self.is_of_story() {
             story::Column::Id.into_simple_expr()
@@ -130,44 +130,44 @@ impl OrderField {
     }
 }
 
-/// The place of a status on a reader's way.
+/// The ordinal of a reading status.
 fn reading_order() -> Expr {
-    let place = |cases: CaseStatement, (place, status): (i32, ProgressStatus)| {
-        cases.case(progress::Column::Status.eq(<&str>::from(status)), place)
+    let ordinal = |cases: CaseStatement, (ordinal, status): (i32, ProgressStatus)| {
+        cases.case(progress::Column::Status.eq(<&str>::from(status)), ordinal)
     };
     (0..)
         .zip(ProgressStatus::iter())
-        .fold(CaseStatement::new(), place)
+        .fold(CaseStatement::new(), ordinal)
         .into()
 }
 
 impl ProgressOrder {
-    /// What comes after a place.
-    pub(super) fn after(self, place: ProgressCursor) -> Result<Condition, Error> {
-        if place.order != self {
-            return Err(Error::invalid("after", "is a place in another order"));
+    /// The condition on rows after a cursor.
+    pub(super) fn after(self, cursor: ProgressCursor) -> Result<Condition, Error> {
+        if cursor.order != self {
+            return Err(Error::invalid("after", "is a cursor of another order"));
         }
-        let value = match place.value {
+        let value = match cursor.value {
             Value::Number(number) if !self.field.is_text() => Expr::val(number),
             Value::Text(text) if self.field.is_text() && !text.contains('\0') => Expr::val(text),
-            _ => return Err(Error::invalid("after", "is no cursor of this list")),
+            _ => return Err(Error::invalid("after", "is not a cursor of this list")),
         };
         let here = Expr::tuple([self.field.value(), self.field.id()]);
-        let there = Expr::tuple([value, Expr::val(place.id)]);
+        let there = Expr::tuple([value, Expr::val(cursor.id)]);
         Ok(Condition::all().add(match self.direction {
             Direction::Asc => here.gt(there),
             Direction::Desc => here.lt(there),
         }))
     }
 
-    /// Reads an entry and its place. Columns of an entry with its story are named apart, as sea-orm does it.
+    /// Reads an entry and its cursor. With its story, the columns have sea-orm's prefixes.
     pub(super) fn read(self, row: &QueryResult, with_story: bool) -> Result<Listed, Error> {
         let value = if self.field.is_text() {
             Value::Text(row.try_get("", "place_value")?)
         } else {
             Value::Number(row.try_get("", "place_value")?)
         };
-        let place = ProgressCursor {
+        let cursor = ProgressCursor {
             order: self,
             value,
             id: row.try_get("", "place_id")?,
@@ -179,7 +179,7 @@ impl ProgressOrder {
         };
         let story = of_story.map(|prefix| story::Model::from_query_result(row, prefix)?.try_into());
         Ok(Listed {
-            place,
+            cursor,
             progress: progress::Model::from_query_result(row, of_progress)?.try_into()?,
             story: story.transpose()?,
         })
@@ -189,16 +189,16 @@ impl ProgressOrder {
 /// An entry of a list.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Where it is.
-    pub place: ProgressCursor,
+    /// Its cursor.
+    pub cursor: ProgressCursor,
     /// The progress.
     pub progress: Progress,
-    /// Its story, if stories were asked for.
+    /// Its story, if requested.
     pub story: Option<Story>,
 }
 
 impl Listed {
-    /// How many bytes the texts of its rows take.
+    /// Returns the bytes of its texts.
     pub fn bytes(&self) -> u64 {
         let notes = self.progress.state.notes.as_deref();
         let story = self.story.as_ref().map(|story| &story.content);

@@ -1,7 +1,7 @@
-//! The list of progresses: which of them, in which order, a page at a time. One statement a page.
+//! The list of progresses, one statement per page.
 //!
-//! **Invariant:** a cursor holds the value and the id at its place, and not a count, so that what is added, changed or
-//! removed between two pages moves no other entry from one page to the other.
+//! **Invariant:** pagination is keyset-based: a cursor contains the sort key and id, not an offset. Changes between two
+//! pages do not move other entries across a page boundary.
 
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _, ExprTrait as _,
@@ -22,21 +22,21 @@ use crate::{
     version::UserId,
 };
 
-/// A part of a list: the first so many after a place in it.
+/// A page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<C> {
-    /// How many, at the most.
+    /// Maximum number of entries.
     pub first: u32,
-    /// After which place; from the start when there is none.
+    /// The cursor to start after; `None` for the start of the list.
     pub after: Option<C>,
 }
 
 impl Library {
-    /// The progresses of this user that pass `filter`, with the place of each, and with its story if `with_stories`: a
-    /// story that is read later may have been deleted by then.
+    /// Returns the user's progresses that match `filter`. `with_stories` adds their stories: a later read might find them
+    /// deleted.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on `after` when the page begins at a place in another order.
+    /// [`Error::Invalid`] on `after` for a cursor of another order.
     pub async fn progresses(
         &self,
         user: &UserId,
@@ -45,7 +45,7 @@ impl Library {
         page: Page<ProgressCursor>,
         with_stories: bool,
     ) -> Result<Vec<Listed>, Error> {
-        let after = page.after.map(|place| order.after(place)).transpose()?;
+        let after = page.after.map(|cursor| order.after(cursor)).transpose()?;
         let with_story = with_stories || order.field.is_of_story();
         let select = select(self.db.backend(), user, filter, with_story)
             .filter(after.unwrap_or_else(Condition::all));
@@ -61,7 +61,7 @@ impl Library {
             .collect()
     }
 
-    /// How many progresses of this user pass `filter`.
+    /// Counts the user's progresses that match `filter`.
     pub async fn count_progresses(
         &self,
         user: &UserId,
@@ -73,7 +73,7 @@ impl Library {
     }
 }
 
-/// The first so many of a selection, with the place of each.
+/// Sorts and limits a selection, and selects the columns of the cursor.
 fn ordered<S: QuerySelect + QueryOrder>(select: S, order: ProgressOrder, first: u32) -> S {
     let (value, id) = (order.field.value(), order.field.id());
     let shown = if order.field.is_text() {
@@ -90,7 +90,7 @@ fn ordered<S: QuerySelect + QueryOrder>(select: S, order: ProgressOrder, first: 
         .limit(u64::from(first))
 }
 
-/// The progresses that pass, joined to their stories if those have a say.
+/// Selects the matching progresses, joined to their stories if the filter or order needs them.
 fn select(
     backend: DbBackend,
     user: &UserId,
