@@ -22,7 +22,7 @@ use super::{
     },
     error::Error,
     handle::Library,
-    read::rows::find_head,
+    read::head::find_head,
 };
 use crate::version::{Epoch, Head, UserId, Version};
 

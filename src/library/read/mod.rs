@@ -3,6 +3,7 @@
 pub(super) mod change_log;
 pub(super) mod delta;
 pub(super) mod export;
+pub(super) mod head;
 pub(super) mod list;
 pub(super) mod rows;
 pub(super) mod search;

@@ -34,7 +34,7 @@ use crate::{
             kind::Kind,
             limits::{GrowthFields, Limits, Usage},
         },
-        read::rows::find_head,
+        read::head::find_head,
     },
     version::{Epoch, Head, UserId, Version},
 };

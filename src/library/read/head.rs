@@ -1,0 +1,162 @@
+//! Reads heads: one user's, those of many users, and the one that a query is answered at.
+
+use std::{collections::HashMap, time::Duration};
+
+use sea_orm::{ConnectionTrait, EntityTrait as _, QueryFilter as _};
+
+use crate::{
+    library::{
+        database::any_of::one_of, entity::user, error::Error, handle::Library,
+        write::user_row::insert_user,
+    },
+    version::{Head, UserId, Version},
+};
+
+/// Waits of a query for a replica that is behind, before each read of its head.
+const REPLICA_WAITS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+];
+
+/// Waits of a query for a primary that is behind, before each further read of its head.
+const PRIMARY_WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
+impl Library {
+    /// Returns the user's head. Creates the user at their first request.
+    ///
+    /// # Errors
+    /// [`Error::UnknownUser`] when another app creates the users and has not created this one.
+    pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
+        self.head_given(user, None).await
+    }
+
+    /// Like [`Library::head`], given the head that a client claims to have received, if any.
+    ///
+    /// # Errors
+    /// As [`Library::head`].
+    pub async fn head_given(&self, user: &UserId, claims: Option<Head>) -> Result<Head, Error> {
+        let known = self.known.of(user);
+        let read = self.db.in_time(self.find_or_make_head(user)).await?;
+        self.settle(user, read, known, claims).await
+    }
+
+    async fn find_or_make_head(&self, user: &UserId) -> Result<Head, Error> {
+        let reader = self.db.fresh_reader(user).await?;
+        if let Some(head) = find_head(&reader, user).await? {
+            return Ok(head);
+        }
+        drop(reader);
+        insert_user(&self.db.write, user).await?;
+        // Read from the primary: a replica may lack the row.
+        let head = find_head(&self.db.write, user).await?;
+        head.ok_or_else(|| Error::fault("the user's new row is missing"))
+    }
+
+    /// Returns the library for a query, and a head that the query reads at or after: the replica's, if one is configured
+    /// and reaches `at_least` within a moment.
+    ///
+    /// # Errors
+    /// [`Error::Behind`] when the primary does not reach `at_least` either.
+    pub async fn for_query(
+        &self,
+        user: &UserId,
+        at_least: Option<Version>,
+    ) -> Result<(Self, Head), Error> {
+        let is_reached = |head: Head| at_least.is_none_or(|version| head.version >= version);
+        if self.db.replica_may_answer() {
+            for wait in REPLICA_WAITS {
+                tokio::time::sleep(wait).await;
+                // A replica that does not answer, or does not have the user, is skipped.
+                let Ok(reader) = self.db.reader(user).await else {
+                    break;
+                };
+                let head = self.db.ask_replica(find_head(&reader, user));
+                let Ok(Some(head)) = head.await else {
+                    break;
+                };
+                if is_reached(head) {
+                    return Ok((self.clone(), head));
+                }
+            }
+        }
+        let library = self.on_primary();
+        // No client received a version that is not committed. But during a failover, a new epoch may be about to
+        // begin.
+        for wait in PRIMARY_WAITS {
+            let head = library.head(user).await?;
+            if is_reached(head) {
+                return Ok((library, head));
+            }
+            tokio::time::sleep(wait).await;
+        }
+        let head = library.head(user).await?;
+        match at_least.filter(|version| head.version < *version) {
+            None => Ok((library, head)),
+            Some(asked) => Err(Error::Behind {
+                asked,
+                at: head.version,
+            }),
+        }
+    }
+
+    /// Returns this library without its replica.
+    #[must_use]
+    pub fn on_primary(&self) -> Self {
+        Self {
+            db: self.db.clone().without_replica(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether a replica is configured.
+    pub fn has_replica(&self) -> bool {
+        self.db.has_replica()
+    }
+
+    /// Returns the heads of the `users` that exist, in one statement unless some heads fell.
+    pub async fn heads(&self, users: &[UserId]) -> Result<Vec<(UserId, Head)>, Error> {
+        let by_subject: HashMap<&str, &UserId> =
+            users.iter().map(|user| (user.as_str(), user)).collect();
+        let known: HashMap<_, _> = users
+            .iter()
+            .filter_map(|user| Some((user, self.known.of(user)?)))
+            .collect();
+        let rows = user::Entity::find()
+            .filter(one_of(
+                self.db.backend(),
+                user::Column::Subject,
+                by_subject.keys().copied(),
+            ))
+            .all(&self.db.fresh);
+        let rows = self.db.in_time(rows).await?;
+        let named = |row: user::Model| {
+            by_subject
+                .get(row.subject.as_str())
+                .map(|&user| (user.clone(), row.head()))
+        };
+        let mut heads: Vec<_> = rows.into_iter().filter_map(named).collect();
+        for (user, head) in &mut heads {
+            let known = known.get(user).copied();
+            match self.settle(user, *head, known, None).await {
+                Ok(settled) => *head = settled,
+                // Other users are unaffected. The next read detects it again.
+                Err(error) => tracing::error!(
+                    user.id = user.as_str(),
+                    error.causes = error.causes(),
+                    "this user's head has fallen, but a new epoch cannot begin"
+                ),
+            }
+        }
+        Ok(heads)
+    }
+}
+
+/// Finds the user's head.
+pub(in crate::library) async fn find_head(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+) -> Result<Option<Head>, Error> {
+    let row = user::Entity::find_by_id(user.as_str()).one(db).await?;
+    Ok(row.map(|row| row.head()))
+}
