@@ -17,6 +17,7 @@ pub(super) fn settings(config: &Serve) -> Settings {
         body_timeout: http.body_timeout,
         max_batch: http.max_batch,
         playground: http.playground,
+        static_dir: http.static_dir.clone(),
         metrics_apart: http.ops_listen.is_some(),
     }
 }

@@ -3,6 +3,7 @@
 //! Its folder holds the database and the key, so that tokens and libraries outlive a restart.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{ErrorKind, Write as _},
     net::TcpListener,
@@ -14,7 +15,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Parser as _;
 
-use super::{output_file, stop_signal::stop_on_signal};
+use super::{dev_app, output_file, stop_signal::stop_on_signal};
 use crate::{
     app::App,
     auth::{self, Rules},
@@ -28,6 +29,8 @@ use crate::{
 const USER: &str = "demo";
 /// How long the printed token is accepted.
 const TOKEN_LIFE: Duration = Duration::from_hours(24 * 30);
+/// The cookie in which the example app keeps the token.
+const SESSION_COOKIE: &str = "library-sync-session";
 /// Works that anyone may read, one a line: title, author, url, chapters.
 const SAMPLE: &str = include_str!("sample_library.csv");
 
@@ -41,16 +44,18 @@ pub async fn dev(dev: &Dev) -> anyhow::Result<()> {
     fs::create_dir_all(&dev.data_dir)
         .with_context(|| format!("--data-dir: {} cannot be made", dev.data_dir.display()))?;
     let secret = secret(&dev.data_dir.join("key"))?;
-    let app = App::build(&serve(dev, &secret)?, stopping).await?;
+    let static_dir = dev_app::static_dir(dev)?;
+    let serve = serve(dev, &secret, static_dir.as_deref())?;
+    let app = App::build(&serve, stopping).await?;
     let user = UserId::new(USER)?;
     fill(app.library(), &user).await?;
     let token = auth::mint(secret.as_bytes(), &Rules::default(), &user, TOKEN_LIFE)?;
-    greet(&listener, &token)?;
+    greet(&listener, &token, static_dir.is_some())?;
     app.run(listener).await
 }
 
 /// The settings of `serve` that make up `dev`: its own defaults, but for these.
-fn serve(dev: &Dev, secret: &str) -> anyhow::Result<Serve> {
+fn serve(dev: &Dev, secret: &str, static_dir: Option<&Path>) -> anyhow::Result<Serve> {
     let database = format!(
         "sqlite://{}?mode=rwc",
         dev.data_dir.join("library.db").display()
@@ -58,16 +63,23 @@ fn serve(dev: &Dev, secret: &str) -> anyhow::Result<Serve> {
     let listen = dev.listen.to_string();
     // `=`, because a secret may begin with a dash.
     let secret = format!("--jwt-secret={secret}");
-    let args = [
+    let mut args: Vec<&OsStr> = [
         "library-sync",
         "serve",
         "--playground",
         "--database-url",
         &database,
         &secret,
+        "--session-cookie",
+        SESSION_COOKIE,
         "--listen",
         &listen,
-    ];
+    ]
+    .map(OsStr::new)
+    .into();
+    if let Some(folder) = static_dir {
+        args.extend([OsStr::new("--static-dir"), folder.as_os_str()]);
+    }
     match Cli::try_parse_from(args)?.command {
         Command::Serve(serve) => Ok(*serve),
         _ => unreachable!("`serve` is what was parsed"),
@@ -119,13 +131,21 @@ async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
 }
 
 /// Tells where to look and what to paste.
-fn greet(listener: &TcpListener, token: &str) -> std::io::Result<()> {
+fn greet(listener: &TcpListener, token: &str, has_app: bool) -> std::io::Result<()> {
     let base = format!("http://{}", listener.local_addr()?);
+    let app = if has_app {
+        format!(
+            "Open it in two windows, and see a change in one appear in the other:\n\n\
+             App:         {base}/#token={token}\n"
+        )
+    } else {
+        String::new()
+    };
     writeln!(
         std::io::stdout(),
         r#"library-sync is running with a sample library of the user `{USER}`.
 
-Playground:  {base}/playground#token={token}
+{app}Playground:  {base}/playground#token={token}
 Token:       {token}
 
 Watch the version in one terminal:

@@ -2,6 +2,7 @@
 
 mod backup;
 mod dev;
+mod dev_app;
 mod epoch;
 mod export;
 mod import;

@@ -18,4 +18,11 @@ pub struct Dev {
     /// The folder for the database and the key. Delete it to start afresh.
     #[arg(long, env, default_value = ".library-sync-dev", value_name = "FOLDER")]
     pub data_dir: PathBuf,
+    /// The folder of the example app's source. The app is built with npm when its build is missing or stale, and served
+    /// at /.
+    #[arg(long, env, default_value = "client-example", value_name = "FOLDER")]
+    pub app_dir: PathBuf,
+    /// Start without the example app.
+    #[arg(long, env)]
+    pub no_app: bool,
 }

@@ -30,6 +30,9 @@ pub struct Http {
     /// Serve the playground at /playground.
     #[arg(long, env)]
     pub playground: bool,
+    /// Serve the files of this folder at /, such as the build of an app. It must hold an index.html.
+    #[arg(long, env, value_name = "FOLDER", value_parser = parse_static_dir)]
+    pub static_dir: Option<PathBuf>,
     /// The largest request body, in bytes, and the largest message of a WebSocket after connection_ack.
     #[arg(long, env, default_value_t = 2 << 20, value_name = "BYTES")]
     pub max_body: usize,
@@ -83,4 +86,15 @@ pub struct Http {
     /// How long requests under way may take to finish after that.
     #[arg(long, env, default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
+}
+
+/// Accepts a folder that holds a page.
+fn parse_static_dir(text: &str) -> Result<PathBuf, String> {
+    let folder = PathBuf::from(text);
+    let page = folder.join("index.html");
+    match page.metadata() {
+        Ok(found) if found.is_file() => Ok(folder),
+        Ok(_) => Err(format!("{} is not a file", page.display())),
+        Err(error) => Err(format!("cannot read {}: {error}", page.display())),
+    }
 }

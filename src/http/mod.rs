@@ -39,7 +39,7 @@ pub use self::{
 };
 use self::{
     middleware::{cors, rate_limit, request_log},
-    routes::{health, library_version, playground, trpc, version_events},
+    routes::{health, library_version, playground, static_files, trpc, version_events},
 };
 
 /// What every route but `/graphql` answers to other methods than GET and HEAD.
@@ -68,7 +68,11 @@ pub fn router(node: Node) -> Router {
         health::routes()
     };
     let routes = playground.merge(api).merge(probes);
-    finished(routes.fallback(async || HttpError::NoRoute), node)
+    let routes = match &node.settings.static_dir {
+        Some(folder) => routes.fallback_service(static_files::service(folder)),
+        None => routes.fallback(async || HttpError::NoRoute),
+    };
+    finished(routes, node)
 }
 
 /// What whoever runs the server asks for, on a listener of its own.

@@ -1,6 +1,6 @@
 //! What the routes of one node share, and their limits and periods.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +73,8 @@ pub struct Settings {
     pub max_batch: usize,
     /// Whether the playground is served.
     pub playground: bool,
+    /// The folder whose files are served at `/`.
+    pub static_dir: Option<PathBuf>,
     /// Whether the metrics have a listener of their own, and are not for clients.
     pub metrics_apart: bool,
 }

@@ -168,6 +168,7 @@ mod tests {
             body_timeout: Duration::from_millis(20),
             max_batch: 2,
             playground: false,
+            static_dir: None,
             metrics_apart: false,
         }
     }

@@ -3,5 +3,6 @@
 pub(super) mod health;
 pub(super) mod library_version;
 pub(super) mod playground;
+pub(super) mod static_files;
 pub(super) mod trpc;
 pub(super) mod version_events;

@@ -203,6 +203,7 @@ fn the_two_lines_that_dev_prints_show_a_version_move() {
     let data = folder.path().join("data");
     let mut dev = Background::spawn(program().args([
         "dev",
+        "--no-app",
         "--listen",
         "127.0.0.1:0",
         "--data-dir",
