@@ -42,7 +42,10 @@ pub(super) fn static_dir(dev: &Dev) -> anyhow::Result<Option<PathBuf>> {
     }
     let installed = modified(&source.join("node_modules/.package-lock.json"));
     if installed < modified(&source.join("package-lock.json")) {
-        npm(source, &["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+        npm(
+            source,
+            &["ci", "--no-audit", "--no-fund", "--loglevel=error"],
+        )?;
     }
     npm(source, &["run", "bundle"])?;
     Ok(Some(source.join("app/dist")))

@@ -1,0 +1,114 @@
+// The list: more entries appear as one scrolls to its end.
+
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { choose, type Entry, type Wanted } from "./entries.ts";
+import { useChanges } from "./library.ts";
+import { PUBLICATION, READING } from "./words.ts";
+
+const PAGE = 30;
+
+export function EntryList({
+  entries,
+  tags,
+  wanted,
+  onEdit,
+  onRemove,
+}: {
+  entries: readonly Entry[];
+  tags: ReadonlyMap<string, string>;
+  wanted: Wanted;
+  onEdit: (entry: Entry) => void;
+  onRemove: (entry: Entry) => void;
+}): ReactNode {
+  const chosen = useMemo(() => choose(entries, wanted), [entries, wanted]);
+  const [shown, setShown] = useState(PAGE);
+  const end = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (end.current === null) return;
+    const observer = new IntersectionObserver(
+      ([last]) => last?.isIntersecting && setShown((count) => count + PAGE),
+      { rootMargin: "400px" },
+    );
+    observer.observe(end.current);
+    return () => observer.disconnect();
+  }, []);
+  return (
+    <>
+      <p className="count" role="status">
+        {chosen.length === 1 ? "1 story" : `${chosen.length} stories`}
+        {chosen.length < entries.length ? ` of ${entries.length}` : ""}
+      </p>
+      <ul className="entries">
+        {chosen.slice(0, shown).map((entry) => (
+          <EntryCard key={entry.id} entry={entry} tags={tags} onEdit={onEdit} onRemove={onRemove} />
+        ))}
+      </ul>
+      <div ref={end} />
+    </>
+  );
+}
+
+function EntryCard({
+  entry,
+  tags,
+  onEdit,
+  onRemove,
+}: {
+  entry: Entry;
+  tags: ReadonlyMap<string, string>;
+  onEdit: (entry: Entry) => void;
+  onRemove: (entry: Entry) => void;
+}): ReactNode {
+  const changes = useChanges();
+  const { id, title, author, url, currentChapter, chapterCount, readingStatus, publicationStatus } = entry;
+  const next = currentChapter + 1;
+  const isLast = chapterCount !== null && next === chapterCount && publicationStatus === "COMPLETED";
+  const read = () =>
+    changes.updateProgress({ id, currentChapter: next, readingStatus: isLast ? "COMPLETED" : "READING" });
+  const names = entry.tagIds.map((tagId) => tags.get(tagId)).filter((name) => name !== undefined);
+  return (
+    <li className="entry">
+      <div className="about">
+        <h2>
+          <a href={url} rel="noreferrer">
+            {title}
+          </a>
+        </h2>
+        <p>
+          {author} · {PUBLICATION[publicationStatus]} · {READING[readingStatus]}
+          {entry.rating === null ? "" : ` · ${entry.rating} of 5`}
+        </p>
+        {names.length > 0 && (
+          <ul className="tags" aria-label="Tags">
+            {names.map((name) => (
+              <li key={name}>{name}</li>
+            ))}
+          </ul>
+        )}
+      </div>
+      <div className="chapters">
+        <output aria-label={`Chapters read of ${title}`}>
+          {currentChapter}
+          {chapterCount === null ? "" : ` / ${chapterCount}`}
+        </output>
+        {entry.isUnsent && <span className="unsent">unsent</span>}
+      </div>
+      <div className="actions">
+        <button
+          type="button"
+          className="primary"
+          onClick={() => void read()}
+          aria-label={`Read chapter ${next} of ${title}`}
+        >
+          +1
+        </button>
+        <button type="button" onClick={() => onEdit(entry)} aria-label={`Edit ${title}`}>
+          Edit
+        </button>
+        <button type="button" onClick={() => onRemove(entry)} aria-label={`Remove ${title}`}>
+          Remove
+        </button>
+      </div>
+    </li>
+  );
+}

@@ -1,0 +1,68 @@
+/* eslint-disable */
+import * as types from './graphql';
+
+
+
+/**
+ * Map of all GraphQL operations in the project.
+ *
+ * This map has several performance disadvantages:
+ * 1. It is not tree-shakeable, so it will include all operations in the project.
+ * 2. It is not minifiable, so the string of a GraphQL query will be multiple times inside the bundle.
+ * 3. It does not support dead code elimination, so it will add unused operations.
+ *
+ * Therefore it is highly recommended to use the babel or swc plugin for production.
+ * Learn more about it here: https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#reducing-bundle-size
+ */
+type Documents = {
+    "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n": typeof types.ViewerDocument,
+    "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": typeof types.ChangesDocument,
+    "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": typeof types.AddStoryDocument,
+    "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": typeof types.UpdateProgressDocument,
+    "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": typeof types.UpdateStoryDocument,
+    "\n  mutation CreateTag($input: CreateLabelInput!) {\n    createTag(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": typeof types.CreateTagDocument,
+    "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": typeof types.DeleteEntryDocument,
+};
+const documents: Documents = {
+    "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n": types.ViewerDocument,
+    "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": types.ChangesDocument,
+    "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": types.AddStoryDocument,
+    "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": types.UpdateProgressDocument,
+    "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": types.UpdateStoryDocument,
+    "\n  mutation CreateTag($input: CreateLabelInput!) {\n    createTag(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": types.CreateTagDocument,
+    "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": types.DeleteEntryDocument,
+};
+
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n"): typeof import('./graphql').ViewerDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n"): typeof import('./graphql').ChangesDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n"): typeof import('./graphql').AddStoryDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n"): typeof import('./graphql').UpdateProgressDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n"): typeof import('./graphql').UpdateStoryDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation CreateTag($input: CreateLabelInput!) {\n    createTag(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n"): typeof import('./graphql').CreateTagDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').DeleteEntryDocument;
+
+
+export function graphql(source: string) {
+  return (documents as any)[source] ?? {};
+}

@@ -1,0 +1,324 @@
+/* eslint-disable */
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+export type CreateLabelInput = {
+  device?: DeviceInput | null | undefined;
+  id?: string | null | undefined;
+  idempotencyKey?: string | null | undefined;
+  name: string;
+};
+
+export type CreateStoryWithProgressInput = {
+  author?: string | null | undefined;
+  chapterCount?: number | null | undefined;
+  currentChapter?: number | null | undefined;
+  description?: string | null | undefined;
+  device?: DeviceInput | null | undefined;
+  fandomIds?: Array<string> | null | undefined;
+  idempotencyKey?: string | null | undefined;
+  isNsfw?: boolean | null | undefined;
+  notes?: string | null | undefined;
+  progressId?: string | null | undefined;
+  publicationStatus?: PublicationStatus | null | undefined;
+  rating?: number | null | undefined;
+  readingStatus?: ReadingStatus | null | undefined;
+  source?: StorySource | null | undefined;
+  storyId?: string | null | undefined;
+  summary?: string | null | undefined;
+  tagIds?: Array<string> | null | undefined;
+  title: string;
+  url: string;
+  wordCount?: number | null | undefined;
+};
+
+export type DeleteProgressInput = {
+  device?: DeviceInput | null | undefined;
+  id: string;
+  idempotencyKey?: string | null | undefined;
+};
+
+export type DeviceInput = {
+  id: string;
+  name?: string | null | undefined;
+};
+
+export type LibraryKind =
+  | 'FANDOM'
+  | 'PROGRESS'
+  | 'STORY'
+  | 'TAG';
+
+export type OnConflict =
+  | 'MERGE'
+  | 'OVERWRITE'
+  | 'REJECT';
+
+export type PublicationStatus =
+  | 'ABANDONED'
+  | 'COMPLETED'
+  | 'HIATUS'
+  | 'ONGOING';
+
+export type ReadingStatus =
+  | 'COMPLETED'
+  | 'DROPPED'
+  | 'NOT_STARTED'
+  | 'PAUSED'
+  | 'READING';
+
+export type RefusalCode =
+  | 'ALREADY_EXISTS'
+  | 'CONFLICT'
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'LIMIT_REACHED'
+  | 'NOT_FOUND';
+
+export type StorySource =
+  | 'ARCHIVE_OF_OUR_OWN'
+  | 'FANFICTION_NET'
+  | 'NOVEL_BIN'
+  | 'OTHER'
+  | 'QUESTIONABLE_QUESTING'
+  | 'ROYAL_ROAD'
+  | 'SCRIBBLE_HUB'
+  | 'SPACE_BATTLES'
+  | 'SUFFICIENT_VELOCITY'
+  | 'WATTPAD'
+  | 'WEB_NOVEL';
+
+export type UpdateProgressInput = {
+  base?: string | null | undefined;
+  currentChapter?: number | null | undefined;
+  device?: DeviceInput | null | undefined;
+  id: string;
+  idempotencyKey?: string | null | undefined;
+  notes?: string | null | undefined;
+  onConflict?: OnConflict | null | undefined;
+  rating?: number | null | undefined;
+  readingStatus?: ReadingStatus | null | undefined;
+  rewind?: boolean | null | undefined;
+};
+
+export type UpdateStoryWithRelationsInput = {
+  author?: string | null | undefined;
+  base?: string | null | undefined;
+  chapterCount?: number | null | undefined;
+  description?: string | null | undefined;
+  device?: DeviceInput | null | undefined;
+  fandomIds?: Array<string> | null | undefined;
+  id: string;
+  idempotencyKey?: string | null | undefined;
+  isNsfw?: boolean | null | undefined;
+  onConflict?: OnConflict | null | undefined;
+  publicationStatus?: PublicationStatus | null | undefined;
+  source?: StorySource | null | undefined;
+  summary?: string | null | undefined;
+  tagIds?: Array<string> | null | undefined;
+  title?: string | null | undefined;
+  url?: string | null | undefined;
+  wordCount?: number | null | undefined;
+};
+
+export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ViewerQuery = { viewer: { id: string } };
+
+export type ChangesQueryVariables = Exact<{
+  since: number;
+  epoch?: string | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ChangesQuery = { libraryChanges: { reset: boolean, hasMore: boolean, endCursor: string | null, head: string, changes: Array<
+      | { __typename: 'Fandom', id: string, name: string }
+      | { __typename: 'Progress', id: string, storyId: string, currentChapter: number, readingStatus: ReadingStatus, rating: number | null, notes: string | null, updatedAt: string }
+      | { __typename: 'Story', id: string, title: string, author: string, url: string, publicationStatus: PublicationStatus, chapterCount: number | null, tags: Array<{ id: string }> }
+      | { __typename: 'Tag', id: string, name: string }
+      | { __typename: 'Tombstone', kind: LibraryKind, rowId: string }
+    > } };
+
+export type AddStoryMutationVariables = Exact<{
+  input: CreateStoryWithProgressInput;
+}>;
+
+
+export type AddStoryMutation = { createStoryWithProgress: { refusal: { code: RefusalCode, message: string, existingId: string | null } | null } | null };
+
+export type UpdateProgressMutationVariables = Exact<{
+  input: UpdateProgressInput;
+}>;
+
+
+export type UpdateProgressMutation = { updateProgress: { refusal: { code: RefusalCode, message: string } | null, conflict: { fields: Array<{ field: string, theirs: unknown, yours: unknown, at: string | null, device: { name: string | null } | null }> } | null } | null };
+
+export type UpdateStoryMutationVariables = Exact<{
+  input: UpdateStoryWithRelationsInput;
+}>;
+
+
+export type UpdateStoryMutation = { updateStoryWithRelations: { refusal: { code: RefusalCode, message: string } | null, conflict: { fields: Array<{ field: string, theirs: unknown, yours: unknown, at: string | null, device: { name: string | null } | null }> } | null } | null };
+
+export type CreateTagMutationVariables = Exact<{
+  input: CreateLabelInput;
+}>;
+
+
+export type CreateTagMutation = { createTag: { refusal: { code: RefusalCode, message: string, existingId: string | null } | null } | null };
+
+export type DeleteEntryMutationVariables = Exact<{
+  input: DeleteProgressInput;
+}>;
+
+
+export type DeleteEntryMutation = { deleteProgress: { refusal: { code: RefusalCode, message: string } | null } | null };
+
+export class TypedDocumentString<TResult, TVariables>
+  extends String
+  implements DocumentTypeDecoration<TResult, TVariables>
+{
+  __apiType?: NonNullable<DocumentTypeDecoration<TResult, TVariables>['__apiType']>;
+  private value: string;
+  public __meta__?: Record<string, any> | undefined;
+
+  constructor(value: string, __meta__?: Record<string, any> | undefined) {
+    super(value);
+    this.value = value;
+    this.__meta__ = __meta__;
+  }
+
+  override toString(): string & DocumentTypeDecoration<TResult, TVariables> {
+    return this.value;
+  }
+}
+
+export const ViewerDocument = new TypedDocumentString(`
+    query Viewer {
+  viewer {
+    id
+  }
+}
+    `) as unknown as TypedDocumentString<ViewerQuery, ViewerQueryVariables>;
+export const ChangesDocument = new TypedDocumentString(`
+    query Changes($since: Int!, $epoch: ID, $after: String) {
+  libraryChanges(since: $since, epoch: $epoch, after: $after) {
+    reset
+    hasMore
+    endCursor
+    head
+    changes {
+      __typename
+      ... on Tag {
+        id
+        name
+      }
+      ... on Fandom {
+        id
+        name
+      }
+      ... on Story {
+        id
+        title
+        author
+        url
+        publicationStatus
+        chapterCount
+        tags {
+          id
+        }
+      }
+      ... on Progress {
+        id
+        storyId
+        currentChapter
+        readingStatus
+        rating
+        notes
+        updatedAt
+      }
+      ... on Tombstone {
+        kind
+        rowId
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ChangesQuery, ChangesQueryVariables>;
+export const AddStoryDocument = new TypedDocumentString(`
+    mutation AddStory($input: CreateStoryWithProgressInput!) {
+  createStoryWithProgress(input: $input) {
+    refusal {
+      code
+      message
+      existingId
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<AddStoryMutation, AddStoryMutationVariables>;
+export const UpdateProgressDocument = new TypedDocumentString(`
+    mutation UpdateProgress($input: UpdateProgressInput!) {
+  updateProgress(input: $input) {
+    refusal {
+      code
+      message
+    }
+    conflict {
+      fields {
+        field
+        theirs
+        yours
+        at
+        device {
+          name
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<UpdateProgressMutation, UpdateProgressMutationVariables>;
+export const UpdateStoryDocument = new TypedDocumentString(`
+    mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {
+  updateStoryWithRelations(input: $input) {
+    refusal {
+      code
+      message
+    }
+    conflict {
+      fields {
+        field
+        theirs
+        yours
+        at
+        device {
+          name
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<UpdateStoryMutation, UpdateStoryMutationVariables>;
+export const CreateTagDocument = new TypedDocumentString(`
+    mutation CreateTag($input: CreateLabelInput!) {
+  createTag(input: $input) {
+    refusal {
+      code
+      message
+      existingId
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateTagMutation, CreateTagMutationVariables>;
+export const DeleteEntryDocument = new TypedDocumentString(`
+    mutation DeleteEntry($input: DeleteProgressInput!) {
+  deleteProgress(input: $input) {
+    refusal {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DeleteEntryMutation, DeleteEntryMutationVariables>;

@@ -1,0 +1,43 @@
+// The words that the app uses for what the schema names.
+
+import type { PublicationStatus, ReadingStatus } from "./generated/graphql.ts";
+
+export const READING: Record<ReadingStatus, string> = {
+  READING: "Reading",
+  NOT_STARTED: "Not started",
+  PAUSED: "Paused",
+  COMPLETED: "Completed",
+  DROPPED: "Dropped",
+};
+
+export const PUBLICATION: Record<PublicationStatus, string> = {
+  ONGOING: "Ongoing",
+  COMPLETED: "Completed",
+  HIATUS: "On hiatus",
+  ABANDONED: "Abandoned",
+};
+
+const FIELDS: Record<string, string> = {
+  currentChapter: "chapter",
+  readingStatus: "reading status",
+  publicationStatus: "publication status",
+  rating: "rating",
+  notes: "notes",
+  title: "title",
+  author: "author",
+  chapterCount: "number of chapters",
+  tagIds: "tags",
+};
+
+/** What a person calls a field of an input. */
+export function fieldName(field: string): string {
+  return FIELDS[field] ?? field;
+}
+
+/** A value of a field in words. */
+export function valueText(value: unknown): string {
+  if (value === null || value === undefined || value === "") return "nothing";
+  if (Array.isArray(value)) return `${value.length} of them`;
+  const words: Record<string, string> = { ...READING, ...PUBLICATION };
+  return words[String(value)] ?? String(value);
+}
