@@ -57,7 +57,7 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
     url.set_path(&name);
     let error = TestApp::fails(url.as_str(), &[]).await;
     assert!(
-        error.contains("the encoding LATIN1") && error.contains("ENCODING 'UTF8'"),
+        error.contains("encoding LATIN1") && error.contains("ENCODING 'UTF8'"),
         "{error}"
     );
 }
