@@ -1,7 +1,8 @@
-//! The way in: bytes of a request to a viewer and an operation, and heads to the bytes of a stream.
+//! The HTTP server: from the bytes of a request to a viewer and an operation, and from heads to the bytes of a stream.
 //!
-//! In the flow: a route finds the [`Viewer`](crate::auth::Viewer), then hands on to `graphql` or follows the feed.
-//! Nothing here reads or writes a library row.
+//! In the flow: a route authenticates the [`Viewer`](crate::auth::Viewer), then calls `graphql` or follows the feed.
+//!
+//! **Invariant:** no code here reads or writes a library row.
 
 mod authenticate;
 mod authenticator;
@@ -18,11 +19,10 @@ mod streams;
 use axum::{
     Router,
     http::{HeaderValue, header},
-    middleware::{from_fn_with_state, map_response},
-    response::Response,
+    middleware::from_fn_with_state,
     routing::get,
 };
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
 pub use self::{
     authenticator::Authenticator,
@@ -42,12 +42,12 @@ use self::{
     routes::{health, library_version, playground, static_files, trpc, version_events},
 };
 
-/// What every route but `/graphql` answers to other methods than GET and HEAD.
+/// Refuses methods other than GET and HEAD, on every route except `/graphql`.
 async fn only_get() -> HttpError {
     HttpError::Method("GET, HEAD")
 }
 
-/// Every route that clients use.
+/// Returns the routes for clients.
 pub fn router(node: Node) -> Router {
     let playground = if node.settings.playground {
         playground::routes()
@@ -62,12 +62,8 @@ pub fn router(node: Node) -> Router {
         .method_not_allowed_fallback(only_get)
         .layer(from_fn_with_state(node.clone(), rate_limit::by_address))
         .layer(cors::layer(node.clone()));
-    let probes = if node.settings.metrics_apart {
-        health::probes()
-    } else {
-        health::routes()
-    };
-    let routes = playground.merge(api).merge(probes);
+    let health = health::routes(!node.settings.metrics_apart);
+    let routes = playground.merge(api).merge(health);
     let routes = match &node.settings.static_dir {
         Some(folder) => routes.fallback_service(static_files::service(folder)),
         None => routes.fallback(async || HttpError::NoRoute),
@@ -75,29 +71,24 @@ pub fn router(node: Node) -> Router {
     finished(routes, node)
 }
 
-/// What whoever runs the server asks for, on a listener of its own.
+/// Returns the routes for operators, for a separate listener.
 pub fn ops_router(node: Node) -> Router {
-    let routes = health::routes();
-    finished(routes.fallback(async || HttpError::NoRoute), node)
+    finished(
+        health::routes(true).fallback(async || HttpError::NoRoute),
+        node,
+    )
 }
 
-/// What is answered on a connection for which there is no place: the same, and to all others that there is none.
+/// Returns the routes for connections over the limit: health checks only, one request a connection.
 pub fn reserve_router(node: Node) -> Router {
-    let close = async |mut response: Response| {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-        response
-    };
-    let routes = if node.settings.metrics_apart {
-        health::probes()
-    } else {
-        health::routes()
-    };
-    let routes = routes.fallback(async || HttpError::Full);
-    finished(routes, node).layer(map_response(close))
+    let close = HeaderValue::from_static("close");
+    let health = health::routes(!node.settings.metrics_apart);
+    finished(health.fallback(async || HttpError::Full), node).layer(
+        SetResponseHeaderLayer::overriding(header::CONNECTION, close),
+    )
 }
 
-/// Adds what every answer has.
+/// Adds the middleware that all routes share.
 fn finished(routes: Router<Node>, node: Node) -> Router {
     routes
         .method_not_allowed_fallback(only_get)

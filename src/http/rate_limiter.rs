@@ -1,6 +1,6 @@
-//! How many requests a second: per address before anything is looked at, per user once it is known who asks.
+//! Rate limits: requests per address before authentication, and operations per user after it.
 //!
-//! **Invariant:** one who asks too fast is told when to come back, and costs the others nothing.
+//! **Invariant:** a client over its limit gets `Retry-After`, and takes no capacity from others.
 
 use std::{
     hash::Hash,
@@ -21,34 +21,34 @@ use metrics::counter;
 
 use crate::version::UserId;
 
-/// How many seconds' worth of requests may come at once.
+/// Size of a burst, in seconds' worth of requests.
 const BURST_SECONDS: u32 = 10;
 
-/// How many requests a second may be asked.
+/// Limits in requests per second. 0 disables a limit.
 #[derive(Debug, Clone)]
 pub struct RateLimits {
-    /// By one user, over all of their devices and transports. 0: as many as they like.
+    /// Per user, over all devices and transports.
     pub per_user: u32,
-    /// From one address. 0: as many as it likes.
+    /// Per address.
     pub per_address: u32,
-    /// The header in which a proxy in front tells the address of its client, whose last entry counts.
+    /// Header in which a trusted proxy appends its client's address. The last entry counts.
     pub address_header: Option<HeaderName>,
 }
 
-/// Counts who has asked lately.
+/// Counts recent requests per user and per address.
 pub struct RateLimiter {
     users: Option<Limiter<UserId>>,
     addresses: Option<Limiter<IpAddr>>,
     address_header: Option<HeaderName>,
 }
 
-/// That somebody asked too fast.
+/// A request over a rate limit. Holds when to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests; come back in {} s", .0.as_secs())]
+#[error("too many requests; retry in {} s", .0.as_secs())]
 pub struct RateLimited(pub Duration);
 
 impl RateLimiter {
-    /// Allows so much.
+    /// Creates a limiter that has counted nothing.
     pub fn new(limits: RateLimits) -> Self {
         Self {
             users: Limiter::new(limits.per_user),
@@ -60,56 +60,51 @@ impl RateLimiter {
     /// Counts an operation of a user.
     ///
     /// # Errors
-    /// When it is one too many.
+    /// When the user is over the limit.
     pub fn user(&self, user: &UserId) -> Result<(), RateLimited> {
-        self.users
-            .as_ref()
-            .map_or(Ok(()), |users| users.count(user, "user"))
+        let users = self.users.as_ref();
+        users.map_or(Ok(()), |users| users.count(user, "user"))
     }
 
+    /// Counts a request of an address.
     pub(super) fn address(&self, request: &Request) -> Result<(), RateLimited> {
         let Some(addresses) = &self.addresses else {
             return Ok(());
         };
-        match self.address_of(request.headers(), request.extensions()) {
-            Some(address) => addresses.count(&client(address), "address"),
-            None => Ok(()),
-        }
+        let address = self.address_of(request.headers(), request.extensions());
+        address.map_or(Ok(()), |address| {
+            addresses.count(&client(address), "address")
+        })
     }
 
-    /// The address that stands for the client of a request.
+    /// Returns the address that identifies a request's client.
     pub(super) fn client(&self, request: &Parts) -> Option<IpAddr> {
         let address = self.address_of(&request.headers, &request.extensions);
         address.map(client)
     }
 
     fn address_of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
-        let told = self.address_header.as_ref().and_then(|name| {
-            let values = headers.get_all(name);
-            // Before the entry of the proxy may stand any bytes, which the client sent.
-            let last = values
-                .iter()
-                .next_back()?
-                .as_bytes()
-                .rsplit(|byte| *byte == b',')
-                .next()?;
+        let forwarded = self.address_header.as_ref().and_then(|name| {
+            let value = headers.get_all(name).iter().next_back()?.as_bytes();
+            // The client controls the bytes before the proxy's entry, so they can be invalid UTF-8.
+            let last = value.rsplit(|byte| *byte == b',').next()?;
             let last = std::str::from_utf8(last).ok()?.trim();
-            // Some proxies tell the port too.
+            // Some proxies add the port.
             let with_port = || Some(last.parse::<SocketAddr>().ok()?.ip());
             last.parse().ok().or_else(with_port)
         });
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-        told.or_else(|| peer.map(|peer| peer.0.ip()))
+        forwarded.or_else(|| peer.map(|peer| peer.0.ip()))
     }
 
-    /// Forgets who has not asked for a while.
+    /// Removes clients that are within their limits again.
     pub fn forget_the_idle(&self) {
         self.users.iter().for_each(Limiter::forget_the_idle);
         self.addresses.iter().for_each(Limiter::forget_the_idle);
     }
 }
 
-/// The address that stands for a client: of IPv6 the first half, since a host has all of the second to choose from.
+/// Returns the address that identifies a client: for IPv6 the /64 prefix, because one host can use the whole prefix.
 fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -123,15 +118,14 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     fn new(per_second: u32) -> Option<Self> {
         let rate = NonZeroU32::new(per_second)?;
         let burst = rate.saturating_mul(NonZeroU32::new(BURST_SECONDS)?);
-        Some(Self(governor::RateLimiter::keyed(
-            Quota::per_second(rate).allow_burst(burst),
-        )))
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        Some(Self(governor::RateLimiter::keyed(quota)))
     }
 
     fn count(&self, key: &K, of: &'static str) -> Result<(), RateLimited> {
         self.0.check_key(key).map_err(|not_until| {
             counter!("library_sync_requests_too_fast_total", "of" => of).increment(1);
-            // Whole seconds, as `Retry-After` has them, and never none.
+            // `Retry-After` has whole seconds. At least 1, so that the retry is not too early.
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             RateLimited(Duration::from_secs(wait.as_secs() + 1))
         })
@@ -184,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_limit() {
+    fn zero_disables_a_limit() {
         let rate_limiter = rate_limiter(0, 0, None);
         let ann = UserId::new("ann").unwrap();
         assert!((0..10_000).all(|_| rate_limiter.user(&ann).is_ok()));
     }
 
     #[test]
-    fn the_address_is_the_peers_unless_a_proxy_is_trusted_to_tell() {
+    fn the_address_is_the_peers_unless_a_proxy_is_trusted() {
         let request = from("10.0.0.1:1", &["1.1.1.1", "2.2.2.2, 3.3.3.3"]);
         assert_eq!(
             address_of(&rate_limiter(0, 1, None), &request),
@@ -203,16 +197,16 @@ mod tests {
             Some("3.3.3.3".parse().unwrap()),
             "the entry that the proxy added"
         );
-        for (told, address) in [
+        for (entry, address) in [
             ("4.4.4.4:80", "4.4.4.4"),
             ("[2001:db8::1]:80", "2001:db8::1"),
         ] {
-            let request = from("10.0.0.1:1", &[told]);
+            let request = from("10.0.0.1:1", &[entry]);
             assert_eq!(address_of(&trusting, &request), address.parse().ok());
         }
         let mut request = from("10.0.0.1:1", &[]);
-        let told = HeaderValue::from_bytes(b"\xff, 5.5.5.5").unwrap();
-        request.headers_mut().append("x-forwarded-for", told);
+        let value = HeaderValue::from_bytes(b"\xff, 5.5.5.5").unwrap();
+        request.headers_mut().append("x-forwarded-for", value);
         assert_eq!(address_of(&trusting, &request), "5.5.5.5".parse().ok());
         assert_eq!(
             address_of(&trusting, &from("10.0.0.1:1", &["junk"])),

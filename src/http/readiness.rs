@@ -1,4 +1,4 @@
-//! Whether the database answers and takes writes, asked at most once a second.
+//! Caches for one second whether the database answers and accepts writes.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::library::Library;
 
-/// How long what was found about the database is taken for true, however many ask.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How long a result is cached.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What was found last about the database, and when. Asked for by one at a time.
+/// The last result and its time. The lock is held during a probe, so concurrent callers share one.
 #[derive(Default)]
 pub struct Readiness(Mutex<Option<(Instant, bool)>>);
 
@@ -17,7 +17,7 @@ impl Readiness {
     pub(super) async fn is_database_ready(&self, library: &Library) -> bool {
         let mut last = self.0.lock().await;
         if let Some((at, ready)) = *last
-            && at.elapsed() < PROBE_EVERY
+            && at.elapsed() < PROBE_INTERVAL
         {
             return ready;
         }

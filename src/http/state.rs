@@ -1,4 +1,4 @@
-//! What the routes of one node share, and their limits and periods.
+//! State shared by the routes of one node, with the limits and periods of requests and streams.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{feed::Feed, graphql::Api, library::Library};
 
-/// What the routes of one node share. Cheap to clone.
+/// State shared by the routes of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct Node(Arc<Parts>);
 
@@ -25,21 +25,21 @@ pub struct Parts {
     pub library: Library,
     /// Verifies tokens.
     pub authenticator: Authenticator,
-    /// Counts requests, per user and per address.
+    /// Limits the request rate, per user and per address.
     pub rate_limiter: RateLimiter,
-    /// Has places for streams.
+    /// Limits and ends streams.
     pub streams: Streams,
-    /// Counts the WebSockets that are not acknowledged.
+    /// Limits the WebSockets before `connection_ack`.
     pub pending: PendingSockets,
-    /// The limits and periods of requests and streams.
+    /// Limits and periods of requests and streams.
     pub settings: Settings,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// Remembers whether the database answered.
+    /// Caches whether the database is ready.
     pub readiness: Readiness,
-    /// Cancelled when the node is told to stop: it is ready no longer, and serves all the same.
+    /// Cancelled at SIGTERM: `/readyz` returns 503, and all other requests are still served.
     pub stopping: CancellationToken,
-    /// Cancelled some time later: streams end, new ones are refused.
+    /// Cancelled after the delay for load balancers: streams end, and new ones are refused.
     pub drain: CancellationToken,
 }
 
@@ -58,23 +58,23 @@ impl std::ops::Deref for Node {
     }
 }
 
-/// The limits and periods of requests and streams.
+/// Limits and periods of requests and streams.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The period of heartbeats on streams, and of rechecks.
+    /// Period of the heartbeats on streams.
     pub heartbeat: Duration,
-    /// The largest request body, in bytes, and the largest message of a WebSocket that is acknowledged.
+    /// Maximum length of a request body, and of a WebSocket message after `connection_ack`, in bytes.
     pub max_body: usize,
-    /// The largest message of a WebSocket that is not acknowledged, in bytes.
+    /// Maximum length of a WebSocket message before `connection_ack`, in bytes.
     pub max_init_message: usize,
-    /// How long a client may take to send a request's body.
+    /// Maximum time for a client to send a request body.
     pub body_timeout: Duration,
-    /// How many operations one request may hold; 0 takes no batches.
+    /// Maximum number of operations in a batch. 0 disables batching.
     pub max_batch: usize,
     /// Whether the playground is served.
     pub playground: bool,
-    /// The folder whose files are served at `/`.
+    /// Folder whose files are served at `/`.
     pub static_dir: Option<PathBuf>,
-    /// Whether the metrics have a listener of their own, and are not for clients.
+    /// Whether `/metrics` is served only on the separate listener for operators.
     pub metrics_apart: bool,
 }

@@ -1,6 +1,6 @@
-//! Which pages of other origins may read answers: those that may use the cookie, and with it.
+//! CORS: pages of the allowed origins may read responses, with the session cookie.
 //!
-//! **Invariant:** the answer names one allowed origin or none, never `*`.
+//! **Invariant:** a response names one allowed origin or none, never `*`.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::http::state::Node;
 
-/// How long a browser may remember what it was told, which saves a request before each request.
+/// How long a browser caches a preflight response.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
-/// Answers browsers that ask, and marks the answers that their pages may read.
+/// Answers preflight requests, and adds the CORS headers to responses.
 pub(in crate::http) fn layer(node: Node) -> CorsLayer {
     let is_allowed = move |origin: &HeaderValue, _: &Parts| {
         let origin = origin.to_str();

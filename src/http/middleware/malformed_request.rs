@@ -1,7 +1,7 @@
-//! Requests that HTTP calls malformed, refused before any route looks at them.
+//! Refuses malformed requests before any route.
 //!
-//! What two parsers on the way could read differently is refused, and not guessed at: of two `Authorization` headers a
-//! proxy may check the one and this server the other.
+//! A request that two parsers can read differently is refused, because a proxy can check one of two `Authorization`
+//! headers and this server the other.
 
 use axum::{
     extract::Request,
@@ -10,7 +10,7 @@ use axum::{
 
 use crate::http::error::HttpError;
 
-/// The headers that have one value and that something here decides by.
+/// Headers that must not repeat, because the server decides by their value.
 const SINGLE: [HeaderName; 11] = [
     header::HOST,
     header::AUTHORIZATION,
@@ -28,29 +28,23 @@ const SINGLE: [HeaderName; 11] = [
 /// Checks the head of a request.
 ///
 /// # Errors
-/// When a header is given twice that has one value, or HTTP/1.1 comes without the host (RFC 9112, section 3.2).
+/// When a header of [`SINGLE`] repeats, or `Host` is invalid or, in HTTP/1.1, absent (RFC 9112, section 3.2).
 pub(in crate::http) fn check(request: &Request) -> Result<(), HttpError> {
     let headers = request.headers();
-    for name in &SINGLE {
-        if headers.get_all(name).iter().nth(1).is_some() {
-            let message = format!("the header `{name}` is given more than once");
-            return Err(HttpError::BadRequest(message));
-        }
+    let is_repeated = |name: &&HeaderName| headers.get_all(*name).iter().nth(1).is_some();
+    if let Some(name) = SINGLE.iter().find(is_repeated) {
+        let message = format!("header `{name}` must not repeat");
+        return Err(HttpError::BadRequest(message));
     }
-    match headers.get(header::HOST) {
-        None if request.version() == Version::HTTP_11 => {
-            let message = "HTTP/1.1 needs the header `host`";
-            Err(HttpError::BadRequest(message.to_owned()))
-        }
-        Some(host) if !is_host(host) => {
-            let message = "the header `host` is not a host and perhaps a port";
-            Err(HttpError::BadRequest(message.to_owned()))
-        }
-        _ => Ok(()),
-    }
+    let message = match headers.get(header::HOST) {
+        None if request.version() == Version::HTTP_11 => "HTTP/1.1 requires the header `host`",
+        Some(host) if !is_host(host) => "header `host` must be a host with an optional port",
+        _ => return Ok(()),
+    };
+    Err(HttpError::BadRequest(message.to_owned()))
 }
 
-/// Whether a value may stand in `Host`. It is empty where the address has no host.
+/// Whether a value is valid as `Host`. It is empty for a target URI without an authority.
 fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     bytes.is_empty() || (!bytes.contains(&b'@') && Authority::try_from(bytes).is_ok())
@@ -72,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn every_header_of_one_value_is_given_once() {
+    fn a_header_with_one_value_must_not_repeat() {
         for name in SINGLE {
             let value = ("x-other", "a");
             let (once, twice) = ([(name.as_str(), "a"), value], [(name.as_str(), "a"); 2]);
@@ -93,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn http_1_1_names_the_host() {
+    fn http_1_1_requires_a_valid_host() {
         assert!(refused(Version::HTTP_11, &[]));
         assert!(!refused(Version::HTTP_10, &[]));
         for host in [

@@ -1,4 +1,4 @@
-//! Around every request: its log line, its form, its rate, and the origins that may read the answer.
+//! Middleware around every request: log and metrics, validation, rate limit and CORS.
 
 pub(super) mod cors;
 pub(super) mod malformed_request;

@@ -1,4 +1,4 @@
-//! The rate limit per address, before anything of a request is looked at.
+//! The rate limit per address, checked before authentication.
 
 use axum::{
     extract::{Request, State},
@@ -8,7 +8,7 @@ use axum::{
 
 use crate::http::{error::HttpError, state::Node};
 
-/// Lets a request pass whose address has not asked too fast.
+/// Refuses a request whose address exceeds its rate limit.
 pub(in crate::http) async fn by_address(
     State(node): State<Node>,
     request: Request,

@@ -1,29 +1,29 @@
-//! For whoever runs the server: is it alive, can it serve, what has it done.
+//! Health checks and metrics, for load balancers and operators.
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use metrics::gauge;
 
 use crate::{http::state::Node, metrics::measure_process};
 
-/// What balancers and supervisors ask for.
-pub(in crate::http) fn probes() -> Router<Node> {
-    Router::new()
+/// Returns the health checks, and `/metrics` if it is served on this listener.
+pub(in crate::http) fn routes(with_metrics: bool) -> Router<Node> {
+    let checks = Router::new()
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
+        .route("/readyz", get(readyz));
+    if with_metrics {
+        checks.route("/metrics", get(render))
+    } else {
+        checks
+    }
 }
 
-/// All of it.
-pub(in crate::http) fn routes() -> Router<Node> {
-    probes().route("/metrics", get(render))
-}
-
-/// `GET /healthz`: the process is alive. Says nothing of the database, so that a database outage restarts nobody.
+/// `GET /healthz`: liveness. Independent of the database, so that a database outage restarts no node.
 async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: requests can be served; 503 while stopping, while the database does not answer or takes no writes,
-/// and until there are keys to check tokens with.
+/// `GET /readyz`: readiness. 503 while the node stops, while the database does not answer or rejects writes, and until
+/// the first keys are loaded.
 async fn readyz(State(node): State<Node>) -> impl IntoResponse {
     match why_not_ready(&node).await {
         None => (StatusCode::OK, "ready"),
@@ -43,7 +43,7 @@ async fn why_not_ready(node: &Node) -> Option<&'static str> {
     }
 }
 
-/// `GET /metrics`: in Prometheus' text format.
+/// `GET /metrics`, in the Prometheus text format.
 async fn render(State(node): State<Node>) -> String {
     let is_ready = why_not_ready(&node).await.is_none();
     gauge!("library_sync_ready").set(f64::from(u8::from(is_ready)));

@@ -1,4 +1,4 @@
-//! The routes beside `/graphql`.
+//! All routes except `/graphql`.
 
 pub(super) mod health;
 pub(super) mod library_version;

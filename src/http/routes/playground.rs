@@ -1,9 +1,8 @@
-//! The playground: GraphiQL at `/playground`, with every file it needs served from here.
+//! The playground: GraphiQL at `/playground`, with all its files.
 //!
-//! A way to look at the API by hand. The page calls `graphql` beside itself, so it also works
-//! behind a proxy's path prefix.
+//! The page requests `graphql` relative to its own path, so it also works behind a proxy's path prefix.
 //!
-//! **Invariant:** the page loads nothing from another host; its content security policy says so.
+//! **Invariant:** the page loads nothing from another host; its content security policy enforces it.
 
 use axum::{
     Router,
@@ -19,15 +18,15 @@ use axum::{
     routing::get,
 };
 
-/// Inline styles are what GraphiQL's editor and dialogs need; inline scripts stay forbidden.
+/// GraphiQL's editor and dialogs need inline styles. Inline scripts stay forbidden.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// For our own files: keep them, but ask each time whether they are still right.
+/// For files without a version in their name: revalidate at each use.
 const REVALIDATE: &str = "no-cache";
-/// For the files whose name carries their version.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// For files with a version in their name.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -55,11 +54,11 @@ macro_rules! asset {
 const ASSETS: &[Asset] = &[
     asset!("app.js", SCRIPT, REVALIDATE),
     asset!("app.css", STYLE, REVALIDATE),
-    asset!("graphiql-4.1.2.min.js", SCRIPT, FOR_EVER),
-    asset!("graphiql-4.1.2.min.css", STYLE, FOR_EVER),
-    asset!("graphql-ws-6.4.2.min.js", SCRIPT, FOR_EVER),
-    asset!("react-18.3.1.min.js", SCRIPT, FOR_EVER),
-    asset!("react-dom-18.3.1.min.js", SCRIPT, FOR_EVER),
+    asset!("graphiql-4.1.2.min.js", SCRIPT, IMMUTABLE),
+    asset!("graphiql-4.1.2.min.css", STYLE, IMMUTABLE),
+    asset!("graphql-ws-6.4.2.min.js", SCRIPT, IMMUTABLE),
+    asset!("react-18.3.1.min.js", SCRIPT, IMMUTABLE),
+    asset!("react-dom-18.3.1.min.js", SCRIPT, IMMUTABLE),
     asset!("LICENSES.txt", TEXT, REVALIDATE),
 ];
 
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_file_that_the_page_names_is_served() {
+    async fn every_file_of_the_page_is_served() {
         let (response, html) = request("GET", "/playground").await;
         assert_eq!(response.status(), StatusCode::OK);
         let files: Vec<_> = references(&html)
@@ -128,7 +127,7 @@ mod tests {
             .collect();
         assert_eq!(files.len(), 7);
         for file in files {
-            // Relative to the page: no host, and no path of the host's root.
+            // Relative to the page, for a proxy's path prefix.
             assert!(file.starts_with("playground/assets/"), "{file}");
             let (response, body) = request("GET", &format!("/{file}")).await;
             assert_eq!(response.status(), StatusCode::OK, "{file}");
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_files_that_carry_a_version_are_cached_for_ever() {
+    async fn only_files_with_a_version_in_their_name_are_immutable() {
         let cache = async |path| {
             let (response, _) = request("GET", path).await;
             response.headers()[CACHE_CONTROL].clone()
@@ -146,12 +145,12 @@ mod tests {
         assert_eq!(cache("/playground/assets/app.js").await, REVALIDATE);
         assert_eq!(
             cache("/playground/assets/react-18.3.1.min.js").await,
-            FOR_EVER
+            IMMUTABLE
         );
     }
 
     #[tokio::test]
-    async fn other_hosts_and_inline_scripts_are_forbidden_to_the_page() {
+    async fn the_policy_forbids_other_hosts_and_inline_scripts() {
         let (response, html) = request("GET", "/playground").await;
         assert_eq!(response.headers()[CONTENT_SECURITY_POLICY], POLICY);
         assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");

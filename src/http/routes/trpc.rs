@@ -1,7 +1,7 @@
-//! `GET /api/trpc/view.getVersion`: the current version, in the form of the older app's tRPC call.
+//! `GET /api/trpc/view.getVersion`: the user's version in the format of the older app's tRPC call.
 //!
-//! Its service worker reads `result.data.version`; its page, through superjson, `result.data.json.version`. With
-//! `?batch=1`, as tRPC's clients send it, the answer is a list of that one result.
+//! The app's service worker reads `result.data.version`; its page, through superjson, `result.data.json.version`. With
+//! `?batch=1`, which tRPC clients send, the response is a list with that one result.
 
 use axum::{
     extract::{RawQuery, Request, State},
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_result_has_the_version_where_worker_and_page_look_for_it() {
+    fn the_result_has_the_version_for_the_worker_and_for_the_page() {
         assert_eq!(
             result(Version::new(7), false),
             r#"{"result":{"data":{"version":7,"json":{"version":7}}}}"#

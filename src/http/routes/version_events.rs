@@ -67,7 +67,7 @@ pub(in crate::http) async fn events(State(node): State<Node>, request: Request) 
         && accept_header::ranges(request.headers()).any(|range| range.is("text/event-stream"));
     match open(&node, request).await {
         Ok(stream) => stream,
-        Err(error) if is_event_source && error.passes() => later(&node, &error),
+        Err(error) if is_event_source && error.is_temporary() => later(&node, &error),
         Err(error) => refuse(error),
     }
 }

@@ -1,7 +1,7 @@
-//! A stream of items as the bytes of a response that stays open: what server-sent events and multipart share.
+//! Encodes a stream of items as a response body, for server-sent events and multipart.
 //!
-//! **Invariant:** an item is taken from its stream only when the connection has room for it, so a slow reader is never
-//! queued for: it skips to the newest.
+//! **Invariant:** an item is taken from its stream only when the connection has room, so a slow reader has no queue: it
+//! skips to the newest item.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -20,30 +20,30 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::registry::{EndReason, StreamPermit};
 
-/// How a transport writes what happens.
+/// The format of a transport.
 pub(in crate::http) trait Framing<T>: Send + 'static {
     /// The response's `Content-Type`.
     const CONTENT_TYPE: HeaderValue;
 
-    /// What comes before everything else.
+    /// Returns the bytes before the first item.
     fn preamble(&mut self) -> Bytes {
         Bytes::new()
     }
 
-    /// One item.
+    /// Encodes one item.
     fn item(&mut self, item: T) -> Bytes;
 
-    /// That the stream lives.
+    /// Encodes a heartbeat.
     fn heartbeat(&mut self) -> Bytes;
 
-    /// That there are no more items.
+    /// Encodes that the items have ended.
     fn complete(&mut self) -> Bytes;
 
-    /// That the server ends the stream; the client may open another.
+    /// Encodes that the server ends the stream. The client can open another.
     fn end(&mut self, reason: EndReason) -> Bytes;
 }
 
-/// Answers with `items`, framed, until they or the permit end.
+/// Responds with encoded `items` until they or the permit end.
 pub(in crate::http) fn response<T, F>(
     permit: StreamPermit,
     items: impl Stream<Item = T> + Send + 'static,
@@ -64,38 +64,30 @@ where
         ticks,
         permit,
     };
-    let rest = stream::unfold(Some(encoder), |encoder| async {
-        let (bytes, encoder) = encoder?.next().await;
-        Some((bytes, encoder))
-    });
+    let rest = stream::unfold(Some(encoder), async |encoder| Some(encoder?.next().await));
     let chunks = stream::iter([preamble])
         .chain(rest)
         .filter(|bytes| std::future::ready(!bytes.is_empty()));
-    let mut response = Body::from_stream(chunks.map(Ok::<_, Infallible>)).into_response();
-    response.headers_mut().extend(headers(F::CONTENT_TYPE));
-    response
+    let body = Body::from_stream(chunks.map(Ok::<_, Infallible>));
+    (headers(F::CONTENT_TYPE), body).into_response()
 }
 
-/// Answers HEAD for a stream: its headers, of which none tells a length (RFC 9110, section 9.3.2).
+/// Answers HEAD for a stream, without `Content-Length` (RFC 9110, section 9.3.2).
 pub(in crate::http) fn head(content_type: HeaderValue) -> Response {
-    // Only the length of a body that is known would be told.
+    // hyper adds `Content-Length` for a body of known length.
     let unknown = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
     (headers(content_type), unknown).into_response()
 }
 
-/// What a stream's response says of itself: nothing on the way may keep it, change it, or hold parts of it back.
+/// Returns the headers of a stream. They forbid caches, transformations and buffering.
 pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
+    let cache_control = HeaderValue::from_static("no-cache, no-transform");
+    // nginx, and proxies that copied it, buffer responses without this header.
+    let buffering = HeaderName::from_static("x-accel-buffering");
     [
         (header::CONTENT_TYPE, content_type),
-        (
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-cache, no-transform"),
-        ),
-        // nginx, and others after it, buffer responses unless this tells them not to.
-        (
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
+        (header::CACHE_CONTROL, cache_control),
+        (buffering, HeaderValue::from_static("no")),
     ]
 }
 
@@ -108,10 +100,10 @@ struct Encoder<T, F> {
 }
 
 impl<T, F: Framing<T>> Encoder<T, F> {
-    /// The next bytes, and what continues unless they were the last.
+    /// Returns the next bytes, and the encoder unless they are the last.
     async fn next(mut self) -> (Bytes, Option<Self>) {
         tokio::select! {
-            // The end comes first, or a stream that is always busy would never end.
+            // The end is polled first, so that a stream that is always ready ends too.
             biased;
             reason = &mut self.end => {
                 self.permit.note(reason.into());

@@ -1,4 +1,4 @@
-//! Responses and sockets that stay open: how many there may be, when each ends, and their bytes.
+//! Long-lived responses and sockets: limits, lifetimes and encoding.
 
 pub(super) mod encoder;
 pub(super) mod registry;

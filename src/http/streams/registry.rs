@@ -1,10 +1,10 @@
-//! The open streams of this node: how many there may be, and when each ends.
+//! The open streams of this node: their limits and their ends.
 //!
-//! In the flow: every transport that stays open takes a [`Place`] once its viewer is known, holds it as long as the
-//! stream lasts, and selects on [`Place::end`].
+//! In the flow: every long-lived transport takes a [`StreamPermit`] after authentication, holds it for the lifetime of
+//! the stream, and selects on [`StreamPermit::end`].
 //!
-//! **Invariant:** only an authenticated stream takes a permit, so strangers cannot fill the node.
-//! **Invariant:** a permit is given back by dropping it, whatever ends the stream.
+//! **Invariant:** only an authenticated stream takes a permit, so anonymous clients cannot exhaust them.
+//! **Invariant:** dropping a permit releases it, for every end of a stream.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -27,35 +27,34 @@ use tokio_util::{
 
 use crate::{auth::Viewer, version::UserId};
 
-/// How long "without end" lasts, since timers cannot wait for ever.
+/// Upper bound of an unlimited lifetime, because timers cannot wait indefinitely.
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// Over how many seconds those come back that a stopping node turns away by `Retry-After`, so that its neighbour is not
-/// met by all at once.
-const RETURN_SPREAD: u32 = 5;
+/// Spread of `Retry-After` while the node stops, in seconds, so that clients do not reconnect all at once.
+const RETRY_SPREAD: u32 = 5;
 
-/// How many streams there may be, how long they last, and what one may ask for.
+/// Limits of streams: their number, their lifetime and their use.
 #[derive(Debug, Clone)]
 pub struct StreamLimits {
-    /// Streams that one user may have open on this node, over all transports.
+    /// Maximum streams per user on this node, over all transports.
     pub per_user: usize,
-    /// Streams that may be open on this node.
+    /// Maximum streams on this node.
     pub total: usize,
-    /// How long a stream may last, give or take a tenth. Zero: as long as its token.
+    /// Maximum lifetime, with a jitter of ±10 %. Zero: until the token expires.
     pub max_life: Duration,
-    /// Over how long the ends of streams are spread when the node stops.
+    /// Period over which streams end when the node stops.
     pub drain_spread: Duration,
-    /// How long what is under way may take to finish once the node is to stop.
+    /// Maximum time to finish running operations when the node stops.
     pub grace: Duration,
-    /// Operations that may run at once on one WebSocket.
+    /// Maximum concurrent operations per WebSocket.
     pub operations_per_socket: usize,
-    /// Messages a second that are heard of one WebSocket. Zero: as many as come.
+    /// Maximum messages per second read from one WebSocket. Zero disables the limit.
     pub messages_per_second: u32,
-    /// How long a WebSocket may take to send `connection_init`.
+    /// Maximum time for a WebSocket to send `connection_init`.
     pub init_timeout: Duration,
 }
 
-/// How a stream reaches its client; the `transport` of metrics and logs.
+/// The transport of a stream; the label `transport` of metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Transport {
@@ -73,16 +72,16 @@ pub enum Transport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum EndReason {
-    /// Its token ran out.
+    /// The token has expired.
     Expired,
-    /// It reached [`StreamLimits::max_life`].
+    /// The stream has reached [`StreamLimits::max_life`].
     TooOld,
     /// The node is stopping.
     Drained,
 }
 
 impl EndReason {
-    /// The stable code that clients branch on.
+    /// Returns the stable code that clients branch on.
     pub fn code(self) -> &'static str {
         match self {
             Self::Expired => "TOKEN_EXPIRED",
@@ -91,11 +90,11 @@ impl EndReason {
         }
     }
 
-    /// What the client is told.
+    /// Returns the message for the client.
     pub fn message(self) -> &'static str {
         match self {
             Self::Expired => "the token has expired",
-            Self::TooOld => "the stream has reached its longest life; open it again",
+            Self::TooOld => "the stream has reached its maximum lifetime; open it again",
             Self::Drained => "the server is stopping; open the stream again",
         }
     }
@@ -104,19 +103,19 @@ impl EndReason {
 /// Why a stream is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StreamRefused {
-    /// [`StreamLimits::per_user`], which it holds, is reached.
-    #[error("you have {0} streams open, as many as one user may; close one first")]
+    /// The user has reached [`StreamLimits::per_user`], which it holds.
+    #[error("too many open streams: the limit per user is {0}; close one first")]
     User(usize),
-    /// [`StreamLimits::total`] is reached.
-    #[error("this server has as many streams open as it may; try again soon")]
+    /// The node has reached [`StreamLimits::total`].
+    #[error("the server has reached its limit of streams; retry later")]
     Node,
-    /// The node is stopping. Holds when to try again, in seconds.
-    #[error("the server is stopping; try again")]
+    /// The node is stopping. Holds when to retry, in seconds.
+    #[error("the server is stopping; retry")]
     Draining(u32),
 }
 
 impl StreamRefused {
-    /// The stable code that clients branch on.
+    /// Returns the stable code that clients branch on.
     pub fn code(self) -> &'static str {
         match self {
             Self::User(_) => "TOO_MANY_STREAMS",
@@ -124,7 +123,7 @@ impl StreamRefused {
         }
     }
 
-    /// When it makes sense to try again, in seconds.
+    /// Returns when to retry, in seconds.
     pub fn retry_after(self) -> u32 {
         match self {
             Self::User(_) => 10,
@@ -143,34 +142,34 @@ struct Registry {
     limits: StreamLimits,
     drain: CancellationToken,
     open: Mutex<Open>,
-    /// How many were turned away, which numbers them. Nodes start at numbers of their own.
-    turned_away: AtomicU64,
-    /// Counts the places too, to tell a stopping server when the last is given back.
+    /// Sequence number of refusals, from a random start per node.
+    refused: AtomicU64,
+    /// Tracks the permits, so that a stopping server can wait for the last.
     tracker: TaskTracker,
 }
 
 #[derive(Debug, Default)]
 struct Open {
-    /// How many each user has; no entry means none.
+    /// Streams per user, without zero entries.
     per_user: HashMap<UserId, usize>,
     total: usize,
-    /// How many were ever opened, which numbers them.
-    ever: u64,
+    /// Sequence number of the last stream.
+    last_number: u64,
 }
 
 impl Streams {
-    /// Starts with none open. They end, and no new one is opened, when `drain` is cancelled.
+    /// Creates an empty registry. Cancelling `drain` ends all streams and refuses new ones.
     pub fn new(limits: StreamLimits, drain: CancellationToken) -> Self {
         Self(Arc::new(Registry {
             limits,
             drain,
             open: Mutex::default(),
-            turned_away: AtomicU64::new(fastrand::u64(..)),
+            refused: AtomicU64::new(fastrand::u64(..)),
             tracker: TaskTracker::new(),
         }))
     }
 
-    /// The limits that hold here.
+    /// Returns the limits.
     pub fn limits(&self) -> &StreamLimits {
         &self.0.limits
     }
@@ -181,68 +180,63 @@ impl Streams {
         self.0.tracker.wait().await;
     }
 
-    /// Cancelled when the node is to stop.
+    /// Returns the token that is cancelled when streams must end.
     pub fn drain(&self) -> &CancellationToken {
         &self.0.drain
     }
 
-    /// Where in a range one who is turned away stands, from 0 up to but not 1, to spread their return.
+    /// Returns the next of a sequence of evenly spread numbers in `0.0..1.0`, to spread the retries of refused clients.
     pub fn fraction(&self) -> f64 {
-        fraction(self.0.turned_away.fetch_add(1, Ordering::Relaxed))
+        fraction(self.0.refused.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What one is told who comes while the node is stopping.
+    /// Returns the refusal of a stopping node.
     pub fn draining(&self) -> StreamRefused {
-        let wait = Duration::from_secs(RETURN_SPREAD.into()).mul_f64(self.fraction());
-        StreamRefused::Draining(1 + u32::try_from(wait.as_secs()).unwrap_or(RETURN_SPREAD))
+        let wait = Duration::from_secs(RETRY_SPREAD.into()).mul_f64(self.fraction());
+        StreamRefused::Draining(1 + u32::try_from(wait.as_secs()).unwrap_or(RETRY_SPREAD))
     }
 
     /// Takes a permit for a stream of the viewer.
     ///
     /// # Errors
-    /// When the user or the node has as many as it may, or the node is stopping.
+    /// When the user or the node has reached its limit, or the node is stopping.
     pub fn open(
         &self,
         viewer: &Viewer,
         transport: Transport,
     ) -> Result<StreamPermit, StreamRefused> {
+        let label = <&str>::from(transport);
         let number = self.take(&viewer.user).inspect_err(|refused| {
-            counter!("library_sync_streams_refused_total",
-                "transport" => <&str>::from(transport), "code" => refused.code())
-            .increment(1);
+            counter!("library_sync_streams_refused_total", "transport" => label, "code" => refused.code())
+                .increment(1);
         })?;
-        gauge!("library_sync_streams", "transport" => <&str>::from(transport)).increment(1);
+        gauge!("library_sync_streams", "transport" => label).increment(1);
         tracing::debug!(
             user.id = %viewer.user,
-            stream.transport = <&str>::from(transport),
+            stream.transport = label,
             stream.number = number,
-            "a stream opens"
+            "stream opened"
         );
         let (life, reason) = life(viewer.expires_at, self.0.limits.max_life, fraction(number));
         let since = Instant::now();
         Ok(StreamPermit {
             streams: self.clone(),
             user: viewer.user.clone(),
-            transport,
+            transport: label,
             number,
             since,
             deadline: (since + life, reason),
             outcome: "gone",
-            _counted: self.0.tracker.token(),
+            _tracked: self.0.tracker.token(),
         })
     }
 
     fn take(&self, user: &UserId) -> Result<u64, StreamRefused> {
-        let Registry {
-            limits,
-            drain,
-            open,
-            ..
-        } = &*self.0;
-        if drain.is_cancelled() {
+        let limits = &self.0.limits;
+        if self.0.drain.is_cancelled() {
             return Err(self.draining());
         }
-        let mut open = open.lock();
+        let mut open = self.0.open.lock();
         if open.total >= limits.total {
             return Err(StreamRefused::Node);
         }
@@ -252,11 +246,11 @@ impl Streams {
         }
         open.per_user.insert(user.clone(), mine + 1);
         open.total += 1;
-        open.ever += 1;
-        Ok(open.ever)
+        open.last_number += 1;
+        Ok(open.last_number)
     }
 
-    fn give_back(&self, user: &UserId) {
+    fn release(&self, user: &UserId) {
         let mut open = self.0.open.lock();
         open.total -= 1;
         if let Entry::Occupied(mut mine) = open.per_user.entry(user.clone()) {
@@ -268,23 +262,22 @@ impl Streams {
     }
 }
 
-/// The permit of one open stream. Dropping it gives the permit up.
+/// The permit of one open stream. Dropping it releases it.
 #[derive(Debug)]
 pub struct StreamPermit {
     streams: Streams,
     user: UserId,
-    transport: Transport,
+    transport: &'static str,
     number: u64,
     since: Instant,
-    /// When the stream ends at the latest, and why.
+    /// The latest end of the stream, and its reason.
     deadline: (Instant, EndReason),
-    /// Why it ended, as far as is known.
     outcome: &'static str,
-    _counted: TaskTrackerToken,
+    _tracked: TaskTrackerToken,
 }
 
 impl StreamPermit {
-    /// Waits until the server has a reason to end the stream.
+    /// Waits until the server must end the stream.
     pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
         let (deadline, reason) = self.deadline;
         let lag = self.lag();
@@ -301,8 +294,8 @@ impl StreamPermit {
         }
     }
 
-    /// How long what this stream has begun may take to finish after its end. A node that stops does not wait longer for
-    /// the last to end than for the first.
+    /// Returns the maximum time to finish running operations after `end`. While the node stops it is shorter for
+    /// streams that end later, so that all finish at the same deadline.
     pub fn grace(&self, end: EndReason) -> Duration {
         let grace = self.streams.limits().grace;
         match end {
@@ -311,17 +304,17 @@ impl StreamPermit {
         }
     }
 
-    /// How long after the others this stream ends when the node stops.
+    /// Returns the delay of this stream's end after the start of a drain.
     fn lag(&self) -> Duration {
         self.streams.limits().drain_spread.mul_f64(self.fraction())
     }
 
-    /// Where in a range this stream stands, from 0 up to but not 1, to spread what many streams would do at once.
+    /// Returns this stream's position in `0.0..1.0`, to spread simultaneous acts of many streams.
     pub fn fraction(&self) -> f64 {
         fraction(self.number)
     }
 
-    /// Notes why the stream ends, for metrics. Unless noted, its client has gone.
+    /// Sets the reason of the stream's end for metrics. The default is `gone`: the client has disconnected.
     pub fn note(&mut self, outcome: &'static str) {
         self.outcome = outcome;
     }
@@ -329,23 +322,23 @@ impl StreamPermit {
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
-        self.streams.give_back(&self.user);
-        let transport = <&str>::from(self.transport);
+        self.streams.release(&self.user);
+        let (transport, outcome) = (self.transport, self.outcome);
         gauge!("library_sync_streams", "transport" => transport).decrement(1);
-        counter!("library_sync_stream_ends_total", "transport" => transport, "reason" => self.outcome)
+        counter!("library_sync_stream_ends_total", "transport" => transport, "reason" => outcome)
             .increment(1);
         tracing::debug!(
             user.id = %self.user,
             stream.transport = transport,
             stream.number = self.number,
-            stream.end = self.outcome,
+            stream.end = outcome,
             duration_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "a stream has ended"
+            "stream ended"
         );
     }
 }
 
-/// How long a stream lasts from now, and what ends it then.
+/// Returns the remaining lifetime of a stream, and the reason of its end.
 fn life(expires_at: OffsetDateTime, max_life: Duration, fraction: f64) -> (Duration, EndReason) {
     let left = expires_at - OffsetDateTime::now_utc();
     let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
@@ -361,7 +354,8 @@ fn life(expires_at: OffsetDateTime, max_life: Duration, fraction: f64) -> (Durat
     }
 }
 
-/// The fractional part of `number` golden ratios: streams opened one after the other lie evenly, never in clusters.
+/// Returns the fractional part of `number` times the golden ratio: a low-discrepancy sequence, so consecutive streams
+/// are spread evenly.
 fn fraction(number: u64) -> f64 {
     let [.., a, b, c, d] = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes();
     f64::from(u32::from_le_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
@@ -407,7 +401,7 @@ mod tests {
     const DAY: Duration = Duration::from_hours(24);
 
     #[test]
-    fn a_user_has_so_many_places_and_gets_one_back_for_each_dropped() {
+    fn a_dropped_permit_is_available_to_its_user_again() {
         let streams = streams(StreamLimits {
             per_user: 2,
             ..StreamLimits::default()
@@ -424,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_has_so_many_places_and_keeps_nothing_of_those_given_back() {
+    fn the_node_has_a_limit_and_keeps_nothing_of_released_permits() {
         let streams = streams(StreamLimits {
             total: 1,
             ..StreamLimits::default()
@@ -446,11 +440,11 @@ mod tests {
     }
 
     #[test]
-    fn those_who_a_stopping_node_turns_away_come_back_at_different_times() {
+    fn a_stopping_node_spreads_the_retries_of_refused_clients() {
         let streams = streams(StreamLimits::default());
         let mut waits: Vec<_> = (0..20).map(|_| streams.draining().retry_after()).collect();
         waits.sort_unstable();
-        assert_eq!((waits[0], waits[19]), (1, RETURN_SPREAD));
+        assert_eq!((waits[0], waits[19]), (1, RETRY_SPREAD));
         waits.dedup();
         assert_eq!(waits.len(), 5, "{waits:?}");
     }
@@ -465,7 +459,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_ends_at_its_longest_life() {
+    async fn a_stream_ends_at_its_maximum_lifetime() {
         let streams = streams(StreamLimits {
             max_life: Duration::from_millis(20),
             ..StreamLimits::default()
@@ -475,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longest_life_of_zero_is_none() {
+    fn a_maximum_lifetime_of_zero_is_unlimited() {
         let expires_at = OffsetDateTime::now_utc() + DAY;
         assert_eq!(life(expires_at, HOUR, 0.5).1, EndReason::TooOld);
         assert_eq!(life(expires_at, Duration::ZERO, 0.5).1, EndReason::Expired);
@@ -489,21 +483,21 @@ mod tests {
             ..StreamLimits::default()
         });
         let ann = viewer("ann", DAY);
-        let places: Vec<_> = (0..20)
+        let permits: Vec<_> = (0..20)
             .map(|_| streams.open(&ann, Transport::Events).unwrap())
             .collect();
-        let mut ends = join_all(places.iter().map(StreamPermit::end));
+        let mut ends = join_all(permits.iter().map(StreamPermit::end));
         assert!((&mut ends).now_or_never().is_none());
         streams.drain().cancel();
         assert_eq!(timeout(HOUR, ends).await.unwrap(), [EndReason::Drained; 20]);
 
         assert!(streams.all_ended().now_or_never().is_none());
-        drop(places);
+        drop(permits);
         timeout(HOUR, streams.all_ended()).await.unwrap();
     }
 
     #[test]
-    fn streams_opened_one_after_the_other_are_spread_evenly() {
+    fn consecutive_streams_are_spread_evenly() {
         for first in [0, 1, 7_000, u64::MAX - 50] {
             let mut tenths = [0; 10];
             for number in 0..50 {
@@ -521,7 +515,7 @@ mod tests {
         }
 
         #[test]
-        fn a_life_ends_by_the_token_and_by_the_longest_life(token in 0u64..10_000, longest in 1u64..10_000, n: u64) {
+        fn a_lifetime_is_bounded_by_the_token_and_by_the_maximum(token in 0u64..10_000, longest in 1u64..10_000, n: u64) {
             let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(token);
             let (life, _) = life(expires_at, Duration::from_secs(longest), fraction(n));
             prop_assert!(life <= Duration::from_secs(token));
