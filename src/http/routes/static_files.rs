@@ -21,7 +21,7 @@ use axum::{
 };
 use tower_http::services::ServeDir;
 
-use crate::http::HttpError;
+use crate::http::error::HttpError;
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
