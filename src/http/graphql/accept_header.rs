@@ -1,33 +1,33 @@
-//! Which of the forms that a route can answer in its client prefers (RFC 9110, section 12.5.1).
+//! Content negotiation by `Accept` (RFC 9110, section 12.5.1).
 
 use axum::http::{HeaderMap, header};
 
-/// What is offered, best first, each with its media type.
+/// The representations of a route with their media types, in order of preference.
 pub(in crate::http) type Offer<'o, T> = &'o [(T, &'o str)];
 
-/// Chooses from an offer; `None` when the client takes none of it. A client that does not say takes the first.
+/// Returns the representation that the client prefers; `None` when it accepts none. Without `Accept`, the first.
 ///
-/// Of equal weights, a type named in full goes before a range such as `*/*`, and then what is listed first.
+/// Of equal weights, an exact type precedes a range such as `*/*`, and then the header's order counts.
 pub(in crate::http) fn preferred<T: Copy>(headers: &HeaderMap, offer: Offer<'_, T>) -> Option<T> {
     if !headers.contains_key(header::ACCEPT) {
         return offer.first().map(|(form, _)| *form);
     }
     let ranges: Vec<_> = ranges(headers).collect();
     let rank = |media_type: &str| {
-        // The most specific range that fits decides.
-        let fitting = ranges.iter().enumerate();
-        let fitting = fitting.filter_map(|(at, range)| Some((range.specificity(media_type)?, at)));
-        let (specificity, at) = fitting.min_by_key(|(specificity, at)| (*specificity, *at))?;
+        // The most specific matching range decides.
+        let matching = ranges.iter().enumerate();
+        let matching =
+            matching.filter_map(|(at, range)| Some((range.specificity(media_type)?, at)));
+        let (specificity, at) = matching.min()?;
         let weight = ranges[at].weight;
         (weight > 0).then_some((1000 - weight, specificity, at))
     };
-    let ranked = offer
-        .iter()
-        .filter_map(|(form, media_type)| Some((rank(media_type)?, *form)));
+    let ranked = offer.iter();
+    let ranked = ranked.filter_map(|(form, media_type)| Some((rank(media_type)?, *form)));
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, form)| form)
 }
 
-/// The well-formed elements of the `Accept` headers, in their order.
+/// Returns the well-formed elements of the `Accept` headers, in order.
 pub(in crate::http) fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range<'_>> {
     let values = headers.get_all(header::ACCEPT).iter();
     values
@@ -36,7 +36,7 @@ pub(in crate::http) fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range
         .filter_map(Range::parse)
 }
 
-/// The parts of a value between separators, where those in quotes are none (RFC 9110, section 5.6.4).
+/// Splits a value at separators outside quoted strings (RFC 9110, section 5.6.4).
 fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     value.split(move |c| {
@@ -51,13 +51,13 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
 pub(in crate::http) struct Range<'h> {
     kind: &'h str,
     subtype: &'h str,
-    /// What follows the type: `;name=value;…`.
+    /// The parameters after the type: `;name=value;…`.
     parameters: &'h str,
     /// In thousandths.
     pub weight: u16,
 }
 
-/// How closely a range names a type.
+/// How exactly a range matches a type, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Specificity {
     Exact,
@@ -81,15 +81,14 @@ impl<'h> Range<'h> {
         Some(range)
     }
 
-    /// Whether it is this type, and no wildcard.
+    /// Whether the range names this type without a wildcard.
     pub fn is(&self, media_type: &str) -> bool {
         self.specificity(media_type) == Some(Specificity::Exact)
     }
 
-    /// The value of a parameter, without its quotes.
+    /// Returns the value of a parameter, without quotes.
     pub fn parameter(&self, wanted: &str) -> Option<&'h str> {
-        let mut parameters =
-            split(self.parameters, ';').filter_map(|parameter| parameter.split_once('='));
+        let mut parameters = split(self.parameters, ';').filter_map(|one| one.split_once('='));
         let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
         Some(value.trim().trim_matches('"'))
     }
@@ -107,7 +106,7 @@ impl<'h> Range<'h> {
     }
 }
 
-/// Reads a weight: 0 to 1 with at most three decimals.
+/// Parses a weight from 0 to 1 with at most three decimals.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -140,12 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_does_not_say_takes_the_first() {
+    fn without_accept_the_first_is_chosen() {
         assert_eq!(preferred(&HeaderMap::new(), OFFER), Some("json"));
     }
 
     #[test]
-    fn the_heaviest_that_is_offered_is_chosen() {
+    fn the_highest_weight_is_chosen() {
         for (accept, expected) in [
             ("application/json", Some("json")),
             ("application/graphql-response+json", Some("graphql")),
@@ -207,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_header_is_read_without_a_panic(accept in "[ -~]{0,60}|([a-z*]{0,3}/[a-z*]{0,3};q=[0-9.]{0,5},){0,4}") {
+        fn any_header_is_parsed_without_a_panic(accept in "[ -~]{0,60}|([a-z*]{0,3}/[a-z*]{0,3};q=[0-9.]{0,5},){0,4}") {
             let _ = choice(&accept);
         }
     }

@@ -1,28 +1,28 @@
 //! GraphQL over HTTP (the draft of its specification of August 2026).
 //!
-//! In the flow: headers to a form of answer and a viewer, the body or the address to a request, which `graphql` runs.
-//! What has one answer is answered here; [`streaming`] takes what has more, and clients that take nothing but streams.
+//! In the flow: headers to a media type and a viewer, then the body or the URL to a request, which `graphql` runs.
+//! Single responses are sent here. [`streaming`] sends subscriptions, and all results to clients that accept only streams.
 //!
 //! | status | when |
 //! |---|---|
-//! | 200 | the operation was run; or, where the answer is `application/json`, a request error that the document has |
-//! | 294 | it was run and a field failed: partial success |
-//! | 400 | no JSON, no well-formed request, a document that cannot be parsed, a variable that does not fit |
-//! | 401, 403 | no viewer; a viewer, but not from there |
+//! | 200 | the operation was executed; with `application/json`, also a request error in the document |
+//! | 294 | partial success: the operation was executed and a field failed |
+//! | 400 | invalid JSON, a malformed request, a syntax error in the document, or an invalid variable |
+//! | 401, 403 | not authenticated; not allowed from this origin or with this credential |
 //! | 405 | a method other than GET, HEAD and POST, or a mutation by GET |
-//! | 406 | the client takes neither form |
-//! | 408, 413 | a body that takes too long, or is too long |
-//! | 415 | a body that is not JSON in UTF-8 without a coding |
-//! | 422 | the document is not valid, past a limit, or does not tell its operation |
-//! | 500 | our fault |
-//! | 503 | the database does not answer, or takes no writes, and no field has a value; `Retry-After` says when to try again |
+//! | 406 | the client accepts no media type of this route |
+//! | 408, 413 | the body takes too long, or exceeds the limit |
+//! | 415 | the body is not JSON in UTF-8, or has a content coding |
+//! | 422 | the document is invalid, exceeds a limit, or does not identify one operation |
+//! | 500 | internal error |
+//! | 503 | the database does not answer or rejects writes, and no field has a value; with `Retry-After` |
 //!
-//! 294 and 422, and 400 for what is in the document, are said where the answer is `application/graphql-response+json`.
-//! The draft would have 422 also for malformed requests and variables; the audits of graphql-http ask for 400.
+//! 294, 422, and 400 for the document apply only to `application/graphql-response+json`. The draft asks for 422 also for
+//! malformed requests and variables; the audits of graphql-http ask for 400.
 //!
-//! **Invariant:** nothing changes by GET.
-//! **Invariant:** a request that a browser would send for a foreign page without asking first (a form, text, an image)
-//! is not run for a cookie.
+//! **Invariant:** GET changes nothing.
+//! **Invariant:** a request that a browser sends for a foreign page without a CORS preflight (a form, text, an image) is
+//! not executed with a cookie.
 
 use async_graphql::parser::types::OperationType;
 use axum::{
@@ -54,22 +54,22 @@ use crate::{
     version::Version,
 };
 
-/// The form of an answer.
+/// The media type of a single response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// `application/json`, for clients that know no other.
+    /// `application/json`, for older clients.
     Json,
     /// `application/graphql-response+json`.
     Graphql,
 }
 
-/// Plain JSON comes first, because the specification wants it for those who do not say.
+/// JSON is first, because the specification requires it for requests without `Accept`.
 const FORMS: Offer<'_, Form> = &[
     (Form::Json, "application/json"),
     (Form::Graphql, "application/graphql-response+json"),
 ];
 
-/// `/graphql`, for all methods.
+/// Returns the route `/graphql`, for all methods.
 pub(in crate::http) fn route() -> MethodRouter<Node> {
     get(serve)
         .post(serve)
@@ -92,7 +92,7 @@ async fn serve(State(node): State<Node>, request: Request<Body>) -> Response {
     response.unwrap_or_else(|error| accepted.form_of(&error).dress(error.into_response()))
 }
 
-/// What the client takes; at least one of the two.
+/// What the client accepts: at least one of the two.
 #[derive(Debug, Clone, Copy)]
 struct Accepted {
     form: Option<Form>,
@@ -104,20 +104,21 @@ impl Accepted {
         self.form.unwrap_or(Form::Json)
     }
 
-    /// The form of a refusal. Of a subscription, Apollo's client takes a GraphQL response for the end, and no GraphQL
-    /// response with a status such as 503 for a reason to try again.
+    /// Returns the media type of a refusal. Apollo's client ends a subscription at a GraphQL response, and retries it
+    /// at a status such as 503 with another media type.
     fn form_of(self, refusal: &HttpError) -> Form {
-        match refusal.status() {
+        let is_temporary = matches!(
+            refusal.status(),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-                if self.stream.is_some() =>
-            {
-                Form::Json
-            }
-            _ => self.form(),
+        );
+        if is_temporary && self.stream.is_some() {
+            Form::Json
+        } else {
+            self.form()
         }
     }
 
-    /// How to stream, unless one answer will do.
+    /// Returns the format of the stream, or `None` for a single response.
     fn stream_of(self, kind: Option<OperationType>) -> Option<streaming::Kind> {
         let is_needed = kind == Some(OperationType::Subscription) || self.form.is_none();
         self.stream.filter(|_| is_needed)
@@ -130,7 +131,7 @@ async fn answer(
     body: Body,
     accepted: Accepted,
 ) -> Result<Response, HttpError> {
-    let caller = Requester {
+    let requester = Requester {
         viewer: node
             .authenticate_operation(parts, accepted.stream.is_some())
             .await?,
@@ -139,34 +140,12 @@ async fn answer(
         request_id: request_id(parts),
     };
     match asked(parts, body, &node.settings).await? {
-        Asked::One(request) => caller.run(node, *request, accepted).await,
-        Asked::Batch(requests) => {
-            let mut answers = Vec::with_capacity(requests.len());
-            for (at, request) in requests.into_iter().enumerate() {
-                // The first was counted with the request.
-                if at > 0
-                    && let Err(rate_limited) = node.count_operation(&caller.viewer)
-                {
-                    answers.push(operation::refused(rate_limited));
-                    continue;
-                }
-                answers.push(match caller.read(node, request)? {
-                    Ok(operation) => caller.run_once(node, operation).await,
-                    Err(refused) => refused,
-                });
-            }
-            // No specification has batches; what clients of them read is this.
-            let status = if answers.iter().all(Answer::is_unavailable) {
-                StatusCode::SERVICE_UNAVAILABLE
-            } else {
-                StatusCode::OK
-            };
-            Ok(Form::Json.response(status, &answers))
-        }
+        Asked::One(request) => requester.run(node, *request, accepted).await,
+        Asked::Batch(requests) => requester.run_batch(node, requests).await,
     }
 }
 
-/// Who asks, and what for they may.
+/// The viewer and the conditions of one HTTP request.
 struct Requester {
     viewer: Viewer,
     method: Method,
@@ -185,7 +164,7 @@ impl Requester {
         let kind = read.as_ref().ok().map(Operation::kind);
         if let Some(kind) = accepted.stream_of(kind) {
             if read.is_ok() {
-                // Told by the status, it makes clients come back; told in the stream, it would end the subscription.
+                // Clients retry after an error status; an error in the stream would end the subscription.
                 node.library.head(&self.viewer.user).await?;
             }
             if self.method == Method::HEAD {
@@ -197,66 +176,92 @@ impl Requester {
             };
             return streaming::respond(node, &self.viewer, answers, kind);
         }
-        let answer = match read {
-            Ok(operation) => self.run_once(node, operation).await,
-            Err(refused) => refused,
-        };
+        let answer = self.run_once(node, read).await;
         let form = accepted.form();
         Ok(form.response(status(&answer, form), &answer))
     }
 
-    /// The operation of a request, unless this caller may not run it.
+    /// Runs a batch in sequence. GraphQL over HTTP does not specify batches; this is the de facto format.
+    async fn run_batch(
+        &self,
+        node: &Node,
+        requests: Vec<async_graphql::Request>,
+    ) -> Result<Response, HttpError> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for (at, request) in requests.into_iter().enumerate() {
+            // Authentication has counted the first.
+            let counted = if at == 0 {
+                Ok(())
+            } else {
+                node.count_operation(&self.viewer)
+            };
+            answers.push(match counted {
+                Ok(()) => self.run_once(node, self.read(node, request)?).await,
+                Err(rate_limited) => operation::refused(rate_limited),
+            });
+        }
+        let status = if answers.iter().all(Answer::is_unavailable) {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::OK
+        };
+        Ok(Form::Json.response(status, &answers))
+    }
+
+    /// Validates and authorizes a request. The inner error is a request error.
     fn read(
         &self,
         node: &Node,
         request: async_graphql::Request,
     ) -> Result<Result<Operation, Answer>, HttpError> {
-        match node.api.operation(&self.viewer, request, &self.request_id) {
-            Ok(operation)
-                if operation.kind() == OperationType::Mutation && self.method != Method::POST =>
-            {
-                Err(HttpError::Method("POST"))
-            }
-            Ok(operation) => Ok(operation::allow(
-                &self.viewer,
-                operation.no_older_than(self.at_least),
-            )),
-            Err(refused) => Ok(Err(refused)),
+        let operation = match node.api.operation(&self.viewer, request, &self.request_id) {
+            Ok(operation) => operation.no_older_than(self.at_least),
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if operation.kind() == OperationType::Mutation && self.method != Method::POST {
+            return Err(HttpError::Method("POST"));
         }
+        Ok(operation::allow(&self.viewer, operation))
     }
 
-    async fn run_once(&self, node: &Node, operation: Operation) -> Answer {
-        let (viewer, request_id) = (&self.viewer, &self.request_id);
-        node.api.run(viewer, operation, request_id).await
+    async fn run_once(&self, node: &Node, read: Result<Operation, Answer>) -> Answer {
+        match read {
+            Ok(operation) => {
+                node.api
+                    .run(&self.viewer, operation, &self.request_id)
+                    .await
+            }
+            Err(refused) => refused,
+        }
     }
 }
 
-/// The version that the client knows of, as `X-Min-Library-Version`: what it reads must not be older.
+/// Parses `X-Min-Library-Version`: the result must not be older than this version.
 fn at_least(parts: &Parts) -> Result<Option<Version>, HttpError> {
     let Some(header) = parts.headers.get("x-min-library-version") else {
         return Ok(None);
     };
     let version = header.to_str().ok().and_then(|text| text.parse().ok());
-    let version = version
-        .ok_or_else(|| HttpError::BadRequest("X-Min-Library-Version is no version".to_owned()))?;
+    let message = "header `x-min-library-version` must be a version, such as 41";
+    let version = version.ok_or_else(|| HttpError::BadRequest(message.to_owned()))?;
     Ok(Some(Version::new(version)))
 }
 
-/// The id that the request was given where it came in, or one of our own.
+/// Returns the request id from the middleware, or a new one.
 fn request_id(parts: &Parts) -> String {
     let given = parts.extensions.get::<RequestId>();
     let given = given.and_then(|id| id.header_value().to_str().ok());
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// What the status of an answer is; see the table above.
+/// Returns the status of an answer, by the table of this module.
 fn status(answer: &Answer, form: Form) -> StatusCode {
     if answer.is_unavailable() {
         return StatusCode::SERVICE_UNAVAILABLE;
     }
     if answer.request_errors().is_none() {
         return if form == Form::Graphql && !answer.errors().is_empty() {
-            // A code of the draft's own making, of which axum has no name.
+            // The `http` crate has no constant for the draft's code.
             StatusCode::from_u16(294).unwrap_or_default()
         } else {
             StatusCode::OK
@@ -286,21 +291,21 @@ impl Form {
         response
     }
 
-    /// Says of a response what form it has, and that it is nobody else's.
+    /// Adds the headers of all responses: the media type, and that caches must not store it.
     fn dress(self, mut response: Response) -> Response {
         let form = match self {
             Self::Json => "application/json; charset=utf-8",
             Self::Graphql => "application/graphql-response+json; charset=utf-8",
         };
-        let said = [
+        let fixed = [
             (header::CONTENT_TYPE, form),
-            // A library is private and may change at any time.
+            // A library is private and can change at any time.
             (header::CACHE_CONTROL, "no-store"),
             (header::VARY, "accept"),
         ];
-        for (name, value) in said {
-            let headers = response.headers_mut();
-            headers.insert(name, HeaderValue::from_static(value));
+        for (name, value) in fixed {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -1,4 +1,4 @@
-//! One operation of one viewer: what of it is allowed, and how a socket runs it.
+//! One operation of one viewer: authorization, and execution on a socket.
 
 use async_graphql::{Request, parser::types::OperationType};
 use futures_util::stream::BoxStream;
@@ -13,15 +13,15 @@ use crate::{
 /// One result of an operation.
 pub(in crate::http) type Outcome = Answer;
 
-/// An operation that was found valid and runs.
+/// A valid operation that runs.
 pub(in crate::http) struct Begun {
-    /// Whether it has results until somebody ends it: a subscription.
+    /// Whether it is a subscription, which has results until the client or the server ends it.
     pub lasts: bool,
-    /// Its results; of a query or a mutation, the one.
+    /// Its results. A query or a mutation has one.
     pub outcomes: BoxStream<'static, Outcome>,
 }
 
-/// Checks an operation and runs it.
+/// Validates an operation and runs it.
 ///
 /// # Errors
 /// The request error to answer with.
@@ -39,15 +39,15 @@ pub(in crate::http) fn begin(
     })
 }
 
-/// The answer to an operation that comes too soon after others.
+/// Returns the answer to an operation over the rate limit.
 pub(in crate::http) fn refused(rate_limited: RateLimited) -> Outcome {
     Outcome::error("TOO_MANY_REQUESTS", rate_limited.to_string())
 }
 
-/// Lets an operation pass that the viewer's credential is good for.
+/// Refuses an operation that the viewer's credential does not allow.
 pub(in crate::http) fn allow(viewer: &Viewer, operation: Operation) -> Result<Operation, Outcome> {
     if viewer.credential == Credential::Ticket && operation.kind() != OperationType::Subscription {
-        let message = "a ticket opens subscriptions and nothing else";
+        let message = "a ticket allows only subscriptions; send a token";
         return Err(Outcome::error("FORBIDDEN", message));
     }
     Ok(operation)

@@ -1,7 +1,7 @@
-//! What a client asks of `/graphql`, out of the address or the body of its request.
+//! Parses the GraphQL request from the URL or the body of an HTTP request.
 //!
-//! **Invariant:** no more of a body is held than [`Settings::max_body`], however it is sent.
-//! **Invariant:** of a body that is not JSON, as forms are not, nothing is read at all.
+//! **Invariant:** at most [`Settings::max_body`] bytes of a body are held.
+//! **Invariant:** a body that is not declared as JSON, such as a form, is not read.
 
 use async_graphql::Request;
 use axum::{
@@ -18,19 +18,19 @@ use crate::{
     http::{error::HttpError, state::Settings},
 };
 
-/// What is asked for in one HTTP request.
+/// The operations of one HTTP request.
 #[derive(Debug)]
 pub(in crate::http) enum Asked {
     /// One operation.
     One(Box<Request>),
-    /// Several, to be run one after the other.
+    /// A batch, which runs in sequence.
     Batch(Vec<Request>),
 }
 
-/// Reads a request.
+/// Parses a request.
 ///
 /// # Errors
-/// When it is not well-formed, or breaks a limit.
+/// When it is malformed or exceeds a limit.
 pub(in crate::http) async fn asked(
     parts: &Parts,
     body: Body,
@@ -45,18 +45,15 @@ pub(in crate::http) async fn asked(
     parse_query(query).map(|request| Asked::One(request.into()))
 }
 
-/// Refuses every body but JSON in UTF-8. A browser sends no such body for a foreign page without asking first.
+/// Refuses a body that is not JSON in UTF-8. A browser sends JSON for a foreign page only after a CORS preflight.
 fn check_media_type(headers: &HeaderMap) -> Result<(), HttpError> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let is_json = match (types.next().map(|value| value.to_str()), types.next()) {
         (Some(Ok(value)), None) => is_json(value),
         _ => false,
     };
-    let is_plain = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if is_json && is_plain {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if is_json && codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         Ok(())
     } else {
         Err(HttpError::UnsupportedMediaType)
@@ -65,18 +62,14 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), HttpError> {
 
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    let is_other_charset = parts.any(|parameter| {
+    let essence = parts.next().unwrap_or_default();
+    let is_other_charset = |parameter: &str| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches(['"', '\'']);
-        let is_utf8 = ["utf-8", "utf8"]
-            .iter()
-            .any(|utf8| value.eq_ignore_ascii_case(utf8));
+        let is_utf8 = value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8");
         name.trim().eq_ignore_ascii_case("charset") && !is_utf8
-    });
-    is_json && !is_other_charset
+    };
+    essence.eq_ignore_ascii_case("application/json") && !parts.any(is_other_charset)
 }
 
 async fn read_body(
@@ -94,27 +87,30 @@ async fn read_body(
     match timeout(settings.body_timeout, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(HttpError::BadRequest("the body breaks off".to_owned())),
+        Ok(Err(_)) => Err(malformed("the request body ended early")),
         Err(_) => Err(HttpError::TooSlow),
     }
 }
 
+fn malformed(message: impl Into<String>) -> HttpError {
+    HttpError::BadRequest(message.into())
+}
+
 fn parse_body(body: &[u8], max_batch: usize) -> Result<Asked, HttpError> {
-    let refused = |why: &str| HttpError::BadRequest(why.to_owned());
     if body.is_empty() {
-        return Err(refused(
+        return Err(malformed(
             "the body is empty; send a JSON object with `query`",
         ));
     }
-    let text = std::str::from_utf8(body).map_err(|_| refused("the body is not UTF-8"))?;
+    let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
     let json = graphql::json::parse(text)
-        .map_err(|error| refused(&format!("the body cannot be read as JSON: {error}")))?;
+        .map_err(|error| malformed(format!("the body is not valid JSON: {error}")))?;
     let Json::Array(items) = json else {
         let request = graphql::request(json)?;
         return Ok(Asked::One(request.into()));
     };
     if items.is_empty() {
-        return Err(refused(
+        return Err(malformed(
             "the body is an empty list; send a JSON object with `query`",
         ));
     }
@@ -125,25 +121,21 @@ fn parse_body(body: &[u8], max_batch: usize) -> Result<Asked, HttpError> {
     Ok(Asked::Batch(requests?))
 }
 
-/// Reads the parameters of a GET request, of which an empty one counts as missing.
+/// Parses the parameters of a GET request. An empty parameter counts as absent.
 fn parse_query(query: &str) -> Result<Request, HttpError> {
     let mut parameters = Map::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let value = match &*name {
             _ if value.is_empty() => continue,
             "query" | "operationName" | "documentId" => Json::String(value.into_owned()),
-            "variables" | "extensions" => graphql::json::parse(&value).map_err(|error| {
-                HttpError::BadRequest(format!("`{name}` cannot be read as JSON: {error}"))
-            })?,
+            "variables" | "extensions" => graphql::json::parse(&value)
+                .map_err(|error| malformed(format!("`{name}` is not valid JSON: {error}")))?,
             _ => continue,
         };
-        if parameters
-            .insert(name.clone().into_owned(), value)
-            .is_some()
-        {
-            let message = format!("`{name}` is given twice");
-            return Err(HttpError::BadRequest(message));
+        if parameters.contains_key(&*name) {
+            return Err(malformed(format!("parameter `{name}` must not repeat")));
         }
+        parameters.insert(name.into_owned(), value);
     }
     Ok(graphql::request(Json::Object(parameters))?)
 }
@@ -202,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parameters_of_a_body_are_read() {
+    fn the_parameters_of_a_body_are_parsed() {
         let body = json!({
             "query": "{ a }", "operationName": "A", "variables": {"x": [1, null]}, "extensions": {"y": {}}, "z": 1,
         });
@@ -218,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parameters_of_an_address_are_read() {
+    fn the_parameters_of_a_url_are_parsed() {
         let request =
             get("query=%7B+a+%7D&operationName=A&variables=%7B%22x%22%3A1%7D&z=1").unwrap();
         assert_eq!(request.query, "{ a }");
@@ -237,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_not_well_formed_is_refused() {
+    fn a_malformed_request_is_refused() {
         for body in [
             "",
             "nonsense",
@@ -286,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_means_is_read_though_it_is_written_oddly() {
+    fn unusual_but_unambiguous_requests_are_accepted() {
         for body in [
             "\u{feff}{\"query\":\"{ a }\"}",
             r#"{"query":"{ a }","operationName":"","variables":"","extensions":"","documentId":""}"#,
@@ -309,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_told_by_its_cause() {
+    fn a_refusal_names_its_cause() {
         for (body, cause) in [
             (&b""[..], "is empty"),
             (b"[]", "empty list"),
@@ -334,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_holds_one_or_more_up_to_the_limit() {
+    fn a_batch_has_one_operation_up_to_the_limit() {
         let batch = |size: usize| json!(vec![json!({"query": "a"}); size]).to_string();
         assert!(matches!(post(batch(1)), Ok(Asked::Batch(requests)) if requests.len() == 1));
         assert!(matches!(post(batch(2)), Ok(Asked::Batch(requests)) if requests.len() == 2));
@@ -347,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_json_in_utf_8_is_taken() {
+    async fn only_json_in_utf_8_is_accepted() {
         let body = || Body::from("{\"query\":\"a\"}");
         for content_type in [
             "application/json",
@@ -386,7 +378,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_types_and_a_coding_are_refused() {
+    async fn two_content_types_and_a_content_coding_are_refused() {
         let twice = [
             ("content-type", "application/json"),
             ("content-type", "text/plain"),
@@ -407,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_too_long_is_not_read_to_its_end() {
+    async fn a_body_over_the_limit_is_not_read_to_its_end() {
         let asked = post_with(Some("application/json"), "x".repeat(201).into()).await;
         assert_eq!(status(asked), StatusCode::PAYLOAD_TOO_LARGE);
         // Without a length, and without an end.
@@ -417,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_does_not_come_is_not_waited_for() {
+    async fn a_body_that_stalls_or_ends_early_is_refused() {
         let chunks = stream::iter([Ok::<_, std::io::Error>("{")]).chain(stream::pending());
         let asked = post_with(Some("application/json"), Body::from_stream(chunks)).await;
         assert_eq!(status(asked), StatusCode::REQUEST_TIMEOUT);
@@ -426,7 +418,7 @@ mod tests {
         assert_eq!(status(asked), StatusCode::BAD_REQUEST);
     }
 
-    /// Whether a request is what the JSON says.
+    /// Whether a request has the content of the JSON.
     fn agrees(request: &Request, said: &Json) -> bool {
         let map = |name: &str| match &said[name] {
             Json::Null => json!({}),
@@ -441,7 +433,7 @@ mod tests {
             && json!(request.variables) == map("variables")
     }
 
-    /// What is refused is refused by one of these.
+    /// Whether the error has one of the documented codes.
     fn has_a_stable_code(error: &HttpError) -> bool {
         let expected = match error.status().as_u16() {
             400 => ["BAD_REQUEST", "BATCH_TOO_LARGE"],
@@ -498,7 +490,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
-        fn every_request_is_read_as_it_was_meant_by_post_and_by_get(request in any_request()) {
+        fn every_request_is_parsed_the_same_by_post_and_by_get(request in any_request()) {
             let json = Json::Object(request.clone());
             prop_assert!(agrees(&one(post(json.to_string())), &json));
             let read = get(&address(&request));
@@ -524,7 +516,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
-        fn a_damaged_request_is_read_as_what_it_says_or_refused(
+        fn a_damaged_request_is_parsed_as_its_bytes_or_refused(
             request in any_request(), damages in any_damages(), sizes in prop::collection::vec(1usize..200, 1..4),
             content_type in "application/json(; ?charset=\"?utf-8\"?)?|application/json;[a-z=; \"]{0,12}|[a-z]{1,5}/[a-z+]{1,9}",
         ) {

@@ -1,6 +1,6 @@
-//! GraphQL over HTTP responses that stay open, of two kinds.
+//! Streams of GraphQL results over HTTP, in two formats.
 //!
-//! *Server-sent events*, in the distinct connections mode of graphql-sse's PROTOCOL.md, request errors included:
+//! *Server-sent events*, in the distinct connections mode of graphql-sse's PROTOCOL.md, also for request errors:
 //! ```text
 //! event: next
 //! data: {"data":{"libraryVersion":41},"extensions":{"libraryVersion":41}}
@@ -10,9 +10,9 @@
 //! event: complete
 //! data:
 //! ```
-//! *Multipart*, as Apollo's clients ask for it (`multipart/mixed;subscriptionSpec=1.0`): each part is a result in
-//! `payload`, a heartbeat `{}`, or, last, why the server ends the stream. A part is sent with the boundary after it,
-//! because clients take a part only when they see that.
+//! *Multipart*, in Apollo's protocol (`multipart/mixed;subscriptionSpec=1.0`): a part is a result in `payload`, a
+//! heartbeat `{}`, or the reason for which the server ends the stream. Each part is sent with the boundary after it,
+//! because clients process a part only when they see that boundary.
 //! ```text
 //! --graphql
 //! content-type: application/json
@@ -25,7 +25,7 @@
 //! --graphql--
 //! ```
 //!
-//! **Invariant:** a stream that the server ends is never told to be complete, so clients open it again.
+//! **Invariant:** a stream that the server ends is not marked complete, so clients reconnect.
 
 use async_graphql::ServerError;
 use axum::{
@@ -49,7 +49,7 @@ use crate::{
     },
 };
 
-/// How the results of an operation are streamed.
+/// The format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Kind {
     /// Server-sent events.
@@ -58,10 +58,10 @@ pub(in crate::http) enum Kind {
     Multipart,
 }
 
-/// The kind of stream that the `Accept` headers ask for, if any; of two, the one they prefer.
+/// Returns the format of a stream that `Accept` asks for, if any; of two, the preferred.
 ///
-/// Only what is named counts, no wildcard; and of `multipart/mixed` only Apollo's, since another `multipart/mixed` is
-/// another protocol.
+/// Wildcards do not count. `multipart/mixed` counts only with Apollo's parameter, because other uses of it, such as
+/// `@defer`, are other protocols.
 pub(in crate::http) fn wanted(headers: &HeaderMap) -> Option<Kind> {
     let mut best: Option<(Kind, u16)> = None;
     for range in accept_header::ranges(headers) {
@@ -80,7 +80,7 @@ pub(in crate::http) fn wanted(headers: &HeaderMap) -> Option<Kind> {
     best.map(|(kind, _)| kind)
 }
 
-/// Answers HEAD for such a stream.
+/// Answers HEAD for a stream.
 pub(in crate::http) fn head(kind: Kind) -> Response {
     encoder::head(match kind {
         Kind::Sse => Sse::CONTENT_TYPE,
@@ -91,26 +91,24 @@ pub(in crate::http) fn head(kind: Kind) -> Response {
 /// Streams the results of an operation.
 ///
 /// # Errors
-/// When there is no permit for one more stream.
+/// When a limit of streams is reached.
 pub(in crate::http) fn respond(
     node: &Node,
     viewer: &Viewer,
     outcomes: BoxStream<'static, Outcome>,
     kind: Kind,
 ) -> Result<Response, HttpError> {
-    let transport = match kind {
-        Kind::Sse => Transport::Sse,
-        Kind::Multipart => Transport::Multipart,
-    };
-    let permit = node.streams.open(viewer, transport)?;
+    let open = |transport| node.streams.open(viewer, transport);
     let heartbeat = node.settings.heartbeat;
     Ok(match kind {
-        Kind::Sse => encoder::response(permit, outcomes, Sse, heartbeat),
-        Kind::Multipart => encoder::response(permit, outcomes, Multipart, heartbeat),
+        Kind::Sse => encoder::response(open(Transport::Sse)?, outcomes, Sse, heartbeat),
+        Kind::Multipart => {
+            encoder::response(open(Transport::Multipart)?, outcomes, Multipart, heartbeat)
+        }
     })
 }
 
-#[expect(clippy::expect_used, reason = "outcomes hold only what JSON can say")]
+#[expect(clippy::expect_used, reason = "every outcome is serializable as JSON")]
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("an outcome is JSON")
 }
@@ -135,7 +133,7 @@ impl Framing<Outcome> for Sse {
     fn end(&mut self, reason: EndReason) -> Bytes {
         match reason {
             EndReason::Expired => self.item(Outcome::error(reason.code(), reason.message())),
-            // Clients of graphql-sse take a stream that ends without `complete` for a broken connection.
+            // Clients of graphql-sse reconnect after a stream that ends without `complete`.
             EndReason::TooOld | EndReason::Drained => Bytes::new(),
         }
     }
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_that_we_know_get_their_kind() {
+    fn known_clients_get_their_format() {
         for (client, accept, kind) in [
             ("graphql-sse", "text/event-stream", Kind::Sse),
             (
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_preferred_of_two_kinds_is_chosen() {
+    fn the_preferred_of_two_formats_is_chosen() {
         let multipart = "multipart/mixed;subscriptionSpec=1.0";
         assert_eq!(asked(&["text/event-stream", multipart]), Some(Kind::Sse));
         assert_eq!(
@@ -251,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_taken_for_a_wish_to_stream() {
+    fn other_media_types_do_not_ask_for_a_stream() {
         for accept in [
             "",
             "*/*",
@@ -278,7 +276,7 @@ mod tests {
     const ERROR: &str = r#"{"errors":[{"message":"a\nb","extensions":{"code":"X"}}]}"#;
 
     #[test]
-    fn events_have_the_form_of_graphql_sse() {
+    fn events_have_the_format_of_graphql_sse() {
         assert_eq!(
             Sse.item(outcome()),
             format!("event: next\ndata: {ERROR}\n\n")
@@ -291,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_have_the_form_that_apollos_clients_read() {
+    fn parts_have_the_format_of_apollos_clients() {
         let mut body = Vec::new();
         for bytes in [
             Multipart.preamble(),
@@ -320,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_multipart_that_is_complete_ends_with_the_closing_boundary() {
+    fn a_complete_multipart_ends_with_the_closing_boundary() {
         let last = [Multipart.item(outcome()), Multipart.complete()].concat();
         assert!(last.ends_with(b"\r\n--graphql--\r\n"));
     }

@@ -1,14 +1,14 @@
-//! What clients may send, for tests: operations of every form, and what a few wrong bytes make of them.
+//! Strategies for property tests: valid GraphQL requests, and damaged bytes.
 
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 
-/// How many cases a parser is put to: some seconds' worth where tests are not optimised.
+/// Number of cases per property: some seconds in a debug build.
 pub(in crate::http) const CASES: u32 = 4_000;
-/// How many times each is damaged, since it is the cases that take their time to be made up.
+/// Number of damaged copies per case, because generating a case is slower than parsing it.
 const DAMAGES: usize = 6;
 
-/// Any JSON, not deep.
+/// Any shallow JSON value.
 pub(in crate::http) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -34,7 +34,7 @@ pub(in crate::http) fn any_map() -> impl Strategy<Value = Map<String, Value>> {
     map(any_json())
 }
 
-/// The parameters of a request that is well-formed.
+/// The parameters of a well-formed request.
 pub(in crate::http) fn any_request() -> impl Strategy<Value = Map<String, Value>> {
     let named = prop_oneof![Just("query"), Just("documentId")];
     let text = r"[\PC]{1,20}|\{ libraryVersion \}|query ([A-Za-z_]{1,5}) \{ [a-z]{1,8} \}";
@@ -58,7 +58,7 @@ pub(in crate::http) fn any_request() -> impl Strategy<Value = Map<String, Value>
     })
 }
 
-/// A few changes to the bytes of a text.
+/// A few changes of a text's bytes.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Damage(Vec<(Index, Change)>);
 
@@ -71,8 +71,8 @@ enum Change {
     Cut,
 }
 
-/// What means something to a parser.
-const TELLING: &[&[u8]] = &[
+/// Bytes with a meaning to parsers.
+const SYNTAX: &[&[u8]] = &[
     b"{",
     b"}",
     b"[",
@@ -95,16 +95,16 @@ const TELLING: &[&[u8]] = &[
     b"\"type\":\"ping\",",
 ];
 
-/// Several times damage that leaves most of a text as it was.
+/// Several damages, each of which keeps most of a text.
 pub(in crate::http) fn any_damages() -> impl Strategy<Value = Vec<Damage>> {
     vec(any_damage(), DAMAGES)
 }
 
 fn any_damage() -> impl Strategy<Value = Damage> {
-    let telling = prop::sample::select(TELLING);
+    let syntax = prop::sample::select(SYNTAX);
     let change = prop_oneof![
         any::<u8>().prop_map(Change::Replace),
-        telling.prop_map(|bytes| Change::Insert(bytes.to_vec())),
+        syntax.prop_map(|bytes| Change::Insert(bytes.to_vec())),
         Just(Change::Remove),
         (1u8..50).prop_map(Change::Repeat),
         Just(Change::Cut),

@@ -1,22 +1,22 @@
-//! Why a socket is closed, and the code that says so.
+//! Close codes of a socket.
 //!
-//! | code | reason | graphql-ws comes back |
+//! | code | reason | graphql-ws reconnects |
 //! |---|---|---|
-//! | 4400 | a frame that is no message of the protocol | no |
+//! | 4400 | invalid message | no |
 //! | 4401 | `subscribe` before `connection_ack` | no |
-//! | 4403 | no token, or one that is not accepted | yes, with a fresh token if it has one |
+//! | 4403 | the token is missing or invalid | yes, with a fresh token if it has one |
 //! | 4406 | the client does not offer `graphql-transport-ws` | no |
 //! | 4408 | no `connection_init` in time | yes |
-//! | 4409 | an operation of this id is running | no |
+//! | 4409 | an operation with this id is running | no |
 //! | 4429 | a second `connection_init` | no |
 //! | 4440 | the token has expired | yes, with a fresh token |
-//! | 4499 | nothing was heard of the client | yes |
-//! | 1001 | the socket has reached its longest life | yes |
+//! | 4499 | the client is silent | yes |
+//! | 1001 | the socket has reached its maximum lifetime | yes |
 //! | 1009 | a message over the limit, which is lower before `connection_ack` | no |
 //! | 1012 | the server is stopping | yes |
-//! | 1013 | the database or the key server does not answer; too many streams, sockets without `connection_init`, or requests in so short a time | yes |
+//! | 1013 | the database or the key server does not answer; too many streams, pending sockets or requests | yes |
 //!
-//! A close that the client begins is answered by its own code.
+//! A close by the client is answered with its own code.
 
 use std::borrow::Cow;
 
@@ -31,44 +31,45 @@ use crate::{
     library,
 };
 
-/// What fits into a close frame beside the code (RFC 6455, section 5.5).
+/// Maximum reason in a close frame, beside the code (RFC 6455, section 5.5).
 const MAX_REASON_BYTES: usize = 123;
 
 /// Why a socket is closed.
 #[derive(Debug)]
 pub(super) enum Close {
-    /// Because the connection broke: there is nobody to tell.
+    /// The connection broke.
     Gone,
-    /// By the client, which is to have its answer.
+    /// The client has sent a close frame, which must be answered.
     Left,
-    /// A frame that is no message of the protocol.
+    /// An invalid message.
     Invalid(Cow<'static, str>),
     /// An operation before `connection_ack`.
     Unacknowledged,
-    /// The caller is not known, or has no permit for another stream.
+    /// Not authenticated, or no permit for another stream.
     Refused(HttpError),
     /// Another subprotocol, or none.
     Subprotocol,
     /// `connection_init` did not come in time.
     InitTimeout,
-    /// Too many sockets are not acknowledged, and this one is the oldest.
+    /// Too many sockets are pending, and this is the oldest.
     Displaced,
-    /// `connection_init` came twice.
+    /// A second `connection_init`.
     InitTwice,
-    /// The id of an operation that is running.
+    /// A second operation with the id of a running one.
     Duplicate(Id),
-    /// Over the limit on messages.
+    /// A message over the limit.
     TooBig,
-    /// Nothing was heard of the client.
+    /// The client has sent no frame for two and a half heartbeats.
     Silent,
-    /// A subscription could not begin, since the database does not answer. An `error` message would be its end for good.
-    Away,
+    /// A subscription cannot begin, because the database does not answer. After an `error` message, graphql-ws would
+    /// not subscribe again.
+    Unavailable,
     /// The server ends the stream.
     End(EndReason),
 }
 
 impl Close {
-    /// The frame that tells the client; none when it is gone, or said so first.
+    /// Returns the close frame; `None` when the client is gone or has closed first.
     pub fn frame(&self) -> Option<CloseFrame> {
         let (code, reason): (u16, Cow<'_, str>) = match self {
             Self::Gone | Self::Left => return None,
@@ -79,7 +80,7 @@ impl Close {
             Self::InitTimeout => (4408, "Connection initialisation timeout".into()),
             Self::Displaced => (
                 1013,
-                "Too many sockets wait for connection_init; come back".into(),
+                "Too many sockets without connection_init; retry".into(),
             ),
             Self::InitTwice => (4429, "Too many initialisation requests".into()),
             Self::Duplicate(id) => {
@@ -87,22 +88,22 @@ impl Close {
                 (4409, format!("Subscriber for {id} already exists").into())
             }
             Self::TooBig => (1009, "Message too big".into()),
-            Self::Silent => (4499, "Nothing was heard of the client".into()),
-            Self::Away => (1013, "The database does not answer; come back".into()),
+            Self::Silent => (4499, "No frame from the client in time".into()),
+            Self::Unavailable => (1013, "The database does not answer; retry".into()),
             Self::End(reason) => (ended(*reason), reason.message().into()),
         };
         Some(CloseFrame {
             code: code.into(),
-            reason: Utf8Bytes::from(shortened(&reason)),
+            reason: Utf8Bytes::from(truncated(&reason)),
         })
     }
 
-    /// How metrics count it.
+    /// Returns the label `reason` of metrics.
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Gone | Self::Left => "gone",
             Self::Silent => "silent",
-            Self::Away => "unavailable",
+            Self::Unavailable => "unavailable",
             Self::End(reason) => reason.into(),
             _ => "violation",
         }
@@ -112,7 +113,7 @@ impl Close {
 fn refused(error: &HttpError) -> u16 {
     match error {
         HttpError::StreamRefused(StreamRefused::Draining(_)) => 1012,
-        // The streams of a device that lost its network are noticed to be dead soon, so it is worth coming back.
+        // Dead streams of a device that lost its network are closed soon, so a retry can succeed.
         HttpError::StreamRefused(StreamRefused::User(_) | StreamRefused::Node)
         | HttpError::RateLimited(_)
         | HttpError::Library(library::Error::Unavailable(_) | library::Error::Fault(_)) => 1013,
@@ -136,8 +137,8 @@ impl From<HttpError> for Close {
     }
 }
 
-/// As much of the text as fits.
-fn shortened(reason: &str) -> &str {
+/// Truncates a reason to the length of a close frame.
+fn truncated(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)]
 }
 
@@ -149,7 +150,7 @@ mod tests {
     use crate::{auth::Rejection, http::rate_limiter::RateLimited};
 
     #[test]
-    fn a_reason_fits_into_a_close_frame_whatever_the_client_sent() {
+    fn a_reason_fits_into_a_close_frame_for_any_id() {
         for id in ["é", "x", "語", "🦀"] {
             let id = Id::try_from(id.repeat(256 / id.len())).unwrap();
             let frame = Close::Duplicate(id).frame().unwrap();
@@ -158,7 +159,7 @@ mod tests {
         }
     }
 
-    /// The codes after which graphql-ws gives up (`isFatalInternalCloseCode` and `shouldRetryConnectOrThrow` in its
+    /// The codes after which graphql-ws does not reconnect (`isFatalInternalCloseCode` and `shouldRetryConnectOrThrow` in its
     /// client).
     fn is_fatal(code: u16) -> bool {
         match code {
@@ -169,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_client_comes_back_after_every_close_that_is_not_its_fault() {
+    fn graphql_ws_reconnects_after_every_close_that_is_not_a_violation() {
         let code = |close: Close| u16::from(close.frame().unwrap().code);
         for close in [
             Close::InitTimeout,
             Close::Displaced,
             Close::Silent,
-            Close::Away,
+            Close::Unavailable,
             Close::End(EndReason::Expired),
             Close::End(EndReason::TooOld),
             Close::End(EndReason::Drained),
@@ -195,7 +196,7 @@ mod tests {
             assert_eq!(
                 code(Close::Refused(temporary.into())),
                 1013,
-                "the token is good"
+                "the token can be valid"
             );
         }
         assert!(is_fatal(code(Close::InitTwice)));

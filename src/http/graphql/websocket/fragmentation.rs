@@ -1,11 +1,11 @@
-//! Long frames of a WebSocket, cut into short ones before the library reads them.
+//! Fragments long WebSocket frames before tungstenite reads them.
 //!
-//! In the flow: between the upgraded connection and tungstenite, which reserves the whole length that a frame announces
-//! at once. 14 bytes would cost megabytes. Cut, a message is held only as far as it has come. Where no extension is
-//! negotiated, anything on the way may change the fragmentation of a message (RFC 6455, section 5.4).
+//! In the flow: between the upgraded connection and tungstenite 0.29, which allocates the whole announced length of a
+//! frame at once, so a header of 14 bytes would cost megabytes. With fragments, memory holds only the bytes received.
+//! Without extensions, an intermediary may change the fragmentation of a message (RFC 6455, section 5.4).
 //!
-//! **Invariant:** no frame longer than [`FRAGMENT`] is passed on, and no message longer than the limit.
-//! **Invariant:** every byte of a message is passed on as it came, under the mask that it came with.
+//! **Invariant:** no frame over [`FRAGMENT`] bytes and no message over the limit is passed on.
+//! **Invariant:** payload bytes and their mask are passed on unchanged.
 
 use std::{
     io,
@@ -15,52 +15,53 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The longest frame that is passed on, in bytes. A multiple of 4, so that each fragment begins where the mask does.
+/// Maximum payload of a fragment, in bytes. A multiple of 4, so that each fragment starts at the first byte of the mask.
 pub(super) const FRAGMENT: u16 = 4 << 10;
 
-/// The longest header of a frame, in bytes: two, a length of eight, and a mask.
+/// Maximum frame header, in bytes: 2, an extended length of 8, and a mask of 4.
 const LONGEST_HEADER: usize = 14;
 
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 const OPCODE: u8 = 0x0F;
-/// What a length in the second byte stands for that does not fit there.
+/// Values of the 7-bit length that announce an extended length.
 const LENGTH_IN_2_BYTES: u8 = 126;
 const LENGTH_IN_8_BYTES: u8 = 127;
 
-/// Opcodes from here on are control frames, which may not be fragmented.
+/// The first opcode of control frames, which must not be fragmented.
 const FIRST_CONTROL: u8 = 0x8;
 const CONTINUATION: u8 = 0x0;
 
-/// A connection on which long frames come cut.
+/// A connection that fragments the frames it reads.
 #[derive(Debug)]
 pub(super) struct Fragmented<S> {
     stream: S,
-    /// The longest message, in bytes.
+    /// Maximum message length, in bytes.
     limit: usize,
-    /// What was read and not passed on; empty between frames, so that an idle socket holds nothing.
+    /// Bytes read and not yet passed on, from `at`. Empty between frames, so an idle socket holds no buffer.
     ahead: Vec<u8>,
     at: usize,
-    /// The header that is being read, or passed on.
+    /// The header that is being read or passed on.
     header: Header,
-    /// What is left of the fragment, and of the frame after it.
+    /// Remaining bytes of the fragment.
     fragment: usize,
+    /// Remaining bytes of the frame after the fragment.
     frame: u64,
-    /// How the frame began: its first byte and its mask, for the headers of its fragments.
+    /// First byte and mask of the frame, for the headers of its fragments.
     first: u8,
     mask: Option<[u8; 4]>,
-    /// How long the message is so far, by its frames' headers.
+    /// Announced length of the message so far.
     message: u64,
-    /// Whether that is longer than the limit: nothing more is passed on.
+    /// Whether it exceeds the limit. Then no more bytes are passed on.
     is_too_long: bool,
 }
 
-/// A few bytes in a place of their own.
+/// A frame header.
 #[derive(Debug, Default)]
 struct Header {
     bytes: [u8; LONGEST_HEADER],
     length: usize,
-    /// How many of them have been passed on; none while it is being read.
+    /// Number of bytes passed on; `None` while the header is being read.
     passed: Option<usize>,
 }
 
@@ -83,7 +84,7 @@ impl Header {
         2 + length + if second & MASKED == 0 { 0 } else { 4 }
     }
 
-    /// The length of the payload that follows it.
+    /// Returns the length of the payload.
     fn payload(&self) -> u64 {
         let number = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
         match self.bytes[1] & !MASKED {
@@ -98,7 +99,7 @@ impl Header {
         (self.bytes[1] & MASKED != 0).then_some(*mask)
     }
 
-    /// A header of a data frame.
+    /// Encodes the header of a data frame.
     fn new(first: u8, length: u16, mask: Option<[u8; 4]>) -> Self {
         let mut header = Self::default();
         let masked = if mask.is_some() { MASKED } else { 0 };
@@ -117,7 +118,7 @@ impl Header {
 }
 
 impl<S> Fragmented<S> {
-    /// Cuts what comes of `stream`, and refuses messages longer than `limit`.
+    /// Fragments the frames of `stream`, and refuses messages over `limit` bytes.
     pub fn new(stream: S, limit: usize) -> Self {
         Self {
             stream,
@@ -134,12 +135,12 @@ impl<S> Fragmented<S> {
         }
     }
 
-    /// Takes messages up to another length from now on.
+    /// Changes the maximum message length.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Passes on what there is, as far as there is room, and tells whether it was anything.
+    /// Passes on available bytes, up to the room, and returns whether there were any.
     fn pass(&mut self, room: &mut ReadBuf<'_>) -> bool {
         let before = room.filled().len();
         while room.remaining() > 0 && !self.is_too_long {
@@ -176,11 +177,11 @@ impl<S> Fragmented<S> {
         room.filled().len() > before
     }
 
-    /// Takes the header of a frame that has been read.
+    /// Processes a complete frame header.
     fn begin_frame(&mut self) {
         let (first, length) = (self.header.bytes[0], self.header.payload());
         if first & OPCODE >= FIRST_CONTROL {
-            // Its length is the library's to check: it refuses one that is too long before it reserves anything.
+            // tungstenite refuses a control frame that is too long before it allocates.
             self.header.passed = Some(0);
             self.fragment = usize::try_from(length).unwrap_or(usize::MAX);
             return;
@@ -197,12 +198,12 @@ impl<S> Fragmented<S> {
         self.begin_fragment(first & OPCODE);
     }
 
-    /// Makes the header of the next fragment of the frame.
+    /// Starts the next fragment of the frame.
     fn begin_fragment(&mut self, opcode: u8) {
         let length = u16::try_from(self.frame).map_or(FRAGMENT, |rest| rest.min(FRAGMENT));
         self.fragment = length.into();
         self.frame -= u64::from(length);
-        // The bits that only extensions use stay with the first fragment, where they are refused.
+        // Reserved bits stay on the first fragment, where tungstenite refuses them.
         let reserved = if opcode == CONTINUATION && self.first & OPCODE != CONTINUATION {
             0
         } else {
@@ -227,7 +228,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Fragmented<S> {
             }
             let mut bytes = [0; FRAGMENT as usize];
             let mut read = ReadBuf::new(&mut bytes);
-            // What was passed on is given back, so that an idle socket holds no buffer here.
+            // Frees the buffer, so that an idle socket holds none.
             (this.ahead, this.at) = (Vec::new(), 0);
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {
@@ -246,18 +247,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Fragmented<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -286,7 +275,7 @@ mod tests {
 
     const MASK: [u8; 4] = [1, 2, 3, 4];
 
-    /// A frame as a client sends it.
+    /// Encodes a frame of a client.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = match payload.len() {
             length @ 0..=125 => vec![first, MASKED | u8::try_from(length).unwrap()],
@@ -306,7 +295,7 @@ mod tests {
         frame
     }
 
-    /// What comes out, read in pieces of `size`.
+    /// Returns the bytes passed on, read in pieces of `size`.
     async fn passed(sent: &[u8], limit: usize, size: usize) -> io::Result<Vec<u8>> {
         let mut stream = Fragmented::new(sent, limit);
         let (mut all, mut piece) = (Vec::new(), vec![0; size]);
@@ -318,7 +307,7 @@ mod tests {
         }
     }
 
-    /// The frames in what came out: first byte and unmasked payload.
+    /// Decodes frames: first byte and unmasked payload.
     fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut frames = Vec::new();
         while !bytes.is_empty() {
@@ -336,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_frame_comes_in_fragments_and_a_short_one_as_it_is() {
+    async fn a_long_frame_is_fragmented_and_a_short_one_unchanged() {
         let long: Vec<u8> = (0..10_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let sent = [frame(0x81, b"a"), frame(0x81, &long), frame(0x89, b"ping")].concat();
         let out = frames(&passed(&sent, 20_000, 1_000).await.unwrap());
@@ -368,12 +357,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_over_the_limit_is_refused_by_what_it_announces_however_it_is_cut() {
+    async fn a_message_over_the_limit_is_refused_by_its_announced_length() {
         let too_long = |result: io::Result<_>| {
             let error: io::Error = result.map(|_: Vec<u8>| ()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
         };
-        // Headers alone: nothing of the payload has come.
+        // The header suffices.
         too_long(passed(&frame(0x81, &[0; 11])[..6], 10, 100).await);
         let announced = [
             &[0x82, MASKED | LENGTH_IN_8_BYTES, 0, 0, 0, 0, 0x7F, 0, 0, 0][..],
@@ -381,7 +370,7 @@ mod tests {
         ]
         .concat();
         too_long(passed(&announced, 2 << 20, 100).await);
-        // What came before is passed on first.
+        // Earlier frames are passed on first.
         let mut stream = Fragmented::new(&*announced, 2 << 20);
         stream.ahead = frame(0x81, b"a");
         assert_eq!(stream.read(&mut [0; 100]).await.unwrap(), 7);
@@ -403,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_announced_and_does_not_come_is_not_held() {
+    async fn long_messages_are_read_through_tungstenite() {
         let (client, server) = duplex(64);
         let config = WebSocketConfig::default()
             .read_buffer_size(1 << 10)
@@ -432,7 +421,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_control_frame_that_announces_too_much_is_refused_by_the_library() {
+    async fn tungstenite_refuses_a_control_frame_over_its_limit() {
         let announced = [
             &[0x89, MASKED | LENGTH_IN_8_BYTES, 0, 0, 0, 0, 0, 0x10, 0, 0][..],
             &MASK,
@@ -449,7 +438,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_are_passed_on_byte_by_byte_however_they_come(
+        fn payloads_are_unchanged_for_any_fragmentation(
             lengths in prop::collection::vec(0..20_000_usize, 1..5), size in 1..9_000_usize, parts in 1..4_usize,
         ) {
             let (mut sent, mut payloads) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! The handshake of a WebSocket (RFC 6455, section 4.2).
 //!
-//! axum has one too, but what it opens cannot be put behind [`Fragmented`].
+//! axum's handshake opens a socket that cannot be wrapped in [`Fragmented`].
 
 use axum::{
     body::Body,
@@ -21,61 +21,55 @@ use tokio_tungstenite::{
 use super::fragmentation::{FRAGMENT, Fragmented};
 use crate::http::error::HttpError;
 
-/// The length of `Sec-WebSocket-Key` behind its base64.
+/// Length of the decoded `Sec-WebSocket-Key`.
 const KEY_BYTES: usize = 16;
 
-/// What a socket's reader holds ready, in bytes; the default would cost 128 kB a socket.
+/// Read buffer per socket, in bytes. The default of tungstenite takes 128 kB.
 const READ_BUFFER: usize = 1 << 10;
 
-/// The most that waits to be written to a socket, in bytes. Nothing is queued, so this is room for the longest answer;
-/// it is a stop for what the library might queue by itself.
+/// Maximum unwritten bytes per socket. The session queues nothing, so this is room for the longest answer and a bound
+/// on the frames that tungstenite queues.
 const MAX_UNWRITTEN: usize = 256 << 20;
 
 /// An open socket.
 pub(super) type Socket = WebSocketStream<Fragmented<TokioIo<Upgraded>>>;
 
-/// A request for a socket that can be granted.
+/// A valid upgrade request.
 pub(super) struct Handshake {
     key: HeaderValue,
     on_upgrade: OnUpgrade,
 }
 
 impl Handshake {
-    /// Reads the request.
+    /// Validates the request.
     ///
     /// # Errors
-    /// When it breaks a rule of the handshake, or the connection speaks something else than HTTP/1.1.
+    /// When it violates the handshake, or the connection is not HTTP/1.1.
     pub fn read(request: &mut Parts) -> Result<Self, HttpError> {
         let headers = &request.headers;
         let malformed = |what: &str| Err(HttpError::BadRequest(what.to_owned()));
         if request.method != Method::GET {
             return Err(HttpError::Method("GET"));
         }
-        if !elements(headers, &header::CONNECTION)
-            .any(|option| option.eq_ignore_ascii_case(b"upgrade"))
-        {
-            return malformed("`Connection` must be `Upgrade` for a WebSocket");
+        let mut options = elements(headers, &header::CONNECTION);
+        if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
+            return malformed("header `connection` must be `Upgrade` for a WebSocket");
         }
-        if headers
-            .get(header::SEC_WEBSOCKET_VERSION)
-            .is_none_or(|version| version != "13")
-        {
+        let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+        if version.is_none_or(|version| version != "13") {
             return Err(HttpError::UpgradeRequired);
         }
-        let key = headers
-            .get(header::SEC_WEBSOCKET_KEY)
-            .filter(|key| is_key(key))
-            .cloned();
-        let Some(key) = key else {
-            return malformed("`Sec-WebSocket-Key` must be 16 bytes in base64");
+        let key = headers.get(header::SEC_WEBSOCKET_KEY);
+        let Some(key) = key.filter(|key| is_key(key)).cloned() else {
+            return malformed("header `sec-websocket-key` must be 16 bytes in base64");
         };
         let on_upgrade = request.extensions.remove::<OnUpgrade>();
         let on_upgrade = on_upgrade.ok_or(HttpError::UpgradeRequired)?;
         Ok(Self { key, on_upgrade })
     }
 
-    /// Grants the request, and serves the socket in a task of its own once the answer is on its way. Messages may have
-    /// `limit` bytes.
+    /// Accepts the request, and serves the socket in a new task after the response. `limit` is the maximum message
+    /// length, in bytes.
     pub fn grant<F: Future<Output = ()> + Send + 'static>(
         self,
         protocol: Option<&'static str>,
@@ -85,7 +79,7 @@ impl Handshake {
         let accept = derive_accept_key(self.key.as_bytes());
         let on_upgrade = self.on_upgrade;
         tokio::spawn(async move {
-            // Otherwise the client has gone before it had its answer.
+            // An error means that the client disconnected before the response.
             if let Ok(upgraded) = on_upgrade.await {
                 serve(open(upgraded, limit).await).await;
             }
@@ -95,15 +89,14 @@ impl Handshake {
             (header::UPGRADE, "websocket"),
             (header::SEC_WEBSOCKET_ACCEPT, &accept),
         ];
-        let mut response = (StatusCode::SWITCHING_PROTOCOLS, answer, Body::empty()).into_response();
-        if let Some(protocol) = protocol {
-            let headers = response.headers_mut();
-            headers.insert(
-                header::SEC_WEBSOCKET_PROTOCOL,
-                HeaderValue::from_static(protocol),
-            );
-        }
-        response
+        let protocol = protocol.map(|protocol| [(header::SEC_WEBSOCKET_PROTOCOL, protocol)]);
+        (
+            StatusCode::SWITCHING_PROTOCOLS,
+            answer,
+            protocol,
+            Body::empty(),
+        )
+            .into_response()
     }
 }
 
@@ -111,7 +104,7 @@ async fn open(upgraded: Upgraded, limit: usize) -> Socket {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .max_write_buffer_size(MAX_UNWRITTEN)
-        // Messages are measured where they are cut.
+        // `Fragmented` enforces the limit.
         .max_message_size(None)
         .max_frame_size(Some(FRAGMENT.into()));
     let stream = Fragmented::new(TokioIo::new(upgraded), limit);
@@ -123,7 +116,7 @@ pub(super) fn offers(headers: &HeaderMap, protocol: &str) -> bool {
     elements(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == protocol.as_bytes())
 }
 
-/// The elements of the lists that headers of this name hold.
+/// Returns the elements of a header that is a comma-separated list.
 fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
     let lists = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     lists
@@ -132,7 +125,6 @@ fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item
 }
 
 fn is_key(value: &HeaderValue) -> bool {
-    STANDARD
-        .decode(value)
-        .is_ok_and(|key| key.len() == KEY_BYTES)
+    let key = STANDARD.decode(value);
+    key.is_ok_and(|key| key.len() == KEY_BYTES)
 }

@@ -1,7 +1,7 @@
-//! The messages of `graphql-transport-ws`, as its PROTOCOL.md defines them.
+//! The messages of `graphql-transport-ws`, as defined by its PROTOCOL.md.
 //!
-//! **Invariant:** what does not have the form of a client's message is refused here, whatever its bytes are.
-//! **Invariant:** an operation whose parameters are wrong is still a message: it fails alone, and its socket lives on.
+//! **Invariant:** any bytes that are not a valid client message are refused here.
+//! **Invariant:** an operation with invalid parameters is a valid message: the operation fails, and its socket remains.
 
 use std::borrow::Cow;
 
@@ -15,28 +15,28 @@ use crate::{
     version::Version,
 };
 
-/// The longest id of an operation, in bytes. It is sent back with every result, so it is not to be long.
+/// Maximum length of an operation's id, in bytes. Every result repeats the id.
 pub(super) const MAX_ID_BYTES: usize = 256;
 
-/// What a client may say.
+/// A message of a client.
 #[derive(Debug)]
 pub(super) enum ClientMessage {
-    /// Who is calling.
+    /// Authenticates the client.
     ConnectionInit { payload: Option<Map<String, Value>> },
-    /// A probe, to be answered with a pong of the same payload.
+    /// Asks for a pong with the same payload.
     Ping { payload: Option<Box<RawValue>> },
-    /// The answer to a ping, or just a sign of life.
+    /// Answers a ping, or is an unsolicited sign of life.
     Pong,
-    /// Begin an operation, unless its parameters are wrong: then how.
+    /// Begins an operation. The payload is the cause when its parameters are invalid.
     Subscribe {
         id: Id,
         payload: Result<Box<Request>, String>,
     },
-    /// End an operation.
+    /// Ends an operation.
     Complete { id: Id },
 }
 
-/// The form that all messages have.
+/// The common structure of all messages.
 #[derive(Deserialize)]
 #[serde(expecting = "a message must be an object")]
 struct Envelope<'m> {
@@ -47,16 +47,16 @@ struct Envelope<'m> {
     payload: Option<&'m RawValue>,
 }
 
-/// Why a text is no message.
+/// Why a text is not a message.
 type Broken = Cow<'static, str>;
 
 impl ClientMessage {
-    /// Reads the text of a frame.
+    /// Parses the text of a frame.
     ///
     /// # Errors
-    /// When it is no message of the protocol, or one that only a server may send.
+    /// When it is not a message of the protocol, or one that only a server sends.
     pub fn parse(text: &str) -> Result<Self, Broken> {
-        // `serde` would take a list for an object.
+        // serde deserializes a list into a struct too.
         if !text.trim_ascii_start().starts_with('{') {
             return Err("a message must be an object".into());
         }
@@ -80,7 +80,7 @@ impl ClientMessage {
                 payload: operation(payload.ok_or("`payload` is missing")?),
             }),
             "complete" => Ok(Self::Complete { id: id? }),
-            _ => Err("`type` is none of a client's messages".into()),
+            _ => Err("unknown `type` of a client message".into()),
         }
     }
 }
@@ -93,14 +93,14 @@ fn object(payload: &RawValue) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// The operation of a payload, in the form that it has over HTTP too.
+/// Parses an operation, in the format of GraphQL over HTTP.
 fn operation(payload: &RawValue) -> Result<Box<Request>, String> {
     let payload = object(payload)?;
     let request = graphql::request(Value::Object(payload));
     request.map(Box::new).map_err(|error| error.to_string())
 }
 
-/// The name that a client gives an operation, unique among those it runs on one socket.
+/// A client-generated id of an operation, unique among the running operations of a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Id(String);
@@ -116,37 +116,37 @@ impl TryFrom<String> for Id {
 
     fn try_from(id: String) -> Result<Self, Self::Error> {
         match id.len() {
-            0 => Err("the id is empty"),
+            0 => Err("`id` is empty"),
             1..=MAX_ID_BYTES => Ok(Self(id)),
-            _ => Err("the id is longer than 256 bytes"),
+            _ => Err("`id` exceeds the limit of 256 bytes"),
         }
     }
 }
 
-/// What the server says.
+/// A message of the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ServerMessage<'a> {
-    /// Operations may begin.
+    /// Acknowledges `connection_init`.
     ConnectionAck,
-    /// A probe that tells the newest version by the way.
+    /// Asks for a pong, and reports the newest version.
     Ping {
         #[serde(skip_serializing_if = "Option::is_none")]
         payload: Option<Heartbeat>,
     },
-    /// The answer to a ping.
+    /// Answers a ping.
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         payload: Option<Box<RawValue>>,
     },
-    /// A result of an operation.
+    /// One result of an operation.
     Next { id: &'a str, payload: &'a Outcome },
-    /// That an operation is not run, and why. Nothing more follows of it.
+    /// Ends an operation that is not executed, with the reasons.
     Error {
         id: &'a str,
         payload: &'a [ServerError],
     },
-    /// That there are no more results of an operation.
+    /// Ends an operation after its last result.
     Complete { id: &'a str },
 }
 
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_of_a_client_is_understood() {
+    fn every_client_message_is_parsed() {
         let payload = json!({"a": 1}).as_object().cloned();
         for message in [
             json!({"type": "connection_init"}),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_is_read_as_over_http() {
+    fn an_operation_is_parsed_as_over_http() {
         let payload = json!({
             "query": "query A($n: Int) {a}", "operationName": "A",
             "variables": {"n": 5}, "extensions": {"x": {"y": 1}},
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_of_a_client_is_refused() {
+    fn an_invalid_client_message_is_refused() {
         for message in [
             json!(null),
             json!([]),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_of_wrong_parameters_is_a_message_that_tells_its_cause() {
+    fn an_operation_with_invalid_parameters_is_a_message_with_the_cause() {
         let deep = format!(
             r#"{{"query":"{{a}}","variables":{{"x":{}1{}}}}}"#,
             "[".repeat(2_000),
@@ -315,20 +315,20 @@ mod tests {
             assert_eq!(id.as_str(), "7");
             assert!(error.contains(cause), "{error}");
         }
-        // Neither unknown parameters nor half a character are wrong.
+        // Unknown parameters and unpaired surrogates are accepted.
         let odd = r#"{"type":"subscribe","id":"7","payload":{"query":"{a}","more":1,"variables":{"n":"\ud83d"}}}"#;
         let Ok(ClientMessage::Subscribe {
             payload: Ok(request),
             ..
         }) = ClientMessage::parse(odd)
         else {
-            panic!("it is an operation");
+            panic!("expected an operation");
         };
         assert_eq!(json!(request.variables), json!({"n": "\u{fffd}"}));
     }
 
     #[test]
-    fn the_servers_messages_have_the_form_of_the_protocol() {
+    fn server_messages_have_the_format_of_the_protocol() {
         let library_version = Version::new(7);
         let outcome = Outcome::error("FORBIDDEN", "no");
         for (message, text) in [
@@ -356,7 +356,7 @@ mod tests {
         }
     }
 
-    /// A message that a client may send.
+    /// Any valid message of a client.
     fn any_message() -> impl Strategy<Value = Value> {
         let id = "[a-z0-9-]{1,36}|[\\PC]{1,64}|x{250,256}";
         let bare = prop_oneof![Just("connection_init"), Just("ping"), Just("pong")];
@@ -370,7 +370,7 @@ mod tests {
         ]
     }
 
-    /// Whether what was understood is what the JSON says.
+    /// Whether a parsed message has the content of its JSON.
     fn agrees(understood: &ClientMessage, said: &Value) -> bool {
         let is_id =
             |id: &Id| (1..=MAX_ID_BYTES).contains(&id.as_str().len()) && said["id"] == id.as_str();
@@ -379,7 +379,7 @@ mod tests {
                 said["type"] == "connection_init" && json!(payload) == said["payload"]
             }
             ClientMessage::Ping { payload } => {
-                // It is sent back as it came, so it may hold half a character, which a `Value` cannot.
+                // The payload is kept as text, so it can hold an unpaired surrogate, which a `Value` cannot.
                 let payload = payload
                     .as_ref()
                     .map(|json| json::parse(json.get()).unwrap());
@@ -412,7 +412,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
-        fn every_message_is_understood_as_it_was_meant(message in any_message()) {
+        fn every_valid_message_is_parsed_with_its_content(message in any_message()) {
             let understood = parse(&message);
             prop_assert!(understood.is_ok(), "{understood:?}");
             let understood = understood.unwrap();
@@ -436,12 +436,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
-        fn a_damaged_message_is_understood_as_what_it_says_or_refused(
+        fn a_damaged_message_is_parsed_with_its_content_or_refused(
             message in any_message(), damages in any_damages(),
         ) {
             for damage in damages {
                 let bytes = damage.of(&message.to_string());
-                // What is not UTF-8 is refused before.
+                // tungstenite refuses invalid UTF-8 before.
                 let text = String::from_utf8_lossy(&bytes);
                 match ClientMessage::parse(&text) {
                     Ok(understood) => {

@@ -1,17 +1,15 @@
-//! GraphQL over WebSocket: the `graphql-transport-ws` protocol, over a feed and the schema.
+//! GraphQL over WebSocket: the `graphql-transport-ws` protocol.
 //!
 //! ```text
-//! upgrade ─ who is calling? ─ connection_init ─ a permit ─ connection_ack ─┬─ messages in:  line, message, operations
-//!                                                                         └─ messages out: one at a time, session
+//! upgrade ─ authentication ─ connection_init ─ a permit ─ connection_ack ─┬─ in:  framed_socket, message, operations
+//!                                                                         └─ out: session, one message at a time
 //! ```
 //!
-//! Queries and mutations pass the guards they pass over HTTP: a cookie counts only from an allowed origin, checked when
-//! the socket opens, and a ticket opens subscriptions alone.
+//! The guards are those of HTTP: a cookie is accepted only from an allowed origin, checked at the upgrade, and a ticket
+//! allows only subscriptions. Messages are processed in order, so a client can send `subscribe` directly after
+//! `connection_init`.
 //!
-//! Messages are taken one after the other, so what a client sends on the heels of `connection_init` is met by a socket
-//! that has been acknowledged by then, or closed.
-//!
-//! **Invariant:** nothing of a library is told before `connection_ack`.
+//! **Invariant:** no library data is sent before `connection_ack`.
 
 mod close_code;
 mod fragmentation;

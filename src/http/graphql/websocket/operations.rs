@@ -1,9 +1,8 @@
-//! The operations that run on one socket.
+//! The running operations of one socket.
 //!
-//! **Invariant (fair):** who was served goes to the back of the queue, so one that always has a result cannot keep
-//! another from being served.
-//! **Invariant:** nothing is asked of an operation before its last result was taken, so a slow socket makes its
-//! subscriptions skip to the newest.
+//! **Invariant:** polling is round-robin, so an operation that is always ready does not starve the others.
+//! **Invariant:** an operation is polled only after its last result was sent, so on a slow socket subscriptions skip to
+//! the newest result.
 
 use std::{
     collections::VecDeque,
@@ -16,45 +15,44 @@ use futures_util::StreamExt as _;
 use super::message::Id;
 use crate::http::graphql::operation::{Begun, Outcome};
 
-/// The running operations, in the order in which they are to be served.
+/// The running operations, in the order in which they are polled.
 #[derive(Default)]
 pub(super) struct Operations(VecDeque<(Id, Begun)>);
 
 impl Operations {
-    /// How many there are.
+    /// Returns the number of operations.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Tells whether one of this id runs.
+    /// Whether an operation with this id runs.
     pub fn contains(&self, id: &Id) -> bool {
         self.0.iter().any(|(running, _)| running == id)
     }
 
-    /// Tells whether a subscription of this id runs.
-    pub fn lasts(&self, id: &Id) -> bool {
-        self.0
-            .iter()
-            .any(|(running, begun)| running == id && begun.lasts)
+    /// Whether a subscription with this id runs.
+    pub fn is_subscription(&self, id: &Id) -> bool {
+        let mut running = self.0.iter();
+        running.any(|(running, begun)| running == id && begun.lasts)
     }
 
-    /// Begins an operation.
+    /// Adds an operation.
     pub fn begin(&mut self, id: Id, begun: Begun) {
         self.0.push_back((id, begun));
     }
 
-    /// Forgets an operation, if it runs.
+    /// Drops an operation, if it runs.
     pub fn end(&mut self, id: &Id) {
         self.0.retain(|(running, _)| running != id);
     }
 
-    /// Forgets the subscriptions, which would never end by themselves.
-    pub fn end_those_that_last(&mut self) {
+    /// Drops the subscriptions.
+    pub fn end_subscriptions(&mut self) {
         self.0.retain(|(_, begun)| !begun.lasts);
     }
 
-    /// Waits for the next outcome of any; `None` says that the operation has ended, and is forgotten. Waits for ever
-    /// while there are none.
+    /// Waits for the next outcome of any operation. `None` means that the operation has ended and was removed. Never
+    /// returns while the set is empty, so select it against another event.
     pub async fn next(&mut self) -> (Id, Option<Outcome>) {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -102,21 +100,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_several_busy_operations_each_is_served_in_turn() {
+    async fn operations_that_are_always_ready_are_polled_in_turn() {
         let mut operations = Operations::default();
         for name in ["a", "b", "c"] {
             operations.begin(id(name), busy());
         }
         operations.begin(id("idle"), lasting(stream::pending().boxed()));
-        let mut served = String::new();
+        let mut polled = String::new();
         for _ in 0..9 {
-            served.push_str(operations.next().await.0.as_str());
+            polled.push_str(operations.next().await.0.as_str());
         }
-        assert_eq!(served, "abcabcabc");
+        assert_eq!(polled, "abcabcabc");
     }
 
     #[tokio::test]
-    async fn an_operation_that_has_ended_is_forgotten() {
+    async fn an_operation_that_has_ended_is_removed() {
         let mut operations = Operations::default();
         operations.begin(id("a"), lasting(stream::empty().boxed()));
         assert!(matches!(operations.next().await, (_, None)));
@@ -129,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_ends_by_itself_is_left_when_the_lasting_are_ended() {
+    async fn queries_and_mutations_remain_when_subscriptions_end() {
         let mut operations = Operations::default();
         operations.begin(id("s"), busy());
         let answer = stream::iter([Outcome::error("X", "x")]).boxed();
@@ -140,7 +138,7 @@ mod tests {
                 outcomes: answer,
             },
         );
-        operations.end_those_that_last();
+        operations.end_subscriptions();
         assert_eq!(operations.next().await.0, id("m"));
         assert!(matches!(operations.next().await, (m, None) if m == id("m")));
         assert_eq!(operations.len(), 0);

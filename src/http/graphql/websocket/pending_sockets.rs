@@ -1,11 +1,11 @@
-//! The WebSockets that are open and not acknowledged: nobody knows yet whose they are.
+//! Limits of the WebSockets that are pending: open, and without `connection_ack`.
 //!
-//! **Invariant:** strangers hold no more sockets than the limit, and one address no more than its share.
-//! **Invariant:** they keep nobody out: the oldest gives way to the newest, so a client that introduces itself at once
-//! always finds room.
+//! **Invariant:** at most [`PendingLimits`] sockets are pending, in total and per address.
+//! **Invariant:** pending sockets do not lock clients out: the oldest is closed for the newest, so a client that sends
+//! `connection_init` at once is always served.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     net::IpAddr,
     sync::Arc,
 };
@@ -14,23 +14,23 @@ use metrics::counter;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// How many sockets there may be that are not acknowledged. 0 for no limit.
+/// Maximum numbers of pending sockets. 0 disables a limit.
 #[derive(Debug, Clone, Copy)]
 pub struct PendingLimits {
-    /// In all.
+    /// On this node.
     pub total: usize,
-    /// Of one address.
+    /// Per address.
     pub per_address: usize,
 }
 
-/// That an address has its share, which it holds.
+/// The refusal of an address at its limit, which it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0} WebSockets of your address wait for connection_init, as many as may; send it on them first"
+    "too many WebSockets without connection_init: the limit per address is {0}; send it on them first"
 )]
 pub struct TooManyPending(pub usize);
 
-/// The sockets that are not acknowledged. Cheap to clone.
+/// The pending sockets of this node. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PendingSockets(Arc<Registry>);
 
@@ -42,23 +42,22 @@ struct Registry {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// In the order in which they came; each with what tells it to give way.
+    /// By sequence number, so the first is the oldest. The channel asks a socket to close.
     sockets: BTreeMap<u64, (Option<IpAddr>, oneshot::Sender<()>)>,
-    /// How many each address has; no entry means none.
+    /// Sockets per address, without zero entries.
     per_address: HashMap<IpAddr, usize>,
-    /// How many there ever were, which numbers them.
-    ever: u64,
+    next_number: u64,
 }
 
 impl Open {
     fn remove(&mut self, number: u64) -> Option<oneshot::Sender<()>> {
         let (address, give_way) = self.sockets.remove(&number)?;
         if let Some(address) = address
-            && let Some(count) = self.per_address.get_mut(&address)
+            && let Entry::Occupied(mut count) = self.per_address.entry(address)
         {
-            *count -= 1;
-            if *count == 0 {
-                self.per_address.remove(&address);
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
         Some(give_way)
@@ -66,7 +65,7 @@ impl Open {
 }
 
 impl PendingSockets {
-    /// Starts with none.
+    /// Creates an empty registry.
     pub fn new(limits: PendingLimits) -> Self {
         Self(Arc::new(Registry {
             limits,
@@ -74,10 +73,10 @@ impl PendingSockets {
         }))
     }
 
-    /// Counts a socket until what is returned is dropped. If there are too many, the oldest is told to give way.
+    /// Counts a socket until the result is dropped. Over the total, asks the oldest socket to close.
     ///
     /// # Errors
-    /// When its address has its share.
+    /// When its address has reached its limit.
     pub(super) fn enter(&self, address: Option<IpAddr>) -> Result<Pending, TooManyPending> {
         let PendingLimits { total, per_address } = self.0.limits;
         let mut open = self.0.open.lock();
@@ -90,9 +89,9 @@ impl PendingSockets {
             }
             *count += 1;
         }
-        let (give_way, told) = oneshot::channel();
-        let number = open.ever;
-        open.ever += 1;
+        let (give_way, must_give_way) = oneshot::channel();
+        let number = open.next_number;
+        open.next_number += 1;
         open.sockets.insert(number, (address, give_way));
         if total > 0
             && open.sockets.len() > total
@@ -101,29 +100,29 @@ impl PendingSockets {
         {
             counter!("library_sync_pending_sockets_refused_total", "reason" => "total")
                 .increment(1);
-            // The socket may have ended at this moment.
+            // The receiver is gone if the socket has just ended.
             let _ = give_way.send(());
         }
         Ok(Pending {
             sockets: self.clone(),
             number,
-            told,
+            must_give_way,
         })
     }
 }
 
-/// One socket that is not acknowledged.
+/// One pending socket.
 #[derive(Debug)]
 pub(super) struct Pending {
     sockets: PendingSockets,
     number: u64,
-    told: oneshot::Receiver<()>,
+    must_give_way: oneshot::Receiver<()>,
 }
 
 impl Pending {
-    /// Waits until the socket must give way to a newer one.
+    /// Waits until the socket must close for a newer one.
     pub async fn gives_way(&mut self) {
-        if (&mut self.told).await.is_err() {
+        if (&mut self.must_give_way).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_share_and_gets_it_back() {
+    fn an_address_has_a_limit_and_a_dropped_socket_frees_its_slot() {
         let sockets = sockets(100, 2);
         let first = sockets.enter(Some(address(1))).unwrap();
         let _second = sockets.enter(Some(address(1))).unwrap();
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_those_that_ended_and_zero_is_no_limit() {
+    fn nothing_is_kept_of_ended_sockets_and_zero_disables_a_limit() {
         let sockets = sockets(0, 0);
         let open: Vec<_> = (0..1000)
             .map(|_| sockets.enter(Some(address(1))).unwrap())

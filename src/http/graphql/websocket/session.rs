@@ -1,14 +1,12 @@
 //! One socket, from `connection_init` to its close.
 //!
-//! **Invariant:** one message is written at a time and nothing is queued: while the socket has no room, neither the
-//! client's messages nor the results of its operations are taken. A client that does not read is dropped by the
-//! connection's write deadline.
-//! **Invariant:** any frame of the client is a sign of life, and without one the socket is closed.
-//! **Invariant:** a subscription that cannot begin while the database does not answer closes the socket, so that the
-//! client comes back for it: an `error` would be its end.
-//! **Invariant:** when the server ends a socket, the queries and mutations under way are answered first, within the
-//! grace: clients send again after a close what was not answered. Subscriptions are not told to be complete, so that
-//! clients open them again.
+//! **Invariant:** one message is written at a time and nothing is queued. While a write is blocked, the session takes no
+//! messages and no results, and the connection's write deadline drops a client that does not read.
+//! **Invariant:** any frame of the client is a sign of life. Without one, the socket is closed.
+//! **Invariant:** a subscription that cannot begin because the database does not answer closes the socket, so that the
+//! client retries. After an `error` message it would not.
+//! **Invariant:** when the server ends a socket, running queries and mutations are answered first, within the grace,
+//! because clients send unanswered operations again. Subscriptions are not completed, so that clients reopen them.
 
 use std::{convert::Infallible, pin::pin};
 
@@ -39,36 +37,36 @@ use crate::{
     version::Head,
 };
 
-/// Who is calling, as far as the upgrade tells.
+/// The result of authentication at the upgrade.
 pub(super) enum UpgradeViewer {
     Known(Viewer, StreamPermit),
-    /// Why not. A token in `connection_init` can make up for it.
+    /// The refusal, unless `connection_init` has a valid token.
     Unknown(HttpError),
 }
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeViewer, mut pending: Pending) {
-    let mut line = FramedSocket::new(socket, node.streams.limits().messages_per_second);
+    let mut socket = FramedSocket::new(socket, node.streams.limits().messages_per_second);
     let greeted = tokio::select! {
-        greeted = greet(&node, &mut line, caller) => greeted,
-        // Its permit has been given away, so that nothing may be waited for.
-        () = pending.gives_way() => return line.drop_with(&Close::Displaced).await,
+        greeted = greet(&node, &mut socket, caller) => greeted,
+        // A newer socket has its slot, so this one must not wait for the client.
+        () = pending.gives_way() => return socket.drop_with(&Close::Displaced).await,
     };
     let (viewer, mut permit, heads) = match greeted {
         Ok(greeted) => greeted,
         Err(close) => {
             tokio::select! {
-                () = line.close(&close) => {}
+                () = socket.close(&close) => {}
                 () = pending.gives_way() => {}
             }
             return;
         }
     };
     drop(pending);
-    line.set_limit(node.settings.max_body);
+    socket.set_limit(node.settings.max_body);
     let mut session = Session {
         node: &node,
-        line: &mut line,
+        socket: &mut socket,
         viewer,
         heads,
         newest: None,
@@ -78,10 +76,10 @@ pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeViewer, mut
     };
     let Err(close) = session.converse(&permit).await;
     permit.note(close.outcome());
-    line.close(&close).await;
+    socket.close(&close).await;
 }
 
-/// Closes a socket whose client speaks another subprotocol.
+/// Closes a socket whose client does not offer the subprotocol.
 pub(super) async fn refuse_subprotocol(socket: Socket, mut pending: Pending) {
     tokio::select! {
         () = FramedSocket::new(socket, 0).close(&Close::Subprotocol) => {}
@@ -89,42 +87,40 @@ pub(super) async fn refuse_subprotocol(socket: Socket, mut pending: Pending) {
     }
 }
 
-/// Waits for `connection_init`, finds out who is calling, and acknowledges it.
+/// Waits for `connection_init`, authenticates the client, and sends `connection_ack`.
 async fn greet(
     node: &Node,
-    line: &mut FramedSocket,
+    socket: &mut FramedSocket,
     caller: UpgradeViewer,
 ) -> Result<(Viewer, StreamPermit, BoxStream<'static, Head>), Close> {
+    let init_timeout = node.streams.limits().init_timeout;
     let payload = tokio::select! {
-        init = timeout(node.streams.limits().init_timeout, init(line)) => init.map_err(|_| Close::InitTimeout)??,
+        init = timeout(init_timeout, init(socket)) => init.map_err(|_| Close::InitTimeout)??,
         () = node.drain.cancelled() => return Err(Close::End(EndReason::Drained)),
     };
     let (viewer, permit) = identify(node, caller, payload.as_ref()).await?;
-    let heads = node
-        .feed
-        .follow(&viewer.user, None)
-        .await
-        .map_err(HttpError::from)?;
-    line.say(&ServerMessage::ConnectionAck).await?;
+    let heads = node.feed.follow(&viewer.user, None).await;
+    let heads = heads.map_err(HttpError::from)?;
+    socket.say(&ServerMessage::ConnectionAck).await?;
     Ok((viewer, permit, heads.boxed()))
 }
 
-/// Waits for `connection_init`, and returns its payload.
-async fn init(line: &mut FramedSocket) -> Result<Option<Map<String, Value>>, Close> {
+/// Waits for `connection_init` and returns its payload.
+async fn init(socket: &mut FramedSocket) -> Result<Option<Map<String, Value>>, Close> {
     loop {
-        match line.hear().await? {
+        match socket.hear().await? {
             Heard::Message(ClientMessage::ConnectionInit { payload }) => return Ok(payload),
             Heard::Message(ClientMessage::Ping { payload }) => {
-                line.say(&ServerMessage::Pong { payload }).await?;
+                socket.say(&ServerMessage::Pong { payload }).await?;
             }
             Heard::Message(ClientMessage::Subscribe { .. }) => return Err(Close::Unacknowledged),
             Heard::Message(ClientMessage::Pong | ClientMessage::Complete { .. }) => {}
-            Heard::Sign => line.flush().await?,
+            Heard::Sign => socket.flush().await?,
         }
     }
 }
 
-/// Who is calling: a token in `connection_init` goes before what came with the upgrade.
+/// Authenticates the client. A token in `connection_init` precedes the credential of the upgrade.
 async fn identify(
     node: &Node,
     caller: UpgradeViewer,
@@ -137,7 +133,7 @@ async fn identify(
         };
     };
     let viewer = node.authenticate_init(authorization.as_str()).await?;
-    // The permit taken at the upgrade is given back first: it may be the last.
+    // Releases the permit of the upgrade first, because it can be the last one.
     drop(caller);
     let permit = node.streams.open(&viewer, Transport::Websocket)?;
     Ok((viewer, permit))
@@ -152,34 +148,34 @@ fn authorization(payload: &Map<String, Value>) -> Option<&Value> {
 /// An acknowledged socket.
 struct Session<'s> {
     node: &'s Node,
-    line: &'s mut FramedSocket,
+    socket: &'s mut FramedSocket,
     viewer: Viewer,
     heads: BoxStream<'static, Head>,
-    /// What pings tell.
+    /// The newest head, which pings report.
     newest: Option<Head>,
     operations: Operations,
-    /// When the client was last heard of.
+    /// Time of the client's last frame.
     heard: Instant,
     next_ping: Instant,
 }
 
 impl Session<'_> {
-    /// Lasts until there is a reason to close.
+    /// Serves the socket until it must be closed.
     async fn converse(&mut self, permit: &StreamPermit) -> Result<Infallible, Close> {
         let mut end = pin!(permit.end());
         loop {
             let tick = self.next_ping.min(self.silent_at());
             tokio::select! {
-                // In this order, because operations may always have a result, and because a client that has spoken in
-                // the meantime is not to be found silent.
+                // Operations are last, because they can always be ready. Frames are read before the silence check, so
+                // that a client with a waiting frame is not silent.
                 biased;
                 reason = &mut end => return Err(self.finish(permit, reason).await),
-                heard = self.line.hear() => {
+                heard = self.socket.hear() => {
                     self.heard = Instant::now();
                     match heard? {
                         Heard::Message(message) => self.answer(message).await?,
-                        // Here and not while hearing, which anything else that happens would cut off.
-                        Heard::Sign => self.line.flush().await?,
+                        // Not in `hear`, because another event can cancel that future.
+                        Heard::Sign => self.socket.flush().await?,
                     }
                 }
                 () = sleep_until(tick) => self.beat().await?,
@@ -189,9 +185,9 @@ impl Session<'_> {
         }
     }
 
-    /// Answers the queries and mutations under way, takes nothing new, and returns how to close.
+    /// Answers the running queries and mutations, reads no messages, and returns the close.
     async fn finish(&mut self, permit: &StreamPermit, reason: EndReason) -> Close {
-        self.operations.end_those_that_last();
+        self.operations.end_subscriptions();
         let finishing = async {
             while self.operations.len() > 0 {
                 let (id, outcome) = self.operations.next().await;
@@ -199,7 +195,7 @@ impl Session<'_> {
             }
             Ok::<(), Close>(())
         };
-        // A stopping server does not wait for longer, and the client is to hear of it.
+        // Leaves time for the close handshake within the grace.
         let grace = permit.grace(reason).saturating_sub(FAREWELL);
         match timeout(grace, finishing).await {
             Ok(Err(close)) => close,
@@ -224,24 +220,20 @@ impl Session<'_> {
         if self.operations.contains(&id) {
             return Err(Close::Duplicate(id));
         }
-        // Counted before anything else, so that what is refused or given up at once is not for free.
+        // Counted first, so that refused operations count too.
         if let Err(rate_limited) = self.node.count_operation(&self.viewer) {
             return self.tell(&id, Some(operation::refused(rate_limited))).await;
         }
         let most = self.node.streams.limits().operations_per_socket;
         if self.operations.len() >= most {
-            let message = format!("{most} operations run on this socket, as many as may");
+            let message = format!("too many running operations: the limit per socket is {most}");
             let refused = Outcome::error("TOO_MANY_OPERATIONS", &message);
             return self.tell(&id, Some(refused)).await;
         }
-        let request = match request {
-            Ok(request) => request,
-            Err(cause) => {
-                let refused = Outcome::error("BAD_REQUEST", &cause);
-                return self.tell(&id, Some(refused)).await;
-            }
-        };
-        match operation::begin(self.node, &self.viewer, *request) {
+        let begun = request
+            .map_err(|cause| Outcome::error("BAD_REQUEST", &cause))
+            .and_then(|request| operation::begin(self.node, &self.viewer, *request));
+        match begun {
             Ok(begun) => self.operations.begin(id, begun),
             Err(refused) => self.tell(&id, Some(refused)).await?,
         }
@@ -258,8 +250,10 @@ impl Session<'_> {
                 id: name,
                 payload: &outcome,
             },
-            Some(_) if outcome.code() == Some("UNAVAILABLE") && self.operations.lasts(id) => {
-                return Err(Close::Away);
+            Some(_)
+                if outcome.code() == Some("UNAVAILABLE") && self.operations.is_subscription(id) =>
+            {
+                return Err(Close::Unavailable);
             }
             Some(errors) => {
                 self.operations.end(id);
@@ -272,13 +266,13 @@ impl Session<'_> {
         self.say(&message).await
     }
 
-    /// Gives a client up that is silent, and probes it otherwise.
+    /// Closes the socket of a silent client, and pings any other.
     async fn beat(&mut self) -> Result<(), Close> {
         if self.silent_at() <= Instant::now() {
             return Err(Close::Silent);
         }
         self.next_ping = Instant::now() + self.node.settings.heartbeat;
-        // A subscription of this socket may have told what waits to be taken here; and a ping never tells of less.
+        // A ping must not report an older head than a subscription of this socket has sent.
         while let Some(Some(head)) = unconstrained(self.heads.next()).now_or_never() {
             self.newest = Some(head);
         }
@@ -288,12 +282,12 @@ impl Session<'_> {
         self.say(&ServerMessage::Ping { payload }).await
     }
 
-    /// When the client counts as gone unless it is heard of: it has then left two pings unanswered.
+    /// Returns when the client counts as silent: after two unanswered pings.
     fn silent_at(&self) -> Instant {
         self.heard + self.node.settings.heartbeat.mul_f32(2.5)
     }
 
     async fn say(&mut self, message: &ServerMessage<'_>) -> Result<(), Close> {
-        self.line.say(message).await
+        self.socket.say(message).await
     }
 }

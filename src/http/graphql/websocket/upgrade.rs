@@ -1,7 +1,7 @@
-//! From a request that asks for a WebSocket to a session.
+//! Upgrades an HTTP request to a WebSocket session.
 //!
-//! In the flow: before a socket opens. A cookie counts only from an allowed origin, and what is refused here is refused
-//! by a status; after the handshake only a close code is seen.
+//! In the flow: authentication before the handshake. Refusals here have an HTTP status; after the handshake they have a
+//! close code.
 
 use axum::{
     http::{header, request::Parts},
@@ -20,13 +20,13 @@ use crate::{
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
 
-/// Tells whether a request wants to become a WebSocket.
+/// Whether a request asks for a WebSocket upgrade.
 pub(in crate::http::graphql) fn is_wanted(request: &Parts) -> bool {
     let upgrade = request.headers.get(header::UPGRADE);
     upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Answers a request that wants to become a WebSocket.
+/// Answers an upgrade request.
 pub(in crate::http::graphql) async fn upgrade(node: &Node, request: Parts) -> Response {
     let granted = grant(node, request).await;
     granted.unwrap_or_else(HttpError::into_response)
@@ -35,15 +35,15 @@ pub(in crate::http::graphql) async fn upgrade(node: &Node, request: Parts) -> Re
 async fn grant(node: &Node, mut request: Parts) -> Result<Response, HttpError> {
     let handshake = Handshake::read(&mut request)?;
     let limit = node.settings.max_init_message;
-    // Before a ticket is used up.
+    // Before authentication redeems a ticket.
     let pending = node.pending.enter(node.rate_limiter.client(&request))?;
-    // The refusal is a close code, since that is all that browsers show.
+    // Refused by a close code, because browsers hide the status of a refused upgrade.
     if !offers(&request.headers, SUBPROTOCOL) {
         let refuse = move |socket| session::refuse_subprotocol(socket, pending);
         return Ok(handshake.grant(None, limit, refuse));
     }
     let caller = caller(node, &request).await?;
-    // Taken here: what serves the socket runs in a task of its own.
+    // The session runs in another task.
     let (node, span) = (node.clone(), Span::current());
     let serve = move |socket| session::serve(node, socket, caller, pending).instrument(span);
     Ok(handshake.grant(Some(SUBPROTOCOL), limit, serve))
@@ -58,9 +58,9 @@ async fn caller(node: &Node, request: &Parts) -> Result<UpgradeViewer, HttpError
             let permit = node.streams.open(&viewer, Transport::Websocket)?;
             Ok(UpgradeViewer::Known(viewer, permit))
         }
-        // Said by a close code, since that is all that browsers show.
+        // Refused by a close code, because browsers hide the status of a refused upgrade.
         Err(error @ HttpError::RateLimited(_)) => Ok(UpgradeViewer::Unknown(error)),
-        // The header's token is the program's own, as one in `connection_init` would be; a cookie is not.
+        // A cookie can be replaced by a token in `connection_init`. A bearer token cannot: the program chose it.
         Err(error @ (HttpError::NoToken | HttpError::Rejected(_)))
             if !request.headers.contains_key(header::AUTHORIZATION) =>
         {
