@@ -90,6 +90,18 @@ const MUTANTS = [
     replace: "!isStamped(held)",
   },
   {
+    name: "goes on with the old copy after a reset",
+    file: "browser/library_copy.ts",
+    find: "[since, rows, after] = [null, new Map(), null];",
+    replace: "[since, after] = [null, null];",
+  },
+  {
+    name: "forgets a change while a query without it is on its way",
+    file: "core/engine.ts",
+    find: "for (const stamp of this.#ports.screen.stamps()) if (stamp === null) return null;",
+    replace: "",
+  },
+  {
     name: "lets an answer of the last session end this one",
     file: "core/engine.ts",
     find: "else if (signedOutOf === this.#session) this.#signedIn = false;",

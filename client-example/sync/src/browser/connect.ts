@@ -150,8 +150,9 @@ class ConnectedLibrary implements Library {
       this.#screen.watch(() => this.engine.screenChanged()),
       this.outbox.subscribe(() => this.engine.changesWait()),
       this.engine.subscribe(() => {
-        const { applied } = this.engine.state;
-        if (applied !== null && !this.#options.settlesOutbox) quietly(this.outbox.settle(applied));
+        // Not what is applied: a query whose load began before the change may still be on its way.
+        const { shown } = this.engine;
+        if (shown !== null && !this.#options.settlesOutbox) quietly(this.outbox.settle(shown));
       }),
       ...watchPage({
         wake: () => this.#wake(),

@@ -73,6 +73,12 @@ export class SyncEngine {
     return this.#target;
   }
 
+  /** The head that every query in use reflects. Null while one of them has no data. */
+  get shown(): Head | null {
+    for (const stamp of this.#ports.screen.stamps()) if (stamp === null) return null;
+    return this.#applied();
+  }
+
   /** The present state. The same object until something changes. */
   get state(): SyncState {
     return this.#state;

@@ -1,6 +1,7 @@
 // A device: a page with a QueryClient, an engine, an outbox and a stream, which can freeze, crash and lose its storage.
 
 import { type DehydratedState, dehydrate, hydrate, QueryClient, QueryObserver } from "@tanstack/query-core";
+import { LibraryCopy } from "../../src/browser/library_copy.ts";
 import { type Clock, type Head, isNewer, SyncEngine } from "../../src/core/index.ts";
 import {
   MemoryStorage,
@@ -18,7 +19,6 @@ import type { Library, SimulatedServer } from "./server.ts";
 const PREFIX = ["library", "ann"];
 const QUERIES = ["list", "stats", "story"];
 const HEARTBEAT_MS = 30_000;
-const PATCH = /^patch$/;
 
 interface World {
   readonly clock: VirtualClock;
@@ -35,6 +35,7 @@ interface Page {
   readonly engine: SyncEngine;
   readonly outbox: Outbox;
   readonly screen: QueryScreen;
+  readonly copy: LibraryCopy;
   readonly end: () => void;
   alive: boolean;
   target: Head | null;
@@ -72,9 +73,7 @@ export class Device {
       accepted: (entry, head) => {
         if (!page.alive) return;
         const marks = marksOf(entry);
-        screen.patch(head, (data, key) =>
-          PATCH.test(String(key.at(-1))) ? undefined : withMarks(data, marks),
-        );
+        screen.patch(head, (data) => withMarks(data, marks));
         engine.fact(head);
       },
       newKey: () => `${this.name}-${++this.#made}`,
@@ -95,6 +94,7 @@ export class Device {
       engine,
       outbox,
       screen,
+      copy: await LibraryCopy.open(null),
       end: () => ends.forEach((end) => void end()),
       alive: true,
       target: null,
@@ -128,9 +128,9 @@ export class Device {
   /** The browser writes the queries to its storage, which it does now and then. */
   persist(): void {
     if (this.#page === null) return;
-    const { applied } = this.#page.engine.state;
+    const { shown } = this.#page.engine;
     this.#persisted = dehydrate(this.#page.client);
-    if (applied !== null) void this.#page.outbox.settle(applied);
+    if (shown !== null) void this.#page.outbox.settle(shown);
   }
 
   /** The browser deletes what the page has kept, and the page is opened again. */
@@ -236,8 +236,8 @@ export class Device {
       return observer.subscribe(() => {
         if (!page.alive) return;
         const held = this.#data(page, name);
-        if (shown !== undefined && (held === undefined || held.data.stories === 0)) {
-          broken(`${this.name} shows an empty library`);
+        if (shown !== undefined && held?.data.stories !== server.library.stories) {
+          broken(`${this.name} shows a library without its stories`);
         }
         if (shown?.asOf && held?.asOf && isNewer(stampOf(shown), stampOf(held))) {
           broken(`${this.name}: ${name} goes back from ${shown.asOf} to ${held.asOf}`);
@@ -273,8 +273,20 @@ export class Device {
     const held = this.#data(page, name) !== undefined;
     const lag = held && random.chance(weather.replicaLag) ? random.between(1, 3) : 0;
     const stampLag = held && random.chance(weather.replicaLag) ? 1 : 0;
+    if (name === "story") return this.#pull(page);
     const { library, head } = await this.network.request(() => server.read(lag, stampLag));
     return this.#unless(page, { data: library, head });
+  }
+
+  /** Loads what changed since the device's copy. */
+  async #pull(page: Page): Promise<{ data: Library; head: Head }> {
+    const { server } = this.#world;
+    const head = await page.copy.pull((since, after) =>
+      this.network.request(() => server.changes(since, after)).then((changes) => this.#unless(page, changes)),
+    );
+    const rows = [...page.copy.rows.values()];
+    const ids = (kind: string) => rows.filter((row) => row.kind === kind).map(({ id }) => id);
+    return { data: { stories: ids("STORY").length, marks: new Set(ids("MARK")) }, head };
   }
 
   async #send(page: Page, entry: OutboxEntry): Promise<SendOutcome> {

@@ -1,6 +1,7 @@
 // The library of one user as the server keeps it: heads, an exact history, receipts, replicas that lag, backups.
 
-import { type Head, isNewer } from "../../src/core/index.ts";
+import type { ChangesPage } from "../../src/browser/library_copy.ts";
+import { type Head, isNewer, isSame } from "../../src/core/index.ts";
 
 /** A library: the marks that changes have left in it. A library is never without stories. */
 export interface Library {
@@ -18,6 +19,8 @@ interface Change {
 }
 
 const STALE_APART_MS = 30_000;
+/** Rows in a page of changes. */
+const PAGE = 2;
 
 export class SimulatedServer {
   /** The present numbering's commits, oldest first. Never empty. */
@@ -77,6 +80,29 @@ export class SimulatedServer {
     const commit = this.#commits[at] as Commit;
     const stamp = this.#commits[Math.max(0, at - stampLag)] as Commit;
     return { library: commit.library, head: stamp.head };
+  }
+
+  /** A page of what changed since a head, as `libraryChanges` answers: two rows, then the next page. */
+  changes(since: Head | null, after: string | null): ChangesPage {
+    const { head, library } = this.#last();
+    const nothing = { rows: [], removed: [], head, next: null };
+    const known = since === null || (since.epoch === head.epoch && since.version <= head.version);
+    // A walk is of one state: its first page names the head that the last one leads to.
+    const walk = after === null ? { at: 0, head } : (JSON.parse(after) as { at: number; head: Head });
+    const commit = this.#commits.find((candidate) => isSame(candidate.head, walk.head));
+    if (!known || commit === undefined) return { ...nothing, reset: true };
+    const before = since === null ? null : this.#commits.find((candidate) => isSame(candidate.head, since));
+    const old = before === null ? new Set<string>() : before?.library.marks;
+    if (old === undefined) return { ...nothing, reset: true };
+    const stories = before === null ? Array.from({ length: library.stories }, (_, at) => `story ${at}`) : [];
+    const marks = [...commit.library.marks].filter((mark) => !old.has(mark));
+    const rows = [
+      ...stories.map((id) => ({ kind: "STORY", id })),
+      ...marks.map((id) => ({ kind: "MARK", id })),
+    ];
+    const at = walk.at + PAGE;
+    const next = at < rows.length ? JSON.stringify({ at, head: walk.head }) : null;
+    return { rows: rows.slice(walk.at, at), removed: [], head: walk.head, next, reset: false };
   }
 
   /** Restores a backup that lacks the last `commits` commits. */
