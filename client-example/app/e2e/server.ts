@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -18,6 +18,12 @@ export class Server {
   #process: ChildProcess | null = null;
   #folder = mkdtempSync(`${tmpdir()}/library-sync-app-`);
   #port = 0;
+  /** A copy of the app's build, which a test may change. */
+  readonly app = `${this.#folder}/app`;
+
+  constructor() {
+    cpSync(APP, this.app, { recursive: true });
+  }
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
@@ -33,7 +39,7 @@ export class Server {
         `--jwt-secret=${SECRET}`,
         `--listen=127.0.0.1:${this.#port}`,
         "--session-cookie=library-sync-session",
-        `--static-dir=${APP}`,
+        `--static-dir=${this.app}`,
         "--log=error",
       ],
       { stdio: ["ignore", "inherit", "inherit"] },

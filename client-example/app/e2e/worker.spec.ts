@@ -1,5 +1,6 @@
 // What happens while no page is open, and where no stream passes.
 
+import { readFileSync, writeFileSync } from "node:fs";
 import type { BrowserContext, CDPSession } from "@playwright/test";
 import { BufferingProxy } from "./buffering_proxy.ts";
 import { chapters, expect, isFresh, readNext, type Server, test, why } from "./server.ts";
@@ -107,4 +108,32 @@ test("a page behind a proxy that buffers streams polls within 45 s, and says so"
   } finally {
     proxy.stop();
   }
+});
+
+test("a worker that keeps showing an old page is replaced by the next release", async ({
+  browser,
+  server,
+}) => {
+  const release = readFileSync(`${server.app}/sw.js`, "utf8");
+  const stranded = `
+    addEventListener("install", () => skipWaiting());
+    addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+    addEventListener("fetch", (event) => {
+      const page = () => new Response("<h1>An old page</h1>", { headers: { "content-type": "text/html" } });
+      if (event.request.mode === "navigate") event.respondWith(page());
+    });`;
+  writeFileSync(`${server.app}/sw.js`, stranded);
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(server.url);
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
+  await page.reload();
+  await expect(page.getByRole("heading", { name: "An old page" })).toBeVisible();
+  writeFileSync(`${server.app}/sw.js`, release);
+  const isBack = async () => {
+    await page.reload();
+    return page.getByRole("heading", { name: "Sign in" }).isVisible();
+  };
+  await expect.poll(isBack, { timeout: 30_000, intervals: [2_000] }).toBe(true);
 });
