@@ -1,8 +1,8 @@
-//! The composition root: builds the parts of a node, joins them, and runs them until told to stop.
+//! The composition root: builds the parts of a node, connects them, and runs them until shutdown.
 //!
-//! **Invariant:** a node that stops says first that it is not ready and serves on, then finishes what it has begun:
-//! streams end, then requests, then writes, then notices. It ends within `--shutdown-delay`, `--shutdown-grace` and
-//! 5 s of being told, whatever does not answer.
+//! **Invariant:** a node that stops first reports that it is not ready and keeps serving. Then it ends its streams, its
+//! requests, its writes and its notices, in this order. Shutdown takes at most `--shutdown-delay`, `--shutdown-grace` and
+//! 5 s in all, even if a client or a server does not respond.
 
 pub mod open_database;
 pub mod settings;
@@ -20,10 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     open_database::{database_options, open_database},
-    settings::{
-        check_stop, connection_limits, kept, library_limits, limits, pending_limits, rate_limits,
-        settings, stream_limits,
-    },
+    settings::{connection_limits, graphql_limits, settings, stream_limits},
 };
 use crate::{
     address::DatabaseAddress,
@@ -37,28 +34,28 @@ use crate::{
         Stop, Streams,
     },
     hub::Hub,
-    library::{Database, DatabaseOptions, Library, Opening, Witnessed},
+    library::{Database, DatabaseOptions, Library, Opening, Retention, Witnessed},
     metrics, schema_migration,
 };
 
-/// How long one who asks no more is remembered.
-const RATE_MEMORY: Duration = Duration::from_mins(1);
+/// Interval between deletions of idle users and addresses from the rate limiter.
+const RATE_LIMITER_UPKEEP: Duration = Duration::from_mins(1);
 
-/// How often metrics that nobody has fetched are condensed; what they measured piles up until then.
+/// Interval between aggregations of metrics. Until then, every measurement is kept.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
-/// How long writes, notices and connections may take to end when all requests have.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time limit for writes, notices and connections to end after all requests have ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many connections there may be to the listener for probes and metrics.
+/// Maximum number of connections to `--ops-listen`.
 const OPS_CONNECTIONS: usize = 64;
 
-/// A node, built and not yet serving.
+/// A node that is built and does not serve yet.
 pub struct App {
     node: Node,
     broker: Arc<dyn Broker>,
     connections: ConnectionLimits,
-    /// Where whoever runs the server asks how it is.
+    /// The listener of `--ops-listen`.
     ops: Option<TcpListener>,
     shutdown_delay: Duration,
     shutdown_grace: Duration,
@@ -67,20 +64,20 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the database, migrates it unless told not to, and joins the parts. The node is told to stop by `stopping`.
+    /// Opens the database, migrates it unless `--no-migrate` is set, and connects the parts. Cancelling `stopping` shuts the
+    /// node down.
     ///
     /// # Errors
-    /// When a setting is missing or wrong, naming it, or the database cannot be opened.
+    /// When a setting is missing or invalid, with its name, or when the database cannot be opened.
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
-        check_stop(config)?;
+        let stream_limits = stream_limits(config)?;
         let authenticator = authenticator(&config.keys)?;
         let options = database_options(&config.database, Opening::Create)?;
         let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
         let db = migrated_database(config, &options).await?;
         let hub = Hub::listening(Arc::clone(&broker));
-        let library =
-            Library::new(db, Arc::clone(&broker)).limited_to(library_limits(config.limits));
+        let library = Library::new(db, Arc::clone(&broker)).limited_to(config.limits);
         let witnessed = library.witnessed().await.context("the database")?;
         let feed = Feed::new(library.clone(), hub);
         let api = api(config, &library, &feed)?;
@@ -91,9 +88,9 @@ impl App {
                 feed,
                 library,
                 authenticator,
-                rate_limiter: RateLimiter::new(rate_limits(&config.http)),
-                streams: Streams::new(stream_limits(config), drain.clone()),
-                pending: PendingSockets::new(pending_limits(&config.streams)),
+                rate_limiter: RateLimiter::new(config.http.rate.clone()),
+                streams: Streams::new(stream_limits, drain.clone()),
+                pending: PendingSockets::new(config.streams.pending),
                 settings: settings(config),
                 metrics,
                 readiness: Readiness::default(),
@@ -110,17 +107,17 @@ impl App {
         })
     }
 
-    /// The libraries that this node serves.
+    /// Returns the libraries that this node serves.
     pub fn library(&self) -> &Library {
         &self.node.library
     }
 
-    /// Where the listener for probes and metrics has its port, if there is one.
+    /// Returns the address of the `--ops-listen` listener, if there is one.
     pub fn ops_address(&self) -> Option<SocketAddr> {
         self.ops.as_ref()?.local_addr().ok()
     }
 
-    /// Serves on `listener` until told to stop, then finishes what is under way.
+    /// Serves on `listener` until shutdown, then ends what is in progress.
     pub async fn run(mut self, listener: TcpListener) -> anyhow::Result<()> {
         let ended = CancellationToken::new();
         let background = self.work_in_background(&ended);
@@ -145,20 +142,20 @@ impl App {
             node.stopping.cancelled().await;
             tokio::time::sleep(self.shutdown_delay).await;
             node.drain.cancel();
-            // The server does not count what was upgraded; those that do not end in time are dropped with the process.
+            // The server does not count upgraded connections. Those that exceed the grace period end with the process.
             let _ = timeout(self.shutdown_grace, node.streams.all_ended()).await;
         };
         let (outcome, ()) = tokio::join!(serving, stop);
         outcome.context("serving failed")?;
         ended.cancel();
-        if let Ok(done) = timeout(FAREWELL, self.take_leave(&background)).await {
+        if let Ok(done) = timeout(CLOSE_TIMEOUT, self.close(&background)).await {
             return done;
         }
-        tracing::warn!("stopping without waiting for the database any longer");
+        tracing::warn!("shutdown timed out while closing the database; stopping anyway");
         Ok(())
     }
 
-    /// What goes on beside requests, until `ended`.
+    /// Starts the background tasks, which run until `ended`.
     fn work_in_background(&self, ended: &CancellationToken) -> TaskTracker {
         let tasks = TaskTracker::new();
         tasks.spawn({
@@ -167,12 +164,15 @@ impl App {
             async move { feed.keep_fresh(period, ended).await }
         });
         tasks.spawn({
-            let (library, retention) = (self.node.library.clone(), self.retention.clone());
+            let (library, period) = (self.node.library.clone(), self.retention.purge_every);
+            let kept = Retention {
+                history: self.retention.keep_history,
+                receipts: self.retention.keep_receipts,
+            };
             let (witnessed, stopping) = (self.witnessed, self.node.stopping.clone());
             async move {
-                let period = retention.purge_every;
                 library
-                    .keep_purging(witnessed, kept(&retention), period, stopping)
+                    .keep_purging(witnessed, kept, period, stopping)
                     .await;
             }
         });
@@ -181,7 +181,7 @@ impl App {
             async move { library.keep_watching_replica(ended).await }
         });
         let node = self.node.clone();
-        tasks.spawn(every(RATE_MEMORY, ended.clone(), move || {
+        tasks.spawn(every(RATE_LIMITER_UPKEEP, ended.clone(), move || {
             node.rate_limiter.forget_the_idle();
         }));
         let metrics = self.node.metrics.clone();
@@ -191,8 +191,8 @@ impl App {
         tasks
     }
 
-    /// Waits for what requests have left behind.
-    async fn take_leave(&self, background: &TaskTracker) -> anyhow::Result<()> {
+    /// Finishes writes, sends the remaining notices and closes the database.
+    async fn close(&self, background: &TaskTracker) -> anyhow::Result<()> {
         self.node.library.finish_writes().await;
         self.broker.close().await;
         background.wait().await;
@@ -202,8 +202,7 @@ impl App {
     }
 }
 
-/// Serves probes and metrics until `ended`, so that they can be asked for while clients have taken all other places and
-/// while the node stops.
+/// Serves health checks and metrics until `ended`, even while clients use all other connections or the node stops.
 async fn serve_ops(
     listener: TcpListener,
     node: Node,
@@ -220,11 +219,11 @@ async fn serve_ops(
     };
     let served = http::serve(listener, http::ops_router(node), None, limits, stop).await;
     if let Err(error) = served {
-        tracing::error!(%error, "probes and metrics are not served on --ops-listen");
+        tracing::error!(%error, "--ops-listen: health checks and metrics are not served");
     }
 }
 
-/// Does `work` every `period` until `ended`.
+/// Runs `work` every `period` until `ended`.
 async fn every(period: Duration, ended: CancellationToken, work: impl Fn()) {
     while timeout(period, ended.cancelled()).await.is_err() {
         work();
@@ -243,13 +242,18 @@ async fn migrated_database(config: &Serve, options: &DatabaseOptions) -> anyhow:
     Ok(db)
 }
 
-/// Builds the GraphQL schema with the documents that clients may name.
+/// Builds the GraphQL API with its named documents.
 ///
 /// # Errors
-/// When a trusted document cannot be read or is not valid.
+/// When a trusted document cannot be read or is invalid.
 fn api(config: &Serve, library: &Library, feed: &Feed) -> anyhow::Result<Api> {
     let documents = documents(&config.http)?;
-    let api = Api::new(library.clone(), feed.clone(), limits(config), documents);
+    let api = Api::new(
+        library.clone(),
+        feed.clone(),
+        graphql_limits(config),
+        documents,
+    );
     if let Some((id, refused)) = api.invalid_documents().first() {
         let reason = refused.errors().first().map(ToString::to_string);
         anyhow::bail!(
@@ -260,20 +264,20 @@ fn api(config: &Serve, library: &Library, feed: &Feed) -> anyhow::Result<Api> {
     Ok(api)
 }
 
-/// Refuses LISTEN on a session that others use in turn.
+/// Refuses LISTEN through a connection pooler, which shares sessions.
 fn check_broker(broker_url: &str, db: &Database) -> anyhow::Result<()> {
     anyhow::ensure!(
         !db.shares_sessions() || broker_url.split('?').next() != Some("postgres:"),
-        "--broker-url (LIBRARY_SYNC_BROKER_URL): `postgres:` stands for the address of the database, which leads to a \
-         connection pooler in transaction mode: name PostgreSQL itself, postgres://user:password@host/name"
+        "--broker-url (LIBRARY_SYNC_BROKER_URL): `postgres:` uses the address of the database, which is a connection \
+         pooler in transaction mode: give the address of PostgreSQL itself, postgres://user:password@host/name"
     );
     Ok(())
 }
 
-/// Listens on `address`; port 0 stands for any that is free.
+/// Listens on `address`. Port 0 selects a free port.
 ///
 /// # Errors
-/// When the address is taken or not this machine's.
+/// When the address is in use or not assigned to this machine.
 pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address}; choose another with --listen (LIBRARY_SYNC_LISTEN)")
@@ -286,11 +290,11 @@ fn listen_for_ops(address: SocketAddr) -> anyhow::Result<TcpListener> {
             "cannot listen on {address}; choose another with --ops-listen (LIBRARY_SYNC_OPS_LISTEN)"
         )
     })?;
-    tracing::info!(server.address = %listener.local_addr()?, "serving probes and metrics");
+    tracing::info!(server.address = %listener.local_addr()?, "serving health checks and metrics");
     Ok(listener)
 }
 
-/// The documents that clients may name instead of sending.
+/// Returns the documents that a client may refer to by id or hash.
 fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     let documents = Documents::new(KeepLimits {
         entries: config.persisted_documents,
@@ -301,9 +305,13 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     };
     let setting = "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS)";
     let manifest = std::fs::read(path)
-        .with_context(|| format!("{setting}: {} cannot be read", path.display()))?;
-    let manifest = serde_json::from_slice(&manifest)
-        .with_context(|| format!("{setting}: {} is no manifest", path.display()))?;
+        .with_context(|| format!("{setting}: cannot read {}", path.display()))?;
+    let manifest = serde_json::from_slice(&manifest).with_context(|| {
+        format!(
+            "{setting}: {} is not a JSON object of documents by id",
+            path.display()
+        )
+    })?;
     Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
@@ -342,18 +350,18 @@ fn authenticator(config: &config::Keys) -> anyhow::Result<Authenticator> {
     })
 }
 
-/// A key is given as text, or as the path of a file that holds it.
+/// Returns the PEM of a public key, which is given directly or as the path of a file.
 fn pem(text_or_path: &str) -> anyhow::Result<Vec<u8>> {
     if text_or_path.contains("-----BEGIN") {
         return Ok(text_or_path.as_bytes().to_vec());
     }
     let setting = "--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)";
-    // What names no file may be a key or a secret, so it is not repeated.
+    // Text that is not the path of a file may be a secret, so the error does not repeat it.
     anyhow::ensure!(
         Path::new(text_or_path).exists(),
-        "{setting}: it is neither PEM nor the path of a file that exists"
+        "{setting}: neither PEM nor the path of an existing file"
     );
-    std::fs::read(text_or_path).with_context(|| format!("{setting}: {text_or_path} cannot be read"))
+    std::fs::read(text_or_path).with_context(|| format!("{setting}: cannot read {text_or_path}"))
 }
 
 fn broker(address: &str, database: &DatabaseAddress) -> anyhow::Result<Arc<dyn Broker>> {

@@ -1,7 +1,7 @@
 //! library-sync keeps a reader's library the same on all of their devices.
 //!
-//! Each user has one integer, the library version, which grows by 1 in the same transaction as each change of that
-//! user's library. Everything else follows from it. A change travels through these modules, in this order:
+//! Each user has one integer, the library version. Each change of the user's library increments it by 1, in the same
+//! transaction. A change passes through these modules, in this order:
 //!
 //! ```text
 //! request ─ http ─ auth ─ graphql ─ library.write ─┬─ commit ─ broker ─(other nodes)
@@ -14,7 +14,7 @@
     allow(
         clippy::unwrap_used,
         clippy::expect_used,
-        reason = "a test that panics has failed, which is what it is for"
+        reason = "a panic fails the test"
     )
 )]
 
@@ -26,7 +26,7 @@ mod lines;
 
 pub mod version;
 
-// The way in.
+// Requests.
 pub mod http;
 
 pub mod auth;
@@ -36,14 +36,14 @@ pub mod graphql;
 // The library and its version.
 pub mod library;
 
-// The way out.
+// Notifications.
 pub mod broker;
 
 pub mod hub;
 
 pub mod feed;
 
-// Putting it together.
+// Composition.
 pub mod app;
 pub mod commands;
 pub mod config;

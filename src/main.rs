@@ -8,7 +8,7 @@ use std::{
 use clap::Parser as _;
 use library_sync::{
     commands,
-    config::{self, Cli, Command, LogFormat},
+    config::{self, Cli, Command},
     error_chain::in_one_line,
     telemetry,
 };
@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The chain of causes on one line, and no backtrace: what fails here is a setting or the surroundings.
+            // One line without a backtrace: the cause is a setting or the environment, not a bug.
             let _ = writeln!(stderr(), "library-sync: {}", in_one_line(error.as_ref()));
             ExitCode::FAILURE
         }
@@ -30,12 +30,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let format = match cli.log.format {
-        LogFormat::Auto => telemetry::Format::Auto,
-        LogFormat::Text => telemetry::Format::Text,
-        LogFormat::Json => telemetry::Format::Json,
-    };
-    telemetry::init(&cli.log.filter, format)?;
+    telemetry::init(&cli.log.filter, cli.log.format)?;
     match cli.command {
         Command::Dev(dev) => commands::dev(&dev).await,
         Command::Serve(serve) => commands::serve(&serve).await,

@@ -1,9 +1,9 @@
-//! Bringing the database's tables up to date, one node at a time.
+//! Database migrations, applied by one node at a time.
 //!
-//! **Invariant:** on PostgreSQL a change runs under an advisory lock held by a connection of its own, so that of
-//! several nodes starting at once one migrates and the others wait.
-//! **Invariant:** a database that a newer version has changed is left alone and served all the same: during a rolling
-//! upgrade, and after a step back, the older version must be able to start.
+//! **Invariant:** on PostgreSQL, migrations run under an advisory lock on a separate connection. Of several nodes that start
+//! together, one migrates and the others wait.
+//! **Invariant:** a database with migrations of a newer version is served unchanged. An older version must be able to start
+//! during a rolling upgrade and after a downgrade.
 
 use std::{future::Future, time::Duration};
 
@@ -13,26 +13,27 @@ use sea_orm_migration::{MigratorTrait as _, SchemaManager};
 
 use crate::library::{Database, DatabaseOptions, sql_code};
 
-/// "library" in hexadecimal digits that fit: any number will do, as long as all nodes use the same.
+/// Key of the advisory lock: "library" in ASCII. All versions must use the same key.
 const LOCK: i64 = 0x006c_6962_7261_7279;
 
-/// Where sea-orm's migrator notes the changes.
+/// Table in which sea-orm's migrator records the applied migrations.
 const TABLE: &str = "seaql_migrations";
 
-/// Why a connection pooler is no way to change tables.
-const SHARED: &str = "the address leads to a connection pooler in transaction mode, which keeps no lock for a migration: \
+/// Error for a connection pooler in transaction mode, which cannot hold a lock for a session.
+const SHARED: &str = "the address is a connection pooler in transaction mode, which cannot hold the migration lock: \
      run `library-sync migrate` with the address of PostgreSQL itself";
 
-/// How often a change is tried that could not get the lock on a table, which those who use it hold.
+/// Maximum number of attempts to get the lock on a table that is in use.
 const TRIES: u32 = 60;
 
-/// How long those who use the table have it for themselves in between.
+/// Pause between two attempts, in which other sessions use the table.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Applies every change that the database has not had.
+/// Applies all pending migrations.
 ///
 /// # Errors
-/// When a change fails, which undoes it, or the database has had changes of a newer version but lacks some of this.
+/// When a migration fails, which rolls it back, or when the database has migrations of a newer version and lacks some of
+/// this version.
 pub async fn up(db: &Database, options: &DatabaseOptions) -> Result<(), DbErr> {
     if db.shares_sessions() && is_up_to_date(db, options).await? {
         return Ok(());
@@ -40,38 +41,38 @@ pub async fn up(db: &Database, options: &DatabaseOptions) -> Result<(), DbErr> {
     in_turn(db, options, async |connection| {
         let newer = newer(connection).await?;
         if newer.is_empty() {
-            return patiently(|| Migrator::up(connection, None)).await;
+            return with_retries(|| Migrator::up(connection, None)).await;
         }
         if changes(connection).await?.iter().all(|(_, applied)| *applied) {
             tracing::warn!(
                 changes = newer.join(", "),
-                "a newer version has changed the database; nothing is migrated"
+                "the database has migrations of a newer version; nothing is migrated"
             );
             return Ok(());
         }
         let newer = newer.join(", ");
         Err(DbErr::Custom(format!(
-            "the database has had changes that this version does not know ({newer}), and lacks some that it does"
+            "the database has migrations of a newer version ({newer}) and lacks some of this version"
         )))
     })
     .await
 }
 
-/// Whether the database has had every change that this version knows.
+/// Returns whether all migrations of this version are applied.
 pub async fn is_up_to_date(db: &Database, options: &DatabaseOptions) -> Result<bool, DbErr> {
     let changes = status(db, options).await?;
     Ok(changes.iter().all(|(_, applied)| *applied))
 }
 
-/// Checks that a database is one of ours, and not of a newer version.
+/// Checks that a database belongs to library-sync and has no migrations of a newer version.
 ///
 /// # Errors
-/// Names the changes that this version does not know.
+/// When it does not, with the names of the unknown migrations.
 pub async fn check_known(db: &Database, options: &DatabaseOptions) -> Result<(), DbErr> {
     let connection = db.open_for_migrations(options).await?;
     if applied(&connection).await?.is_empty() {
         return Err(DbErr::Custom(
-            "it is not a database of library-sync".to_owned(),
+            "it is not a library-sync database".to_owned(),
         ));
     }
     let newer = newer(&connection).await?;
@@ -79,20 +80,20 @@ pub async fn check_known(db: &Database, options: &DatabaseOptions) -> Result<(),
         return Ok(());
     }
     Err(DbErr::Custom(format!(
-        "a newer version has changed it ({}): use that version",
+        "it has migrations of a newer version ({}): use that version",
         newer.join(", ")
     )))
 }
 
-/// Undoes the newest `steps` changes.
+/// Reverts the newest `steps` migrations.
 pub async fn down(db: &Database, options: &DatabaseOptions, steps: u32) -> Result<(), DbErr> {
     in_turn(db, options, async |connection| {
-        patiently(|| Migrator::down(connection, Some(steps))).await
+        with_retries(|| Migrator::down(connection, Some(steps))).await
     })
     .await
 }
 
-/// Every change that this version knows, oldest first, and whether the database has had it.
+/// Returns the migrations of this version, oldest first, and whether each is applied.
 pub async fn status(
     db: &Database,
     options: &DatabaseOptions,
@@ -109,7 +110,7 @@ async fn changes(connection: &DatabaseConnection) -> Result<Vec<(String, bool)>,
         .collect())
 }
 
-/// The changes that the database has had and this version does not know.
+/// Returns the applied migrations that this version does not know.
 async fn newer(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     let known = Migrator::migrations();
     let mut applied = applied(connection).await?;
@@ -117,7 +118,7 @@ async fn newer(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     Ok(applied)
 }
 
-/// The changes that the database has had. Reads and makes no table, unlike sea-orm's migrator.
+/// Returns the applied migrations. Unlike sea-orm's migrator, creates no table.
 async fn applied(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     if !SchemaManager::new(connection).has_table(TABLE).await? {
         return Ok(Vec::new());
@@ -128,7 +129,7 @@ async fn applied(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> 
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-/// Waits until no other node migrates, and does `work`. The lock goes with its connection, even if this process dies.
+/// Runs `work` while no other node migrates. The lock ends with its connection, even if this process dies.
 async fn in_turn(
     db: &Database,
     options: &DatabaseOptions,
@@ -159,14 +160,14 @@ async fn lock(db: &Database, options: &DatabaseOptions) -> Result<DatabaseConnec
     Ok(connection)
 }
 
-/// Does `change` again while others hold a lock that it needs.
-async fn patiently<F: Future<Output = Result<(), DbErr>>>(
+/// Retries `change` while other sessions hold a lock that it needs.
+async fn with_retries<F: Future<Output = Result<(), DbErr>>>(
     change: impl Fn() -> F,
 ) -> Result<(), DbErr> {
     for _ in 1..TRIES {
         match change().await {
             Err(error) if is_lock_timeout(&error) => {
-                tracing::info!("a table is in use; its change is tried again");
+                tracing::info!("a table is in use; retrying its migration");
                 tokio::time::sleep(PAUSE).await;
             }
             done => return done,

@@ -1,32 +1,32 @@
-//! Logs, on standard error: readable on a terminal, JSON otherwise.
+//! Logging to standard error: text on a terminal, JSON otherwise.
 
 use std::io::{IsTerminal as _, stderr};
 
 use anyhow::Context as _;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// How to write a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Log format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// As text on a terminal, and as JSON otherwise.
+    /// Text on a terminal, JSON otherwise.
     Auto,
-    /// As text.
+    /// Text.
     Text,
-    /// As JSON.
+    /// JSON.
     Json,
 }
 
-/// What is not logged whatever the filter says: messages of WebSockets, tokens included; and the lines of a password
-/// file that are malformed.
+/// Directives that override the filter: WebSocket messages may hold tokens, and a malformed line of a password file may
+/// hold a password.
 const NEVER: [&str; 2] = ["tungstenite=off", "sqlx_postgres::options::pgpass=off"];
 
-/// Starts logging. Once a process.
+/// Starts logging. Called once per process.
 ///
 /// # Errors
-/// When the filter is none.
+/// When the filter is invalid.
 pub fn init(filter: &str, format: Format) -> anyhow::Result<()> {
     let mut filter = EnvFilter::builder().parse(filter).context(
-        "--log (LIBRARY_SYNC_LOG) is no filter; try `info` or `info,library_sync=debug`",
+        "--log (LIBRARY_SYNC_LOG): invalid filter; try `info` or `info,library_sync=debug`",
     )?;
     for never in NEVER {
         filter = filter.add_directive(never.parse()?);

@@ -1,4 +1,4 @@
-//! The database that a command names, opened.
+//! Opens the database of a command.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,14 +12,13 @@ use crate::{
     schema_migration,
 };
 
-/// Opens the libraries of a database without serving them. Before they are changed, its tables are brought up to date;
-/// before they are read, they must be.
+/// Opens the libraries of a database for a command. Migrates the database first, unless it is opened for reading.
 ///
 /// # Errors
-/// When no database is named, or it cannot be opened or migrated.
+/// When no database is configured, or it cannot be opened or migrated, or pending migrations forbid reading it.
 pub async fn open_library(config: &config::Database, opening: Opening) -> anyhow::Result<Library> {
     let options = DatabaseOptions {
-        // Whoever runs a command waits for it.
+        // A command runs to its end; the operator waits.
         statement_timeout: Duration::ZERO,
         ..database_options(config, opening)?
     };
@@ -27,7 +26,7 @@ pub async fn open_library(config: &config::Database, opening: Opening) -> anyhow
     if opening == Opening::Read {
         anyhow::ensure!(
             schema_migration::is_up_to_date(&db, &options).await?,
-            "{}: the database lacks changes that this version needs: run `library-sync migrate up`",
+            "{}: the database has pending migrations: run `library-sync migrate up`",
             config.setting()
         );
     } else {
@@ -38,10 +37,10 @@ pub async fn open_library(config: &config::Database, opening: Opening) -> anyhow
     Ok(Library::new(db, Arc::new(Memory::default())))
 }
 
-/// Opens the database that a setting names.
+/// Opens the configured database.
 ///
 /// # Errors
-/// Names the setting, the place and the cause.
+/// When it cannot be opened, with the setting, the address without its secrets, and the cause.
 pub async fn open_database(
     config: &config::Database,
     options: &DatabaseOptions,
@@ -50,16 +49,16 @@ pub async fn open_database(
     opened.context(config.setting())
 }
 
-/// How to open the database that a setting names.
+/// Returns the options of the configured database.
 ///
 /// # Errors
-/// When no address is given anywhere, or one is malformed.
+/// When no URL is configured, or one is invalid.
 pub fn database_options(
     config: &config::Database,
     opening: Opening,
 ) -> anyhow::Result<DatabaseOptions> {
     let url = config.url().context(
-        "no database is named: give --database-url, or set LIBRARY_SYNC_DATABASE_URL or DATABASE_URL",
+        "no database is configured: give --database-url, or set LIBRARY_SYNC_DATABASE_URL or DATABASE_URL",
     )?;
     let replica = config.read_database_url.as_ref();
     let replica = replica

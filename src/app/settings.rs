@@ -1,11 +1,9 @@
-//! From flags to what each part takes of them.
+//! Settings that a part derives from several groups of flags.
 
 use crate::{
-    auth::TicketLimits,
-    config::{self, Serve},
+    config::Serve,
     graphql,
-    http::{self, ConnectionLimits, PendingLimits, RateLimits, Settings, StreamLimits},
-    library::{self, Retention},
+    http::{self, ConnectionLimits, Settings, StreamLimits},
 };
 
 pub(super) fn settings(config: &Serve) -> Settings {
@@ -22,39 +20,16 @@ pub(super) fn settings(config: &Serve) -> Settings {
     }
 }
 
-pub(super) fn rate_limits(config: &config::Http) -> RateLimits {
-    RateLimits {
-        per_user: config.max_user_rate,
-        per_address: config.max_address_rate,
-        address_header: config.client_address_header.clone(),
-    }
-}
-
-pub(super) fn limits(config: &Serve) -> graphql::Limits {
-    let graphql = &config.graphql;
+pub(super) fn graphql_limits(config: &Serve) -> graphql::Limits {
     graphql::Limits {
-        document_bytes: graphql.max_document,
-        tokens: graphql.max_tokens,
-        depth: graphql.max_depth,
-        complexity: graphql.max_complexity,
-        aliases: graphql.max_aliases,
-        page: graphql.max_page,
-        changes: graphql.max_changes,
-        changes_bytes: graphql.max_changes_bytes,
-        answer: graphql.max_answer,
-        search_words: graphql.max_search_words,
-        introspection: !graphql.no_introspection,
         heartbeat: config.streams.heartbeat,
-        tickets: TicketLimits {
-            life: config.streams.ticket_life,
-            ..TicketLimits::default()
-        },
-        ..graphql::Limits::default()
+        ticket_life: config.streams.ticket_life,
+        ..config.graphql.clone()
     }
 }
 
 pub(super) fn connection_limits(config: &Serve) -> ConnectionLimits {
-    // One pool for the database and one for its replica, each with a connection more that listens or writes.
+    // One pool for the database and one for its replica, each with one more connection that listens or writes.
     let databases = 1 + usize::from(config.database.read_database_url.is_some());
     let each = config.database.database_connections.saturating_add(1);
     let database_connections = databases * usize::try_from(each).unwrap_or(usize::MAX);
@@ -66,54 +41,18 @@ pub(super) fn connection_limits(config: &Serve) -> ConnectionLimits {
     }
 }
 
-pub(super) fn stream_limits(serve: &Serve) -> StreamLimits {
-    let config = &serve.streams;
-    StreamLimits {
-        per_user: config.max_streams_per_user,
-        total: config.max_streams,
-        max_life: config.max_stream_life,
-        drain_spread: config.drain_spread,
-        grace: serve.http.shutdown_grace,
-        operations_per_socket: config.max_operations_per_socket,
-        messages_per_second: config.max_message_rate,
-        init_timeout: config.init_timeout,
-    }
-}
-
-pub(super) fn kept(config: &config::Retention) -> Retention {
-    Retention {
-        history: config.keep_history,
-        receipts: config.keep_receipts,
-    }
-}
-
-/// Refuses settings under which streams would be cut off before their turn to end.
-pub(super) fn check_stop(config: &Serve) -> anyhow::Result<()> {
-    let (spread, grace) = (config.streams.drain_spread, config.http.shutdown_grace);
+/// Returns the limits on streams.
+///
+/// # Errors
+/// When a drain would exceed the grace period, so that streams would be cut off before they end.
+pub(super) fn stream_limits(config: &Serve) -> anyhow::Result<StreamLimits> {
+    let (limits, grace) = (config.streams.limits.clone(), config.http.shutdown_grace);
     anyhow::ensure!(
-        spread <= grace,
+        limits.drain_spread <= grace,
         "--drain-spread (LIBRARY_SYNC_DRAIN_SPREAD) is {}, longer than --shutdown-grace \
          (LIBRARY_SYNC_SHUTDOWN_GRACE), which is {}: give a shorter spread or a longer grace",
-        humantime::format_duration(spread),
+        humantime::format_duration(limits.drain_spread),
         humantime::format_duration(grace),
     );
-    Ok(())
-}
-
-pub(super) fn pending_limits(config: &config::Streams) -> PendingLimits {
-    PendingLimits {
-        total: config.max_pending_sockets,
-        per_address: config.max_pending_sockets_per_address,
-    }
-}
-
-/// How much one user may keep.
-pub fn library_limits(config: config::Limits) -> library::Limits {
-    let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
-    library::Limits {
-        stories: config.max_stories.into(),
-        bytes: bytes(config.max_library_bytes),
-        receipt_bytes: bytes(config.max_receipt_bytes),
-        history_bytes: bytes(config.max_history_bytes),
-    }
+    Ok(StreamLimits { grace, ..limits })
 }

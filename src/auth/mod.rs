@@ -38,7 +38,7 @@ pub use self::{
     keys::Keys,
     origin::{Ask, InvalidOrigin, Origins},
     rejection::Rejection,
-    ticket::{Ticket, TicketLimits},
+    ticket::Ticket,
     token::{Rules, mint},
     verify::Verifier,
     viewer::{Credential, Viewer},

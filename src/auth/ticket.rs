@@ -7,7 +7,7 @@
 //! **Invariant:** only the digest of a ticket is kept, and tickets are found by it, so neither the database
 //! nor the time of a look-up tells a ticket.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,29 +19,14 @@ const RANDOM_BYTES: usize = 32;
 /// The prefix and the random bytes in base64.
 const TICKET_BYTES: usize = PREFIX.len() + (RANDOM_BYTES * 4).div_ceil(3);
 
-/// How long a ticket lives, and how many there may be.
-#[derive(Debug, Clone, Copy)]
-pub struct TicketLimits {
-    /// How long a ticket can be redeemed. 30 seconds unless set.
-    pub life: Duration,
-    /// Tickets of one user that wait to be redeemed. 32 unless set.
-    pub per_user: u64,
-}
-
-impl Default for TicketLimits {
-    fn default() -> Self {
-        Self {
-            life: Duration::from_secs(30),
-            per_user: 32,
-        }
-    }
-}
-
 /// A ticket, as its holder knows it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ticket(String);
 
 impl Ticket {
+    /// Maximum number of unused tickets of one user.
+    pub const MAX_PER_USER: u64 = 32;
+
     /// Makes one that nobody can guess.
     pub fn random() -> Self {
         Self(format!(

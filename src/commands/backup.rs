@@ -1,13 +1,11 @@
 //! `library-sync backup` and `library-sync restore`, for SQLite.
 //!
-//! A database that has a write-ahead log is two files. Copying one of them, or putting one beside the other's rest, makes
-//! a third database that nobody wrote; and after a restore, devices must drop what they have. These commands leave
-//! neither to memory.
+//! A database with a write-ahead log is two files. A copy of one file, or a mix of files from two databases, is corrupt.
+//! After a restore, devices must discard their copies. These commands handle both.
 //!
-//! **Invariant:** a restore changes nothing until the backup is known to be sound, and a copy of it is on disk, up to date
-//! and in a new epoch.
-//! **Invariant:** at every moment of a restore, the database's path holds the old database or the new one. If the
-//! process dies before the old one's write-ahead log is set aside, no command opens the new one beside it.
+//! **Invariant:** a restore changes nothing until a verified copy of the backup is on disk, migrated and in a new epoch.
+//! **Invariant:** during a restore, the database's path always holds the old database or the new one. If the process dies
+//! before it has renamed the old write-ahead log, no command opens the new database next to that log.
 
 use std::{
     fs::{self, File},
@@ -34,17 +32,17 @@ use crate::{
     schema_migration,
 };
 
-/// Copies the database to a new file, while it is in use or not.
+/// Copies the database to a new file. A server may use the database meanwhile.
 ///
 /// # Errors
-/// When the database is not SQLite or not there, or the file exists or cannot be written.
+/// When the database is not SQLite or does not exist, or the file exists or cannot be written.
 pub async fn backup(backup: &Backup) -> anyhow::Result<()> {
     let options = database_options(&backup.database, Opening::Read)?;
     let from = sqlite(&options.address, "backup")?;
-    let unwritable = || format!("{} cannot be written", backup.file.display());
+    let unwritable = || format!("cannot write {}", backup.file.display());
     anyhow::ensure!(
         fs::symlink_metadata(&backup.file).is_err(),
-        "{} exists already: name a new file",
+        "{} already exists: give the path of a new file",
         backup.file.display()
     );
     let unfinished = output_file::unfinished(&backup.file).with_context(unwritable)?;
@@ -60,10 +58,10 @@ pub async fn backup(backup: &Backup) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts a copy of a backup in the place of the database, and begins a new epoch for everybody.
+/// Replaces the database with a copy of a backup, and begins a new epoch for all users.
 ///
 /// # Errors
-/// When the database is not SQLite, a server uses it, or the backup is not sound. The database is then as it was.
+/// When the database is not SQLite, a server uses it, or the backup is invalid. The database is then unchanged.
 pub async fn restore(restore: &Restore) -> anyhow::Result<()> {
     let options = database_options(&restore.database, Opening::Create)?;
     let target = &sqlite(&options.address, "restore")?.path;
@@ -73,45 +71,41 @@ pub async fn restore(restore: &Restore) -> anyhow::Result<()> {
         "{} is the database itself",
         restore.file.display()
     );
-    let unwritable = || {
-        format!(
-            "{} cannot be written",
-            output_file::folder(target).display()
-        )
-    };
-    let workshop = tempfile::Builder::new()
+    let folder = output_file::folder(target);
+    let unwritable = || format!("cannot write {}", folder.display());
+    let workspace = tempfile::Builder::new()
         .prefix(".library-sync-restore-")
-        .tempdir_in(output_file::folder(target))
+        .tempdir_in(folder)
         .with_context(unwritable)?;
-    let copy = workshop.path().join("copy.db");
-    let unusable = || format!("{} cannot be restored", restore.file.display());
+    let copy = workspace.path().join("copy.db");
+    let unusable = || format!("cannot restore {}", restore.file.display());
     copy_files(&restore.file, &copy).with_context(unusable)?;
-    let users = renew(&copy, &options).await.with_context(unusable)?;
-    take_after(target, &copy).with_context(unwritable)?;
+    let users = migrate_copy(&copy, &options).await.with_context(unusable)?;
+    copy_owner(target, &copy).with_context(unwritable)?;
     let kept = swap(&copy, target).with_context(unwritable)?;
     writeln!(
         stdout(),
-        "{} is restored from {}; {users} users begin a new epoch",
+        "restored {} from {}; {users} users begin a new epoch",
         target.display(),
         restore.file.display()
     )?;
     if let Some(kept) = kept {
         writeln!(
             stdout(),
-            "the database that was there is kept as {}",
+            "the replaced database is kept as {}",
             kept.display()
         )?;
     }
     Ok(())
 }
 
-/// The SQLite file of an address.
+/// Returns the SQLite file of an address.
 fn sqlite<'a>(address: &'a DatabaseAddress, command: &str) -> anyhow::Result<&'a SqliteFile> {
     match address {
         DatabaseAddress::Sqlite(file) => Ok(file),
         DatabaseAddress::Postgres(_) => anyhow::bail!(
-            "`library-sync {command}` is for SQLite: use pg_dump and pg_restore for PostgreSQL, and after a restore run \
-             `library-sync epoch new` before a server is started"
+            "`library-sync {command}` supports only SQLite: use pg_dump and pg_restore for PostgreSQL. After a restore, run \
+             `library-sync epoch new` before you start a server"
         ),
     }
 }
@@ -121,7 +115,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Copies a database with the write-ahead log beside it, if there is one.
+/// Copies a database and its write-ahead log, if there is one.
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     if !fs::metadata(from)?.is_file() {
         return Err(io::Error::new(
@@ -130,14 +124,11 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
         ));
     }
     fs::copy(from, to)?;
-    match fs::copy(beside(from, "-wal"), beside(to, "-wal")) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    if_exists(fs::copy(beside(from, "-wal"), beside(to, "-wal"))).map(drop)
 }
 
-/// Checks a copy, brings its tables up to date and begins a new epoch in it. Returns how many users there are.
-async fn renew(copy: &Path, options: &DatabaseOptions) -> anyhow::Result<u64> {
+/// Verifies and migrates a copy, and begins a new epoch in it. Returns the number of users.
+async fn migrate_copy(copy: &Path, options: &DatabaseOptions) -> anyhow::Result<u64> {
     let file = SqliteFile::at(copy, Mode::Write)?;
     check_sqlite(&file)
         .await
@@ -160,11 +151,10 @@ async fn renew(copy: &Path, options: &DatabaseOptions) -> anyhow::Result<u64> {
     Ok(users)
 }
 
-/// Gives `copy` the owner and the permissions of the file that it replaces.
-fn take_after(target: &Path, copy: &Path) -> io::Result<()> {
-    let before = match fs::metadata(target) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        found => found?,
+/// Gives `copy` the owner and the permissions of `target`.
+fn copy_owner(target: &Path, copy: &Path) -> io::Result<()> {
+    let Some(before) = if_exists(fs::metadata(target))? else {
+        return Ok(());
     };
     let now = fs::metadata(copy)?;
     if (before.uid(), before.gid()) != (now.uid(), now.gid()) {
@@ -173,27 +163,28 @@ fn take_after(target: &Path, copy: &Path) -> io::Result<()> {
     fs::set_permissions(copy, before.permissions())
 }
 
-/// Puts `copy` in the place of `target`, whose files get other names. Returns the name of the first.
+/// Replaces `target` with `copy`. Renames the files of the old database, and returns its new path.
 fn swap(copy: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let time = OffsetDateTime::now_utc()
         .format(format)
         .map_err(io::Error::other)?;
     let aside = beside(target, &format!(".before-restore-{time}"));
-    // A second name for the old database, so that the path is never without one.
-    let kept = match fs::hard_link(target, &aside) {
-        Ok(()) => Some(aside.clone()),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
+    // A hard link keeps the old database, so that the path is never empty.
+    let kept = if_exists(fs::hard_link(target, &aside))?.map(|()| aside.clone());
     output_file::sync_folder(target)?;
     fs::rename(copy, target)?;
     for ending in ["-wal", "-shm"] {
-        match fs::rename(beside(target, ending), beside(&aside, ending)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        if_exists(fs::rename(beside(target, ending), beside(&aside, ending)))?;
     }
     output_file::sync_folder(target)?;
     Ok(kept)
+}
+
+/// Returns `None` when the file does not exist.
+fn if_exists<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }

@@ -1,6 +1,6 @@
-//! `library-sync dev`: a node on SQLite with everything made for you, to try things out.
+//! `library-sync dev`: a node on SQLite with a generated key and a sample library.
 //!
-//! Its folder holds the database and the key, so that tokens and libraries outlive a restart.
+//! Its folder holds the database and the key, so tokens and libraries survive a restart.
 
 use std::{
     ffi::OsStr,
@@ -25,24 +25,24 @@ use crate::{
     version::{UserId, Version},
 };
 
-/// The user whose library is there from the start.
+/// User of the sample library.
 const USER: &str = "demo";
-/// How long the printed token is accepted.
+/// Lifetime of the printed token.
 const TOKEN_LIFE: Duration = Duration::from_hours(24 * 30);
-/// The cookie in which the example app keeps the token.
+/// Cookie in which the example app keeps the token.
 const SESSION_COOKIE: &str = "library-sync-session";
-/// Works that anyone may read, one a line: title, author, url, chapters.
+/// Works in the public domain, one per line: title, author, url, chapters.
 const SAMPLE: &str = include_str!("sample_library.csv");
 
-/// Serves the sample library until `stopping` is cancelled.
+/// Serves the sample library until a signal stops the process.
 ///
 /// # Errors
-/// When the folder cannot be used or the address is taken.
+/// When the folder cannot be used or the address is in use.
 pub async fn dev(dev: &Dev) -> anyhow::Result<()> {
     let stopping = stop_on_signal()?;
     let listener = crate::app::listen(dev.listen)?;
     fs::create_dir_all(&dev.data_dir)
-        .with_context(|| format!("--data-dir: {} cannot be made", dev.data_dir.display()))?;
+        .with_context(|| format!("--data-dir: cannot create {}", dev.data_dir.display()))?;
     let secret = secret(&dev.data_dir.join("key"))?;
     let static_dir = dev_app::static_dir(dev)?;
     let serve = serve(dev, &secret, static_dir.as_deref())?;
@@ -50,11 +50,11 @@ pub async fn dev(dev: &Dev) -> anyhow::Result<()> {
     let user = UserId::new(USER)?;
     fill(app.library(), &user).await?;
     let token = auth::mint(secret.as_bytes(), &Rules::default(), &user, TOKEN_LIFE)?;
-    greet(&listener, &token, static_dir.is_some())?;
+    print_instructions(&listener, &token, static_dir.is_some())?;
     app.run(listener).await
 }
 
-/// The settings of `serve` that make up `dev`: its own defaults, but for these.
+/// Returns the settings of `serve` for `dev`. The others keep their defaults.
 fn serve(dev: &Dev, secret: &str, static_dir: Option<&Path>) -> anyhow::Result<Serve> {
     let database = format!(
         "sqlite://{}?mode=rwc",
@@ -82,13 +82,13 @@ fn serve(dev: &Dev, secret: &str, static_dir: Option<&Path>) -> anyhow::Result<S
     }
     match Cli::try_parse_from(args)?.command {
         Command::Serve(serve) => Ok(*serve),
-        _ => unreachable!("`serve` is what was parsed"),
+        _ => unreachable!("the command is `serve`"),
     }
 }
 
-/// The development key, made at the first start.
+/// Returns the development key, which is generated at the first start.
 fn secret(path: &Path) -> anyhow::Result<String> {
-    let unusable = || format!("{} cannot be used as the key", path.display());
+    let unusable = || format!("cannot use {} as the key", path.display());
     match fs::read_to_string(path) {
         Ok(secret) => return Ok(secret),
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -97,7 +97,7 @@ fn secret(path: &Path) -> anyhow::Result<String> {
         Err(_) => {}
     }
     let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).context("the system gives no randomness")?;
+    aws_lc_rs::rand::fill(&mut bytes).context("the system has no random bytes")?;
     let secret = BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let mut file = output_file::unfinished(path).with_context(unusable)?;
     file.write_all(secret.as_bytes()).with_context(unusable)?;
@@ -105,7 +105,7 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     Ok(secret)
 }
 
-/// Puts the sample into a library that was never changed, as one change.
+/// Adds the sample to a library that is still at its first version, as one change.
 async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
     if library.head(user).await?.version != Version::FIRST {
         return Ok(());
@@ -130,8 +130,8 @@ async fn fill(library: &Library, user: &UserId) -> anyhow::Result<()> {
     }
 }
 
-/// Tells where to look and what to paste.
-fn greet(listener: &TcpListener, token: &str, has_app: bool) -> std::io::Result<()> {
+/// Prints the addresses and commands to try.
+fn print_instructions(listener: &TcpListener, token: &str, has_app: bool) -> std::io::Result<()> {
     let base = format!("http://{}", listener.local_addr()?);
     let app = if has_app {
         format!(

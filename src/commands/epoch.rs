@@ -17,17 +17,17 @@ use crate::{
     version::UserId,
 };
 
-/// Begins a new epoch of one user or of all.
+/// Begins a new epoch for one user or all users.
 ///
 /// # Errors
-/// When the database cannot be opened or written, or there is no such user.
+/// When the database cannot be opened or written, or the user does not exist.
 pub async fn epoch(EpochAction::New { user, database }: EpochAction) -> anyhow::Result<()> {
     let user = user
         .map(|user| UserId::new(&user))
         .transpose()
         .context("--user")?;
     let options = DatabaseOptions {
-        // Whoever runs a command waits for it.
+        // A command runs to its end; the operator waits.
         statement_timeout: Duration::ZERO,
         ..database_options(&database, Opening::Change)?
     };
@@ -37,12 +37,15 @@ pub async fn epoch(EpochAction::New { user, database }: EpochAction) -> anyhow::
         Some(user) => library.begin_epoch(Some(user)).await?,
         None => begin_epochs(&library).await?,
     };
-    anyhow::ensure!(users > 0 || user.is_none(), "there is no such user");
+    anyhow::ensure!(
+        users > 0 || user.is_none(),
+        "--user: the user does not exist"
+    );
     writeln!(stdout(), "{users} users begin a new epoch")?;
     Ok(())
 }
 
-/// Begins an epoch for everybody. How far it has come is drawn on standard error, if that is a terminal.
+/// Begins a new epoch for all users. Draws the progress on standard error if that is a terminal.
 async fn begin_epochs(library: &Library) -> anyhow::Result<u64> {
     let style = ProgressStyle::with_template("{human_pos} users, {per_sec}")?;
     let bar = ProgressBar::new_spinner().with_style(style);

@@ -1,4 +1,4 @@
-//! `library-sync export`: a user's library to a file, or to standard output.
+//! `library-sync export`: writes a user's library to a file or standard output.
 
 use std::{
     io::{Write, stderr, stdout},
@@ -16,10 +16,10 @@ use crate::{
     version::UserId,
 };
 
-/// Writes a user's library to a file, or to standard output.
+/// Writes a user's library to a file or standard output.
 ///
 /// # Errors
-/// When there is no such user, the file cannot be written, or the database fails.
+/// When the user does not exist, the file cannot be written, or the database fails.
 pub async fn export(export: &Export) -> anyhow::Result<()> {
     let user = UserId::new(&export.sub).context("--sub")?;
     let format = match (export.format, &export.file) {
@@ -30,12 +30,9 @@ pub async fn export(export: &Export) -> anyhow::Result<()> {
     let library = open_library(&export.database, Opening::Read).await?;
     let exported = library.export(&user).await?;
     let Exported { entries, left_out } =
-        exported.with_context(|| format!("--sub: there is no user {user}"))?;
+        exported.with_context(|| format!("--sub: the user {user} does not exist"))?;
     if left_out > 0 {
-        writeln!(
-            stderr(),
-            "left out: {left_out} tags and fandoms on no story"
-        )?;
+        writeln!(stderr(), "omitted {left_out} unused tags and fandoms")?;
     }
     let neutralised = export.neutralise_formulas;
     match &export.file {
@@ -65,7 +62,7 @@ fn format_of(path: &Path) -> anyhow::Result<FileFormat> {
         Some("csv") => Ok(FileFormat::Csv),
         Some("json") => Ok(FileFormat::Json),
         _ => anyhow::bail!(
-            "{} ends in neither .csv nor .json: give --format",
+            "the extension of {} is not .csv or .json: give --format",
             path.display()
         ),
     }

@@ -9,7 +9,7 @@ use crate::{
     schema_migration,
 };
 
-/// Migrates up or down, or says what there is.
+/// Applies or reverts migrations, then lists them.
 ///
 /// # Errors
 /// When the database cannot be opened or migrated.

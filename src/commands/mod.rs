@@ -1,4 +1,4 @@
-//! The commands, one a file. `main` parses the command line and calls one of them.
+//! The commands, one per file. `main` parses the command line and runs one of them.
 
 mod backup;
 mod dev;

@@ -1,8 +1,8 @@
-//! Files that commands write: whole or not at all, private, and never through a link that somebody else laid.
+//! Output files of commands: written atomically, private, and without following symbolic links.
 //!
-//! **Invariant:** a regular file is written under a random name in its folder, made for this alone and readable by its
-//! owner only, and takes its name when it is on disk. A symbolic link at that name is replaced, not followed.
-//! **Invariant:** what is no regular file (a FIFO, a device, `/dev/stdout`) is written to, and never replaced.
+//! **Invariant:** a regular file is written under a random name in its folder, readable by its owner only, and renamed once
+//! it is on disk. A symbolic link at the final name is replaced, not followed.
+//! **Invariant:** a special file (a FIFO, a device, `/dev/stdout`) is written to and never replaced.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,25 +13,25 @@ use std::{
 use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
-/// What the names of unfinished files begin with.
+/// Prefix of the names of temporary files.
 const PREFIX: &str = ".library-sync-";
 
-/// Writes to `path` what `fill` writes.
+/// Creates or replaces the file at `path` with the content that `fill` writes.
 ///
 /// # Errors
-/// When the file cannot be written, and what `fill` returns. A regular file is then as it was.
+/// When the file cannot be written or `fill` fails. A regular file is then unchanged.
 pub fn write(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let unwritable = || format!("{} cannot be written", path.display());
+    let unwritable = || format!("cannot write {}", path.display());
     let is_special = match fs::metadata(path) {
         Ok(found) => !found.is_file() || path.starts_with("/dev") || path.starts_with("/proc"),
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         Err(error) => return Err(error).with_context(unwritable),
     };
     if is_special {
-        // Standard output may be a file to which others have written.
+        // Standard output may be a file with content, so append.
         let opened = OpenOptions::new().append(true).open(path);
         return fill_buffered(opened.with_context(unwritable)?, fill);
     }
@@ -43,17 +43,17 @@ pub fn write(
     sync_folder(path).with_context(unwritable)
 }
 
-/// A file of a random name in the folder of `path`, which is removed unless it is given another name.
+/// Creates a temporary file in the folder of `path`. It is deleted on drop.
 pub fn unfinished(path: &Path) -> std::io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(PREFIX)
         .tempfile_in(folder(path))
 }
 
-/// Gives a finished file a name that no file has.
+/// Moves a finished file to `path`.
 ///
 /// # Errors
-/// When there is a file of that name, whatever it is.
+/// When a file of any kind exists at `path`.
 pub fn place(finished: NamedTempFile, path: &Path) -> std::io::Result<()> {
     finished.as_file().sync_all()?;
     let placed = finished.persist_noclobber(path);
@@ -61,12 +61,12 @@ pub fn place(finished: NamedTempFile, path: &Path) -> std::io::Result<()> {
     sync_folder(path)
 }
 
-/// Makes the names in the folder of `path` last.
+/// Syncs the folder of `path` to disk, so that renames in it are durable.
 pub fn sync_folder(path: &Path) -> std::io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 
-/// The folder that `path` is in.
+/// Returns the folder of `path`.
 pub fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

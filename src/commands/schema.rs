@@ -4,7 +4,7 @@ use std::io::{Write as _, stdout};
 
 use crate::graphql;
 
-/// Prints the schema.
+/// Prints the GraphQL schema.
 ///
 /// # Errors
 /// When standard output cannot be written.

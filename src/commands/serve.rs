@@ -6,19 +6,19 @@ use crate::{
     config::Serve,
 };
 
-/// Serves until told to stop.
+/// Runs the server until a signal stops it.
 ///
 /// # Errors
-/// When a setting is wrong, or what the node stands on cannot be opened.
+/// When a setting is invalid, or the database or the address cannot be opened.
 pub async fn serve(serve: &Serve) -> anyhow::Result<()> {
-    // Each connection is an open file; the system's default allows about a thousand.
+    // Each connection uses a file descriptor, and the default limit is about 1,000.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files could not be raised");
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
     let stopping = stop_on_signal()?;
     let app = tokio::select! {
         app = App::build(serve, stopping.clone()) => app?,
-        // It may wait long for another node's migration, and has begun nothing.
+        // Startup may wait for another node's migration. Nothing is in progress yet.
         () = stopping.cancelled() => return Ok(()),
     };
     let listener = app::listen(serve.http.listen)?;

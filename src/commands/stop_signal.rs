@@ -1,12 +1,12 @@
-//! When the process is told to stop.
+//! SIGTERM and SIGINT.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled when the process is told to stop. A second signal stops it at once.
+/// Returns a token that the first SIGTERM or SIGINT cancels. A second signal exits immediately.
 ///
 /// # Errors
-/// When the system takes no handler.
+/// When a signal handler cannot be installed.
 pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
@@ -19,10 +19,10 @@ pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
             let mut stop =
                 async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
             stop().await;
-            tracing::info!("stopping: finishing what is under way");
+            tracing::info!("shutting down: finishing requests in progress");
             stopping.cancel();
             stop().await;
-            tracing::warn!("stopping at once");
+            tracing::warn!("second signal: exiting immediately");
             std::process::exit(1);
         }
     });

@@ -13,11 +13,11 @@ use crate::{
 /// Prints a token.
 ///
 /// # Errors
-/// When the secret, the user or the output is refused.
+/// When the secret or the user is invalid, or standard output cannot be written.
 pub fn token(token: Token) -> anyhow::Result<()> {
     let secret = token
         .jwt_secret
-        .context("no secret to sign with: give --jwt-secret or set LIBRARY_SYNC_JWT_SECRET")?;
+        .context("no secret: give --jwt-secret or set LIBRARY_SYNC_JWT_SECRET")?;
     let user = UserId::new(&token.sub).context("--sub")?;
     let rules = Rules {
         issuer: token.jwt_issuer,

@@ -1,4 +1,4 @@
-//! The settings of `backup` and `restore`.
+//! Settings of `library-sync backup` and `library-sync restore`.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::database::Database;
 /// `library-sync backup`.
 #[derive(Debug, Clone, Args)]
 pub struct Backup {
-    /// The file to make. It must not exist.
+    /// Path of the backup. The file must not exist.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The database.
@@ -20,7 +20,7 @@ pub struct Backup {
 /// `library-sync restore`.
 #[derive(Debug, Clone, Args)]
 pub struct Restore {
-    /// The backup. It stays as it is.
+    /// Path of the backup. It is not changed.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The database.

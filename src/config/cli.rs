@@ -1,4 +1,4 @@
-//! The command line as a whole.
+//! The command line: commands and their settings.
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -16,10 +16,10 @@ use super::{
 /// Keeps a reader's library the same on all of their devices.
 #[derive(Debug, Args)]
 pub struct Cli {
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// What to log.
+    /// Logging.
     #[command(flatten)]
     pub log: Log,
 }
@@ -41,7 +41,7 @@ impl CommandFactory for Cli {
     }
 }
 
-/// Puts `LIBRARY_SYNC_` before the names of environment variables, which clap makes of the names of flags.
+/// Prefixes the names of environment variables, which clap derives from flag names, with `LIBRARY_SYNC_`.
 fn with_prefixed_variables(command: clap::Command) -> clap::Command {
     let prefixed = |arg: clap::Arg| match arg.get_env() {
         Some(name) => {
@@ -55,41 +55,42 @@ fn with_prefixed_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(with_prefixed_variables)
 }
 
-/// What to do.
+/// Command to run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Try it out: serve a sample library from SQLite, with a key and a user made for you.
+    /// Try library-sync: serve a sample library from SQLite, with a generated key and user.
     Dev(Dev),
-    /// Serve libraries from your database.
+    /// Run the server.
     Serve(Box<Serve>),
-    /// Change the database's tables, or tell which changes they have had.
+    /// Apply, revert or list database migrations.
     Migrate(Migrate),
-    /// Add the entries of a file to a user's library: our own CSV or JSON, or another program's export.
+    /// Import entries into a user's library from CSV, JSON or another program's export.
     ///
-    /// Entries whose address is in the library already are skipped. Entries without a title or with a wrong address are
-    /// refused, and optional cells that cannot be read are left empty; both are reported on standard error with their
-    /// line. Each 1,000 entries are one step of the library version. The exit code is 0 unless the file cannot be read
-    /// as a whole, holds no sound entry, or the library has no room; what the steps before that added stays.
+    /// Entries with a URL that the library already has are skipped. Entries without a title or with an invalid URL are
+    /// refused. Invalid optional cells are left empty. Refusals and invalid cells are reported on standard error with
+    /// their line. Each batch of 1,000 entries increments the library version by one. The exit code is 0 unless the file
+    /// cannot be parsed, has no valid entry, or exceeds the limits of the library. Batches that were added before such an
+    /// error stay.
     #[command(after_long_help = import_export::FILE_HELP)]
     Import(Import),
-    /// Write a user's library to a CSV or JSON file.
+    /// Export a user's library to a CSV or JSON file.
     ///
-    /// All of it is of one moment, whatever is written meanwhile.
+    /// The file is a consistent snapshot, even if the library changes during the export.
     #[command(after_long_help = import_export::FILE_HELP)]
     Export(Export),
-    /// Copy a SQLite database to a new file, while it is in use or not.
+    /// Copy a SQLite database to a new file. The server may be running.
     ///
     /// For PostgreSQL use pg_dump.
     Backup(Backup),
-    /// Put a backup in the place of a SQLite database that no server uses, and begin a new epoch.
+    /// Replace a SQLite database with a backup, and begin a new epoch. Stop the server first.
     ///
-    /// The backup is checked and copied; the database that was there is kept under another name. For PostgreSQL use
-    /// pg_restore, and then `library-sync epoch new`.
+    /// The backup is checked and copied. The replaced database is kept under another name. For PostgreSQL, use pg_restore,
+    /// then `library-sync epoch new`.
     Restore(Restore),
-    /// Begin a new epoch, after a restore from a backup: clients drop their copies and start afresh.
+    /// Begin a new epoch after a restore from a backup, so that clients discard their copies and run a full sync.
     Epoch(Epoch),
     /// Print the GraphQL schema.
     Schema,
-    /// Print a token for a user, signed with the secret.
+    /// Print a token for a user, signed with the JWT secret.
     Token(Token),
 }

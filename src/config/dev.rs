@@ -1,4 +1,4 @@
-//! `library-sync dev`.
+//! Settings of `library-sync dev`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -7,7 +7,7 @@ use clap::Args;
 /// `library-sync dev`.
 #[derive(Debug, Clone, Args)]
 pub struct Dev {
-    /// Where to listen.
+    /// Address and port to listen on.
     #[arg(
         long,
         env,
@@ -15,7 +15,7 @@ pub struct Dev {
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,
-    /// The folder for the database and the key. Delete it to start afresh.
+    /// Folder of the database and the key. Delete it to start over.
     #[arg(long, env, default_value = ".library-sync-dev", value_name = "FOLDER")]
     pub data_dir: PathBuf,
     /// The folder of the example app's source. The app is built with npm when its build is missing or stale, and served

@@ -1,4 +1,4 @@
-//! `library-sync epoch`.
+//! Settings of `library-sync epoch`.
 
 use clap::{Args, Subcommand};
 
@@ -7,17 +7,17 @@ use super::database::Database;
 /// `library-sync epoch`.
 #[derive(Debug, Clone, Args)]
 pub struct Epoch {
-    /// What to do.
+    /// Action to run.
     #[command(subcommand)]
     pub action: EpochAction,
 }
 
-/// What to do with epochs.
+/// Action on epochs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum EpochAction {
-    /// Begin one.
+    /// Begin a new epoch.
     New {
-        /// For this user alone; for everybody when not given.
+        /// User to begin it for. Defaults to all users.
         #[arg(long, value_name = "SUBJECT")]
         user: Option<String>,
         /// The database.

@@ -1,51 +1,52 @@
-//! The settings of `import` and `export`.
+//! Settings of `library-sync import` and `library-sync export`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{database::Database, limits::Limits};
+use super::database::Database;
+use crate::library::Limits;
 
-/// What `--help` says of files.
+/// Description of the file formats in `--help`.
 pub(super) const FILE_HELP: &str = r"The file:
   CSV   A first row of column names, in any order: title, author, url, source,
         publicationStatus (or status), description, summary, chapterCount (or chapters), wordCount,
         isNsfw, tags, fandoms, readingStatus (or progressStatus), currentChapter, rating, notes.
-        Only title is needed. Several tags or fandoms in one cell are separated by `;`, and a `;` or
-        `\` in a name has a `\` before it. The separator may also be a semicolon or a tab, and the
-        encoding UTF-8, UTF-16 or Windows-1252.
-  JSON  An array of objects with the same names, tags and fandoms as arrays of strings: what the
-        mutation importLibrary takes as `entries`.
+        Only title is required. Separate tags or fandoms in one cell with `;`. Escape a `;` or `\`
+        in a name with `\`. The column separator may also be a semicolon or a tab. The encoding may
+        be UTF-8, UTF-16 or Windows-1252.
+  JSON  An array of objects with the same fields, and with tags and fandoms as arrays of strings:
+        the format of `entries` in the mutation importLibrary.
   Exports of AO3 scrapers, Goodreads, StoryGraph, Calibre and FanFicFare are recognised by their
-  columns. docs/import.md says what becomes of each.
+  columns. docs/import.md describes how each column is mapped.
 
-CSV and JSON hold what you see of an entry, and no ids, versions or times, nor tags and fandoms that
-are on no story. What is exported and imported elsewhere exports to the same bytes again.";
+CSV and JSON contain the visible fields of an entry. They contain no ids, versions or times, and no
+unused tags or fandoms. An export that is imported elsewhere exports to the same bytes again.";
 
 /// `library-sync import`.
 #[derive(Debug, Clone, Args)]
 pub struct Import {
-    /// Whose library: the `sub` of their tokens.
+    /// User who owns the library: the `sub` claim of their tokens.
     #[arg(long, value_name = "NAME")]
     pub sub: String,
-    /// The file; `-` for standard input.
+    /// Path of the file, or `-` for standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Which program wrote the file; recognised by its columns when `auto`.
+    /// Program that wrote the file. `auto` recognises it by its columns.
     #[arg(long, default_value = "auto", value_name = "PROGRAM")]
     pub from: FileKind,
-    /// What a column holds, by a name that our own CSV has, such as `Stars=rating`; `ignore` for nothing. May be given
-    /// several times.
+    /// Map a column to a field, such as `Stars=rating`. The field is a column name of the CSV format, or `ignore`. Can be
+    /// repeated.
     #[arg(long, value_name = "COLUMN=FIELD", value_parser = parse_mapping)]
     pub map: Vec<(String, String)>,
-    /// Print a table of what would be added, what is there already and what is refused, and write nothing.
+    /// Print a table of the entries that would be added, skipped or refused. Write nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// The database.
     #[command(flatten)]
     pub database: Database,
-    /// How much the library may hold.
+    /// Limits of the library.
     #[command(flatten)]
     pub limits: Limits,
 }
@@ -58,31 +59,31 @@ fn parse_mapping(text: &str) -> Result<(String, String), String> {
     Ok((column.to_owned(), field.to_owned()))
 }
 
-/// Which program wrote a file.
+/// Program that wrote a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
     /// Recognised by its columns.
     #[default]
     Auto,
-    /// A scraper of Archive of Our Own.
+    /// Scraper of Archive of Our Own.
     Ao3,
-    /// Goodreads' export.
+    /// Goodreads export.
     Goodreads,
-    /// StoryGraph's export.
+    /// StoryGraph export.
     Storygraph,
-    /// Calibre: a CSV catalog, or `calibredb list --for-machine`.
+    /// Calibre CSV catalog, or output of `calibredb list --for-machine`.
     Calibre,
-    /// FanFicFare's metadata.
+    /// FanFicFare metadata.
     Fanficfare,
-    /// Our own CSV, or a table like it.
+    /// CSV format of library-sync, or a similar table.
     Csv,
-    /// Our own JSON.
+    /// JSON format of library-sync.
     Json,
 }
 
 impl FileKind {
-    /// The kind, unless it is to be recognised.
+    /// Returns the kind, or `None` for `auto`.
     pub fn kind(self) -> Option<Self> {
         (self != Self::Auto).then_some(self)
     }
@@ -91,16 +92,16 @@ impl FileKind {
 /// `library-sync export`.
 #[derive(Debug, Clone, Args)]
 pub struct Export {
-    /// Whose library: the `sub` of their tokens.
+    /// User who owns the library: the `sub` claim of their tokens.
     #[arg(long, value_name = "NAME")]
     pub sub: String,
-    /// The file; standard output when not given.
+    /// Path of the file. Defaults to standard output.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// What to write; by the file's ending when not given, and CSV to standard output.
+    /// Format to write. Defaults to the file's extension, and to CSV on standard output.
     #[arg(id = "file_format", long = "format", value_name = "FORMAT")]
     pub format: Option<FileFormat>,
-    /// Put a `'` before cells that a spreadsheet would take for a formula. `import` takes it away again.
+    /// Prefix cells that a spreadsheet would interpret as a formula with `'`. `import` removes the prefix.
     #[arg(long)]
     pub neutralise_formulas: bool,
     /// The database.
@@ -108,15 +109,15 @@ pub struct Export {
     pub database: Database,
 }
 
-/// How a library is written in a file.
+/// File format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
-    /// Comma-separated values, as spreadsheets read and write them.
+    /// Comma-separated values for spreadsheets.
     Csv,
-    /// A JSON array.
+    /// JSON array.
     Json,
-    /// CSV that Goodreads and StoryGraph import.
+    /// CSV for import into Goodreads and StoryGraph.
     Goodreads,
-    /// CSV that Calibre's Import List plugin reads.
+    /// CSV for Calibre's Import List plugin.
     Calibre,
 }

@@ -1,12 +1,14 @@
-//! What is logged, and how.
+//! Logging settings.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-/// What to log, and how.
+use crate::telemetry::Format;
+
+/// Logging settings.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct Log {
-    /// What to log: a level, or levels by module such as `info,library_sync::http=debug`.
+    /// Log filter: a level, or levels by module such as `info,library_sync::http=debug`.
     #[arg(
         long = "log",
         env = "LOG",
@@ -15,23 +17,12 @@ pub struct Log {
         value_name = "FILTER"
     )]
     pub filter: String,
-    /// How to write a line.
+    /// Log format.
     #[arg(
         long = "log-format",
         env = "LOG_FORMAT",
         global = true,
         default_value = "auto"
     )]
-    pub format: LogFormat,
-}
-
-/// How to write a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// A line for people.
-    Text,
-    /// A line for programs.
-    Json,
+    pub format: Format,
 }

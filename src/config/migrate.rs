@@ -1,4 +1,4 @@
-//! `library-sync migrate`.
+//! Settings of `library-sync migrate`.
 
 use clap::{Args, Subcommand};
 
@@ -7,25 +7,25 @@ use super::database::Database;
 /// `library-sync migrate`.
 #[derive(Debug, Clone, Args)]
 pub struct Migrate {
-    /// Which way.
+    /// Action to run.
     #[command(subcommand)]
     pub direction: Direction,
 }
 
-/// Which way to migrate.
+/// Action on database migrations.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Direction {
-    /// Apply every change that the database has not had.
+    /// Apply all pending migrations.
     Up(Database),
-    /// Undo the newest changes. What only they hold is lost.
+    /// Revert the newest migrations. Data in their tables and columns is lost.
     Down {
-        /// How many.
+        /// Number of migrations to revert.
         #[arg(long, default_value_t = 1, value_name = "COUNT")]
         steps: u32,
         /// The database.
         #[command(flatten)]
         database: Database,
     },
-    /// List the changes and which of them the database has had.
+    /// List applied and pending migrations.
     Status(Database),
 }

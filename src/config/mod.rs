@@ -1,19 +1,18 @@
-//! Everything that can be set, read once from flags and the environment.
+//! Settings, read once from flags and environment variables.
 //!
-//! A flag and its variable are one setting: `--max-body` is `LIBRARY_SYNC_MAX_BODY`, and the flag wins. Only `main`
-//! and `app` read these structs; every other module takes plain values.
+//! A flag and its variable are one setting: `--max-body` is `LIBRARY_SYNC_MAX_BODY`. The flag takes precedence. A part
+//! with limits declares their flags in its limit struct, which is flattened here. Only `main`, `app` and the commands read
+//! the other structs.
 //!
-//! **Invariant:** a secret never shows: not in `--help`, not in `Debug`, not in an error.
+//! **Invariant:** `--help`, `Debug` and errors never contain a secret.
 
 mod backup;
 mod cli;
 mod database;
 mod dev;
 mod epoch;
-mod graphql;
 mod http;
 mod import_export;
-mod limits;
 mod log;
 mod migrate;
 mod period;
@@ -31,11 +30,9 @@ pub use self::{
     database::Database,
     dev::Dev,
     epoch::{Epoch, EpochAction},
-    graphql::Graphql,
     http::Http,
     import_export::{Export, FileFormat, FileKind, Import},
-    limits::Limits,
-    log::{Log, LogFormat},
+    log::Log,
     migrate::{Direction, Migrate},
     redaction::redacted,
     retention::Retention,
@@ -45,3 +42,10 @@ pub use self::{
     token::Token,
     tokens::Keys,
 };
+
+/// Returns the default values of flags.
+#[cfg(test)]
+pub(crate) fn defaults<T: clap::Args>() -> T {
+    let matches = T::augment_args(clap::Command::new("test")).get_matches_from(["test"]);
+    T::from_arg_matches(&matches).unwrap()
+}

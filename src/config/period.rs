@@ -1,4 +1,4 @@
-//! Durations.
+//! Parser of intervals.
 
 use std::time::Duration;
 

@@ -1,22 +1,22 @@
-//! Errors of the command line, without what may be a part of a secret.
+//! Redaction of command-line errors.
 //!
-//! An argument that is not expected may be the rest of a secret that was not quoted, or an address that was given without
-//! its flag. (Values of secret settings are never in an error: any text is one.)
+//! An unexpected argument may be a part of a secret that was not quoted, or a URL without its flag. Values of secret
+//! settings never occur in an error, because any text is valid for them.
 
 use clap::error::{ContextKind, ContextValue};
 
-/// The longest name of a command.
+/// Length of the longest command name.
 const LONGEST_COMMAND: usize = 8;
 
-/// Takes out of an error what names neither a flag nor a command.
+/// Removes arguments that are neither a flag nor a command from an error.
 pub fn redacted(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
-        // Lists name what this program defines.
+        // Lists contain only names that this program defines.
         if let Some(ContextValue::String(text)) = error.get(kind)
             && !may_show(kind, text)
         {
             error.insert(kind, ContextValue::String("[not shown]".to_owned()));
-            // "to pass '…' as a value".
+            // The suggestion "to pass '…' as a value" repeats the argument.
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(Vec::new()));
         }
     }
@@ -24,7 +24,7 @@ pub fn redacted(mut error: clap::Error) -> clap::Error {
 }
 
 fn may_show(kind: ContextKind, text: &str) -> bool {
-    // `--listen <ADDRESS:PORT>` and `<FILE>` are how clap names what it knows.
+    // clap formats known arguments as `--listen <ADDRESS:PORT>` and `<FILE>`.
     let name = text.split(' ').next().unwrap_or_default();
     let is_word = name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
     name.starts_with('<')
@@ -39,13 +39,13 @@ mod tests {
     use super::*;
     use crate::config::Cli;
 
-    fn said(arguments: &[&str]) -> String {
+    fn message(arguments: &[&str]) -> String {
         let all = std::iter::once(&"library-sync").chain(arguments);
         redacted(Cli::try_parse_from(all).unwrap_err()).to_string()
     }
 
     #[test]
-    fn what_may_be_a_part_of_a_secret_is_not_repeated() {
+    fn an_error_never_repeats_a_possible_secret() {
         for arguments in [
             &["serve", "postgres://u:Hush7@h/db"][..],
             &["postgres://u:Hush7@h/db"],
@@ -55,16 +55,16 @@ mod tests {
             &["serve", "-Hush7"],
             &["export", "--sub", "ann", "a.csv", "Hush7"],
         ] {
-            let said = said(arguments);
-            assert!(!said.contains("Hush7"), "{said}");
-            assert!(said.contains("Usage"), "{said}");
+            let message = message(arguments);
+            assert!(!message.contains("Hush7"), "{message}");
+            assert!(message.contains("Usage"), "{message}");
         }
     }
 
     #[test]
     fn a_mistyped_flag_command_or_value_is_named() {
-        assert!(said(&["serve", "--databse-url", "x"]).contains("'--databse-url'"));
-        assert!(said(&["serv"]).contains("'serv'"));
-        assert!(said(&["serve", "--max-body", "x"]).contains("'--max-body <BYTES>'"));
+        assert!(message(&["serve", "--databse-url", "x"]).contains("'--databse-url'"));
+        assert!(message(&["serv"]).contains("'serv'"));
+        assert!(message(&["serve", "--max-body", "x"]).contains("'--max-body <BYTES>'"));
     }
 }

@@ -1,4 +1,4 @@
-//! How long history and receipts are kept.
+//! How long history and mutation receipts are kept.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use humantime::parse_duration;
 
 use super::period::parse_period;
 
-/// What is kept for clients that come back.
+/// How long history and mutation receipts are kept.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Retention")]
 pub struct Retention {
-    /// How long a device may be away and still be told what changed, rather than start afresh.
+    /// How long a device may be offline and still sync incrementally. After it, the device runs a full sync.
     #[arg(long, env, default_value = "90d", value_name = "DURATION", value_parser = parse_duration)]
     pub keep_history: Duration,
-    /// How long a mutation may wait to be sent again under its idempotency key.
+    /// How long a mutation may be retried with the same idempotency key.
     #[arg(long, env, default_value = "30d", value_name = "DURATION", value_parser = parse_duration)]
     pub keep_receipts: Duration,
-    /// How often to purge what is older, first when the server has run for so long.
+    /// Interval between deletions of older history and receipts. The first runs one interval after startup.
     #[arg(long, env, default_value = "1h", value_name = "DURATION", value_parser = parse_period)]
     pub purge_every: Duration,
 }

@@ -1,8 +1,8 @@
-//! A value that must not be shown.
+//! [`Secret`]: text that is redacted in `Debug`.
 
 use std::{fmt, str::FromStr};
 
-/// A value that must not be shown.
+/// Secret text. `Debug` shows `[redacted]`.
 #[derive(Clone)]
 pub struct Secret(pub String);
 

@@ -1,11 +1,9 @@
-//! `library-sync serve`.
+//! Settings of `library-sync serve`.
 
 use clap::Args;
 
-use super::{
-    database::Database, graphql::Graphql, http::Http, limits::Limits, retention::Retention,
-    streams::Streams, tokens::Keys,
-};
+use super::{database::Database, http::Http, retention::Retention, streams::Streams, tokens::Keys};
+use crate::{graphql, library};
 
 /// `library-sync serve`.
 #[derive(Debug, Clone, Args)]
@@ -13,22 +11,22 @@ pub struct Serve {
     /// The database.
     #[command(flatten)]
     pub database: Database,
-    /// The keys.
+    /// Token verification.
     #[command(flatten)]
     pub keys: Keys,
-    /// The way in.
+    /// HTTP.
     #[command(flatten)]
     pub http: Http,
-    /// The operations.
+    /// Limits on GraphQL operations.
     #[command(flatten)]
-    pub graphql: Graphql,
-    /// The streams.
+    pub graphql: graphql::Limits,
+    /// Streams and the broker.
     #[command(flatten)]
     pub streams: Streams,
-    /// What is kept for clients that come back.
+    /// Retention of history and receipts.
     #[command(flatten)]
     pub retention: Retention,
-    /// How much one user may keep.
+    /// Storage limits of one user.
     #[command(flatten)]
-    pub limits: Limits,
+    pub limits: library::Limits,
 }

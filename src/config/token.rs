@@ -1,4 +1,4 @@
-//! `library-sync token`.
+//! Settings of `library-sync token`.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::secret::Secret;
 /// `library-sync token`.
 #[derive(Debug, Clone, Args)]
 pub struct Token {
-    /// Whom the token names.
+    /// Subject of the token (`sub`).
     #[arg(long, value_name = "NAME")]
     pub sub: String,
-    /// How long it is accepted.
+    /// Lifetime of the token.
     #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
     pub ttl: Duration,
-    /// The secret to sign with, at least 32 bytes.
+    /// HS256 secret to sign with, at least 32 bytes.
     #[arg(
         long,
         env,
@@ -25,10 +25,10 @@ pub struct Token {
         value_name = "SECRET"
     )]
     pub jwt_secret: Option<Secret>,
-    /// The `iss` to put in.
+    /// Issuer of the token (`iss`).
     #[arg(long, env, value_name = "ISSUER")]
     pub jwt_issuer: Option<String>,
-    /// The `aud` to put in.
+    /// Audience of the token (`aud`).
     #[arg(long, env, value_name = "AUDIENCE")]
     pub jwt_audience: Option<String>,
 }

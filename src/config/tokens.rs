@@ -1,4 +1,4 @@
-//! What tokens are checked with.
+//! Token verification settings.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use humantime::parse_duration;
 use super::{period::parse_period, secret::Secret};
 use crate::auth::Origins;
 
-/// What tokens are checked with. Exactly one of the first three is needed.
+/// Token verification settings. Exactly one of the first three is required.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tokens")]
 pub struct Keys {
-    /// The secret that HS256 tokens are signed with, at least 32 bytes.
+    /// Secret of HS256 tokens, at least 32 bytes.
     #[arg(
         long,
         env,
@@ -21,7 +21,7 @@ pub struct Keys {
         value_name = "SECRET"
     )]
     pub jwt_secret: Option<Secret>,
-    /// The public key of RS256, ES256 or EdDSA tokens: PEM, or the path of a PEM file.
+    /// Public key of RS256, ES256 or EdDSA tokens: PEM, or the path of a PEM file.
     #[arg(
         long,
         env,
@@ -30,26 +30,26 @@ pub struct Keys {
         value_name = "PEM|FILE"
     )]
     pub jwt_public_key: Option<Secret>,
-    /// The address of a key server's JWKS, https unless on this machine. Its keys may rotate.
+    /// URL of a JSON Web Key Set (JWKS). Must be https, except on localhost. Its keys may rotate.
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub jwks_url: Option<Secret>,
-    /// The least time between two requests to the key server, whatever key ids tokens name.
+    /// Minimum interval between two requests to the key server, even for unknown key ids.
     #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_period)]
     pub jwks_refetch: Duration,
-    /// The `iss` that tokens must have.
+    /// Required issuer of tokens (`iss`).
     #[arg(long, env, value_name = "ISSUER")]
     pub jwt_issuer: Option<String>,
-    /// The `aud` that tokens must have.
+    /// Required audience of tokens (`aud`).
     #[arg(long, env, value_name = "AUDIENCE")]
     pub jwt_audience: Option<String>,
-    /// By how much the clocks of the issuer and this server may differ.
+    /// Tolerated clock skew between the issuer and this server.
     #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
     pub jwt_leeway: Duration,
-    /// The cookie that may hold the token. Off when not given.
+    /// Name of a session cookie that may hold the token. By default, cookies are ignored.
     #[arg(long, env, value_name = "NAME")]
     pub session_cookie: Option<String>,
-    /// The origins whose pages may use the cookie and read answers, separated by commas, such as
-    /// `https://app.example`. The server's own origin is always allowed.
+    /// Origins whose pages may use the cookie and read responses, separated by commas, such as `https://app.example`. The
+    /// server's own origin is always allowed.
     #[arg(
         long,
         env,

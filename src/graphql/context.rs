@@ -108,9 +108,9 @@ impl Allowance {
     /// What a query may use.
     pub fn of_query(limits: &Arc<Limits>) -> Self {
         Self {
-            text: limits.answer.into(),
-            rows: limits.answer.saturating_mul(ROWS_AN_ANSWER).into(),
-            words: limits.search_words.into(),
+            text: limits.max_answer.into(),
+            rows: limits.max_answer.saturating_mul(ROWS_AN_ANSWER).into(),
+            words: limits.max_search_words.into(),
             is_overdrawn: CancellationToken::new(),
             limits: Arc::clone(limits),
         }
@@ -158,7 +158,7 @@ impl Allowance {
         if take(&self.words, search.len()) {
             return Ok(());
         }
-        let most = self.limits.search_words;
+        let most = self.limits.max_search_words;
         Err(Error::Invalid {
             field: "search",
             message: format!(

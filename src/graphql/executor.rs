@@ -16,7 +16,7 @@ use super::{
     code,
     context::{Allowance, Caller, Reached},
     error,
-    limits::Limits,
+    limits::{Limits, MAX_NESTING},
     named_documents::Documents,
     operation::Operation,
     prepare::preparer::Preparer,
@@ -47,8 +47,8 @@ impl Api {
         // The engine counts the braces of fragments too, and an interface is bound as one fragment for each type.
         let mut schema = builder()
             .validation_mode(ValidationMode::Fast)
-            .limit_recursive_depth(2 * limits.nesting);
-        if !limits.introspection {
+            .limit_recursive_depth(2 * MAX_NESTING);
+        if limits.no_introspection {
             schema = schema.disable_introspection();
         }
         let limits = Arc::new(limits);
@@ -74,32 +74,6 @@ impl Api {
         let read = AssertUnwindSafe(|| self.preparer.operation(&viewer.user, request));
         // A panic has been reported where it arose.
         catch_unwind(read).unwrap_or_else(|_| Err(error::fault(request_id).into()))
-    }
-
-    /// Checks and runs a query or a mutation. `request_id` is what a fault is logged under and shown as.
-    pub async fn execute(&self, viewer: &Viewer, request: Request, request_id: &str) -> Answer {
-        match self.operation(viewer, request, request_id) {
-            Ok(operation) => self.run(viewer, operation, request_id).await,
-            Err(refused) => refused,
-        }
-    }
-
-    /// Checks and runs a subscription; of a query or a mutation, the stream is its one answer. A request error is the
-    /// stream's only item.
-    pub fn subscribe(
-        &self,
-        viewer: &Viewer,
-        request: Request,
-        request_id: &str,
-    ) -> BoxStream<'static, Answer> {
-        let (api, viewer, request_id) = (self.clone(), viewer.clone(), request_id.to_owned());
-        let answers = async move {
-            match api.operation(&viewer, request, &request_id) {
-                Ok(operation) => api.stream(&viewer, operation, &request_id),
-                Err(refused) => stream::iter([refused]).boxed(),
-            }
-        };
-        answers.flatten_stream().boxed()
     }
 
     /// Runs a query or a mutation that was found valid.
@@ -142,7 +116,7 @@ impl Api {
         let _turn = self.library.admit_query(&caller.viewer.user).await?;
         tokio::select! {
             biased;
-            () = caller.allowance.overdrawn() => Err(Stopped::TooLarge(self.limits.answer)),
+            () = caller.allowance.overdrawn() => Err(Stopped::TooLarge(self.limits.max_answer)),
             response = timeout(self.library.patience(), response) => {
                 response.map_err(|_| Error::unavailable("the query took too long").into())
             }

@@ -1,72 +1,72 @@
-//! What one operation may ask for.
+//! Limits on one GraphQL operation.
 
 use std::time::Duration;
 
-use crate::auth::TicketLimits;
+use clap::Args;
 
-/// How many errors of one document are reported.
+/// Maximum number of errors reported for one document.
 pub(super) const MOST_ERRORS: usize = 20;
 
-/// What one operation may ask for. Past any of them it is answered with a stable code and not run.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// How long a document may be, in bytes.
-    pub document_bytes: usize,
-    /// How many tokens a document may have.
-    pub tokens: usize,
-    /// How many brackets of any kind may be open at once, and how many selections, fragments counted.
-    pub nesting: usize,
-    /// How many bytes of clients' documents are kept prepared. What is kept of one takes about 20 times its text.
-    pub prepared_bytes: usize,
-    /// How deep selections may nest. The introspection query of common tools is 13 deep.
-    pub depth: usize,
-    /// How many fields may be selected, those below a list counted once for each element that was asked for or that it
-    /// is taken to have, and what is read by itself for more.
-    pub complexity: usize,
-    /// How many aliases may be selected.
-    pub aliases: usize,
-    /// How many directives one field or fragment may carry.
-    pub directives: usize,
-    /// How many elements a page of a list may hold.
-    pub page: u32,
-    /// How many entries one `importLibrary` may hold.
-    pub import: usize,
-    /// How many changes a page of `libraryChanges` may hold.
-    pub changes: u32,
-    /// How many bytes of texts and labels a page of `libraryChanges` may hold.
-    pub changes_bytes: u64,
-    /// How many bytes of text the answer of a query may hold.
-    pub answer: usize,
-    /// How many words one operation may search for.
-    pub search_words: usize,
-    /// Whether the schema may be asked for its types.
-    pub introspection: bool,
-    /// The period of heartbeats in `libraryEvents`.
-    pub heartbeat: Duration,
-    /// How long tickets live, and how many there may be.
-    pub tickets: TicketLimits,
-}
+/// Maximum number of open brackets of any kind, and of nested selections with fragments expanded.
+pub(super) const MAX_NESTING: usize = 64;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            document_bytes: 64 << 10,
-            tokens: 4_000,
-            nesting: 64,
-            prepared_bytes: 1 << 20,
-            depth: 16,
-            complexity: 50_000,
-            aliases: 50,
-            directives: 16,
-            page: 100,
-            import: 5_000,
-            changes: 1_000,
-            changes_bytes: 4 << 20,
-            answer: 16 << 20,
-            search_words: 20,
-            introspection: true,
-            heartbeat: Duration::from_secs(30),
-            tickets: TicketLimits::default(),
-        }
-    }
+/// Maximum number of directives on one field or fragment.
+pub(super) const MAX_DIRECTIVES: usize = 16;
+
+/// Maximum number of entries in one `importLibrary`.
+pub(super) const MAX_IMPORT_ENTRIES: usize = 5_000;
+
+/// Total size of the client documents that are kept prepared, in bytes. A prepared document takes about 20 times the
+/// memory of its text.
+pub(super) const PREPARED_BYTES: usize = 1 << 20;
+
+/// Limits on one GraphQL operation. An operation over a limit gets a stable error code and does not run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "GraphQL")]
+#[group(id = "graphql-limits")]
+pub struct Limits {
+    /// Maximum size of a GraphQL document, in bytes.
+    #[arg(long, env, default_value_t = 64 << 10, value_name = "BYTES")]
+    pub max_document: usize,
+    /// Maximum number of tokens in a document.
+    #[arg(long, env, default_value_t = 4_000, value_name = "COUNT")]
+    pub max_tokens: usize,
+    /// Maximum depth of selections. The introspection query of common tools has a depth of 13.
+    #[arg(long, env, default_value_t = 16, value_name = "COUNT")]
+    pub max_depth: usize,
+    /// Maximum complexity of an operation, in fields. Fields with the same response name and parent count once. A field of
+    /// a list counts once for each element: `first` elements, or 10 without `first`, or 2,500 in a list of all tags or
+    /// fandoms. A field with its own database read (`storyCount`, a story's `tags`, `fandoms` and `progress`, a
+    /// progress's `story`) counts 2 more, and for 100 elements where 10 are assumed. `totalCount`, `stats`, `topTags` and
+    /// `topFandoms` count 1,000 more, each word of a search 500, and each change of `libraryChanges` at least 20.
+    #[arg(long, env, default_value_t = 50_000, value_name = "COUNT")]
+    pub max_complexity: usize,
+    /// Maximum number of aliases in an operation.
+    #[arg(long, env, default_value_t = 50, value_name = "COUNT")]
+    pub max_aliases: usize,
+    /// Maximum page size of a list.
+    #[arg(long, env, default_value_t = 100, value_name = "COUNT")]
+    pub max_page: u32,
+    /// Maximum number of changes in a page of `libraryChanges`.
+    #[arg(long, env, default_value_t = 1_000, value_name = "COUNT")]
+    pub max_changes: u32,
+    /// Maximum size of the texts and labels in a page of `libraryChanges`, in bytes. The change that exceeds it is the
+    /// last of its page.
+    #[arg(long, env, default_value_t = 4 << 20, value_name = "BYTES")]
+    pub max_changes_bytes: u64,
+    /// Maximum size of the text in a query's response, in bytes. The database rows of its lists may hold four times that.
+    #[arg(long, env, default_value_t = 16 << 20, value_name = "BYTES")]
+    pub max_answer: usize,
+    /// Maximum number of search words in one operation. Each word counts once for the list and once for its `totalCount`.
+    #[arg(long, env, default_value_t = 20, value_name = "COUNT")]
+    pub max_search_words: usize,
+    /// Disable introspection.
+    #[arg(long, env)]
+    pub no_introspection: bool,
+    /// Heartbeat interval of `libraryEvents`.
+    #[arg(skip = Duration::from_secs(30))]
+    pub heartbeat: Duration,
+    /// Lifetime of a ticket.
+    #[arg(skip = Duration::from_secs(30))]
+    pub ticket_life: Duration,
 }

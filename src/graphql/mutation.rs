@@ -5,6 +5,7 @@ use async_graphql::{Context, Object};
 
 use super::{
     context::CallerExt as _,
+    limits::MAX_IMPORT_ENTRIES,
     types::{
         CreateFandomPayload, CreateLabelInput, CreateStoryWithProgressInput,
         CreateStoryWithProgressPayload, CreateStreamTicketInput, CreateStreamTicketPayload,
@@ -219,7 +220,7 @@ impl Mutation {
         input: ImportLibraryInput,
     ) -> Option<Result<ImportLibraryPayload, Error>> {
         nullable(async {
-            let (lines, intent) = input.into_lines(ctx.caller().limits.import)?;
+            let (lines, intent) = input.into_lines(MAX_IMPORT_ENTRIES)?;
             let lines = CheckedLines::from(lines);
             let written = ctx
                 .caller()
@@ -238,14 +239,14 @@ impl Mutation {
     ) -> Option<Result<CreateStreamTicketPayload, Error>> {
         nullable(async {
             let caller = ctx.caller();
-            let (ticket, limits) = (Ticket::random(), caller.limits.tickets);
-            let life = input.life(limits.life)?;
+            let ticket = Ticket::random();
+            let life = input.life(caller.limits.ticket_life)?;
             let kept = KeptTicket {
                 digest: ticket.digest(),
                 user: caller.viewer.user.clone(),
                 expires_at: caller.viewer.expires_at,
             };
-            let most = limits.per_user;
+            let most = Ticket::MAX_PER_USER;
             if caller.library.keep_ticket(kept, life, most).await? {
                 Ok(CreateStreamTicketPayload::new(caller.head, ticket, life))
             } else {

@@ -85,7 +85,11 @@ impl Query {
         >,
     ) -> Result<Connection<ProgressCursor, Progress, ProgressList>, Error> {
         let caller = ctx.caller();
-        let page = Page::new(first.unwrap_or(PAGE), after.as_deref(), caller.limits.page)?;
+        let page = Page::new(
+            first.unwrap_or(PAGE),
+            after.as_deref(),
+            caller.limits.max_page,
+        )?;
         let filter = filter.unwrap_or_default().parse()?;
         caller.allowance.search(&filter.search)?;
         let order = order_by.map(Into::into).unwrap_or_default();
@@ -161,7 +165,7 @@ impl Query {
         if since < 0 {
             return Err(invalid("since", "must not be negative"));
         }
-        let most = caller.limits.changes;
+        let most = caller.limits.max_changes;
         let first = u32::try_from(first.unwrap_or(CHANGES))
             .ok()
             .filter(|first| (1..=most).contains(first));
@@ -176,7 +180,7 @@ impl Query {
         let user = &caller.viewer.user;
         let limit = PageLimit {
             changes: first,
-            bytes: caller.limits.changes_bytes,
+            bytes: caller.limits.max_changes_bytes,
         };
         let changes = caller
             .library

@@ -24,15 +24,19 @@ use crate::version::UserId;
 /// Size of a burst, in seconds' worth of requests.
 const BURST_SECONDS: u32 = 10;
 
-/// Limits in requests per second. 0 disables a limit.
-#[derive(Debug, Clone)]
+/// Rate limits on requests.
+#[derive(Debug, Clone, clap::Args)]
 pub struct RateLimits {
-    /// Per user, over all devices and transports.
-    pub per_user: u32,
-    /// Per address.
-    pub per_address: u32,
-    /// Header in which a trusted proxy appends its client's address. The last entry counts.
-    pub address_header: Option<HeaderName>,
+    /// Maximum request rate of one user, per second, with bursts of ten seconds' worth. 0 disables the limit.
+    #[arg(long, env, default_value_t = 100, value_name = "COUNT")]
+    pub max_user_rate: u32,
+    /// Maximum request rate of one client address, per second, with bursts of ten seconds' worth. 0 disables the limit.
+    #[arg(long, env, default_value_t = 1_000, value_name = "COUNT")]
+    pub max_address_rate: u32,
+    /// Header in which your proxy sends the client address, such as `x-forwarded-for`. The last entry counts. Without this
+    /// setting, all clients behind a proxy share the proxy's address.
+    #[arg(long, env, value_name = "HEADER")]
+    pub client_address_header: Option<HeaderName>,
 }
 
 /// Counts recent requests per user and per address.
@@ -51,9 +55,9 @@ impl RateLimiter {
     /// Creates a limiter that has counted nothing.
     pub fn new(limits: RateLimits) -> Self {
         Self {
-            users: Limiter::new(limits.per_user),
-            addresses: Limiter::new(limits.per_address),
-            address_header: limits.address_header,
+            users: Limiter::new(limits.max_user_rate),
+            addresses: Limiter::new(limits.max_address_rate),
+            address_header: limits.client_address_header,
         }
     }
 
@@ -150,9 +154,9 @@ mod tests {
     fn rate_limiter(per_user: u32, per_address: u32, header: Option<&'static str>) -> RateLimiter {
         let address_header = header.map(HeaderName::from_static);
         RateLimiter::new(RateLimits {
-            per_user,
-            per_address,
-            address_header,
+            max_user_rate: per_user,
+            max_address_rate: per_address,
+            client_address_header: address_header,
         })
     }
 

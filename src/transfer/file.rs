@@ -30,7 +30,7 @@ pub(crate) fn read_path(path: &Path, choice: &Choice<'_>) -> anyhow::Result<Cont
     .map(|_| bytes)
     .map_err(anyhow::Error::from)
     .and_then(|bytes| read(&bytes, choice))
-    .with_context(|| format!("{} cannot be read", path.display()))
+    .with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Reads the bytes of a file.

@@ -13,7 +13,7 @@ use super::{
     diagnostic, document::Document, document_size, lexical_scan, literals, schema::SCHEMA,
     source_location::Positions,
 };
-use crate::graphql::limits::Limits;
+use crate::graphql::limits::{Limits, MAX_NESTING};
 
 impl Document {
     /// Parses and validates a text.
@@ -23,7 +23,7 @@ impl Document {
     pub fn prepare(text: &Arc<str>, limits: &Limits) -> Result<Self, Vec<ServerError>> {
         lexical_scan::check(text, limits).map_err(one)?;
         // A bracket may take several steps of recursion. The lexer has bounded the brackets.
-        let mut parser = Parser::new().recursion_limit(limits.nesting * 4);
+        let mut parser = Parser::new().recursion_limit(MAX_NESTING * 4);
         let mut ast = parser
             .parse_ast(text.as_ref(), "document")
             .map_err(|broken| diagnostic::syntax(&broken.errors))?;

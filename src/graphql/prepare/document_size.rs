@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** each fragment is measured once, so the time is linear in the document.
 //! **Invariant:** what passes makes nobody visit more than [`SELECTIONS`] selections of an operation or descend more than
-//! [`Limits::nesting`] of them, fragments expanded.
+//! [`MAX_NESTING`] of them, fragments expanded.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,11 @@ use apollo_compiler::{
 };
 use async_graphql::ServerError;
 
-use crate::graphql::{code, error::refusal, limits::Limits};
+use crate::graphql::{
+    code,
+    error::refusal,
+    limits::{Limits, MAX_DIRECTIVES, MAX_NESTING},
+};
 
 /// The most operations in a document. Each is validated with all fragments that it reaches.
 const OPERATIONS: usize = 10;
@@ -59,7 +63,7 @@ pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), ServerEr
         let size = outline.fragment(name, 0)?;
         outline.allow(size)?;
     }
-    let (aliases, most) = (outline.aliases, limits.aliases);
+    let (aliases, most) = (outline.aliases, limits.max_aliases);
     if aliases > most {
         return Err(too_complex(&format!(
             "selects {aliases} aliases; at most {most} are allowed"
@@ -90,10 +94,10 @@ struct Outline<'d> {
 impl<'d> Outline<'d> {
     fn allow(&self, size: Size) -> Result<(), ServerError> {
         let limits = self.limits;
-        let selections = SELECTIONS.min(limits.complexity);
+        let selections = SELECTIONS.min(limits.max_complexity);
         for (count, what, most) in [
             (size.selections, "fields and fragments", selections),
-            (size.depth, "levels", limits.depth),
+            (size.depth, "levels", limits.max_depth),
         ] {
             if count > most {
                 return Err(too_complex(&format!(
@@ -110,7 +114,7 @@ impl<'d> Outline<'d> {
             let message = "Syntax Error: Expected Name, found \"}\".";
             return Err(refusal(code::PARSE_FAILED, message, None));
         }
-        self.allow_nesting(above + 1)?;
+        allow_nesting(above + 1)?;
         let mut sum = Size::default();
         for selection in set {
             let (size, directives) = match selection {
@@ -135,8 +139,8 @@ impl<'d> Outline<'d> {
                     (size, &spread.directives)
                 }
             };
-            if directives.len() > self.limits.directives {
-                let most = self.limits.directives;
+            if directives.len() > MAX_DIRECTIVES {
+                let most = MAX_DIRECTIVES;
                 return Err(too_complex(&format!(
                     "has {} directives in one place; at most {most} are allowed",
                     directives.len()
@@ -160,7 +164,7 @@ impl<'d> Outline<'d> {
             return Ok(Size::default());
         };
         if let Some(size) = self.sizes.get(name) {
-            self.allow_nesting(above + size.nesting)?;
+            allow_nesting(above + size.nesting)?;
             return Ok(*size);
         }
         self.sizes.insert(name, Size::default());
@@ -168,18 +172,18 @@ impl<'d> Outline<'d> {
         self.sizes.insert(name, size);
         Ok(size)
     }
-
-    fn allow_nesting(&self, nesting: usize) -> Result<(), ServerError> {
-        let most = self.limits.nesting;
-        if nesting > most {
-            return Err(too_complex(&format!(
-                "nests more than {most} selections in one another"
-            )));
-        }
-        Ok(())
-    }
 }
 
 fn too_complex(what: &str) -> ServerError {
     refusal(code::TOO_COMPLEX, format!("the document {what}"), None)
+}
+
+fn allow_nesting(nesting: usize) -> Result<(), ServerError> {
+    let most = MAX_NESTING;
+    if nesting > most {
+        return Err(too_complex(&format!(
+            "nests more than {most} selections in one another"
+        )));
+    }
+    Ok(())
 }

@@ -3,20 +3,24 @@
 //! In the flow: first of all that happens to a document. The parser behind it descends by recursion and builds a tree of
 //! every token, so both are bounded here, by the parser's own lexer.
 //!
-//! **Invariant:** what passes nests at most [`Limits::nesting`] brackets and has at most [`Limits::tokens`] tokens.
+//! **Invariant:** what passes nests at most [`MAX_NESTING`] brackets and has at most [`Limits::max_tokens`] tokens.
 //! **Invariant:** the time is linear in the length, and the length is checked first.
 
 use apollo_parser::{Lexer, TokenKind};
 use async_graphql::ServerError;
 
 use super::source_location::Positions;
-use crate::graphql::{code, error::refusal, limits::Limits};
+use crate::graphql::{
+    code,
+    error::refusal,
+    limits::{Limits, MAX_NESTING},
+};
 
 /// Checks that a document may be parsed. The first token that is none is reported: the parser would go on to the last.
 pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ServerError> {
     let too_complex = |what: String| Err(refusal(code::TOO_COMPLEX, what, None));
-    if text.len() > limits.document_bytes {
-        let most = limits.document_bytes;
+    if text.len() > limits.max_document {
+        let most = limits.max_document;
         return too_complex(format!("the document is longer than {most} bytes"));
     }
     let (mut tokens, mut open) = (0, 0_usize);
@@ -37,12 +41,12 @@ pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ServerError> {
             _ => {}
         }
         tokens += 1;
-        if tokens > limits.tokens {
-            let most = limits.tokens;
+        if tokens > limits.max_tokens {
+            let most = limits.max_tokens;
             return too_complex(format!("the document has more than {most} tokens"));
         }
-        if open > limits.nesting {
-            let most = limits.nesting;
+        if open > MAX_NESTING {
+            let most = MAX_NESTING;
             return too_complex(format!(
                 "the document nests more than {most} brackets in one another"
             ));
@@ -57,9 +61,8 @@ mod tests {
 
     fn check(text: &str) -> Result<(), String> {
         let limits = Limits {
-            document_bytes: 4_096,
-            tokens: 200,
-            nesting: 8,
+            max_document: 4_096,
+            max_tokens: 200,
             ..Limits::default()
         };
         super::check(text, &limits).map_err(|error| error.message)
@@ -68,8 +71,12 @@ mod tests {
     #[test]
     fn a_document_at_a_limit_passes_and_one_past_it_does_not() {
         let nested = |depth| format!("{}{}", "{a".repeat(depth), "}".repeat(depth));
-        assert!(check(&nested(8)).is_ok());
-        assert!(check(&nested(9)).unwrap_err().contains("8 brackets"));
+        assert!(check(&nested(MAX_NESTING)).is_ok());
+        assert!(
+            check(&nested(MAX_NESTING + 1))
+                .unwrap_err()
+                .contains("64 brackets")
+        );
         let tokens = |count: usize| format!("{{{}}}", " a,#b\n".repeat(count - 2));
         assert!(check(&tokens(200)).is_ok());
         assert!(check(&tokens(201)).unwrap_err().contains("200 tokens"));
@@ -86,13 +93,12 @@ mod tests {
             r#""""[[[\"""[[[[[[[""""#,
             "1 #\"[[[[[[[[[[\r",
         ] {
+            let text = text.replace('[', &"[".repeat(MAX_NESTING));
             assert!(check(&format!("{{f(x:{text})}}")).is_ok(), "{text}");
         }
         for text in [r#""""#, r#""\\""#, "\"#\"", r#""""""""#, "#\"\n"] {
-            assert!(
-                check(&format!("{{f(x:[{text}[[[[[[[[[[")).is_err(),
-                "{text}"
-            );
+            let open = "[".repeat(MAX_NESTING);
+            assert!(check(&format!("{{f(x:[{text}{open}")).is_err(), "{text}");
         }
     }
 }

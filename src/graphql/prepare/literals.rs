@@ -37,7 +37,7 @@ pub(super) struct Literals {
 pub(super) fn check(document: &Document, limits: &Limits) -> Literals {
     let mut check = Check {
         document,
-        introspection: limits.introspection,
+        introspection: !limits.no_introspection,
         found: Literals::default(),
     };
     for operation in document.executable.operations.iter() {

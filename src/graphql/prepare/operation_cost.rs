@@ -34,14 +34,14 @@ const ALL: u64 = 2_500;
 /// Checks the complexity of an operation.
 pub(super) fn check(plan: &[Planned<'_>], limits: &Limits) -> Result<(), ServerError> {
     let cost = Measure { limits }.sum(plan, None);
-    if cost.aliases > limits.aliases {
+    if cost.aliases > limits.max_aliases {
         let message = format!(
             "the operation selects {} aliases; at most {} are allowed",
-            cost.aliases, limits.aliases
+            cost.aliases, limits.max_aliases
         );
         return Err(refusal(code::TOO_COMPLEX, message, None));
     }
-    let most = u64::try_from(limits.complexity).unwrap_or(u64::MAX);
+    let most = u64::try_from(limits.max_complexity).unwrap_or(u64::MAX);
     let complexity = cost.total();
     if complexity <= most {
         return Ok(());
@@ -130,7 +130,7 @@ impl Measure<'_> {
     /// How many elements a field that takes `first` gives: as many as it says, its default when it is absent or null.
     fn first(&self, field: &Planned<'_>) -> Option<u64> {
         let definition = field.field.definition.argument_by_name("first")?;
-        let most = u64::from(self.limits.page.max(self.limits.changes)).max(1);
+        let most = u64::from(self.limits.max_page.max(self.limits.max_changes)).max(1);
         let given = field.arguments.iter().find(|(name, _)| *name == "first");
         let first = if let Some((_, Value::Number(first))) = given {
             first.as_i64().and_then(|first| first.try_into().ok())

@@ -9,7 +9,7 @@ use super::{document::Document, engine_document, operation_cost, plan, variables
 use crate::{
     graphql::{
         fair_cache::FairCache,
-        limits::{Limits, MOST_ERRORS},
+        limits::{Limits, MOST_ERRORS, PREPARED_BYTES},
         named_documents::Documents,
         operation::{Operation, at_least},
         response::Answer,
@@ -39,7 +39,7 @@ impl Preparer {
                 Err(errors) => invalid.push((id.to_owned(), errors)),
             }
         }
-        let prepared = FairCache::new(usize::MAX, limits.prepared_bytes);
+        let prepared = FairCache::new(usize::MAX, PREPARED_BYTES);
         Self {
             documents,
             limits,

@@ -122,7 +122,7 @@ impl LibraryStats {
 
 async fn top(ctx: &Context<'_>, kind: LabelKind, first: Option<i32>) -> Result<Vec<Label>, Error> {
     let caller = ctx.caller();
-    let first = page_size(first.unwrap_or(TOP), caller.limits.page)?;
+    let first = page_size(first.unwrap_or(TOP), caller.limits.max_page)?;
     caller
         .library
         .top_labels(&caller.viewer.user, kind, first)

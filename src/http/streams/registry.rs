@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use humantime::parse_duration;
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use time::OffsetDateTime;
@@ -33,25 +34,35 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 /// Spread of `Retry-After` while the node stops, in seconds, so that clients do not reconnect all at once.
 const RETRY_SPREAD: u32 = 5;
 
-/// Limits of streams: their number, their lifetime and their use.
-#[derive(Debug, Clone)]
+/// Limits on streams.
+#[derive(Debug, Clone, clap::Args)]
 pub struct StreamLimits {
-    /// Maximum streams per user on this node, over all transports.
-    pub per_user: usize,
-    /// Maximum streams on this node.
-    pub total: usize,
-    /// Maximum lifetime, with a jitter of ±10 %. Zero: until the token expires.
-    pub max_life: Duration,
-    /// Period over which streams end when the node stops.
-    pub drain_spread: Duration,
-    /// Maximum time to finish running operations when the node stops.
-    pub grace: Duration,
-    /// Maximum concurrent operations per WebSocket.
-    pub operations_per_socket: usize,
-    /// Maximum messages per second read from one WebSocket. Zero disables the limit.
-    pub messages_per_second: u32,
-    /// Maximum time for a WebSocket to send `connection_init`.
+    /// Maximum number of open streams of one user, over all transports.
+    #[arg(long, env, default_value_t = 20, value_name = "COUNT")]
+    pub max_streams_per_user: usize,
+    /// Maximum number of open streams.
+    #[arg(long, env, default_value_t = 100_000, value_name = "COUNT")]
+    pub max_streams: usize,
+    /// Maximum lifetime of a stream, with a jitter of 10%. With 0s, a stream lasts as long as its token.
+    #[arg(long, env, default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
+    pub max_stream_life: Duration,
+    /// Maximum number of concurrent operations on one WebSocket.
+    #[arg(long, env, default_value_t = 50, value_name = "COUNT")]
+    pub max_operations_per_socket: usize,
+    /// Maximum rate of messages read from one WebSocket, per second, with bursts of ten seconds' worth. A message counts
+    /// once for each 4 KiB. Messages over the rate wait. 0 disables the limit.
+    #[arg(long, env, default_value_t = 200, value_name = "COUNT")]
+    pub max_message_rate: u32,
+    /// Time limit for a WebSocket client to send connection_init.
+    #[arg(long, env, default_value = "3s", value_name = "DURATION", value_parser = parse_duration)]
     pub init_timeout: Duration,
+    /// On shutdown, spread the ends of streams over this time, to prevent a reconnect storm. Must not exceed
+    /// `--shutdown-grace`.
+    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
+    pub drain_spread: Duration,
+    /// Time limit for running operations to finish once the server stops.
+    #[arg(skip)]
+    pub grace: Duration,
 }
 
 /// The transport of a stream; the label `transport` of metrics and logs.
@@ -74,7 +85,7 @@ pub enum Transport {
 pub enum EndReason {
     /// The token has expired.
     Expired,
-    /// The stream has reached [`StreamLimits::max_life`].
+    /// The stream has reached [`StreamLimits::max_stream_life`].
     TooOld,
     /// The node is stopping.
     Drained,
@@ -103,10 +114,10 @@ impl EndReason {
 /// Why a stream is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StreamRefused {
-    /// The user has reached [`StreamLimits::per_user`], which it holds.
+    /// The user has reached [`StreamLimits::max_streams_per_user`], which it holds.
     #[error("too many open streams: the limit per user is {0}; close one first")]
     User(usize),
-    /// The node has reached [`StreamLimits::total`].
+    /// The node has reached [`StreamLimits::max_streams`].
     #[error("the server has reached its limit of streams; retry later")]
     Node,
     /// The node is stopping. Holds when to retry, in seconds.
@@ -217,7 +228,11 @@ impl Streams {
             stream.number = number,
             "stream opened"
         );
-        let (life, reason) = life(viewer.expires_at, self.0.limits.max_life, fraction(number));
+        let (life, reason) = life(
+            viewer.expires_at,
+            self.0.limits.max_stream_life,
+            fraction(number),
+        );
         let since = Instant::now();
         Ok(StreamPermit {
             streams: self.clone(),
@@ -237,12 +252,12 @@ impl Streams {
             return Err(self.draining());
         }
         let mut open = self.0.open.lock();
-        if open.total >= limits.total {
+        if open.total >= limits.max_streams {
             return Err(StreamRefused::Node);
         }
         let mine = open.per_user.get(user).copied().unwrap_or(0);
-        if mine >= limits.per_user {
-            return Err(StreamRefused::User(limits.per_user));
+        if mine >= limits.max_streams_per_user {
+            return Err(StreamRefused::User(limits.max_streams_per_user));
         }
         open.per_user.insert(user.clone(), mine + 1);
         open.total += 1;
@@ -373,14 +388,8 @@ mod tests {
     impl Default for StreamLimits {
         fn default() -> Self {
             Self {
-                per_user: 20,
-                total: 100_000,
-                max_life: Duration::from_hours(1),
-                drain_spread: Duration::from_secs(5),
                 grace: Duration::from_secs(15),
-                operations_per_socket: 50,
-                messages_per_second: 200,
-                init_timeout: Duration::from_secs(3),
+                ..crate::config::defaults()
             }
         }
     }
@@ -403,7 +412,7 @@ mod tests {
     #[test]
     fn a_dropped_permit_is_available_to_its_user_again() {
         let streams = streams(StreamLimits {
-            per_user: 2,
+            max_streams_per_user: 2,
             ..StreamLimits::default()
         });
         let ann = viewer("ann", DAY);
@@ -420,7 +429,7 @@ mod tests {
     #[test]
     fn the_node_has_a_limit_and_keeps_nothing_of_released_permits() {
         let streams = streams(StreamLimits {
-            total: 1,
+            max_streams: 1,
             ..StreamLimits::default()
         });
         let permit = streams.open(&viewer("ann", DAY), Transport::Events);
@@ -461,7 +470,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_ends_at_its_maximum_lifetime() {
         let streams = streams(StreamLimits {
-            max_life: Duration::from_millis(20),
+            max_stream_life: Duration::from_millis(20),
             ..StreamLimits::default()
         });
         let permit = streams.open(&viewer("ann", DAY), Transport::Events);

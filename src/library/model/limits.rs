@@ -2,26 +2,40 @@
 
 use crate::library::error::{Error, Refusal, RefusalCode};
 
-/// Storage limits of one user; 0 for unlimited.
-#[derive(Debug, Clone, Copy)]
+/// Storage limits of one user.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Limits of a library")]
+#[group(id = "library-limits")]
 pub struct Limits {
-    /// Stories in a library.
-    pub stories: i64,
-    /// Bytes of a library, as counted by `Usage`.
-    pub bytes: i64,
-    /// Bytes of receipts. The oldest are deleted for new ones.
-    pub receipt_bytes: i64,
-    /// Bytes of history. The oldest entries are deleted for new ones.
-    pub history_bytes: i64,
+    /// Maximum number of stories of one user. 0 disables the limit.
+    #[arg(long, env, default_value_t = Self::default().max_stories, value_name = "COUNT", value_parser = at_least_0())]
+    pub max_stories: i64,
+    /// Maximum size of one user's library, in bytes: the texts of stories, notes and label names in UTF-8, and 32 for each
+    /// label on a story. With its indexes, a library takes two to four times that on disk. 0 disables the limit.
+    #[arg(long, env, default_value_t = Self::default().max_library_bytes, value_name = "BYTES", value_parser = at_least_0())]
+    pub max_library_bytes: i64,
+    /// Maximum size of one user's mutation receipts, in bytes. A receipt holds the result for an idempotency key. Beyond
+    /// the limit, the oldest receipts are deleted. 0 disables the limit.
+    #[arg(long, env, default_value_t = Self::default().max_receipt_bytes, value_name = "BYTES", value_parser = at_least_0())]
+    pub max_receipt_bytes: i64,
+    /// Maximum size of one user's history, in bytes: the former values of fields and deleted rows, and 200 for each record.
+    /// Beyond the limit, the oldest history is deleted, and a device whose last sync was before it starts over with a full
+    /// sync. No change is refused. 0 disables the limit.
+    #[arg(long, env, default_value_t = Self::default().max_history_bytes, value_name = "BYTES", value_parser = at_least_0())]
+    pub max_history_bytes: i64,
+}
+
+fn at_least_0() -> clap::builder::RangedI64ValueParser<i64> {
+    clap::value_parser!(i64).range(0..)
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            stories: 200_000,
-            bytes: 512 << 20,
-            receipt_bytes: 16 << 20,
-            history_bytes: 64 << 20,
+            max_stories: 200_000,
+            max_library_bytes: 512 << 20,
+            max_receipt_bytes: 16 << 20,
+            max_history_bytes: 64 << 20,
         }
     }
 }
@@ -75,10 +89,16 @@ impl Usage {
                 fields.stories,
                 self.stories,
                 grown.stories,
-                limits.stories,
+                limits.max_stories,
                 "stories",
             ),
-            (fields.bytes, self.bytes, grown.bytes, limits.bytes, "bytes"),
+            (
+                fields.bytes,
+                self.bytes,
+                grown.bytes,
+                limits.max_library_bytes,
+                "bytes",
+            ),
         ];
         for (field, holds, more, most, what) in rules {
             if most > 0 && more > 0 && holds > most {

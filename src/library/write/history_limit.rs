@@ -65,7 +65,7 @@ impl LibraryWriter {
         let row = row.ok_or_else(|| Error::fault("an insert returned no row"))?;
         let total: i64 = row.try_get("", "total")?;
         let oldest: Option<i64> = row.try_get("", "oldest")?;
-        let most = self.limits.history_bytes;
+        let most = self.limits.max_history_bytes;
         if most > 0 && oldest.is_some_and(|oldest| total - oldest > most) {
             self.purge_history(total - (most - most / SLACK)).await?;
         }

@@ -165,7 +165,7 @@ impl LibraryWriter {
             answer,
             at: self.now,
         };
-        if receipt::put(&self.tx, &self.user, receipt, self.limits.receipt_bytes).await? {
+        if receipt::put(&self.tx, &self.user, receipt, self.limits.max_receipt_bytes).await? {
             return Ok(());
         }
         // Impossible between servers that lock the row like this one. The retry finds the stored answer.

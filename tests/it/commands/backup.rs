@@ -122,7 +122,7 @@ async fn a_restore_keeps_what_was_there_and_begins_a_new_epoch() {
     assert_eq!(mode(&backup), 0o600);
     let before = fs::read(&backup).unwrap();
     let said = desk.refused(&["backup", backup_name]);
-    assert!(said.contains("exists already"), "{said}");
+    assert!(said.contains("already exists"), "{said}");
     add_tags(&server, 3..6).await;
     let (version, old_epoch) = head(&server).await;
     assert_eq!(version, 7);
@@ -186,7 +186,7 @@ async fn a_backup_that_is_not_sound_changes_nothing() {
         ("nothing", "no such file"),
         ("text", "not an intact SQLite database"),
         ("torn.db", "not an intact SQLite database"),
-        ("foreign.db", "not a database of library-sync"),
+        ("foreign.db", "not a library-sync database"),
         ("newer.db", "m30000101_000001_later"),
         ("library.db", "is the database itself"),
     ] {

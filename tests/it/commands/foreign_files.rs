@@ -167,7 +167,7 @@ on_each_database! {
         let nobody = import(&database, "nobody", &file, &["--dry-run"]);
         assert_eq!(nobody.code, Some(0), "{}", nobody.error);
         let export = run(&["export", "--sub", "nobody", "--database-url", &database.url]);
-        assert!(export.error.contains("no user nobody"), "{}", export.error);
+        assert!(export.error.contains("the user nobody does not exist"), "{}", export.error);
     }
 
     async fn tables_are_read_however_a_spreadsheet_saved_them(db: Db) {
@@ -214,7 +214,7 @@ on_each_database! {
             assert!(done.error.contains(what), "{}", done.error);
         }
         let export = run(&["export", "--sub", "ann", "--database-url", &database.url]);
-        assert!(export.error.contains("no user ann"), "{}", export.error);
+        assert!(export.error.contains("the user ann does not exist"), "{}", export.error);
     }
 
     async fn numbers_are_read_as_people_write_them_and_never_cost_a_row(db: Db) {

@@ -252,7 +252,7 @@ on_each_database! {
         fs::write(&file, "title,url\nA,nowhere\n").unwrap();
         let (code, _, error) = import_file(&database, "ann", &file);
         assert_eq!(code, Some(1), "nothing is sound");
-        assert!(error.contains("no entry of"), "{error}");
+        assert!(error.contains("has no valid entry"), "{error}");
     }
 
     async fn the_sample_imports_as_it_is_and_again_changes_nothing(db: Db) {
@@ -294,7 +294,7 @@ on_each_database! {
         ann.mutate("createFandom", "CreateLabelInput", json!({"name": "g"}), "").await;
         app.user("bob").create_tag("his").await;
         let (code, out, error) = export();
-        assert_eq!((code, out, error.as_str()), (Some(0), whole, "left out: 2 tags and fandoms on no story\n"));
+        assert_eq!((code, out, error.as_str()), (Some(0), whole, "omitted 2 unused tags and fandoms\n"));
     }
 
     async fn what_cannot_be_read_or_is_nobodys_is_refused(db: Db) {
@@ -307,10 +307,10 @@ on_each_database! {
         };
         import_file(&database, "bob", &path("sound.csv", "title,url\nA,https://example.org/a\n"));
         for (file, what) in [
-            (path("a.json", "{"), "cannot be read"),
+            (path("a.json", "{"), "cannot read"),
             (path("b.csv", "name,link\nA,https://example.org/a\n"), "names no column `title`"),
             (path("c.txt", ""), "no first row"),
-            (folder.path().join("none.csv"), "cannot be read"),
+            (folder.path().join("none.csv"), "cannot read"),
         ] {
             let (code, _, error) = import_file(&database, "ann", &file);
             assert_eq!(code, Some(1), "{error}");
@@ -318,10 +318,10 @@ on_each_database! {
         }
         let (code, _, error) = run(&["export", "--sub", "nobody", "--database-url", &database.url]);
         assert_eq!(code, Some(1));
-        assert!(error.contains("no user nobody"), "{error}");
+        assert!(error.contains("the user nobody does not exist"), "{error}");
         let (code, _, error) = run(&["import", "--sub", "ann", "a.csv"]);
         assert_eq!(code, Some(1));
-        assert!(error.contains("cannot be read") || error.contains("--database-url"), "{error}");
+        assert!(error.contains("cannot read") || error.contains("--database-url"), "{error}");
     }
 
     async fn an_export_goes_to_a_file_by_its_ending(db: Db) {

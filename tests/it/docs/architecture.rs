@@ -26,8 +26,8 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("schema_migration", &["library"]),
 ];
 
-/// Imports of settings: they are parsed into values of these rooms, so that an error names the flag.
-const CONFIG_MAY_IMPORT: [&str; 2] = ["address", "auth"];
+/// Imports of settings: flags are parsed into values and limits of these rooms, so that an error names the flag.
+const CONFIG_MAY_IMPORT: [&str; 6] = ["address", "auth", "graphql", "http", "library", "telemetry"];
 
 /// Rooms that put the parts together. They may import everything; nothing else imports them.
 const TOP: [&str; 6] = ["main", "lib", "app", "commands", "config", "transfer"];

@@ -124,13 +124,14 @@ fn codes() -> BTreeSet<String> {
         // Statements are in capitals too.
         let is_sql = source.path.starts_with("src/library/database");
         if is_layer && !is_sql {
-            codes.extend(
-                source
-                    .text
-                    .split('"')
-                    .filter(|text| is_code(text))
-                    .map(str::to_owned),
-            );
+            // Flags have placeholders in capitals.
+            let lines = source.text.lines();
+            let lines: Vec<_> = lines
+                .filter(|line| !line.contains("value_name = "))
+                .collect();
+            let text = lines.join("\n");
+            let texts = text.split('"');
+            codes.extend(texts.filter(|text| is_code(text)).map(str::to_owned));
         }
     }
     for no_code in NO_CODES {

@@ -14,13 +14,16 @@ use metrics::counter;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Maximum numbers of pending sockets. 0 disables a limit.
-#[derive(Debug, Clone, Copy)]
+/// Limits on the WebSockets that are not acknowledged.
+#[derive(Debug, Clone, Copy, clap::Args)]
 pub struct PendingLimits {
-    /// On this node.
-    pub total: usize,
-    /// Per address.
-    pub per_address: usize,
+    /// Maximum number of WebSockets that wait for connection_ack. A new one beyond it closes the oldest with code 1013. 0
+    /// disables the limit.
+    #[arg(long, env, default_value_t = 3_000, value_name = "COUNT")]
+    pub max_pending_sockets: usize,
+    /// Maximum number of those from one client address. Further ones are refused. 0 disables the limit.
+    #[arg(long, env, default_value_t = 1_000, value_name = "COUNT")]
+    pub max_pending_sockets_per_address: usize,
 }
 
 /// The refusal of an address at its limit, which it holds.
@@ -78,7 +81,10 @@ impl PendingSockets {
     /// # Errors
     /// When its address has reached its limit.
     pub(super) fn enter(&self, address: Option<IpAddr>) -> Result<Pending, TooManyPending> {
-        let PendingLimits { total, per_address } = self.0.limits;
+        let PendingLimits {
+            max_pending_sockets: total,
+            max_pending_sockets_per_address: per_address,
+        } = self.0.limits;
         let mut open = self.0.open.lock();
         if let Some(address) = address {
             let count = open.per_address.entry(address).or_default();
@@ -141,7 +147,10 @@ mod tests {
     use super::*;
 
     fn sockets(total: usize, per_address: usize) -> PendingSockets {
-        PendingSockets::new(PendingLimits { total, per_address })
+        PendingSockets::new(PendingLimits {
+            max_pending_sockets: total,
+            max_pending_sockets_per_address: per_address,
+        })
     }
 
     fn address(last: u8) -> IpAddr {

@@ -46,7 +46,7 @@ pub(super) enum UpgradeViewer {
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeViewer, mut pending: Pending) {
-    let mut socket = FramedSocket::new(socket, node.streams.limits().messages_per_second);
+    let mut socket = FramedSocket::new(socket, node.streams.limits().max_message_rate);
     let greeted = tokio::select! {
         greeted = greet(&node, &mut socket, caller) => greeted,
         // A newer socket has its slot, so this one must not wait for the client.
@@ -224,7 +224,7 @@ impl Session<'_> {
         if let Err(rate_limited) = self.node.count_operation(&self.viewer) {
             return self.tell(&id, Some(operation::refused(rate_limited))).await;
         }
-        let most = self.node.streams.limits().operations_per_socket;
+        let most = self.node.streams.limits().max_operations_per_socket;
         if self.operations.len() >= most {
             let message = format!("too many running operations: the limit per socket is {most}");
             let refused = Outcome::error("TOO_MANY_OPERATIONS", &message);
