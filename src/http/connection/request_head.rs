@@ -1,13 +1,12 @@
-//! The heads of requests on a connection: once one has begun, it must come whole, and soon.
+//! The deadline of request heads, against slowloris attacks.
 //!
-//! In the flow: between the socket and the HTTP server. The server's own timer runs from the end of the response before,
-//! so it cannot tell a client that is slow from a connection that is kept for later; here they are told apart. What is
-//! seen of the bytes is only where a head ends and what is answered.
+//! In the flow: between the socket and the HTTP server. hyper's timer starts at the end of the previous response, so it
+//! cannot distinguish a slow client from an idle connection. This module detects only where a head ends and where a
+//! response begins.
 //!
-//! **Invariant:** a head that has begun is whole within the limit, or the connection is given up; but one that began in
-//! the same packet as the end of the request before it, which only clients that pipeline send, counts as idle.
-//! **Invariant:** nothing else is held to that limit: neither a connection that is idle, nor a body, nor a socket that
-//! was upgraded.
+//! **Invariant:** a head that has begun is complete within the limit, or the connection is closed. A pipelined head that
+//! begins in the same packet as the previous request counts as idle.
+//! **Invariant:** the limit does not apply to idle connections, bodies and upgraded connections.
 
 use std::{
     future::Future as _,
@@ -19,7 +18,7 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-/// Follows the heads on one connection.
+/// Tracks the request heads on one connection.
 #[derive(Debug)]
 pub(in crate::http) struct RequestHeads {
     limit: Duration,
@@ -28,24 +27,20 @@ pub(in crate::http) struct RequestHeads {
 
 #[derive(Debug)]
 enum State {
-    /// Nothing has been heard since the last answer.
+    /// No byte has arrived since the last response began.
     Quiet,
     /// A head has begun.
-    Begun {
-        /// How much of the empty line at its end has come.
-        end: End,
-        deadline: Pin<Box<Sleep>>,
-    },
-    /// A head has come, and its answer has not begun.
+    Begun { end: End, deadline: Pin<Box<Sleep>> },
+    /// A head is complete, and its response has not begun.
     Whole,
-    /// No more heads follow: the connection speaks another protocol.
+    /// The connection has changed its protocol, so no heads follow.
     Upgraded,
 }
 
-/// How much of the empty line that ends a head has come. Lines end with LF, and CR before it does not count.
+/// Progress towards the empty line that ends a head. Lines end with LF; CR before it is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Not even its first line has begun; servers pass over empty lines before it.
+    /// Before the first line. Servers skip empty lines there.
     Before,
     InLine,
     AfterLine,
@@ -65,7 +60,7 @@ impl End {
 }
 
 impl RequestHeads {
-    /// Gives each head so long.
+    /// Limits each head.
     pub fn within(limit: Duration) -> Self {
         Self {
             limit,
@@ -73,7 +68,7 @@ impl RequestHeads {
         }
     }
 
-    /// Fails when a head that has begun has been waited for long enough.
+    /// Fails at the deadline of a head that has begun.
     pub fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let State::Begun { deadline, .. } = &mut self.state else {
             return Poll::Pending;
@@ -82,7 +77,16 @@ impl RequestHeads {
         up.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Takes the next bytes of the client.
+    /// Whether a response is pending, or being written if `is_writing`.
+    pub fn has_response(&self, is_writing: bool) -> bool {
+        match self.state {
+            State::Whole => true,
+            State::Quiet | State::Begun { .. } => is_writing,
+            State::Upgraded => false,
+        }
+    }
+
+    /// Takes the next bytes from the client.
     pub fn hear(&mut self, bytes: &[u8]) {
         if let State::Quiet = self.state
             && !bytes.is_empty()
@@ -100,7 +104,7 @@ impl RequestHeads {
         }
     }
 
-    /// Takes the beginning of what is answered, and tells whether it is the head of an upgrade.
+    /// Takes the next bytes to the client, and returns whether they are the head of an upgrade.
     pub fn say(&mut self, bytes: &[u8]) -> bool {
         match self.state {
             State::Upgraded => {}
@@ -108,7 +112,7 @@ impl RequestHeads {
                 self.state = State::Upgraded;
                 return true;
             }
-            // "Continue": what follows is a body.
+            // 100 Continue: the body follows.
             State::Whole if bytes.starts_with(b"HTTP/1.1 100") => {}
             _ => self.state = State::Quiet,
         }
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_has_begun_must_end_and_what_is_no_head_need_not() {
+    async fn only_a_head_that_has_begun_has_a_deadline() {
         let mut heads = heads();
         assert!(!is_given_up(&mut heads).await, "idle");
         heads.hear(b"GET / HTTP/1.1\r\nHost: x\r\n");
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_follows_a_continue_or_an_upgrade_is_no_head() {
+    async fn bytes_after_a_continue_or_an_upgrade_have_no_deadline() {
         for answer in ["HTTP/1.1 100 Continue", "HTTP/1.1 101 Switching Protocols"] {
             let mut heads = heads();
             heads.hear(b"GET / HTTP/1.1\n\n");
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_a_head_is_seen_in_whatever_pieces_it_comes() {
+    async fn the_end_of_a_head_is_detected_in_pieces_of_any_size() {
         for (head, is_whole) in [
             ("GET / HTTP/1.1\r\nA: b\r\n\r\n", true),
             ("GET / HTTP/1.1\nA: b\n\n", true),

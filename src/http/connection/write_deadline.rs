@@ -1,21 +1,23 @@
-//! A connection that gives up a peer which does not read.
+//! Deadlines of a connection: it is closed when its peer does not read, does not send, or is unreachable.
 //!
-//! In the flow: below every transport, around the socket itself, because only there a write that waits is seen: a
-//! response's body is not even asked for more while its connection has no room.
+//! In the flow: around the socket, below every transport, because only there a blocked write is visible. hyper does not
+//! poll a response body while the connection has no room.
 //!
-//! **Invariant:** a write, flush or shutdown that makes no progress for the limit fails, and with it the connection.
-//! **Invariant:** a peer that reads slowly but reads is not given up, as long as it takes [`SLOWEST`] bytes a second on
-//! average, beyond the limit. So an answer is held for no longer than its length allows.
-//! **Invariant:** a peer that connects and says nothing, or begins a request and does not go on, is given up as well; see
-//! [`opening`](super::first_bytes) and [`head`](super::request_head).
-//! **Invariant:** a peer that vanished without a word is given up soon after something was sent to it.
+//! **Invariant:** a write, flush or shutdown without progress for the limit fails, and the connection with it.
+//! **Invariant:** a slow reader is not closed if it reads at least [`MIN_RATE`] on average, beyond the limit. So the
+//! length of a response bounds how long it is held.
+//! **Invariant:** a peer that sends no request, or half a head, is closed; see [`first_bytes`](super::first_bytes) and
+//! [`request_head`](super::request_head).
+//! **Invariant:** an unreachable peer is closed soon after the first unacknowledged write.
+//! **Invariant:** a client that half-closes the connection after its request gets its response, if that begins within
+//! [`HALF_CLOSED`]. A client that has left sends the same FIN, so its operation ends after that time.
 
 use std::{
     borrow::Cow,
     future::Future as _,
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -28,28 +30,31 @@ use tokio::{
 
 use super::{first_bytes::FirstBytes, lingering_close::LingeringClose, request_head::RequestHeads};
 
-/// How many bytes a second a peer must take that has fallen behind.
-const SLOWEST: u32 = 4 << 10;
+/// Minimum average read rate of a peer with a blocked write, in bytes per second.
+const MIN_RATE: u32 = 4 << 10;
 
-/// How many limits long a peer may leave what it was sent unacknowledged.
+/// Maximum time without an acknowledgement, as a multiple of the write limit.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: u32 = 3;
 
-/// Gives connections their deadlines.
+/// Maximum time from a client's FIN to the beginning of its response.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
+
+/// The deadlines of connections.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct WriteDeadline {
     limit: Duration,
-    /// How long a peer may take until it speaks, and for the head of a request.
+    /// Maximum time to the first bytes, and from the beginning to the end of a request head.
     heads: Option<Duration>,
 }
 
 impl WriteDeadline {
-    /// Gives up peers that read nothing for `limit` while there is something to read.
+    /// Closes a connection whose peer reads nothing for `limit` during a write.
     pub fn new(limit: Duration) -> Self {
         Self { limit, heads: None }
     }
 
-    /// Gives up peers that do not begin to speak HTTP/1 within `limit`, or do not end the head of a request within it.
+    /// Also closes a connection whose first bytes, or the rest of a request head, take longer than `limit`.
     #[must_use]
     pub fn heads_within(self, limit: Duration) -> Self {
         Self {
@@ -73,21 +78,22 @@ impl WriteDeadline {
             stream: LingeringClose::new(stream, place),
             pace: ReadingPace {
                 limit,
-                slowest: SLOWEST,
+                slowest: MIN_RATE,
             },
             behind: None,
             deadline: None,
             first_bytes: heads.map(FirstBytes::within),
             heads: heads.map(RequestHeads::within),
+            half_closed: None,
         })
     }
 }
 
 fn tune(stream: &TcpStream, limit: Duration) -> io::Result<()> {
-    // What is pushed is small and urgent: it is not to wait until there is more to send.
+    // Notices are small and urgent, so Nagle's algorithm must not delay them.
     stream.set_nodelay(true)?;
-    // A peer that vanished leaves room to write for long, and is noticed only by what it does not acknowledge. By
-    // default that takes a quarter of an hour; a phone in a tunnel gets a little more than one that does not read.
+    // Writes to an unreachable peer succeed until the send buffer is full. The system's own timeout for missing
+    // acknowledgements is about 15 minutes.
     #[cfg(target_os = "linux")]
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED * limit))?;
     Ok(())
@@ -98,26 +104,28 @@ fn tune(stream: &TcpStream, limit: Duration) -> io::Result<()> {
 pub(in crate::http) struct Deadlined<S> {
     stream: S,
     pace: ReadingPace,
-    /// Since when what was to be written has not all been taken. None while the peer keeps up.
+    /// The progress of a peer with a blocked write; `None` while it keeps up.
     behind: Option<Behind>,
-    /// Until when a write that waits may go on waiting. Made anew by every wait, and none while nothing waits.
+    /// The deadline of a blocked write.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// None once the peer has told what it speaks.
+    /// `None` when the protocol is known.
     first_bytes: Option<FirstBytes>,
-    /// Follows the heads of requests, if those have a limit.
+    /// Tracks request heads, if they have a limit.
     heads: Option<RequestHeads>,
+    /// Started at the client's FIN.
+    half_closed: Option<Pin<Box<Sleep>>>,
 }
 
-/// How slowly a peer may read.
+/// The minimum read rate of a peer.
 #[derive(Debug, Clone, Copy)]
 struct ReadingPace {
-    /// For how long it may take nothing.
+    /// Maximum time without progress.
     limit: Duration,
-    /// How many bytes it must take in each second beyond that, on average.
+    /// Minimum average rate beyond that, in bytes per second.
     slowest: u32,
 }
 
-/// A peer that has fallen behind.
+/// The progress of a peer with a blocked write.
 #[derive(Debug, Clone, Copy)]
 struct Behind {
     since: Instant,
@@ -125,7 +133,7 @@ struct Behind {
 }
 
 impl ReadingPace {
-    /// Until when a peer may have taken no more than it has.
+    /// Returns the deadline of further progress.
     fn due(self, behind: Behind) -> Instant {
         let millis = behind.taken.saturating_mul(1_000) / u64::from(self.slowest);
         behind.since + self.limit + Duration::from_millis(millis)
@@ -153,12 +161,30 @@ impl<S: Unpin> Deadlined<S> {
             .deadline
             .get_or_insert_with(|| Box::pin(sleep_until(until)));
         deadline.as_mut().poll(cx).map(|()| {
-            tracing::debug!("a connection is dropped: its peer does not read");
+            tracing::debug!("connection closed: the peer does not read");
             Err(io::ErrorKind::TimedOut.into())
         })
     }
 
-    /// Counts what the peer has taken since it fell behind.
+    /// Withholds the client's FIN from hyper, which drops the response when its input ends.
+    fn hold_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_writing = self.behind.is_some();
+        let heads = self.heads.as_ref();
+        if !heads.is_some_and(|heads| heads.has_response(is_writing)) {
+            return Poll::Ready(());
+        }
+        if is_writing {
+            // The write deadline applies, and hyper polls again when the write progresses.
+            return Poll::Pending;
+        }
+        let timeout = || Box::pin(tokio::time::sleep(HALF_CLOSED));
+        self.half_closed
+            .get_or_insert_with(timeout)
+            .as_mut()
+            .poll(cx)
+    }
+
+    /// Counts the bytes taken since the first blocked write.
     fn taken(&mut self, polled: &Poll<io::Result<usize>>) {
         if let (Some(behind), Poll::Ready(Ok(bytes))) = (&mut self.behind, polled) {
             behind.taken += u64::try_from(*bytes).unwrap_or(u64::MAX);
@@ -182,6 +208,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deadlined<S> {
             return this.heads.as_mut().map_or(polled, |heads| heads.wait(cx));
         }
         let heard = &buffer.filled()[before..];
+        if heard.is_empty() && buffer.remaining() > 0 && matches!(polled, Poll::Ready(Ok(()))) {
+            ready!(this.hold_end(cx));
+        }
         if let Some(first_bytes) = &mut this.first_bytes
             && first_bytes.hear(heard)?
         {
@@ -234,7 +263,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Asked for when everything has been written.
+        // hyper flushes after it has written everything.
         self.behind = None;
         self.polled(cx, AsyncWrite::poll_flush)
     }
@@ -244,20 +273,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
     }
 }
 
-/// The head of an upgrade with its names in the case of RFC 6455. Names have no case, but Python's gql 4 reads
-/// `Sec-WebSocket-Protocol` from a dictionary, and speaks an older protocol when it is not there. hyper 1.12 writes
-/// lower case or `Sec-Websocket-`; this can go when it writes names as given. A head that finds no room at once, because
-/// what was answered before is unread, keeps hyper's letters.
+/// Rewrites the header names of an upgrade response in the case of RFC 6455. Names are case-insensitive, but Python's
+/// gql 4 looks up `Sec-WebSocket-Protocol` with case, and uses an older protocol without it. hyper 1.12 writes lower case
+/// or `Sec-Websocket-`. Delete this when hyper keeps the case of names; no issue is filed. A head whose first write is
+/// partial keeps hyper's case.
 fn with_names_of_rfc_6455(head: &[u8]) -> Cow<'_, [u8]> {
-    const HYPERS: &[u8] = b"Sec-Websocket-";
+    const HYPER: &[u8] = b"Sec-Websocket-";
     let mut head = head.to_vec();
     let mut from = 0;
     while let Some(at) = head[from..]
-        .windows(HYPERS.len())
-        .position(|name| name == HYPERS)
+        .windows(HYPER.len())
+        .position(|name| name == HYPER)
     {
-        from += at + HYPERS.len();
-        head[from - HYPERS.len()..from].copy_from_slice(b"Sec-WebSocket-");
+        from += at + HYPER.len();
+        head[from - HYPER.len()..from].copy_from_slice(b"Sec-WebSocket-");
     }
     Cow::Owned(head)
 }
@@ -285,12 +314,13 @@ mod tests {
             deadline: None,
             first_bytes: None,
             heads: None,
+            half_closed: None,
         };
         (deadlined, peer)
     }
 
     #[tokio::test]
-    async fn a_peer_that_does_not_read_is_given_up_after_the_limit() {
+    async fn a_peer_that_does_not_read_is_closed_after_the_limit() {
         let (mut connection, _peer) = connection();
         let began = Instant::now();
         let error = connection.write_all(&[0; 9]).await.unwrap_err();
@@ -299,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_reads_slowly_is_not_given_up() {
+    async fn a_slow_reader_is_not_closed() {
         let (mut connection, mut peer) = connection();
         let began = Instant::now();
         let reader = async {
@@ -315,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_reads_a_byte_now_and_then_is_given_up_however_long_it_goes_on() {
+    async fn a_reader_below_the_minimum_rate_is_closed() {
         let (mut connection, mut peer) = connection();
         connection.pace = ReadingPace {
             limit: 10 * LIMIT,
@@ -336,10 +366,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_has_taken_earns_it_time() {
+    fn progress_extends_the_deadline() {
         let pace = ReadingPace {
             limit: Duration::from_secs(10),
-            slowest: SLOWEST,
+            slowest: MIN_RATE,
         };
         let since = Instant::now();
         for (taken, seconds) in [(0, 10), (4 << 10, 11), (4 << 20, 1034)] {
@@ -359,8 +389,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_says_nothing_is_given_up_and_one_that_spoke_is_not() {
-        for (said, is_given_up) in [(&b""[..], true), (b"PR", true), (b"GE", false)] {
+    async fn a_peer_that_sends_nothing_is_closed() {
+        for (said, is_closed) in [(&b""[..], true), (b"PR", true), (b"GE", false)] {
             let (connection, mut peer) = connection();
             let mut connection = Deadlined {
                 first_bytes: Some(FirstBytes::within(LIMIT)),
@@ -370,14 +400,15 @@ mod tests {
             let mut heard = vec![0; said.len()];
             connection.read_exact(&mut heard).await.unwrap();
             let more = timeout(4 * LIMIT, connection.read_u8()).await;
-            let gave_up = matches!(more, Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut);
-            assert_eq!(gave_up, is_given_up, "{said:?}");
+            let has_closed =
+                matches!(more, Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut);
+            assert_eq!(has_closed, is_closed, "{said:?}");
         }
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_peer_that_acknowledges_nothing_is_given_up_by_the_system() {
+    async fn the_system_closes_a_peer_that_acknowledges_nothing() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (stream, _) = listener.accept().await.unwrap();

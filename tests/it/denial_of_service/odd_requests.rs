@@ -2,6 +2,10 @@
 //! and never the end of anything but itself.
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
@@ -20,6 +24,33 @@ fn parts(answer: &str) -> (String, &str) {
 }
 
 // ── heads of requests ────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[tokio::test]
+async fn a_client_that_half_closes_after_its_request_gets_the_response() {
+    let app = TestApp::start(Db::Sqlite).await;
+    let ann = token("ann");
+    let body = r#"{"query":"{ libraryVersion }"}"#;
+    let length = body.len();
+    for request in [
+        format!(
+            "GET /api/library-version HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ann}\r\n\r\n"
+        ),
+        format!(
+            "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ann}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ),
+    ] {
+        let address = app.base.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        let reading = stream.read_to_string(&mut answer);
+        soon("the response and the end", reading).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{request}: {answer}");
+        assert!(answer.ends_with('}'), "{answer}");
+    }
+}
 
 #[tokio::test]
 async fn what_two_parsers_could_read_differently_is_refused_with_400() {
