@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use super::{error::HttpError, rate_limiter::RateLimited, state::Node};
 use crate::auth::{Ask, Credential, Ticket, Viewer, bearer};
 
-/// Headers that a page of another origin cannot set without the browser asking the server first.
+/// Headers that a page of another origin can set only after a CORS preflight.
 const PREFLIGHTED: [&str; 3] = [
     "graphql-require-preflight",
     "apollo-require-preflight",
@@ -15,10 +15,10 @@ const PREFLIGHTED: [&str; 3] = [
 ];
 
 impl Node {
-    /// The viewer of a request that asks for `ask`.
+    /// Returns the viewer of a request that asks for `ask`.
     ///
     /// # Errors
-    /// As [`Authenticator::viewer`](super::authenticator::Authenticator::viewer); also when the viewer asks too fast.
+    /// As [`Authenticator::viewer`](super::authenticator::Authenticator::viewer); also when the viewer is over the rate limit.
     pub(super) async fn authenticate(
         &self,
         request: &Parts,
@@ -27,13 +27,13 @@ impl Node {
         self.counted(self.authenticator.viewer(request, ask).await?)
     }
 
-    /// The viewer of a request that opens a stream: by a token as anywhere, or by a ticket in `?ticket=`.
+    /// Returns the viewer of a request that opens a stream, by a token or by a ticket in `?ticket=`.
     ///
-    /// A ticket goes before header and cookie, because the page put it there on purpose; and since no browser adds one
-    /// by itself, it needs no trusted origin. HEAD leaves it unused: link checkers and proxies send HEAD before the GET.
+    /// A ticket precedes header and cookie, because the page has set it deliberately. It needs no trusted origin,
+    /// because browsers do not add it. HEAD does not redeem it, because link checkers and proxies send HEAD before GET.
     ///
     /// # Errors
-    /// As [`Node::authenticate`]; also when there is a ticket and it does not open a stream.
+    /// As [`Node::authenticate`]; also when the ticket is invalid.
     pub(super) async fn authenticate_stream(
         &self,
         request: &Parts,
@@ -42,11 +42,11 @@ impl Node {
         self.counted(self.stream_viewer(request, ask).await?)
     }
 
-    /// The viewer of a request with a GraphQL operation, whose answer may be a stream.
+    /// Returns the viewer of a request with a GraphQL operation, whose result can be a stream.
     ///
     /// # Errors
-    /// As [`Node::authenticate_stream`]; also when a cookie comes with a GET that a browser sends for a foreign page
-    /// without asking first. Such a request is not counted: its sender is not its viewer.
+    /// As [`Node::authenticate_stream`]; also for a GET with a cookie that a browser sends for a foreign page without a
+    /// CORS preflight. That request is not counted, because the viewer has not sent it.
     pub(super) async fn authenticate_operation(
         &self,
         request: &Parts,
@@ -70,10 +70,10 @@ impl Node {
         self.counted(viewer)
     }
 
-    /// The viewer whose token is in the `authorization` of a `connection_init`.
+    /// Returns the viewer of the token in `authorization` of a `connection_init`.
     ///
     /// # Errors
-    /// When it is no token, the token is not accepted, or the viewer asks too fast.
+    /// When the token is missing or invalid, or the viewer is over the rate limit.
     pub(super) async fn authenticate_init(
         &self,
         authorization: Option<&str>,
@@ -83,10 +83,10 @@ impl Node {
         self.counted(verifier.verify(token, Credential::Bearer).await?)
     }
 
-    /// Counts a further operation of a viewer: of a batch, or on a socket.
+    /// Counts one more operation of a viewer, in a batch or on a socket.
     ///
     /// # Errors
-    /// When it is one too many.
+    /// When the viewer is over the rate limit.
     pub(super) fn count_operation(&self, viewer: &Viewer) -> Result<(), RateLimited> {
         self.rate_limiter.user(&viewer.user)
     }
@@ -102,7 +102,7 @@ impl Node {
         };
         let ticket = Ticket::read(&ticket).ok_or(HttpError::BadTicket)?;
         if self.drain.is_cancelled() {
-            // Kept for the node that the client turns to next.
+            // Not redeemed, so that the client can use it on another node.
             return Err(self.streams.draining().into());
         }
         let kept = match request.method {
@@ -131,7 +131,9 @@ fn ticket(query: &str) -> Result<Option<String>, HttpError> {
     let mut tickets = parameters.filter(|(name, _)| name == "ticket");
     let ticket = tickets.next().map(|(_, ticket)| ticket.into_owned());
     if tickets.next().is_some() {
-        return Err(HttpError::BadRequest("`ticket` is given twice".to_owned()));
+        return Err(HttpError::BadRequest(
+            "parameter `ticket` must not repeat".to_owned(),
+        ));
     }
     Ok(ticket)
 }
@@ -141,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_is_found_whatever_is_escaped_in_it() {
+    fn an_escaped_ticket_is_found() {
         let found = |query| ticket(query).unwrap();
         assert_eq!(found("ticket=st_a-_b").as_deref(), Some("st_a-_b"));
         assert_eq!(found("a=1&ticket=st_%61").as_deref(), Some("st_a"));

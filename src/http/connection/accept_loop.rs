@@ -1,7 +1,7 @@
-//! The accept loop: from a listener to connections that are served, and to their end.
+//! The accept loop: accepts connections, serves them, and drains them at a stop.
 //!
-//! In the flow: above the socket with its deadlines, below the routes. HTTP/1.1 alone is spoken; see
-//! [`opening`](super::first_bytes).
+//! In the flow: above the socket with its deadlines, below the routes. Only HTTP/1.1 is supported; see
+//! [`first_bytes`](super::first_bytes).
 //!
 //! **Invariant:** an accept that fails ends nothing: it is counted and logged, and the next one is tried.
 //! **Invariant:** whoever connects while all places are taken can still ask for the health of the node, until
@@ -32,13 +32,13 @@ use super::{
 /// How many may ask for the health of a node whose places are all taken, at once.
 const RESERVE: usize = 16;
 
-/// How long one of those may take to ask.
+/// Maximum time of a request head on those.
 const RESERVE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The longest head of a request, in bytes; past it the client is answered 431. Also the most that waits to be written.
+/// Maximum request head, in bytes; a longer one gets 431. Also the maximum of unwritten bytes.
 const MAX_HEAD: usize = 128 << 10;
 
-/// How long to wait after an accept that failed for want of something, such as open files.
+/// Pause after an accept that failed for lack of a resource, such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often accepts that fail are logged.
@@ -51,18 +51,18 @@ pub struct ConnectionLimits {
     pub connections: usize,
     /// How long a client may leave unread what it was sent.
     pub write_timeout: Duration,
-    /// How long a client may take until it speaks, and for the head of a request.
+    /// Maximum time to the first bytes, and for a request head.
     pub header_timeout: Duration,
-    /// How long a connection is kept between requests.
+    /// Maximum idle time between requests.
     pub idle_timeout: Duration,
 }
 
 /// When to stop.
 #[derive(Debug, Clone)]
 pub struct Stop {
-    /// Cancelled when nothing more is to be accepted.
+    /// Cancelled when the loop must stop accepting.
     pub drain: CancellationToken,
-    /// How long what is under way may take after that.
+    /// Maximum time to finish running requests after that.
     pub grace: Duration,
 }
 
@@ -70,7 +70,7 @@ pub struct Stop {
 /// stop and all connections have ended.
 ///
 /// # Errors
-/// When the listener cannot be used at all.
+/// When the listener is not usable.
 pub async fn serve(
     listener: std::net::TcpListener,
     routes: Router,
@@ -97,7 +97,7 @@ pub async fn serve(
         connections: TaskTracker::new(),
     };
     server.accept(|| listener.accept()).await;
-    // From here on, who connects is refused by the system and turns to another node.
+    // The system now refuses connections, so clients connect to another node.
     drop(listener);
     server.finish().await;
     Ok(())
@@ -112,7 +112,7 @@ struct Server {
     connections: TaskTracker,
 }
 
-/// What all connections of a kind share.
+/// State shared by the connections of a kind.
 struct Kind {
     routes: Router,
     http: http1::Builder,
@@ -123,12 +123,12 @@ struct Kind {
 impl Kind {
     fn new(routes: Router, places: usize, limits: &ConnectionLimits) -> Self {
         let mut http = http1::Builder::new();
-        // The server's timer runs from one request to the end of the next one's head, most of it idle; a head that has
-        // begun is timed at the socket.
+        // hyper's timer runs from a response to the end of the next head, so it limits the idle time. The socket limits
+        // a head that has begun.
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.idle_timeout)
             .max_buf_size(MAX_HEAD)
-            // Names are compared without their case (RFC 9110, section 5.1), but some clients know only this one.
+            // Names are case-insensitive (RFC 9110, section 5.1), but some clients compare with this case.
             .title_case_headers(true);
         Self {
             routes,
@@ -166,7 +166,7 @@ impl Server {
                 }
             }
         }
-        // Closing the listener resets who has connected and was not accepted yet, so they are served first.
+        // Closing the listener would reset the connections in the backlog, so they are accepted first.
         while let Some(Ok((stream, peer))) = accept().now_or_never() {
             self.begin(stream, peer);
         }
@@ -189,7 +189,7 @@ impl Server {
         self.connections.spawn(connection);
     }
 
-    /// Waits for the connections to end, for no longer than the grace.
+    /// Waits for the connections to end, and aborts them after the grace.
     async fn finish(self) {
         self.connections.close();
         if timeout(self.stop.grace, self.connections.wait())
@@ -231,7 +231,7 @@ fn connect(
     }
 }
 
-/// Whether an accept failed for the sake of the connection alone, which its client gave up meanwhile.
+/// Whether an accept failed because the client has closed the connection.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accept_that_fails_is_counted_and_the_next_one_is_served() {
+    async fn a_failed_accept_is_counted_and_the_next_is_served() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = server(10, false);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_end_in_the_grace_is_cut_off() {
+    async fn a_request_that_exceeds_the_grace_is_aborted() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(tokio::sync::Notify::new());

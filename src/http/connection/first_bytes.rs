@@ -1,10 +1,9 @@
-//! The first bytes of a connection: HTTP/1, and soon.
+//! The deadline of the first bytes of a connection, which must be HTTP/1.
 //!
-//! In the flow: between the socket and the HTTP server, which tells HTTP/2 from HTTP/1 by the first bytes and waits for
-//! them without a limit. HTTP/2 is not served: a peer could hold a stream there by its windows for as long as it likes,
-//! which no deadline of the socket would notice.
+//! In the flow: between the socket and the HTTP server. HTTP/2 is not supported: with flow control windows a peer could
+//! hold a stream open indefinitely, and no deadline of the socket would detect it.
 //!
-//! **Invariant:** a connection that does not begin a request within the limit is given up.
+//! **Invariant:** a connection that does not begin a request within the limit is closed.
 
 use std::{
     future::Future as _,
@@ -16,19 +15,19 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-/// How every HTTP/2 connection begins (RFC 9113, section 3.4), and no request of HTTP/1.
+/// The start of the HTTP/2 connection preface (RFC 9113, section 3.4). No HTTP/1 request starts so.
 const HTTP2: &[u8] = b"PRI ";
 
-/// A connection that has not told yet what it speaks.
+/// A connection whose protocol is not known yet.
 #[derive(Debug)]
 pub(in crate::http) struct FirstBytes {
-    /// How many bytes have come, all of them as in HTTP/2.
+    /// Number of bytes received, all equal to the preface.
     seen: usize,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl FirstBytes {
-    /// Gives the peer so long.
+    /// Starts the deadline.
     pub fn within(limit: Duration) -> Self {
         Self {
             seen: 0,
@@ -36,13 +35,13 @@ impl FirstBytes {
         }
     }
 
-    /// Fails when the peer has been waited for long enough.
+    /// Fails at the deadline.
     pub fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let up = self.deadline.as_mut().poll(cx);
         up.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Takes the next bytes, and tells whether enough have come to know the protocol.
+    /// Takes the next bytes, and returns whether they suffice to identify HTTP/1.
     ///
     /// # Errors
     /// When it is HTTP/2.
@@ -54,7 +53,7 @@ impl FirstBytes {
         }
         self.seen += heard;
         if self.seen == HTTP2.len() {
-            return Err(io::Error::other("HTTP/2 is not served"));
+            return Err(io::Error::other("HTTP/2 is not supported"));
         }
         Ok(false)
     }
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn http_2_is_known_in_whatever_pieces_it_comes_and_nothing_else_is_taken_for_it() {
+    async fn http_2_is_detected_in_pieces_of_any_size() {
         for pieces in [
             &[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]][..],
             &[b"P", b"R", b"I", b" "],

@@ -31,7 +31,7 @@ pub(in crate::http) struct LingeringClose {
     open: Option<(TcpStream, OwnedSemaphorePermit)>,
     /// Whether the peer has said that nothing follows, or the connection broke.
     has_ended: bool,
-    /// Whether what was sent last waits for the peer to read.
+    /// Whether the last write waits for the peer to read.
     is_blocked: bool,
 }
 
@@ -70,7 +70,7 @@ impl Drop for LingeringClose {
         let Some((stream, place)) = self.open.take() else {
             return;
         };
-        // One that does not read what it was sent will not read the end either.
+        // A peer that does not read would not read the last response either.
         if self.has_ended || self.is_blocked {
             return;
         }
@@ -83,7 +83,7 @@ impl Drop for LingeringClose {
     }
 }
 
-/// Says that nothing follows, and reads until the peer says the same.
+/// Sends FIN, and discards input until the peer's FIN.
 async fn drain(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     loop {
@@ -132,9 +132,8 @@ impl AsyncWrite for LingeringClose {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|(stream, _)| stream.is_write_vectored())
+        let open = self.open.as_ref();
+        open.is_some_and(|(stream, _)| stream.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,21 +1,21 @@
-//! How many connections fit into the limit of open files.
+//! Lowers the connection limit to the limit of open files.
 //!
-//! Each connection is an open file, and so is each file of the database and each link to a broker or a key server. A
-//! node whose clients took all of them could not even reconnect to its database.
+//! Connections, database files and links to brokers and key servers are open files. A node whose clients exhaust them
+//! cannot reconnect to its database.
 //!
-//! **Invariant:** clients never take the files that the node needs for itself.
+//! **Invariant:** clients do not take the files that the node reserves for itself.
 
 use rlimit::Resource;
 
-/// How many files the node keeps for itself, beside those of the database: listeners, links to brokers and key servers,
-/// connections that are refused, and what the runtime opens.
-const KEPT: usize = 64;
+/// Files reserved for the node, besides the database's: listeners, links to brokers and key servers, refused connections,
+/// and files of the runtime.
+const RESERVED: usize = 64;
 
-/// How many files a connection to a database takes: SQLite's has the database, its log and its index open.
+/// Files per database connection: SQLite opens the database, its write-ahead log and the log's index.
 const PER_DATABASE_CONNECTION: usize = 3;
 
-/// How many of the connections that are wanted there may be, so that the node keeps enough files for itself and its
-/// `database_connections`. Warns when those are fewer.
+/// Returns `wanted`, or as many connections as the limit of open files allows beside the node's own files and its
+/// `database_connections`. Warns when these are fewer.
 pub fn connections_that_fit(wanted: usize, database_connections: usize) -> usize {
     let Ok((limit, _)) = Resource::NOFILE.get() else {
         return wanted;
@@ -27,16 +27,16 @@ pub fn connections_that_fit(wanted: usize, database_connections: usize) -> usize
             files.limit = limit,
             connections.wanted = wanted,
             connections.most = fitting,
-            "--max-connections does not fit into the limit of open files, so fewer clients are served at once; raise \
-             that limit (ulimit -n, systemd's LimitNOFILE) or lower --max-connections"
+            "--max-connections exceeds the limit of open files, so it is lowered; raise the limit (ulimit -n, systemd's \
+             LimitNOFILE) or lower --max-connections"
         );
     }
     wanted.min(fitting)
 }
 
-/// How many connections fit. Where files are scarce, half of them are the node's.
+/// Returns the maximum number of connections. The node reserves at most half of the files.
 fn fitting(limit: usize, database_connections: usize) -> usize {
-    let own = KEPT + PER_DATABASE_CONNECTION * database_connections;
+    let own = RESERVED + PER_DATABASE_CONNECTION * database_connections;
     (limit - own.min(limit / 2)).max(1)
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_node_keeps_files_for_itself_and_its_database() {
+    fn the_node_reserves_files_for_itself_and_its_database() {
         for (limit, database_connections, connections) in [
             (1024, 10, 1024 - 64 - 30),
             (1_048_576, 100, 1_048_576 - 364),

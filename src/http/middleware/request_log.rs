@@ -19,10 +19,10 @@ use super::malformed_request;
 use crate::http::state::Node;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken from a client or a proxy, in bytes.
+/// Maximum length of an id from a client or a proxy, in bytes.
 const MAX_REQUEST_ID: usize = 64;
 
-/// Runs the request in a span under its id, and answers with the id.
+/// Runs the request in a span with its id, and adds the id to the response.
 pub(in crate::http) async fn observe(
     State(node): State<Node>,
     mut request: Request,
@@ -61,14 +61,14 @@ pub(in crate::http) async fn observe(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    // A client that keeps its connection would find it closed at its next request, when the node has stopped.
+    // Otherwise the next request on a keep-alive connection could arrive after the node has stopped.
     if node.stopping.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
         headers.append(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// The id that the request came with, if it is one, so that a log line here is found by what a proxy logged.
+/// Returns the request's own id if it is valid, so that logs match those of a proxy; otherwise a new one.
 fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
     let is_id = |id: &&HeaderValue| {
         (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_taken_over_only_if_it_is_short_and_visible() {
+    fn an_id_is_kept_only_if_it_is_short_and_printable() {
         for (given, taken) in [
             ("abc-1", true),
             ("", false),

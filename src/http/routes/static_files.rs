@@ -1,10 +1,10 @@
-//! The files of an app at `/` and below, such as the build of the example app.
+//! Serves the files of an app at `/`, such as the build of the example app.
 //!
-//! Every other route comes first, so no file can stand in for one.
+//! All other routes precede the files.
 //!
-//! **Invariant:** a page and a service worker are revalidated at each use, so every browser has a new release at its next
-//! start. Only files below `/assets/`, whose names carry a hash of their content, are cached without asking.
-//! **Invariant:** a page loads nothing from another host; its content security policy says so.
+//! **Invariant:** pages and service workers are revalidated at each use, so browsers get a new release at the next start.
+//! Only files in `/assets/`, whose names contain a hash of their content, are immutable.
+//! **Invariant:** a page loads nothing from another host; its content security policy enforces it.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
-/// Serves the files of `folder`; what is not there is answered like any unknown path.
+/// Serves the files of `folder`. A missing file is an unknown path.
 pub(in crate::http) fn service(folder: &Path) -> Router {
     let unknown = (async || HttpError::NoRoute).into_service();
     let files = ServeDir::new(folder)

@@ -1,4 +1,4 @@
-//! `GET /api/library-version-events`: one user's heads, as the older web app's page reads them.
+//! `GET /api/library-version-events`: the user's heads as server-sent events, in the format of the older web app.
 //!
 //! ```text
 //! retry: 4217
@@ -27,10 +27,10 @@
 //! retry: 3301
 //! : UNAVAILABLE
 //! ```
-//! Whoever does not name `text/event-stream` in `Accept`, as every `EventSource` does, is answered 503 with
-//! `Retry-After`. Refusals that do not pass by themselves have their status for all: 401, 403, and the limits.
+//! A client without `text/event-stream` in `Accept`, which every `EventSource` sends, gets 503 with `Retry-After`. All
+//! clients get the status of a refusal that is not temporary: 401, 403, and the limits.
 //!
-//! **Invariant:** nothing a client sends is written back, so no header can add a line to the stream.
+//! **Invariant:** no input of a client is echoed, so no header can inject a line into the stream.
 
 use std::{cmp::Ordering, fmt::Write as _, time::Duration};
 
@@ -56,9 +56,9 @@ use crate::{
     version::Head,
 };
 
-/// When those come back whose stream ends, at the earliest, and over how long they are spread: a server that starts is
-/// not met by all at once.
+/// Minimum delay before a client reconnects.
 const RETURN: Duration = Duration::from_secs(1);
+/// Spread of that delay, so that clients do not reconnect all at once after a restart.
 const RETURN_SPREAD: Duration = Duration::from_secs(4);
 
 /// `GET` and `HEAD /api/library-version-events`.
@@ -72,7 +72,7 @@ pub(in crate::http) async fn events(State(node): State<Node>, request: Request) 
     }
 }
 
-/// A stream that only tells when to come back.
+/// Returns a stream with only the time to reconnect.
 fn later(node: &Node, error: &HttpError) -> Response {
     error.log();
     let retry = (RETURN + RETURN_SPREAD.mul_f64(node.streams.fraction())).as_millis();
@@ -102,7 +102,7 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     ))
 }
 
-/// The older app answers with this body, where other routes give errors as JSON.
+/// Answers a 401 with the body of the older app instead of JSON.
 fn refuse(error: HttpError) -> Response {
     let mut response = error.into_response();
     if response.status() == StatusCode::UNAUTHORIZED {
@@ -114,7 +114,7 @@ fn refuse(error: HttpError) -> Response {
     response
 }
 
-/// The head that the client saw last. A value that is none is as good as absent.
+/// Returns the last head that the client saw. An invalid value counts as absent.
 fn last_seen(headers: &HeaderMap) -> Option<Head> {
     let value = headers.get("last-event-id")?;
     value.to_str().ok()?.parse().ok()
@@ -122,9 +122,9 @@ fn last_seen(headers: &HeaderMap) -> Option<Head> {
 
 struct Events {
     last_seen: Option<Head>,
-    /// How long the client is to wait before it comes back.
+    /// Delay before the client reconnects.
     retry: Duration,
-    /// What was sent last; nothing before `connected`.
+    /// The last head sent; `None` before `connected`.
     newest: Option<Head>,
 }
 
@@ -175,7 +175,7 @@ impl Framing<Head> for Events {
                 unix_millis()
             )
             .into(),
-            // The client comes back by itself.
+            // An `EventSource` reconnects without an event.
             EndReason::TooOld | EndReason::Drained => Bytes::new(),
         }
     }
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// The text with every run of 13 digits, a time in milliseconds, as `T`.
+    /// Replaces each timestamp, 13 digits of milliseconds, by `T`.
     fn timeless(bytes: &Bytes) -> String {
         let text = str::from_utf8(bytes).unwrap();
         let mut parts = text.split(r#""timestamp":"#);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_events_are_byte_for_byte_what_the_older_app_reads() {
+    fn the_events_have_the_exact_format_of_the_older_app() {
         let mut events = events(None);
         assert_eq!(
             timeless(&events.item(head(7, 41))),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn connected_tells_a_client_that_comes_back_how_it_stands() {
+    fn connected_compares_the_head_of_a_reconnecting_client() {
         for (last_seen, resume) in [
             (head(7, 41), "up_to_date"),
             (head(7, 40), "behind"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_event_id_that_is_no_head_is_as_good_as_absent() {
+    fn an_invalid_last_event_id_counts_as_absent() {
         let of = |value: &[u8]| {
             let mut headers = HeaderMap::new();
             headers.insert("last-event-id", HeaderValue::from_bytes(value).unwrap());

@@ -146,7 +146,7 @@ on_each_database! {
     async fn clients_never_take_the_files_that_a_node_needs_for_itself(db: Db) {
         let database = TestDatabase::new(db).await;
         let (server, log) = with_files(&database, 200, &[]).await;
-        assert_eq!(logged(&log, "does not fit into the limit of open files"), 1);
+        assert_eq!(logged(&log, "exceeds the limit of open files"), 1);
         let create = "mutation { createTag(input: {name: \"a\"}) { libraryVersion } }";
         // A connection that stays; the others take all places.
         server.send("ann", "{ libraryVersion }", json!({})).await.unwrap();

@@ -16,7 +16,7 @@ use super::{
     message::{ClientMessage, ServerMessage},
 };
 
-/// How long a client may take to answer a close.
+/// Maximum time of the close handshake.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How many seconds' worth of messages may come at once.
@@ -29,7 +29,7 @@ const ONE_MESSAGE: usize = 4 << 10;
 pub(super) enum Heard {
     /// A message of the protocol.
     Message(ClientMessage),
-    /// A frame that only says that the client lives, and that the library may have answered.
+    /// A control frame, which tungstenite can have answered.
     Sign,
 }
 
@@ -48,14 +48,14 @@ impl FramedSocket {
         }
     }
 
-    /// Hears messages up to another length from now on.
+    /// Changes the maximum message length.
     pub fn set_limit(&mut self, limit: usize) {
         self.socket.get_mut().set_limit(limit);
     }
 
-    /// Waits for the client's next frame. What is waited for is not lost when the wait is given up.
+    /// Reads the next frame. Cancel safe.
     ///
-    /// After a [`Heard::Sign`], [`flush`](Self::flush) before hearing more.
+    /// After a [`Heard::Sign`], [`flush`](Self::flush) before the next read.
     pub async fn hear(&mut self) -> Result<Heard, Close> {
         if let Some(pace) = &self.pace {
             sleep_until(pace.due()).await;
@@ -72,29 +72,26 @@ impl FramedSocket {
             Message::Text(text) => ClientMessage::parse(&text)
                 .map(Heard::Message)
                 .map_err(Close::Invalid),
-            Message::Binary(_) => Err(Close::Invalid("it is not text".into())),
+            Message::Binary(_) => Err(Close::Invalid("a message must be text".into())),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Heard::Sign),
             Message::Close(_) => Err(Close::Left),
         }
     }
 
-    /// Sends what waits to be sent.
+    /// Writes queued frames.
     pub async fn flush(&mut self) -> Result<(), Close> {
         self.socket.flush().await.map_err(|_| Close::Gone)
     }
 
     /// Sends a message.
-    #[expect(
-        clippy::expect_used,
-        reason = "the messages hold only what JSON can say"
-    )]
+    #[expect(clippy::expect_used, reason = "every message is serializable as JSON")]
     pub async fn say(&mut self, message: &ServerMessage<'_>) -> Result<(), Close> {
         let text = serde_json::to_string(message).expect("a message is JSON");
         let sent = self.socket.send(Message::Text(text.into())).await;
         sent.map_err(|_| Close::Gone)
     }
 
-    /// Tells the client why, if it has room for that, and does not wait.
+    /// Sends a close frame if the connection has room, without waiting.
     pub async fn drop_with(mut self, close: &Close) {
         if let Some(frame) = close.frame() {
             let told = self.socket.send(Message::Close(Some(frame)));
@@ -102,15 +99,15 @@ impl FramedSocket {
         }
     }
 
-    /// Tells the client why, and waits a moment for its answer: closing at once could destroy what is still on the
-    /// way. A close that the client began is answered (RFC 6455, section 5.5.1).
+    /// Performs the close handshake, because closing at once could lose messages in flight. Answers a close of the client
+    /// (RFC 6455, section 5.5.1).
     pub async fn close(mut self, close: &Close) {
         let frame = close.frame();
         if let Some(frame) = &frame {
             tracing::debug!(
                 close.code = u16::from(frame.code),
                 close.reason = frame.reason.as_str(),
-                "a socket is closed"
+                "socket closed"
             );
         }
         let farewell = async {
@@ -124,7 +121,7 @@ impl FramedSocket {
                 (_, None) => {}
             }
         };
-        // When the time is up, the connection is dropped anyway.
+        // After the timeout the connection is dropped.
         let _ = timeout(FAREWELL, farewell).await;
     }
 }
@@ -133,7 +130,7 @@ fn broken(error: &Error) -> Close {
     match error {
         Error::Capacity(_) => Close::TooBig,
         Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => Close::TooBig,
-        Error::Utf8(_) => Close::Invalid("it is not UTF-8".into()),
+        Error::Utf8(_) => Close::Invalid("a message must be UTF-8".into()),
         _ => Close::Gone,
     }
 }
