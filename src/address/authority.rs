@@ -1,15 +1,17 @@
-//! Splits `user:password@host,host/path?query` where a reader would.
+//! Splits `user:password@host,host/path?query`.
 //!
-//! A URL parser ends the part with the password at the first `/`, `?` or `#`. If one of these is a raw character of
-//! the password, the first half of the password then stands where the host does, and ends up in "unknown host".
+//! A URL parser ends the authority at the first `/`, `?` or `#`. If the password contains one of these unescaped, the
+//! parser takes its first half for the host and repeats it in an error such as "unknown host".
 //!
-//! **Invariant:** an address whose password may have been cut in this way is refused.
+//! **Invariant:** an address whose password may be split in this way is refused.
+
+use std::borrow::Cow;
 
 use url::form_urlencoded;
 
 use super::error::InvalidAddress;
 
-/// The options whose values may hold an `@`.
+/// Options whose values may contain an `@`.
 const MAY_HOLD_AT: [&str; 8] = [
     "user",
     "password",
@@ -21,29 +23,28 @@ const MAY_HOLD_AT: [&str; 8] = [
     "credentials",
 ];
 
-/// The parts of what follows `scheme://`.
+/// The parts of an address after `scheme://`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
-    /// `user:password`, percent-encoded; none without an `@`.
+    /// `user:password`, percent-encoded. `None` without an `@`.
     pub login: Option<&'a str>,
     /// `host:port,host:port`.
     pub hosts: &'a str,
-    /// The path and the query, from their `/` or `?` on.
+    /// The path and the query, including their `/` or `?`.
     pub tail: &'a str,
 }
 
-/// Splits what follows `scheme://`.
+/// Splits an address after `scheme://`.
 ///
 /// # Errors
-/// [`InvalidAddress::Unescaped`] when an `@` stands behind the hosts, or a `#` anywhere.
+/// [`InvalidAddress::Unescaped`] when an `@` follows the hosts, or when there is a `#`.
 pub(crate) fn split_authority(text: &str) -> Result<Authority<'_>, InvalidAddress> {
     let (authority, tail) = text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()));
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-    let is_cut = |(name, value): (_, std::borrow::Cow<'_, str>)| {
-        let name: std::borrow::Cow<'_, str> = name;
+    let is_cut = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
         name.contains('@') || (value.contains('@') && !MAY_HOLD_AT.contains(&name.as_ref()))
     };
-    // A fragment means nothing in these addresses.
+    // These addresses have no fragment.
     if tail.contains('#')
         || path.contains('@')
         || form_urlencoded::parse(query.as_bytes()).any(is_cut)
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_whose_password_may_have_been_cut_is_refused() {
+    fn an_address_with_a_possibly_split_password_is_refused() {
         for cut in [
             "u:12/34@h/db",
             "u:12?34@h/db",

@@ -1,4 +1,4 @@
-//! The address of a database of either kind.
+//! The address of a PostgreSQL or SQLite database.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use super::{
     sqlite::SqliteFile,
 };
 
-/// Where libraries are kept.
+/// The address of a database.
 #[derive(Clone)]
 pub enum DatabaseAddress {
-    /// A PostgreSQL server, and how to log in there.
+    /// A PostgreSQL server and its login.
     Postgres(Box<PgConnectOptions>),
     /// A SQLite file.
     Sqlite(Box<SqliteFile>),
@@ -23,7 +23,7 @@ impl DatabaseAddress {
     /// Parses `postgres://user:password@host/name` or `sqlite://path?mode=rwc`.
     ///
     /// # Errors
-    /// Says what is wrong without repeating the text.
+    /// When the address is invalid. The error does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         match text.split_once(':') {
             Some(("postgres" | "postgresql", rest)) => {
@@ -34,7 +34,7 @@ impl DatabaseAddress {
         }
     }
 
-    /// The settings of the PostgreSQL client, if that is what it needs.
+    /// Returns the settings of the PostgreSQL client, or `None` for SQLite.
     pub fn postgres(&self) -> Option<&PgConnectOptions> {
         match self {
             Self::Postgres(server) => Some(server),
@@ -44,7 +44,7 @@ impl DatabaseAddress {
 }
 
 impl fmt::Display for DatabaseAddress {
-    /// Where it leads, without user, password or options.
+    /// Writes the server or the path, without user, password or options.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Postgres(server) => f.write_str(&postgres_place(server)),

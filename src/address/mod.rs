@@ -1,10 +1,10 @@
-//! Addresses of servers and database files, as settings give them. They may hold a password.
+//! Addresses of servers and database files in settings. They may contain a password.
 //!
-//! In the flow: first of all. An address is taken apart here, so that the client libraries get settings and never the
-//! text, which some of them would repeat in an error or a log line.
+//! In the flow: addresses are parsed here at startup. The client libraries get settings instead of the text, which some of
+//! them repeat in errors and log lines.
 //!
-//! **Invariant:** no error, `Debug` or `Display` of this module shows more of an address than where it leads: host and
-//! port, the path of a socket, or the path of a file.
+//! **Invariant:** errors, `Debug` and `Display` of this module show only host and port, the path of a socket, or the path of
+//! a file.
 
 mod authority;
 mod database;

@@ -1,8 +1,7 @@
-//! PostgreSQL addresses, in the forms that libpq's documentation gives (34.1.1.2 Connection URIs).
+//! PostgreSQL addresses, in the forms of libpq's documentation (34.1.1.2 Connection URIs).
 //!
-//! The parts are decoded here and handed to sqlx as a URL that has nothing but options, each encoded: sqlx 0.9 parses
-//! with the `url` crate, which refuses libpq's `user:password@/name?host=/run/postgresql`, and logs the values of
-//! options that it does not know.
+//! The parts are decoded here and passed to sqlx as a URL of encoded options only. sqlx 0.9 parses with the `url` crate,
+//! which refuses libpq's `user:password@/name?host=/run/postgresql`, and logs the values of unknown options.
 
 use std::{borrow::Cow, net::IpAddr, str::FromStr as _};
 
@@ -15,7 +14,7 @@ use url::form_urlencoded;
 
 use super::{authority::split_authority, error::InvalidAddress};
 
-/// The options that sqlx takes, and `options[name]` beside them.
+/// Options that sqlx knows, in addition to `options[name]`.
 const OPTIONS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -37,10 +36,10 @@ const OPTIONS: [&str; 18] = [
     "options",
 ];
 
-/// Parses what follows `postgres:`.
+/// Parses an address after `postgres:`.
 ///
 /// # Errors
-/// Says what is wrong without repeating the text.
+/// When the address is invalid. The error does not repeat the text.
 pub fn parse(rest: &str) -> Result<PgConnectOptions, InvalidAddress> {
     let rest = rest.strip_prefix("//").ok_or(InvalidAddress::Scheme)?;
     let parts = split_authority(rest)?;
@@ -69,8 +68,8 @@ pub fn parse(rest: &str) -> Result<PgConnectOptions, InvalidAddress> {
     url.extend_pairs(options);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if !OPTIONS.contains(&name.as_ref()) && !name.starts_with("options[") {
-            // Such as Prisma's `schema`. Without its value, which may be a secret.
-            tracing::warn!(option = %name, "the PostgreSQL client does not know this option of the database address");
+            // For example Prisma's `schema`. The value may be a secret, so it is not logged.
+            tracing::warn!(option = %name, "ignoring an unknown option of the database address");
             continue;
         }
         check(&name, &value)?;
@@ -79,12 +78,12 @@ pub fn parse(rest: &str) -> Result<PgConnectOptions, InvalidAddress> {
     let server = PgConnectOptions::from_str(&url.finish());
     Ok(server
         .map_err(|_| InvalidAddress::Option("options"))?
-        // Floating-point numbers are not used, and PgBouncer refuses connections that set this.
+        // PgBouncer refuses connections that set extra_float_digits, and no column is a floating-point number.
         .extra_float_digits(None)
         .disable_statement_logging())
 }
 
-/// The host, still encoded, and the port, both of which may be empty.
+/// Returns the host, still encoded, and the port. Both may be empty.
 fn host_and_port(hosts: &str) -> Result<(&str, &str), InvalidAddress> {
     if hosts.contains(',') {
         return Err(InvalidAddress::SeveralHosts);
@@ -100,7 +99,7 @@ fn host_and_port(hosts: &str) -> Result<(&str, &str), InvalidAddress> {
     Ok((host, port))
 }
 
-/// Checks an option whose malformed value sqlx would repeat.
+/// Checks an option whose invalid value sqlx repeats in its error.
 fn check(name: &str, value: &str) -> Result<(), InvalidAddress> {
     let (option, is_sound) = match name {
         "sslmode" | "ssl-mode" => ("sslmode", PgSslMode::from_str(value).is_ok()),
@@ -118,7 +117,7 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, InvalidAddress> {
         .map_err(|_| InvalidAddress::Encoding)
 }
 
-/// Where the client connects to: `host:port`, or the path of a socket.
+/// Returns the server of a client: `host:port`, or the path of a socket.
 pub fn place(server: &PgConnectOptions) -> String {
     let (host, port) = (server.get_host(), server.get_port());
     let folder = server

@@ -8,33 +8,33 @@ use url::form_urlencoded;
 
 use super::error::InvalidAddress;
 
-/// What may be done with the file.
+/// Access to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// `mode=ro`: read it.
+    /// `mode=ro`: read only.
     Read,
-    /// `mode=rw`, and without a mode: read and write a file that exists.
+    /// `mode=rw`, the default: read and write an existing file.
     Write,
-    /// `mode=rwc`: make it if it does not exist.
+    /// `mode=rwc`: create the file if it does not exist.
     Create,
 }
 
 /// A SQLite database.
 #[derive(Debug, Clone)]
 pub struct SqliteFile {
-    /// The file, from the root.
+    /// The absolute path.
     pub path: PathBuf,
-    /// What may be done with it.
+    /// Access to the file.
     pub mode: Mode,
-    /// How to open it. It creates nothing.
+    /// Options to open the file. They never create it.
     pub(crate) options: SqliteConnectOptions,
 }
 
 impl SqliteFile {
-    /// Parses what follows `sqlite:`.
+    /// Parses an address after `sqlite:`.
     ///
     /// # Errors
-    /// Says what is wrong without repeating the text.
+    /// When the address is invalid. The error does not repeat the text.
     pub fn parse(rest: &str) -> Result<Self, InvalidAddress> {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -57,7 +57,7 @@ impl SqliteFile {
         Ok(file)
     }
 
-    /// The database in this file.
+    /// Returns the database in a file.
     pub(crate) fn at(path: &Path, mode: Mode) -> Result<Self, InvalidAddress> {
         let path = std::path::absolute(path).map_err(|_| InvalidAddress::NoFile)?;
         let options = SqliteConnectOptions::new()
@@ -71,7 +71,7 @@ impl SqliteFile {
         })
     }
 
-    /// Takes one option.
+    /// Applies one option.
     fn take(&mut self, name: &str, value: &str) -> Result<(), InvalidAddress> {
         let options = self.options.clone();
         self.options = match (name, value) {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_file_is_refused() {
+    fn an_address_without_a_file_is_refused() {
         use InvalidAddress::{InMemory, NoFile, Option, UnknownOption};
         for (text, expected) in [
             ("", NoFile),

@@ -1,11 +1,11 @@
 //! The token in an `Authorization` header (RFC 6750).
 
-/// The longest token looked at, in bytes: what most servers grant a whole header.
+/// Maximum size of a token, in bytes: the usual limit of servers for one header.
 pub const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// Finds the token in the value of an `Authorization` header (RFC 6750, section 2.1).
 ///
-/// `None` when the scheme is not `Bearer`, in any case, or when nothing follows it.
+/// Returns `None` when the scheme is not `Bearer` (ignoring case) or the token is missing.
 pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim().split_once(' ')?;
     let token = token.trim_start();
@@ -17,14 +17,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+    fn the_case_of_the_bearer_scheme_is_ignored() {
         for header in ["Bearer a.b.c", "bearer a.b.c", " BEARER   a.b.c "] {
             assert_eq!(bearer(header), Some("a.b.c"), "{header:?}");
         }
     }
 
     #[test]
-    fn another_scheme_is_no_bearer_token() {
+    fn another_scheme_is_not_a_bearer_token() {
         for header in [
             "",
             "Bearer",

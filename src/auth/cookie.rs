@@ -1,10 +1,10 @@
 //! The session cookie in a request's `Cookie` headers (RFC 6265, section 4.2).
 
-/// Finds the value of the cookie `name`, without the quotes it may stand in.
+/// Finds the value of the cookie `name`, without its optional quotes.
 ///
-/// Takes the values of all `Cookie` headers, because HTTP/2 clients may send one header a cookie. Names
-/// are compared with their case. Of several cookies of the name the first counts, which browsers send
-/// for the longest path; an empty value is no value. Other cookies may hold any bytes.
+/// Takes the values of all `Cookie` headers, because HTTP/2 clients may send one header per cookie. Names are
+/// case-sensitive. The first cookie of a name counts, which browsers send for the longest path. An empty value is ignored.
+/// Other cookies may contain any bytes.
 pub fn find_cookie<'a>(
     headers: impl IntoIterator<Item = &'a [u8]>,
     name: &str,

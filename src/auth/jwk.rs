@@ -1,4 +1,4 @@
-//! One published key, and a set of them (RFC 7517), as far as they can check signatures.
+//! JSON Web Keys and key sets (RFC 7517) that verify signatures.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::key::{InvalidKey, Key};
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     by_id: HashMap<String, Arc<Key>>,
-    /// All of them, for tokens without `kid`.
+    /// All keys, for tokens without `kid`.
     keys: Vec<Arc<Key>>,
 }
 
@@ -28,20 +28,19 @@ pub(super) enum NoKey {
     SeveralFit,
 }
 
-/// Why a document gives no keys.
+/// Why a document has no usable keys.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoKeySet {
-    #[error("its answer is not a JSON Web Key Set")]
+    #[error("the response is not a JSON Web Key Set")]
     NotAKeySet,
-    #[error("its key set is empty: `keys` is []")]
+    #[error("the key set is empty: `keys` is []")]
     Empty,
-    #[error("none of the {0} keys in its set can be used to check signatures")]
+    #[error("none of the {0} keys in the set can verify signatures")]
     NoneUsable(usize),
 }
 
 impl KeySet {
-    /// Reads a JWKS. Keys that are for something else, broken, or too weak are left out, as the RFC asks
-    /// (section 5).
+    /// Parses a JWKS. Ignores keys with another purpose, invalid keys and weak keys, as RFC 7517 (section 5) requires.
     ///
     /// # Errors
     /// When it is not a JWKS, is empty, or holds no usable key.
@@ -70,10 +69,10 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Finds the key that a token means: the one of its `kid`, or without one the only key for its algorithm.
+    /// Finds the key of a token: by its `kid`, or without `kid` the only key for its algorithm.
     ///
     /// # Errors
-    /// When there is none, or no single one.
+    /// When no key or several keys match.
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Arc<Key>, NoKey> {
         if let Some(kid) = kid {
             return self.by_id.get(kid).ok_or(NoKey::UnknownId);
@@ -99,7 +98,7 @@ fn usable(jwk: Value) -> Option<(Option<String>, Arc<Key>)> {
     match key {
         Ok(key) => Some((kid, Arc::new(key))),
         Err(reason) => {
-            tracing::debug!(jwk.kid = kid, %reason, "a published key is not used");
+            tracing::debug!(jwk.kid = kid, %reason, "ignoring a published key");
             None
         }
     }
@@ -132,7 +131,7 @@ impl Jwk {
         {
             return Err(Unusable::Purpose);
         }
-        // A symmetric key (`oct`) that is published is no secret: it is as unusable as an unknown kind.
+        // A published symmetric key (`oct`) is not a secret, so it is refused like an unknown kind.
         let key = match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => Key::rsa(
                 self.rsa_algorithm()?,
@@ -160,7 +159,7 @@ impl Jwk {
         Ok(key?)
     }
 
-    /// RS256 unless the key says otherwise, which the key of every large issuer means.
+    /// Returns the algorithm of an RSA key. Defaults to RS256, as all large issuers assume.
     fn rsa_algorithm(&self) -> Result<Algorithm, Unusable> {
         match self.algorithm()? {
             None => Ok(Algorithm::RS256),
@@ -189,11 +188,11 @@ fn bytes(member: Option<&str>) -> Result<Vec<u8>, Unusable> {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Unusable {
-    #[error("it is not for checking signatures")]
+    #[error("its purpose is not signature verification")]
     Purpose,
-    #[error("it is none of RSA, P-256 and Ed25519")]
+    #[error("its kind is not RSA, P-256 or Ed25519")]
     Kind,
-    #[error("it is for an algorithm that it does not fit, or that is not supported")]
+    #[error("its algorithm is not supported or does not match its kind")]
     Algorithm,
     #[error("a member is missing or malformed")]
     Malformed,
@@ -317,7 +316,7 @@ mod tests {
                 .find(None, Algorithm::RS256)
                 .is_ok_and(|key| key.open::<Value>(&token).is_ok())
         };
-        assert!(open(rsa().jwk("a")), "RS256 when not named");
+        assert!(open(rsa().jwk("a")), "defaults to RS256");
         assert!(open(named("RS256")));
         assert!(!open(named("PS256")));
         assert!(!open(named("RS512")));
@@ -398,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_of_keys_is_refused() {
+    fn a_document_that_is_not_a_key_set_is_refused() {
         let refused = |document: &str| KeySet::parse(document.as_bytes()).unwrap_err();
         for document in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>"] {
             assert_eq!(refused(document), NoKeySet::NotAKeySet, "{document}");

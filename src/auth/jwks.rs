@@ -1,13 +1,12 @@
-//! The keys of a key server, cached and followed as they rotate.
+//! The keys of a key server (JWKS): cached, and refreshed in the background as they rotate.
 //!
-//! A token whose key is cached never waits for the network: the keys are refreshed beside the requests,
-//! and stay in use for as long as the key server is down. Only an unknown key id makes a request wait
-//! for a fetch, and of those there is one at a time, and one in [`JwksTiming::refetch`] at most, so that
-//! forged ids cannot turn this server against the key server.
+//! A token with a cached key never waits for the network. Cached keys stay in use while the key server is down. Only an
+//! unknown key id makes a request wait for a fetch. Fetches run one at a time, and at most once per
+//! [`JwksTiming::refetch`], so that forged ids cannot overload the key server.
 //!
-//! **Invariant:** a fetch that fails takes nothing away.
-//! **Invariant:** a token is refused for its key id only by an answer that was asked for after the token came. Until the
-//! key server may be asked again, an unknown id may be that of a new key, and the client is told to come back.
+//! **Invariant:** a failed fetch removes no key.
+//! **Invariant:** a token is refused for an unknown key id only after a fetch that began after the token arrived. Until the
+//! next fetch is permitted, the id may belong to a new key, and the client gets a retry delay.
 
 use std::{
     sync::{Arc, Weak},
@@ -32,18 +31,17 @@ use super::{
     rejection::Rejection,
 };
 
-/// The longest document taken from a key server, in bytes. Real ones have a few thousand.
+/// Maximum size of a JWKS, in bytes. Typical ones have a few thousand.
 const MAX_DOCUMENT_BYTES: usize = 256 << 10;
 
-/// When a key server is asked.
+/// Timing of the fetches from a key server.
 #[derive(Debug, Clone, Copy)]
 pub struct JwksTiming {
-    /// How old the cached keys may get before they are fetched again. 5 minutes unless set.
+    /// Maximum age of cached keys before they are fetched again. Defaults to 5 minutes.
     pub refresh: Duration,
-    /// The least time between two fetches, which is also when a failed one is tried again. 30 seconds
-    /// unless set.
+    /// Minimum interval between two fetches, and the retry delay of a failed fetch. Defaults to 30 seconds.
     pub refetch: Duration,
-    /// How long the key server may take to answer. 5 seconds unless set.
+    /// Timeout of a fetch. Defaults to 5 seconds.
     pub timeout: Duration,
 }
 
@@ -68,7 +66,7 @@ pub(super) struct Jwks {
     fetched: Mutex<Option<Instant>>,
 }
 
-/// The latest fetch. Whoever needs it awaits `landed`, during and after: true if it brought keys.
+/// The latest fetch. Requests await `landed`, which is true if the fetch returned keys.
 #[derive(Debug)]
 struct Flight {
     begun: Instant,
@@ -76,11 +74,11 @@ struct Flight {
     landed: Landed,
 }
 
-/// The end of a fetch: whether it brought keys.
+/// The result of a fetch: whether it returned keys.
 type Landed = Shared<BoxFuture<'static, bool>>;
 
 impl Jwks {
-    /// Prepares the cache and starts to keep it fresh, until the last use of it is dropped.
+    /// Creates the cache and starts its background refresh, which ends when the last use is dropped.
     pub(super) fn start(url: &str, timing: JwksTiming) -> Result<Arc<Self>, InvalidKey> {
         let jwks = Arc::new(Self::new(url, timing)?);
         tokio::spawn(keep_fresh(Arc::downgrade(&jwks)));
@@ -112,7 +110,7 @@ impl Jwks {
         !self.keys.load().is_empty()
     }
 
-    /// Finds the key that a token means, in the cache or else at the key server.
+    /// Finds the key of a token, in the cache or at the key server.
     pub(super) async fn find(
         self: &Arc<Self>,
         kid: Option<&str>,
@@ -149,7 +147,7 @@ impl Jwks {
         }
     }
 
-    /// When the fetch that runs or was begun of late was begun, or else a new one, and what it brings.
+    /// Returns the current or a recent fetch, or else starts one. Returns its start time and its result.
     fn latest_fetch(self: &Arc<Self>, now: Instant) -> (Instant, Landed) {
         let mut flight = self.flight.lock();
         if let Some(Flight {
@@ -161,7 +159,7 @@ impl Jwks {
         {
             return (*begun, landed.clone());
         }
-        // In a task of its own: a client that hangs up must not end a fetch that others wait for.
+        // In a separate task: a client that disconnects must not cancel a fetch that others wait for.
         let fetch = tokio::spawn(Arc::clone(self).refresh());
         let task = fetch.abort_handle();
         let landed = fetch.map(|ended| ended.unwrap_or(false)).boxed().shared();
@@ -188,7 +186,7 @@ impl Jwks {
                 error = &error as &dyn std::error::Error,
                 jwks.host = self.url.host_str(),
                 jwks.age_s = fetched_at.map(|at| at.elapsed().as_secs()),
-                "the key server gave no keys; those that are cached stay in use",
+                "cannot fetch keys from the key server; cached keys stay in use",
             ),
         }
         if let Some(at) = *fetched_at {
@@ -213,7 +211,7 @@ impl Jwks {
     }
 }
 
-/// Fetches the keys now and then, for as long as somebody uses them.
+/// Refreshes the keys periodically until the last use is dropped.
 async fn keep_fresh(jwks: Weak<Jwks>) {
     while let Some(jwks) = jwks.upgrade() {
         let (_, landed) = jwks.latest_fetch(Instant::now());
@@ -226,41 +224,39 @@ async fn keep_fresh(jwks: Weak<Jwks>) {
     }
 }
 
-/// Parses the address of a key server, and tells whether that is this machine.
+/// Parses the URL of a key server. Returns whether it is on localhost.
 fn address(url: &str) -> Result<(Url, bool), &'static str> {
-    let url = Url::parse(url).map_err(|_| "is no URL")?;
+    let url = Url::parse(url).map_err(|_| "is not a valid URL")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password");
+        return Err("must not contain a user name or password");
     }
     let is_local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Err("names no host"),
+        None => return Err("has no host"),
     };
     match url.scheme() {
         "https" => Ok((url, is_local)),
         "http" if is_local => Ok((url, is_local)),
-        _ => Err(
-            "must be https (or http on this machine), or anybody on the way could swap the keys",
-        ),
+        _ => Err("must be https, except on localhost, to protect the keys in transit"),
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("no answer")]
+    #[error("no response")]
     Unreachable(#[source] reqwest::Error),
-    #[error("it answered {0}")]
+    #[error("it returned {0}")]
     Status(StatusCode),
-    #[error("its answer is longer than {MAX_DOCUMENT_BYTES} bytes")]
+    #[error("the response exceeds {MAX_DOCUMENT_BYTES} bytes")]
     TooLong,
     #[error(transparent)]
     NoKeys(#[from] NoKeySet),
 }
 
 impl FetchError {
-    /// The label of the metric.
+    /// Returns the label `outcome` of the metric.
     fn outcome(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
@@ -272,7 +268,7 @@ impl FetchError {
 
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        // An address may hold a secret in its query.
+        // The query of a URL may contain a secret.
         Self::Unreachable(error.without_url())
     }
 }

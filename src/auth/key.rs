@@ -1,7 +1,7 @@
-//! [`Key`]: what checks the signature of a token, with the one algorithm that it is for.
+//! [`Key`]: verifies the signature of a token with a fixed algorithm.
 //!
-//! **Invariant:** a [`Key`] holds its algorithm, and opens only tokens signed with that one. A public key
-//! can thus not be passed off as an HMAC secret, and `none` is no algorithm at all.
+//! **Invariant:** a [`Key`] has one algorithm and accepts only tokens signed with it. So a public key cannot be used as an
+//! HMAC secret, and `none` is never accepted.
 
 use std::error::Error;
 
@@ -17,16 +17,16 @@ use serde::de::DeserializeOwned;
 
 use super::rejection::Rejection;
 
-/// The fewest bytes of an HS256 secret (RFC 7518, section 3.2: no shorter than the hash).
+/// Minimum size of an HS256 secret, in bytes (RFC 7518, section 3.2: at least the size of the hash).
 const MIN_SECRET_BYTES: usize = 32;
-/// The sizes of RSA keys, in bits (RFC 7518, section 3.3, and what aws-lc verifies).
+/// Accepted sizes of RSA keys, in bits (RFC 7518, section 3.3, and the limit of aws-lc).
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// A key and the one algorithm it is for.
+/// A key and its algorithm.
 #[derive(Debug)]
 pub(super) struct Key {
     decoding: DecodingKey,
-    /// The signature only: [`Rules`](super::Rules) judges the claims.
+    /// Validates the signature only. [`Rules`](super::Rules) validates the claims.
     validation: Validation,
 }
 
@@ -72,7 +72,7 @@ impl Key {
         }
     }
 
-    /// An RSA key for one of the six algorithms there are, from big-endian modulus and exponent.
+    /// Creates an RSA key from a big-endian modulus and exponent.
     pub(super) fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Self, InvalidKey> {
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
         let spare = n.first().map_or(0, |byte| byte.leading_zeros() as usize);
@@ -89,14 +89,14 @@ impl Key {
         ))
     }
 
-    /// An ES256 key from a point of P-256 in SEC 1 form.
+    /// Creates an ES256 key from a point of P-256 in SEC 1 form.
     pub(super) fn p256(point: &[u8]) -> Result<Self, InvalidKey> {
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .map_err(|_| InvalidKey::Unsupported)?;
         Ok(Self::new(Algorithm::ES256, DecodingKey::from_ec_der(point)))
     }
 
-    /// An `EdDSA` key from the 32 bytes of an Ed25519 public key.
+    /// Creates an `EdDSA` key from the 32 bytes of an Ed25519 public key.
     pub(super) fn ed25519(public: &[u8]) -> Result<Self, InvalidKey> {
         ParsedPublicKey::new(&ED25519, public).map_err(|_| InvalidKey::Unsupported)?;
         Ok(Self::new(
@@ -105,12 +105,12 @@ impl Key {
         ))
     }
 
-    /// Tells whether tokens of this algorithm are signed with it.
+    /// Returns whether the key is for this algorithm.
     pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
         self.validation.algorithms.contains(&algorithm)
     }
 
-    /// Checks the token's algorithm and signature, then reads its claims.
+    /// Verifies the token's algorithm and signature, then parses its claims.
     pub(super) fn open<T: DeserializeOwned>(&self, token: &str) -> Result<T, Rejection> {
         match jsonwebtoken::decode(token, &self.decoding, &self.validation) {
             Ok(token) => Ok(token.claims),
@@ -130,50 +130,50 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[zeros..]
 }
 
-/// Refuses what is no HS256 secret.
+/// Refuses an invalid HS256 secret.
 pub(super) fn check_secret(secret: &[u8]) -> Result<(), InvalidKey> {
     if secret.len() < MIN_SECRET_BYTES {
         return Err(InvalidKey::ShortSecret(secret.len()));
     }
-    // Everybody may know a public key: as a secret, it would let everybody sign.
+    // A public key is not secret: as an HMAC secret, it would let anyone sign tokens.
     if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
         return Err(InvalidKey::PemAsSecret);
     }
     Ok(())
 }
 
-/// Why tokens cannot be checked with what was configured.
+/// Why a configured key is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// A secret of so many bytes.
+    /// A secret that is too short, with its size in bytes.
     #[error(
-        "the secret has {0} bytes, but HS256 needs at least {MIN_SECRET_BYTES}; `openssl rand -base64 48` makes a good one"
+        "the secret has {0} bytes, but HS256 needs at least {MIN_SECRET_BYTES}; generate one with `openssl rand -base64 48`"
     )]
     ShortSecret(usize),
-    /// A PEM file where a secret belongs.
-    #[error("the secret is a PEM file; give a public key as a public key")]
+    /// PEM instead of a secret.
+    #[error("the secret is PEM; give a public key with --jwt-public-key")]
     PemAsSecret,
-    /// A private key where a public one belongs.
+    /// A private key instead of a public key.
     #[error(
-        "this is a private key, which only the issuer of tokens may have; `openssl pkey -pubout` gives its public key"
+        "this is a private key, which only the issuer of tokens may have; extract the public key with `openssl pkey -pubout`"
     )]
     Private,
-    /// No public key in PEM: nothing in PEM at all, or a certificate.
+    /// No public key in PEM, for example a certificate.
     #[error(
-        "no `-----BEGIN PUBLIC KEY-----` found (of a certificate, `openssl x509 -pubkey -noout` gives it)"
+        "no `-----BEGIN PUBLIC KEY-----` found; extract the key of a certificate with `openssl x509 -pubkey -noout`"
     )]
     NotPem,
-    /// An RSA key of so many bits.
-    #[error("the RSA key has {0} bits; it needs {min} to {max}", min = RSA_BITS.start(), max = RSA_BITS.end())]
+    /// An RSA key of an unsupported size, in bits.
+    #[error("the RSA key has {0} bits; it must have {min} to {max}", min = RSA_BITS.start(), max = RSA_BITS.end())]
     RsaSize(usize),
-    /// A broken key, or one of another kind.
-    #[error("the public key is broken or none of RSA, P-256 and Ed25519")]
+    /// An invalid key, or one of another kind.
+    #[error("the public key is invalid, or its kind is not RSA, P-256 or Ed25519")]
     Unsupported,
-    /// The address of a key server that cannot be used.
-    #[error("the address of the key server {0}")]
+    /// An invalid URL of a key server.
+    #[error("the URL of the key server {0}")]
     Address(&'static str),
-    /// No connection can be prepared, for example because the system has no root certificates.
-    #[error("the key server cannot be asked: {0}")]
+    /// The HTTP client cannot be created, for example because the system has no root certificates.
+    #[error("cannot create an HTTP client for the key server: {0}")]
     Client(String),
 }
 
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_key_in_the_older_form_is_taken_too() {
+    fn an_rsa_key_in_the_older_form_is_accepted() {
         let der = DecodingKey::from_rsa_pem(rsa().public_pem.as_bytes()).unwrap();
         let older = pem("RSA PUBLIC KEY", der.try_get_as_bytes().unwrap());
         assert_eq!(algorithm(&older), Ok(Algorithm::RS256));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_a_certificate_and_junk_are_told_apart() {
+    fn a_private_key_a_certificate_and_junk_have_different_errors() {
         assert_eq!(
             algorithm(&pem("PRIVATE KEY", b"x")),
             Err(InvalidKey::Private)

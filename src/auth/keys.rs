@@ -1,4 +1,4 @@
-//! Where the keys come from that tokens are checked with: one is configured, or a key server publishes them.
+//! [`Keys`]: the keys that verify tokens, configured or published by a key server.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
     rejection::Rejection,
 };
 
-/// Where the key that checks a token comes from.
+/// The source of the keys that verify tokens.
 #[derive(Debug, Clone)]
 pub struct Keys(Source);
 
@@ -21,27 +21,26 @@ enum Source {
 }
 
 impl Keys {
-    /// Checks HS256 tokens with a shared secret of at least 32 bytes, taken as they are.
+    /// Verifies HS256 tokens with a shared secret of at least 32 raw bytes.
     pub fn secret(secret: &[u8]) -> Result<Self, InvalidKey> {
         check_secret(secret)?;
         let key = Key::new(Algorithm::HS256, DecodingKey::from_secret(secret));
         Ok(Self(Source::Configured(Arc::new(key))))
     }
 
-    /// Checks tokens with a public key in PEM (`BEGIN PUBLIC KEY` or `BEGIN RSA PUBLIC KEY`). An RSA key
-    /// of 2048 to 8192 bits means RS256, a P-256 key ES256, an Ed25519 key `EdDSA`.
+    /// Verifies tokens with a public key in PEM (`BEGIN PUBLIC KEY` or `BEGIN RSA PUBLIC KEY`): RS256 with an RSA key of
+    /// 2048 to 8192 bits, ES256 with a P-256 key, `EdDSA` with an Ed25519 key.
     pub fn pem(pem: &[u8]) -> Result<Self, InvalidKey> {
         Ok(Self(Source::Configured(Arc::new(Key::from_pem(pem)?))))
     }
 
-    /// Checks tokens with the keys that a key server publishes as a JWKS (RFC 7517), and follows them as
-    /// they rotate. The address is https, or http on this machine. A proxy that the environment names
-    /// is used for it. Starts to fetch at once: call it inside a Tokio runtime.
+    /// Verifies tokens with the keys that a key server publishes as a JWKS (RFC 7517), including key rotation. The URL must be
+    /// https, except on localhost. Uses the proxy of the environment. Starts the first fetch, so it needs a Tokio runtime.
     pub fn jwks(url: &str, timing: JwksTiming) -> Result<Self, InvalidKey> {
         Ok(Self(Source::Served(Jwks::start(url, timing)?)))
     }
 
-    /// Tells whether any token can be checked: false until a key server has answered once.
+    /// Returns whether tokens can be verified: false until the first successful fetch from a key server.
     pub fn are_known(&self) -> bool {
         match &self.0 {
             Source::Configured(_) => true,
@@ -49,7 +48,7 @@ impl Keys {
         }
     }
 
-    /// Finds the key that a token's header means, which matters only for keys that are served.
+    /// Finds the key for a token's header. A configured key matches every header.
     pub(super) async fn find(&self, token: &Header) -> Result<Arc<Key>, Rejection> {
         match &self.0 {
             Source::Configured(key) => Ok(Arc::clone(key)),
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_is_no_secret() {
+    fn a_public_key_is_refused_as_a_secret() {
         let error = Keys::secret(rsa().public_pem.as_bytes()).unwrap_err();
         assert_eq!(error, InvalidKey::PemAsSecret);
     }

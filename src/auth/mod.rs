@@ -1,19 +1,17 @@
-//! Who is calling: a token or a ticket becomes a [`Viewer`], or a [`Rejection`] says why not.
+//! Authentication: verifies a token or a ticket, and returns a [`Viewer`] or a [`Rejection`].
 //!
 //! ```text
 //! Authorization ─ bearer ───────┐
 //! Cookie ─ find_cookie  ────────┼─ Verifier ─ Keys (one key, or a JWKS) ─┬─ Viewer
 //! connection_init ─ bearer ─────┘                                        │
-//! ?ticket= ─ Ticket, by whose digest the library keeps the viewer ────────┘
+//! ?ticket= ─ Ticket, whose viewer the library stores by digest ───────────┘
 //! ```
 //!
-//! A viewer whose credential is a [`Credential::Cookie`] was sent by the browser, not by the page, so
-//! [`Origins::admits`] must agree to the request as well.
+//! The browser sends a [`Credential::Cookie`] with requests of any page, so [`Origins::admits`] must also accept the request.
 //!
-//! **Invariant:** the key decides the algorithm. Nothing in a token's header chooses how it is checked.
+//! **Invariant:** the key determines the algorithm. A token's header cannot select it.
 //!
-//! **Invariant:** no claim is looked at, and so none is told apart in an answer, before the signature
-//! has been found good.
+//! **Invariant:** the signature is verified before any claim is read, so errors reveal nothing about unverified claims.
 
 mod bearer;
 mod cookie;

@@ -1,26 +1,26 @@
-//! Which web pages may use a cookie: the guard against cross-site requests.
+//! Protection against cross-site request forgery: the origins whose pages may use a cookie.
 //!
-//! A browser adds the session cookie to requests that any page makes, so a cookie alone does not prove
-//! that the viewer wanted the request. The `Origin` header, which pages cannot forge, tells who asks.
+//! A browser adds the session cookie to requests of any page, so a cookie does not prove that the user intended the request.
+//! The `Origin` header identifies the page, and pages cannot forge it.
 //!
-//! **Invariant:** nothing changes, and no socket opens, on a cookie without an `Origin` that is trusted.
+//! **Invariant:** with a cookie, a change or a WebSocket requires a trusted `Origin`.
 
 use std::{collections::HashSet, fmt};
 
 use url::{Origin, Url};
 
-/// What a request that carries the session cookie asks for.
+/// The kind of a request with a session cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// One answer that changes nothing: a query by GET.
+    /// A query by GET, which changes nothing.
     Read,
     /// An event stream by GET, as `EventSource` opens it.
     Stream,
-    /// A change, or what may carry one: every mutation, and every WebSocket upgrade.
+    /// A request that can change data: every mutation and every WebSocket upgrade.
     Change,
 }
 
-/// The origins whose pages may use the API with a cookie, besides the server's own.
+/// The origins whose pages may use the API with a cookie, in addition to the server's own.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(HashSet<Origin>);
 
@@ -28,8 +28,8 @@ impl Origins {
     /// Parses origins such as `https://app.example` or `http://localhost:5173`.
     ///
     /// # Errors
-    /// On the first that is not exactly a scheme (http or https), a host and perhaps a port: so on `*`,
-    /// on `null`, and on one with a path.
+    /// When a text is not exactly a scheme (http or https), a host and an optional port: for example `*`, `null`, or an origin
+    /// with a path.
     pub fn parse<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidOrigin> {
         let parse = |text: &str| parse(text).ok_or_else(|| InvalidOrigin(text.to_owned()));
         origins
@@ -39,30 +39,29 @@ impl Origins {
             .map(Self)
     }
 
-    /// Tells whether the value of an `Origin` header is in the list, as CORS answers need to know.
+    /// Returns whether the value of an `Origin` header is in the list, for CORS responses.
     pub fn allows(&self, origin: &str) -> bool {
         parse(origin).is_some_and(|origin| self.0.contains(&origin))
     }
 
-    /// Decides whether a request may use its cookie. Takes the headers `Origin`, `Sec-Fetch-Site` and
-    /// `Host` (in HTTP/2, `:authority`) as they came.
+    /// Returns whether a request may use its cookie. Takes the received headers `Origin`, `Sec-Fetch-Site` and `Host` (in
+    /// HTTP/2, `:authority`).
     ///
     /// | `Origin` | `Sec-Fetch-Site` | `Read` | `Stream` | `Change` |
     /// |---|---|---|---|---|
     /// | in the list | any | yes | yes | yes |
     /// | the server's own: its host and port are those of `Host` | any | yes | yes | yes |
-    /// | any other, `null`, or no origin at all in form | any | no | no | no |
+    /// | any other, `null`, or a malformed origin | any | no | no | no |
     /// | absent | `same-origin`, or `none` (typed by the user) | yes | yes | no |
-    /// | absent | absent: not a browser, or one from before 2023 | yes | yes | no |
+    /// | absent | absent: not a browser, or a browser from before 2023 | yes | yes | no |
     /// | absent | `same-site`, `cross-site`, or unknown | no | no | no |
     ///
-    /// Browsers send no `Origin` with a GET to the page's own server, `EventSource` included, so its
-    /// absence cannot be refused there; they always send it with POST and with a WebSocket. What an old
-    /// browser's foreign page might open in the last row but one, it cannot read, and it changes
-    /// nothing; a session cookie with `SameSite=Lax` is not even sent.
+    /// Browsers omit `Origin` on a same-origin GET, including `EventSource`, so it is optional there. They always send it with
+    /// POST and with a WebSocket. In the row without both headers, a cross-site page of an old browser can send a request
+    /// but cannot read the response or change data. Browsers do not send a session cookie with `SameSite=Lax` there.
     ///
-    /// The scheme is not compared with the server's own, which a server behind a TLS proxy cannot know.
-    /// A proxy must pass `Host` on, or the public origin must be in the list.
+    /// The scheme is not compared, because a server behind a TLS proxy does not know its public scheme. A proxy must forward
+    /// `Host`, or the public origin must be in the list.
     pub fn admits(
         &self,
         ask: Ask,
@@ -85,13 +84,13 @@ fn is_own(origin: &str, host: Option<&str>) -> bool {
     let (Some(Origin::Tuple(scheme, ..)), Some(host)) = (&origin, host) else {
         return false;
     };
-    // Read with the origin's scheme, so that a default port may be left out of either.
+    // Parse with the origin's scheme, so that either may omit the default port.
     parse(&format!("{scheme}://{host}")) == origin
 }
 
-/// Reads a scheme (http or https), a host and perhaps a port.
+/// Parses a scheme (http or https), a host and an optional port.
 fn parse(text: &str) -> Option<Origin> {
-    // Url forgives much that is no origin: paths, user names, spaces, `\` for `/`.
+    // Url accepts more than origins: paths, user names, spaces, `\` for `/`.
     let (_, authority) = text.split_once("://")?;
     let is_blank = |c: char| c.is_whitespace() || c.is_control();
     if authority.is_empty()
@@ -104,7 +103,7 @@ fn parse(text: &str) -> Option<Origin> {
     matches!(url.scheme(), "http" | "https").then(|| url.origin())
 }
 
-/// A text in the list of allowed origins that is none.
+/// An invalid text in the list of allowed origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidOrigin(String);
 
@@ -116,7 +115,7 @@ impl fmt::Display for InvalidOrigin {
         let text = &self.0;
         write!(
             f,
-            "{text:?} is no origin; write scheme, host and port alone: https://app.example"
+            "{text:?} is not an origin; write only scheme, host and port: https://app.example"
         )
     }
 }
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_the_same_whatever_its_spelling() {
+    fn the_spelling_of_an_origin_is_normalized() {
         for origin in [
             "https://app.example",
             "https://APP.example",
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_origin_is_refused_in_the_list_and_as_a_header() {
+    fn an_invalid_origin_is_refused_in_the_list_and_as_a_header() {
         for text in [
             "",
             "*",
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_origin_needs_no_listing() {
+    fn the_servers_own_origin_is_always_allowed() {
         let none = Origins::default();
         for (origin, host, own) in [
             ("https://api.example", Some("api.example"), true),

@@ -2,7 +2,7 @@
 
 use super::bearer::MAX_TOKEN_BYTES;
 
-/// Why a token is refused. The messages are safe to show to clients.
+/// Why a token is refused. The messages contain nothing secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// Over [`MAX_TOKEN_BYTES`].
@@ -11,7 +11,7 @@ pub enum Rejection {
     /// Not a signed JSON Web Token, or one whose claims have the wrong types.
     #[error("the token is malformed")]
     Malformed,
-    /// Another algorithm, an unknown key, a `crit` header, or a wrong signature: which, is not told.
+    /// Another algorithm, an unknown key, a `crit` header, or an invalid signature. The message does not say which.
     #[error("the token's signature is not accepted")]
     Untrusted,
     /// The token has no `kid`, and no published key is for its algorithm.
@@ -22,35 +22,35 @@ pub enum Rejection {
         "the token has no `kid`, and several keys of the key server are for its `alg`; the issuer must set `kid`"
     )]
     SeveralKeysFit,
-    /// A claim that every token must carry.
+    /// A required claim is missing.
     #[error("the token lacks the claim `{0}`")]
     MissingClaim(&'static str),
     /// `exp` has passed.
     #[error("the token has expired")]
     Expired,
-    /// `nbf` has not come.
+    /// `nbf` is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// `iss` is missing or another.
+    /// `iss` is missing or different.
     #[error("the token is from another issuer")]
     WrongIssuer,
-    /// `aud` is missing or does not name this server.
+    /// `aud` is missing or does not contain this server.
     #[error("the token is for another audience")]
     WrongAudience,
-    /// `sub` is no [`UserId`](crate::version::UserId).
+    /// `sub` is not a valid [`UserId`](crate::version::UserId).
     #[error("the token's subject is empty, too long, or holds a control character")]
     InvalidSubject,
-    /// The key server does not answer, and the token's key is not among the cached ones.
+    /// The key server does not respond, and the token's key is not cached.
     #[error("tokens cannot be checked at the moment; try again soon")]
     Unavailable,
-    /// The token's `kid` is not among the cached keys, and the key server was asked too short a time ago to be asked
-    /// again. Holds when it can be, in seconds.
+    /// The token's `kid` is not cached, and the next fetch from the key server is not permitted yet. Holds the retry delay, in
+    /// seconds.
     #[error("the token's `kid` is not known yet; try again in {0} s")]
     UnknownKey(u32),
 }
 
 impl Rejection {
-    /// The stable code that clients branch on.
+    /// Returns the stable error code.
     pub fn code(self) -> &'static str {
         match self {
             Self::Expired => "TOKEN_EXPIRED",
@@ -59,7 +59,7 @@ impl Rejection {
         }
     }
 
-    /// Whether the same token may be accepted later.
+    /// Returns whether the same token may be accepted later.
     pub fn is_temporary(self) -> bool {
         matches!(self, Self::Unavailable | Self::UnknownKey(_))
     }

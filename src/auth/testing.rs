@@ -1,4 +1,4 @@
-//! Keys that sign, for the tests of this module. Made anew in every run, so that none lies about.
+//! Signing keys for the tests of this module, generated in every run.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub(super) const SECRET: &[u8] = b"a secret of 32 bytes or even more";
 
-/// A private key with all that tests want of it.
+/// A private key and its public forms.
 pub(super) struct Signer {
     pub(super) kind: &'static str,
     pub(super) public_pem: String,
@@ -57,7 +57,7 @@ impl Signer {
     }
 }
 
-/// Claims that are good for an hour.
+/// Claims that are valid for an hour.
 pub(super) fn claims() -> Value {
     json!({"sub": "ada", "exp": time::OffsetDateTime::now_utc().unix_timestamp() + 3600})
 }

@@ -1,25 +1,25 @@
 //! Tickets: single-use, short-lived credentials for opening one stream.
 //!
-//! `EventSource` cannot send an `Authorization` header, and a page on another site has no cookie here.
-//! Such a page mints a ticket with its token and opens the stream with `?ticket=`. What may end up in a
-//! proxy's log is then worth nothing: it has been used, or is about to lapse.
+//! `EventSource` cannot send an `Authorization` header, and a page of another site has no cookie for this server. Such a page
+//! creates a ticket with its token and opens the stream with `?ticket=`. A ticket in a proxy's log is worthless, because it is
+//! used or expires soon.
 //!
-//! **Invariant:** only the digest of a ticket is kept, and tickets are found by it, so neither the database
-//! nor the time of a look-up tells a ticket.
+//! **Invariant:** only the digest of a ticket is stored and looked up, so neither the database nor the timing of a look-up
+//! reveals a ticket.
 
 use std::fmt;
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// What every ticket starts with, so that a leaked one is known for what it is.
+/// Prefix of every ticket, which identifies a leaked one.
 const PREFIX: &str = "st_";
 /// Random bytes in a ticket: 256 bits.
 const RANDOM_BYTES: usize = 32;
-/// The prefix and the random bytes in base64.
+/// Length of a ticket: the prefix, and the random bytes in base64.
 const TICKET_BYTES: usize = PREFIX.len() + (RANDOM_BYTES * 4).div_ceil(3);
 
-/// A ticket, as its holder knows it.
+/// A ticket in plain text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ticket(String);
 
@@ -27,7 +27,7 @@ impl Ticket {
     /// Maximum number of unused tickets of one user.
     pub const MAX_PER_USER: u64 = 32;
 
-    /// Makes one that nobody can guess.
+    /// Generates a random ticket.
     pub fn random() -> Self {
         Self(format!(
             "{PREFIX}{}",
@@ -35,30 +35,27 @@ impl Ticket {
         ))
     }
 
-    /// Reads what is given for a ticket; `None` for what cannot be one.
+    /// Parses a ticket. Returns `None` for an invalid format.
     pub fn read(text: &str) -> Option<Self> {
         let is_ticket = text.len() == TICKET_BYTES && text.starts_with(PREFIX);
         is_ticket.then(|| Self(text.to_owned()))
     }
 
-    /// What is kept of it: its SHA-256, in base64.
+    /// Returns the stored form: its SHA-256 in base64.
     pub fn digest(&self) -> String {
         URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, self.0.as_bytes()))
     }
 
-    /// The ticket itself, for its holder alone.
+    /// Returns the plain text, for its holder only.
     pub fn into_text(self) -> String {
         self.0
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "no credential can be made without randomness"
-)]
+#[expect(clippy::expect_used, reason = "a credential needs random bytes")]
 fn random_bytes() -> [u8; RANDOM_BYTES] {
     let mut bytes = [0; RANDOM_BYTES];
-    rand::fill(&mut bytes).expect("the system gives random bytes");
+    rand::fill(&mut bytes).expect("the system has random bytes");
     bytes
 }
 
@@ -75,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tickets_are_url_safe_and_never_alike() {
+    fn tickets_are_url_safe_and_unique() {
         let minted: HashSet<_> = (0..1000).map(|_| Ticket::random().into_text()).collect();
         assert_eq!(minted.len(), 1000);
         for ticket in minted {
@@ -88,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_ticket_is_not_looked_for() {
+    fn a_text_in_another_format_is_not_a_ticket() {
         let ticket = Ticket::random().into_text();
         for wrong in [
             "",
@@ -102,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_neither_kept_nor_shown_in_clear() {
+    fn a_ticket_is_never_stored_or_shown_in_plain_text() {
         let ticket = Ticket::random();
         let text = ticket.clone().into_text();
         assert!(!format!("{ticket:?}").contains(&text[PREFIX.len()..]));

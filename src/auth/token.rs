@@ -1,7 +1,7 @@
-//! What a token says, what it must say to be accepted, and how development tokens are made.
+//! The claims of a token, their validation, and the signing of development tokens.
 //!
-//! The claims are those of RFC 7519, section 4.1. They are checked here and not by the JWT library,
-//! whose checks let through tokens without `iss` or `aud`, round fractional times, and read the clock.
+//! The claims are those of RFC 7519, section 4.1. They are validated here because the JWT library accepts tokens without
+//! `iss` or `aud`, rounds fractional times, and reads the clock itself.
 
 use std::time::Duration;
 
@@ -17,15 +17,14 @@ use super::{
 };
 use crate::version::UserId;
 
-/// What a token must say.
+/// Rules for the claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// When set, `iss` must be this.
+    /// Required `iss`, if set.
     pub issuer: Option<String>,
-    /// When set, `aud` must be or contain this. When not, `aud` is not looked at.
+    /// Required `aud`, or member of `aud`, if set. Otherwise `aud` is ignored.
     pub audience: Option<String>,
-    /// How far the clocks of server and issuer may be apart: `exp` counts this much later, `nbf` this
-    /// much earlier. 5 seconds unless set.
+    /// Tolerated clock skew between server and issuer: added to `exp` and subtracted from `nbf`. Defaults to 5 seconds.
     pub leeway: Duration,
 }
 
@@ -42,7 +41,7 @@ impl Default for Rules {
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
     sub: Option<String>,
-    /// Seconds since the Unix epoch, perhaps with a fraction; so is `nbf`.
+    /// Seconds since the Unix epoch, with an optional fraction, like `nbf`.
     exp: Option<f64>,
     nbf: Option<f64>,
     iss: Option<String>,
@@ -66,8 +65,8 @@ impl Audience {
 }
 
 impl Rules {
-    /// Judges the claims of a token whose signature is good.
-    pub(super) fn judge(
+    /// Validates the claims of a token with a verified signature.
+    pub(super) fn validate(
         &self,
         claims: &Claims,
         credential: Credential,
@@ -104,7 +103,7 @@ impl Rules {
     }
 }
 
-/// A `NumericDate` as a time. One past the years that can be written stands for the last of them.
+/// Converts a `NumericDate` to a time, clamped to the last year that the time library supports.
 fn instant(seconds: f64) -> OffsetDateTime {
     let last = time::Date::MAX.midnight().assume_utc();
     let since_epoch = time::Duration::checked_seconds_f64(seconds);
@@ -119,11 +118,10 @@ fn signed(duration: Duration) -> time::Duration {
     time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)
 }
 
-/// Signs a development token with HS256: one that a verifier with this secret and these rules accepts
-/// until `ttl` from now.
+/// Signs a development token with HS256. A verifier with this secret and these rules accepts it until `ttl` from now.
 ///
 /// # Errors
-/// When the secret is none that [`Keys::secret`](super::keys::Keys::secret) takes.
+/// When [`Keys::secret`](super::keys::Keys::secret) refuses the secret.
 pub fn mint(
     secret: &[u8],
     rules: &Rules,
@@ -155,7 +153,7 @@ struct NewClaims<'a> {
 
 #[expect(
     clippy::expect_used,
-    reason = "text and integers are JSON, and any bytes make an HMAC key"
+    reason = "text and integers are valid JSON, and any bytes are an HMAC key"
 )]
 fn sign(secret: &[u8], claims: &NewClaims<'_>) -> String {
     let header = Header::new(Algorithm::HS256);
@@ -173,7 +171,7 @@ mod tests {
     fn judge(rules: &Rules, claims: Value) -> Result<Viewer, Rejection> {
         let claims = serde_json::from_value(claims).unwrap();
         let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
-        rules.judge(&claims, Credential::Bearer, now)
+        rules.validate(&claims, Credential::Bearer, now)
     }
 
     fn exact() -> Rules {
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_that_is_no_user_is_refused() {
+    fn an_invalid_subject_is_refused() {
         for subject in ["", "a\u{0}b", &"x".repeat(256)] {
             let verdict = judge(&exact(), json!({"sub": subject, "exp": NOW + 1}));
             assert_eq!(verdict, Err(Rejection::InvalidSubject), "{subject:?}");
@@ -270,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_issuer_must_be_the_one_asked_for() {
+    fn a_required_issuer_must_match() {
         let rules = Rules {
             issuer: Some("https://id.example".into()),
             ..exact()
@@ -288,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_audience_must_be_named_when_asked_for() {
+    fn a_required_audience_must_match() {
         let rules = Rules {
             audience: Some("library".into()),
             ..exact()
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn issuer_and_audience_are_not_looked_at_unless_asked_for() {
+    fn issuer_and_audience_are_ignored_unless_required() {
         let claims = json!({"sub": "ada", "exp": NOW + 1, "iss": "any", "aud": ["any"]});
         assert!(judge(&exact(), claims).is_ok());
     }

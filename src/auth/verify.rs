@@ -1,4 +1,4 @@
-//! From a token to a [`Viewer`]: find the key, check the signature, judge the claims.
+//! [`Verifier`]: finds the key of a token, verifies the signature and validates the claims.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{
     viewer::{Credential, Viewer},
 };
 
-/// Checks tokens. Cheap to clone.
+/// Verifies tokens. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     keys: Keys,
@@ -21,7 +21,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Accepts tokens signed with one of the keys, whose claims keep to the rules.
+    /// Creates a verifier of tokens that one of the keys has signed and that satisfy the rules.
     pub fn new(keys: Keys, rules: Rules) -> Self {
         Self {
             keys,
@@ -29,25 +29,25 @@ impl Verifier {
         }
     }
 
-    /// Tells whether tokens can be checked: false until a key server has answered once.
+    /// Returns whether tokens can be verified: false until the first successful fetch from a key server.
     pub fn is_ready(&self) -> bool {
         self.keys.are_known()
     }
 
-    /// Finds out who a token speaks for. Waits only when a key server must be asked for its key.
+    /// Verifies a token and returns its viewer. Waits only for a fetch of an unknown key from a key server.
     pub async fn verify(&self, token: &str, credential: Credential) -> Result<Viewer, Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::TooLong);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Rejection::Malformed)?;
-        // `crit` lists extensions that must be understood (RFC 7515, section 4.1.11); this knows none.
+        // `crit` lists extensions that must be supported (RFC 7515, section 4.1.11). None is.
         if header.crit.is_some() {
             return Err(Rejection::Untrusted);
         }
         let key = self.keys.find(&header).await?;
         let claims: Claims = key.open(token)?;
         self.rules
-            .judge(&claims, credential, OffsetDateTime::now_utc())
+            .validate(&claims, credential, OffsetDateTime::now_utc())
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         verifier.verify(token, Credential::Bearer).await
     }
 
-    /// A token of any header and claims, with what `sign` makes of them for a signature.
+    /// A token of any header and claims, signed by `sign`.
     fn raw(header: &Value, claims: &Value, sign: impl FnOnce(&str) -> String) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(header), part(claims));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_public_key_cannot_be_passed_off_as_a_secret() {
+    async fn a_public_key_cannot_be_used_as_a_secret() {
         for signer in [rsa(), p256(), ed25519()] {
             let forged = raw(
                 &json!({"alg": "HS256"}),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn none_is_no_algorithm() {
+    async fn the_algorithm_none_is_refused() {
         for alg in ["none", "None", "NONE", "", "hs256"] {
             for signature in ["", "AAAA"] {
                 let token = raw(&json!({"alg": alg}), &claims(), |_| signature.into());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_the_header_brings_along_is_not_used() {
+    async fn a_key_in_the_header_is_ignored() {
         let stranger = new_p256();
         let header = Header {
             jwk: Some(serde_json::from_value(stranger.jwk("a")).unwrap()),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_token_is_malformed() {
+    async fn an_invalid_token_is_malformed() {
         let good = hs256().sign(&claims());
         for token in [
             "",
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_over_the_limit_is_not_looked_at() {
+    async fn a_token_over_the_size_limit_is_refused() {
         let with_padding = |bytes: usize| {
             let mut claims = claims();
             claims["pad"] = json!("x".repeat(bytes));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_told_about_the_claims_of_a_forged_token() {
+    async fn an_error_reveals_no_claims_of_a_forged_token() {
         let expired = json!({"sub": "ada", "exp": 1});
         let forged = raw(&json!({"alg": "HS256"}), &expired, hmac(&[b'x'; 32]));
         assert_eq!(

@@ -1,6 +1,6 @@
-//! What `--broker-url` may say.
+//! Parser of `--broker-url`.
 //!
-//! **Invariant:** an error tells what is wrong with an address and never repeats the address, which may hold a password.
+//! **Invariant:** an error never repeats the address, which may hold a password.
 
 use std::path::PathBuf;
 
@@ -9,46 +9,44 @@ use url::{Url, form_urlencoded};
 
 use crate::address::{self, parse_postgres, split_authority};
 
-/// Why an address names no broker.
+/// Why a text is not the address of a broker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// It begins with nothing known.
+    /// Unknown scheme.
     #[error(
-        "it must begin with memory:, postgres:, redis://, rediss://, redis+sentinel://, redis+cluster:// or nats://"
+        "must begin with memory:, postgres:, redis://, rediss://, redis+sentinel://, redis+cluster:// or nats://"
     )]
     Scheme,
-    /// Some part of it is not what a server's address has.
-    #[error("it {0}")]
+    /// Invalid part.
+    #[error("{0}")]
     Part(#[from] address::InvalidAddress),
-    /// Some part of it is no URL.
-    #[error("it is malformed")]
+    /// Not a URL.
+    #[error("is not a valid URL")]
     Malformed(#[from] url::ParseError),
-    /// It names no server.
-    #[error("it names no server")]
+    /// No host.
+    #[error("has no host")]
     NoServer,
-    /// It names several servers where there can be one.
-    #[error("it names several servers; use redis+cluster:// or redis+sentinel:// for those")]
+    /// Several hosts for a single Redis server.
+    #[error("has several hosts: use redis+cluster:// or redis+sentinel://")]
     SeveralServers,
-    /// `redis+sentinel:` without the master's name.
-    #[error(
-        "it lacks the name of the master that the sentinels watch: redis+sentinel://host:26379/name"
-    )]
+    /// `redis+sentinel:` without the name of the master.
+    #[error("lacks the name of the master: redis+sentinel://host:26379/name")]
     NoMaster,
-    /// `postgres:` on another database.
-    #[error("postgres: is the database itself, and --database-url names no PostgreSQL")]
+    /// `postgres:` with a SQLite database.
+    #[error("postgres: uses the database, but --database-url is not a PostgreSQL address")]
     NotPostgres,
-    /// An option that has no such value.
-    #[error("its option `{0}` is malformed")]
+    /// Invalid value of an option.
+    #[error("has an invalid option `{0}`")]
     Option(&'static str),
-    /// An option that there is not, or not for this kind. Unnamed, since it may be a part of a password with a `?`.
-    #[error("it has an option that is unknown")]
+    /// Unknown option for this kind. The error does not name it, because it may be a part of a password with a `?`.
+    #[error("has an unknown option")]
     UnknownOption,
-    /// What the server's client library says.
-    #[error("it is refused: {0}")]
+    /// Error of the server's client library.
+    #[error("is invalid: {0}")]
     Refused(String),
 }
 
-/// What carries the notices.
+/// Kind of broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Memory,
@@ -59,35 +57,35 @@ pub(super) enum Kind {
     Nats,
 }
 
-/// An address, taken apart.
+/// A parsed address.
 pub(super) struct Address {
     pub kind: Kind,
-    /// One URL a server, each with the user, password and path of the whole. None for `memory:` and `postgres:…`.
+    /// One URL per server, each with the user, password and path of the address. Empty for `memory:` and `postgres:…`.
     pub servers: Vec<Url>,
-    /// The server of `postgres://…`.
+    /// The PostgreSQL server of `postgres://…`.
     pub postgres: Option<PgConnectOptions>,
     pub options: Options,
 }
 
-/// What follows the `?`.
+/// The options after the `?`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
     prefix: Option<String>,
-    /// Where NATS credentials are.
+    /// Path of the NATS credentials file.
     pub credentials: Option<PathBuf>,
     pub sentinel_user: Option<String>,
     pub sentinel_password: Option<String>,
-    /// Of a hundred received notices, how many to drop.
+    /// Percentage of received notices to drop.
     pub lose: u8,
 }
 
 impl Options {
-    /// What the names of channels begin with.
+    /// Returns the prefix of channel names.
     pub fn prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or("library-sync")
     }
 
-    /// Takes the options that are ours, and returns the others, encoded.
+    /// Takes the broker's options, and returns the others, encoded.
     fn take_ours(&mut self, kind: Kind, query: &str) -> Result<String, InvalidAddress> {
         let mut foreign = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -98,13 +96,13 @@ impl Options {
         Ok(foreign.finish())
     }
 
-    /// Takes one option; tells whether it was one.
+    /// Takes one option. Returns whether the broker knows it.
     fn take(&mut self, kind: Kind, name: &str, value: &str) -> Result<bool, InvalidAddress> {
         match (name, kind) {
             ("prefix", _) => {
-                let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-                // 63 bytes is the longest name of a PostgreSQL channel.
-                if value.is_empty() || value.len() > 63 || !value.chars().all(sound) {
+                let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+                // PostgreSQL limits the name of a channel to 63 bytes.
+                if value.is_empty() || value.len() > 63 || !value.chars().all(is_valid) {
                     return Err(InvalidAddress::Option("prefix"));
                 }
                 self.prefix = Some(value.to_owned());
@@ -118,7 +116,7 @@ impl Options {
             ("sentinel_password", Kind::RedisSentinel) => {
                 self.sentinel_password = Some(value.to_owned());
             }
-            // What is left is for the PostgreSQL client: sslmode and its like.
+            // Other options are for the PostgreSQL client, such as sslmode.
             (_, Kind::Postgres) => return Ok(false),
             _ => return Err(InvalidAddress::UnknownOption),
         }
@@ -127,7 +125,7 @@ impl Options {
 }
 
 impl Address {
-    /// Takes an address apart.
+    /// Parses an address.
     pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         let (scheme, rest) = text.split_once(':').ok_or(InvalidAddress::Scheme)?;
         let (kind, scheme) = match scheme {
@@ -179,7 +177,7 @@ impl Address {
     }
 }
 
-/// `user:password@host,host/path?query` as one URL a host.
+/// Splits `user:password@host,host/path?query` into one URL per host.
 fn urls(scheme: &str, rest: &str) -> Result<Vec<Url>, InvalidAddress> {
     let parts = split_authority(rest)?;
     let login = parts.login.unwrap_or_default();

@@ -1,7 +1,8 @@
-//! What a kind of server must be able to do, so that a [`ConnectionSupervisor`](super::reconnect::ConnectionSupervisor) can use it.
+//! The traits of a connection to a broker server, which
+//! [`ConnectionSupervisor`](super::reconnect::ConnectionSupervisor) manages.
 //!
-//! **Invariant:** a link that has failed once is never used again: whatever was under way, and every subscription, is
-//! made anew on the next. So there is one way to recover, which is also the way to start.
+//! **Invariant:** a failed link is never used again. All pending calls and subscriptions are repeated on the next link, so
+//! recovery is the same as startup.
 
 use std::{future::Future, sync::Arc};
 
@@ -10,41 +11,41 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use super::{inbox::Inbox, notice::Notice};
 use crate::version::UserId;
 
-/// Why there is no link, or no longer one. For the log alone.
+/// Why a link cannot be opened or has failed. For the log only.
 pub(super) type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// The way to a server.
+/// Connects to a server.
 pub(super) trait Route: Send + Sync + 'static {
-    /// What it leads to.
+    /// The connection.
     type Link: Link;
 
-    /// Whether each user has a channel. If not, every notice arrives, and nobody is subscribed to.
+    /// Whether each user has a channel. If not, every notice arrives without subscriptions.
     const SELECTIVE: bool;
 
-    /// Makes a link, which delivers into `inbox`. The supervisor sees to it that this ends in time.
+    /// Opens a link that delivers to `inbox`. The supervisor enforces a timeout.
     fn connect(&self, inbox: &Arc<Inbox>)
     -> impl Future<Output = Result<Self::Link, Fault>> + Send;
 }
 
-/// A connection to a server. The supervisor sees to it that each call ends in time, and makes calls of different kinds
-/// at once, but never two of one kind, and never a `subscribe` and an `unsubscribe`.
+/// A connection to a server. The supervisor enforces a timeout on each call. Different methods may run concurrently, but
+/// never two calls of one method, and never `subscribe` and `unsubscribe`.
 pub(super) trait Link: Send + Sync {
-    /// Sends notices; returns when the server has them.
+    /// Sends notices. Returns when the server has accepted them.
     fn publish(&self, notices: &[Notice]) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Asks for users' notices; returns when they arrive from now on.
+    /// Subscribes to users' notices. Returns when the subscriptions are active.
     fn subscribe(&self, users: &[UserId]) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Asks for users' notices no longer.
+    /// Unsubscribes from users' notices.
     fn unsubscribe(&self, users: &[UserId]) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Asks the server whether it lives.
+    /// Checks that the server responds.
     fn probe(&self) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Waits until the link is found dead.
+    /// Waits until the link fails.
     fn ended(&self) -> impl Future<Output = Fault> + Send;
 
-    /// Takes leave of the server.
+    /// Closes the connection.
     fn close(self) -> impl Future<Output = ()> + Send
     where
         Self: Sized,
@@ -53,7 +54,7 @@ pub(super) trait Link: Send + Sync {
     }
 }
 
-/// The name of a user's channel. The user is encoded, because ids may hold what servers give a meaning: dots, stars and
+/// Returns the name of a user's channel. The user id is encoded, because it may contain special characters: dots, stars and
 /// spaces in NATS, braces in Redis Cluster.
 pub(super) fn channel(prefix: &str, separator: char, user: &UserId) -> String {
     let mut name = format!("{prefix}{separator}");

@@ -1,9 +1,9 @@
-//! What comes in from the server: bytes of a notice to a signal for the listener.
+//! The inbox: decodes received notices and delivers them to the listener.
 //!
-//! A notice is JSON, `{"user":"ann","epoch":1700000000000,"version":42}`. Fields that are unknown here are skipped, so
-//! that a newer node may say more.
+//! A notice is JSON: `{"user":"ann","epoch":1700000000000,"version":42}`. Unknown fields are ignored, so that a newer node
+//! can add fields.
 //!
-//! **Invariant:** bytes that are no notice are dropped and counted; they stop nothing.
+//! **Invariant:** an invalid notice is dropped and counted, and has no other effect.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::notice::{Listener, Notice, Signal};
 use crate::version::{Epoch, Head, UserId, Version};
 
-/// The longest notice, in bytes: the longest user, every byte of it escaped, and room for fields to come.
+/// Maximum size of a notice, in bytes: the longest user id with every byte escaped, and space for future fields.
 const LONGEST: usize = 2048;
 
-/// The latest epoch that a notice may name, in milliseconds since the Unix epoch: the end of the year 9999. A head that
-/// is believed and never reached would begin epoch after epoch.
+/// Latest valid epoch, in milliseconds since the Unix epoch: the end of the year 9999. An accepted epoch in the far future
+/// would make every re-read head begin a new epoch.
 const LATEST: i64 = 253_402_300_799_999;
 
 #[derive(Serialize, Deserialize)]
@@ -28,18 +28,18 @@ struct Wire<'a> {
     version: Version,
 }
 
-/// A notice as it is sent.
-#[expect(clippy::expect_used, reason = "text and numbers are JSON")]
+/// Encodes a notice.
+#[expect(clippy::expect_used, reason = "text and numbers are always valid JSON")]
 pub(super) fn encode(notice: &Notice) -> String {
     let wire = Wire {
         user: Cow::Borrowed(notice.user.as_str()),
         epoch: notice.head.epoch,
         version: notice.head.version,
     };
-    serde_json::to_string(&wire).expect("a notice is JSON")
+    serde_json::to_string(&wire).expect("a notice is valid JSON")
 }
 
-/// A notice as it was received, or why it is none.
+/// Decodes a notice. The error is the `reason` of the metric.
 fn decode(bytes: &[u8]) -> Result<Notice, &'static str> {
     if bytes.len() > LONGEST {
         return Err("too_long");
@@ -57,17 +57,17 @@ fn decode(bytes: &[u8]) -> Result<Notice, &'static str> {
     })
 }
 
-/// The way to the listener.
+/// Delivers signals to the listener.
 pub(super) struct Inbox {
-    /// The `broker` of metrics and logs.
+    /// The label `broker` of metrics and logs.
     pub broker: &'static str,
-    /// Of a hundred notices, how many to drop.
+    /// Percentage of notices to drop.
     lose: u8,
     listener: OnceLock<Listener>,
 }
 
 impl Inbox {
-    /// One that nobody listens at yet.
+    /// Creates an inbox without a listener.
     pub fn new(broker: &'static str, lose: u8) -> Self {
         Self {
             broker,
@@ -76,19 +76,19 @@ impl Inbox {
         }
     }
 
-    /// Names the listener; tells whether it is the first. A second would split the node; the first stays.
+    /// Sets the listener. Returns false if there is one already, which stays.
     pub fn listen(&self, listener: Listener) -> bool {
         self.listener.set(listener).is_ok()
     }
 
-    /// Tells the listener.
-    pub fn tell(&self, signal: Signal) {
+    /// Delivers a signal to the listener.
+    pub fn deliver(&self, signal: Signal) {
         if let Some(listener) = self.listener.get() {
             listener(signal);
         }
     }
 
-    /// Takes what a server sent.
+    /// Decodes and delivers the bytes of a notice.
     pub fn receive(&self, bytes: &[u8]) {
         counter!("library_sync_broker_notices_received_total", "broker" => self.broker)
             .increment(1);
@@ -96,12 +96,12 @@ impl Inbox {
             return self.count_dropped("lost_on_purpose");
         }
         match decode(bytes) {
-            Ok(notice) => self.tell(Signal::Notice(notice)),
+            Ok(notice) => self.deliver(Signal::Notice(notice)),
             Err(reason) => self.count_dropped(reason),
         }
     }
 
-    /// Counts a notice that goes no further.
+    /// Counts a dropped notice.
     pub fn count_dropped(&self, reason: &'static str) {
         counter!("library_sync_broker_notices_dropped_total", "broker" => self.broker, "reason" => reason)
             .increment(1);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_reads_back_whatever_the_user_is_called() {
+    fn a_notice_round_trips_for_every_user_id() {
         let longest = "\"".repeat(UserId::MAX_BYTES);
         for user in ["ann", "a b", "*.>", "{x}", "\"\\", "é🙂", &longest] {
             let bytes = encode(&notice(user));
@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_unknown_is_skipped() {
+    fn an_unknown_field_is_ignored() {
         let newer = r#"{"kinds":["STORY"],"user":"ann","version":42,"epoch":1700000000000,"x":{}}"#;
         assert_eq!(decode(newer.as_bytes()), Ok(notice("ann")));
     }
 
     #[test]
-    fn what_is_no_notice_is_dropped() {
+    fn an_invalid_notice_is_dropped() {
         let malformed = [
             "",
             "x",

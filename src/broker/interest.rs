@@ -1,9 +1,9 @@
-//! Whose notices this node wants, and what changed about that since the link last looked.
+//! The users whose notices this node needs, and the changes since the link last synchronized its subscriptions.
 //!
-//! **Invariant:** watches are counted, so a watch and an unwatch that race come out the same in either order.
-//! **Invariant:** a link is told of users, never of steps: it compares what is wanted now with what it has, so a quick
-//! unwatch and watch can never end without notices.
-//! **Invariant:** nothing is noted while no link looks, so an outage costs no memory.
+//! **Invariant:** watches are counted, so a concurrent watch and unwatch have the same result in either order.
+//! **Invariant:** a link compares the watched users with its subscriptions instead of replaying watches and unwatches. A quick
+//! unwatch and watch therefore cannot lose a subscription.
+//! **Invariant:** no change is recorded without a link, so an outage uses no memory.
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::version::UserId;
 
-/// The users that are wanted.
+/// The watched users.
 #[derive(Default)]
 pub(super) struct Interest {
     state: Mutex<State>,
@@ -21,9 +21,9 @@ pub(super) struct Interest {
 
 #[derive(Default)]
 struct State {
-    /// How many watches each user has: at least one.
+    /// Number of watches of each user, at least one.
     wanted: HashMap<UserId, usize>,
-    /// Whose state changed since the link looked. `None` while there is no link.
+    /// Users whose state changed since the link last looked. `None` without a link.
     changed: Option<HashSet<UserId>>,
 }
 
@@ -46,7 +46,7 @@ impl State {
 }
 
 impl Interest {
-    /// Adds watches of a user; tells whether they are the first.
+    /// Adds watches of a user. Returns whether they are the first.
     pub fn watch(&self, user: &UserId, watches: usize) -> bool {
         let first = self.state.lock().add(user, watches);
         if first {
@@ -55,7 +55,7 @@ impl Interest {
         first
     }
 
-    /// Takes a watch of a user back; tells whether it was the last.
+    /// Removes a watch of a user. Returns whether it was the last.
     pub fn unwatch(&self, user: &UserId) -> bool {
         let mut state = self.state.lock();
         let Entry::Occupied(mut entry) = state.wanted.entry(user.clone()) else {
@@ -71,7 +71,7 @@ impl Interest {
         last
     }
 
-    /// Gives up the users that `leaves` picks, with how many watches each has, to be watched elsewhere.
+    /// Removes the users that `leaves` selects. Returns them with their numbers of watches.
     pub fn remove(&self, leaves: impl Fn(&UserId) -> bool) -> Vec<(UserId, usize)> {
         let mut state = self.state.lock();
         let gone: Vec<_> = state.wanted.extract_if(|user, _| leaves(user)).collect();
@@ -85,7 +85,7 @@ impl Interest {
         gone
     }
 
-    /// Begins to look: all who are wanted now, and whoever changes from now on.
+    /// Returns the watched users, and starts to record changes.
     pub fn look(&self) -> (Vec<UserId>, Look<'_>) {
         let mut state = self.state.lock();
         state.changed = Some(HashSet::new());
@@ -93,11 +93,11 @@ impl Interest {
     }
 }
 
-/// A link's view of the interest. Dropping it ends the noting of changes.
+/// A link's view of the watched users. Dropping it stops the recording of changes.
 pub(super) struct Look<'a>(&'a Interest);
 
 impl Look<'_> {
-    /// Waits until something changed, and returns who it is about and whether they are wanted now.
+    /// Waits for changes. Returns the changed users and whether each is watched now.
     pub async fn changes(&self) -> Vec<(UserId, bool)> {
         loop {
             {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_sees_all_who_are_wanted_and_then_changes_alone() {
+    async fn a_link_sees_all_watched_users_and_then_only_changes() {
         let interest = Interest::default();
         assert!(interest.watch(&user("ann"), 1));
         let (wanted, look) = interest.look();
@@ -146,10 +146,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unwatch_that_overtakes_a_watch_leaves_the_user_wanted() {
+    async fn an_unwatch_that_overtakes_a_watch_leaves_the_user_watched() {
         let interest = Interest::default();
         let (_, look) = interest.look();
-        // The first watch; then its drop and another's watch, in the order in which they happened not.
+        // The drop of the first watch arrives after the second watch.
         interest.watch(&user("ann"), 1);
         assert!(!interest.watch(&user("ann"), 1));
         assert!(!interest.unwatch(&user("ann")));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_quick_unwatch_and_watch_ends_wanted() {
+    async fn a_quick_unwatch_and_watch_leaves_the_user_watched() {
         let interest = Interest::default();
         interest.watch(&user("ann"), 1);
         let (_, look) = interest.look();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_noted_while_no_link_looks() {
+    fn no_change_is_recorded_without_a_link() {
         let interest = Interest::default();
         drop(interest.look());
         interest.watch(&user("ann"), 1);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unwatch_too_many_is_nothing() {
+    fn an_unwatch_without_a_watch_has_no_effect() {
         let interest = Interest::default();
         assert!(!interest.unwatch(&user("ann")));
     }

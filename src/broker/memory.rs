@@ -1,4 +1,4 @@
-//! The broker of a server that is alone: it tells its own node and nobody else.
+//! The broker of a single node: delivers notices to this node only.
 
 use std::{future::ready, sync::OnceLock};
 
@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use super::notice::{Broker, Listener, Notice, Signal};
 use crate::version::UserId;
 
-/// Carries notices within this process.
+/// Delivers notices within this process.
 #[derive(Default)]
 pub struct Memory {
     listener: OnceLock<Listener>,
@@ -21,7 +21,7 @@ impl Broker for Memory {
     }
 
     fn listen(&self, listener: Listener) {
-        // A second listener would split the node; the first stays.
+        // A second listener is ignored.
         let _ = self.listener.set(listener);
     }
 

@@ -1,23 +1,23 @@
-//! Between nodes: a committed change is announced to every node that watches its user.
+//! The broker between nodes: announces a committed change to every node that watches its user.
 //!
-//! In the flow: `library` publishes after commit; the hub listens, and says whom it watches.
+//! In the flow: `library` publishes after commit. The hub listens and registers the users that it watches.
 //!
 //! ```text
 //! publish ─┬─ this node's listener, at once
-//!          └─ outbox (newest head a user) ─ link ─ server ─ link ─ inbox ─ other nodes' listeners
-//! watch ──── interest (who is wanted) ───── link
+//!          └─ outbox (newest head per user) ─ link ─ server ─ link ─ inbox ─ other nodes' listeners
+//! watch ──── interest (watched users) ─────── link
 //! ```
 //!
-//! A broker for several nodes is a supervisor, which keeps one connection up, and a route to one
-//! kind of server: PostgreSQL, Redis or NATS. Redis Cluster is several supervisors, one a shard.
+//! A broker for several nodes is a supervisor, which keeps one connection open, and a route to one kind of server:
+//! PostgreSQL, Redis or NATS. Redis Cluster has one supervisor per shard.
 //!
-//! **Invariant:** a [`Notice`] is a hint, not data. It may be lost, repeated, late or out of order; the hub keeps the
-//! greatest head and the feed re-reads what it doubts. So a broker never fails and never slows a write.
-//! **Invariant:** a head is a level: of several unsent notices of one user only the newest is kept and sent, so what
-//! waits is bounded by the number of users and, beyond a capacity, dropped and counted.
-//! **Invariant:** whenever notices may have been missed the listener is told so: of everybody after a link was made,
-//! made again or has lagged, of one user once their notices arrive from now on.
-//! **Invariant:** no address, which may hold a password, reaches a log or an error.
+//! **Invariant:** a [`Notice`] is a hint: it may be lost, duplicated, late or out of order. The hub keeps the greatest head,
+//! and the feed re-reads heads in doubt. So a broker never fails and never delays a write.
+//! **Invariant:** unsent notices are coalesced to the newest head of each user. The outbox is bounded by the number of users
+//! and by a capacity. Notices beyond the capacity are dropped and counted.
+//! **Invariant:** the listener is notified when notices may have been missed: for all users after a connect, a reconnect or
+//! a lag, and for one user once the subscription is active.
+//! **Invariant:** logs and errors never contain an address, which may hold a password.
 
 mod address;
 mod connection;

@@ -1,16 +1,16 @@
-//! Notices by NATS: each user has a subject, and a node subscribes to those it watches.
+//! Notices over NATS: each user has a subject, and a node subscribes to the users that it watches.
 //!
-//! The client library would reconnect by itself; it is not let, so that one way to recover serves all brokers. A
-//! subscription costs about 5 kB of memory, most of it the library's.
+//! The client library's reconnect is disabled, so that all brokers recover in the same way. A subscription takes about 5 kB
+//! of memory, most of it in the library.
 //!
-//! In a cluster of NATS servers, interest travels from server to server: for the moment that takes, a subscription that
-//! was echoed by its own server may miss what another took. The periodic recheck covers that.
+//! In a NATS cluster, a subscription propagates from server to server. Until then, it may miss notices that another server
+//! accepted. The periodic recheck compensates.
 //!
-//! **Invariant:** connecting, publishing, subscribing and probing each end in an echo, a message to this link itself: a
-//! server reads a connection in order, so by then it has taken what came before. (The library's `flush` says only that
-//! the bytes have left this process.)
-//! **Invariant:** a link whose server refuses a subject ends, with the server's reason. The echo's subject has the form
-//! of a user's, so permissions that are too narrow leave the link down instead of up and silent.
+//! **Invariant:** connecting, publishing, subscribing and health checks each end with an echo, which is a message to this
+//! link. A server reads a connection in order, so it has then processed all earlier messages. (The library's `flush`
+//! returns when the bytes have left this process.)
+//! **Invariant:** a link ends with the server's reason when the server refuses a subject. The echo's subject has the form of
+//! a user's subject, so insufficient permissions fail the link instead of losing notices silently.
 
 use std::{
     collections::HashMap,
@@ -36,10 +36,10 @@ use super::{
 };
 use crate::version::UserId;
 
-/// How many notices of one user may wait to be taken. Taking one never blocks, so few do.
+/// Capacity of the queue of one subscription. The consumer never blocks, so few notices wait.
 const WAITING: usize = 64;
 
-/// The way to a NATS server or cluster.
+/// Connects to a NATS server or cluster.
 pub(super) struct Route {
     servers: Vec<ServerAddr>,
     login: Login,
@@ -47,7 +47,7 @@ pub(super) struct Route {
     patience: Duration,
 }
 
-/// What proves who we are.
+/// Credentials.
 enum Login {
     Nothing,
     Token(String),
@@ -56,7 +56,7 @@ enum Login {
 }
 
 impl Route {
-    /// The way to the servers of an address.
+    /// Returns the route to the servers of an address.
     pub fn new(address: &Address, timing: &Timing) -> Result<Self, InvalidAddress> {
         Ok(Self {
             servers: address
@@ -75,8 +75,7 @@ impl Route {
             .name("library-sync")
             .connection_timeout(self.patience)
             .subscription_capacity(WAITING)
-            // As few as can be said (0 means any number): one round of the servers, at the first connect and before a
-            // lost connection is let go.
+            // The minimum, because 0 means unlimited: one attempt per server, at the first connect and after a loss.
             .max_reconnects(self.servers.len())
             .reconnect_delay_callback(|_| Duration::ZERO);
         Ok(match &self.login {
@@ -90,11 +89,11 @@ impl Route {
     }
 }
 
-/// The address without its login, which the client library would log at level `debug`.
+/// Returns the address without its login, which the client library logs at level `debug`.
 fn without_login(server: &Url) -> Result<ServerAddr, InvalidAddress> {
     let mut url = server.clone();
-    let bared = url.set_password(None).and_then(|()| url.set_username(""));
-    bared.map_err(|()| InvalidAddress::NoServer)?;
+    let bare = url.set_password(None).and_then(|()| url.set_username(""));
+    bare.map_err(|()| InvalidAddress::NoServer)?;
     ServerAddr::from_url(url).map_err(|error| InvalidAddress::Refused(error.to_string()))
 }
 
@@ -132,8 +131,8 @@ impl connection::Route for Route {
                         let _ = refused.set(reason);
                         ended.cancel();
                     }
-                    // It threw notices away.
-                    Event::SlowConsumer(_) => inbox.tell(Signal::Recheck),
+                    // The client library dropped notices.
+                    Event::SlowConsumer(_) => inbox.deliver(Signal::Recheck),
                     _ => {}
                 }
                 std::future::ready(())
@@ -141,7 +140,7 @@ impl connection::Route for Route {
         };
         let options = self.options().await?.event_callback(on_event);
         let client = options.connect(self.servers.as_slice()).await?;
-        // `~` occurs in no user's subject.
+        // A user's subject never contains `~`.
         let echo = format!("{}.~{}", self.prefix, Uuid::new_v4().simple());
         let echoes = client.subscribe(echo.clone()).await?;
         let link = Link {
@@ -171,13 +170,13 @@ pub(super) struct Link {
     client: Client,
     prefix: String,
     inbox: Arc<Inbox>,
-    /// The task that takes each user's notices, which unsubscribes when it is dropped.
+    /// The task that receives each user's notices. Dropping it unsubscribes.
     subscriptions: Mutex<HashMap<UserId, AbortOnDropHandle<()>>>,
     echo: String,
-    /// The echoes, and how many were sent.
+    /// The received echoes, and the number of sent ones.
     echoes: tokio::sync::Mutex<(Subscriber, u64)>,
     ended: CancellationToken,
-    /// What the server did not permit.
+    /// Permission error of the server.
     refused: Arc<OnceLock<String>>,
 }
 
@@ -186,7 +185,7 @@ impl Link {
         channel(&self.prefix, '.', user)
     }
 
-    /// Waits until the server has taken all that was sent.
+    /// Waits until the server has processed all sent messages.
     async fn hear_echo(&self) -> Result<(), Fault> {
         let mut echoes = self.echoes.lock().await;
         let (echoes, sent) = &mut *echoes;
@@ -196,7 +195,7 @@ impl Link {
             .publish(self.echo.clone(), number.clone().into())
             .await?;
         while let Some(echo) = echoes.next().await {
-            // An earlier one is the answer to a call that was given up.
+            // An earlier number belongs to a call that timed out.
             if echo.payload == number {
                 return Ok(());
             }
@@ -245,7 +244,7 @@ impl connection::Link for Link {
         self.ended.cancelled().await;
         match self.refused.get() {
             Some(reason) => format!(
-                "the NATS user may not exchange notices: permit publish and subscribe on {}.* ({reason})",
+                "the NATS user lacks permissions: permit publish and subscribe on {}.* ({reason})",
                 self.prefix
             )
             .into(),

@@ -1,4 +1,4 @@
-//! What a broker carries, and what every broker is: [`Notice`], [`Signal`] and the trait [`Broker`].
+//! [`Notice`], [`Signal`] and the trait [`Broker`].
 
 use std::sync::Arc;
 
@@ -6,48 +6,48 @@ use futures_util::future::BoxFuture;
 
 use crate::version::{Head, UserId};
 
-/// That a user's head moved.
+/// A user's new head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// To where.
+    /// The new head.
     pub head: Head,
 }
 
-/// What a broker tells its listener.
+/// A signal of a broker to its listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// A head moved, here or on another node.
+    /// A head changed, on this node or another.
     Notice(Notice),
     /// Notices may have been missed: re-read the heads of all watched users.
     Recheck,
-    /// The notices of these users arrive from now on; those of a moment ago may have been missed: re-read their heads.
+    /// Subscriptions to these users are active now. Earlier notices may have been missed: re-read their heads.
     RecheckUsers(Vec<UserId>),
 }
 
-/// Who is told. Called from the task that publishes or receives: it must not block.
+/// Receives signals. Runs in the task that publishes or receives, so it must not block.
 pub type Listener = Arc<dyn Fn(Signal) + Send + Sync>;
 
 /// Carries notices between nodes.
 pub trait Broker: Send + Sync + 'static {
-    /// Announces a head to every node, this one first and at once. Never blocks, never fails, never waits for a
-    /// server: what cannot be sent is lost, and a recheck makes up for it.
+    /// Announces a head to all nodes, and to this node first and synchronously. Never blocks, fails or waits for a server.
+    /// A notice that cannot be sent is lost, and a recheck compensates.
     fn publish(&self, notice: Notice);
 
-    /// Names who is told on this node, and starts. Called once, before the first publish, within a Tokio runtime.
+    /// Sets the listener of this node, and starts the broker. Called once, before the first publish, within a Tokio runtime.
     fn listen(&self, listener: Listener);
 
-    /// Asks for a user's notices from other nodes. Returns at once; when they arrive, the listener is told to re-read
-    /// the user.
+    /// Subscribes to a user's notices from other nodes. Does not wait. Once the subscription is active, the listener gets a
+    /// signal to re-read the user's head.
     ///
-    /// Calls are counted, so that a `watch` and an `unwatch` of one user that race each other come out the same in
-    /// either order: the user is wanted as long as there were more of the first.
+    /// Calls are counted: the user is watched while there are more calls of `watch` than of `unwatch`. So a concurrent
+    /// `watch` and `unwatch` of one user have the same result in either order.
     fn watch(&self, user: &UserId);
 
-    /// Takes one [`Broker::watch`] back.
+    /// Reverts one [`Broker::watch`].
     fn unwatch(&self, user: &UserId);
 
-    /// Sends what is still unsent, within a bounded time, and closes the link. Publish nothing after it.
+    /// Sends the unsent notices within a time limit, and closes the connection. Nothing may be published afterwards.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -1,4 +1,4 @@
-//! From `--broker-url` to a broker.
+//! Creates the broker of `--broker-url`.
 
 use std::sync::Arc;
 
@@ -15,24 +15,24 @@ use super::{
     timing::Timing,
 };
 
-/// Makes the broker that an address names. Connects to nothing yet: a server that is down delays no start.
+/// Creates the broker of an address. Does not connect, so an unavailable server does not delay startup.
 ///
-/// | address | what |
+/// | address | broker |
 /// |---|---|
-/// | `memory:` | none: this node is alone |
-/// | `postgres:` | the server of `database` |
-/// | `postgres://user:password@host/name` | another PostgreSQL, or another way to the same |
-/// | `redis://user:password@host:6379` | one Redis (`rediss:` for TLS) |
-/// | `redis+sentinel://user:password@host:26379,host:26379/master` | the Redis that Sentinels name |
+/// | `memory:` | none, for a single node |
+/// | `postgres:` | the PostgreSQL server of `database` |
+/// | `postgres://user:password@host/name` | another PostgreSQL server, or another address of the same |
+/// | `redis://user:password@host:6379` | one Redis server (`rediss:` for TLS) |
+/// | `redis+sentinel://user:password@host:26379,host:26379/master` | the master that Redis Sentinel reports |
 /// | `redis+cluster://user:password@host:6379,host:6379` | Redis Cluster |
 /// | `nats://user:password@host:4222,host:4222` | NATS (`tls:` for TLS) |
 ///
-/// Options follow a `?`: `prefix` of channel names, for several installations on one server (`library-sync`);
-/// `credentials`, the path of a NATS credentials file; `sentinel_user` and `sentinel_password`; and `lose`, the
-/// percentage of received notices to drop, to try out that nothing depends on them.
+/// Options follow a `?`: `prefix` of channel names, for several installations on one server (default `library-sync`);
+/// `credentials`, the path of a NATS credentials file; `sentinel_user` and `sentinel_password`; and `lose`, the percentage
+/// of received notices to drop, for tests.
 ///
 /// # Errors
-/// When the address is malformed or of no known kind.
+/// When the address is invalid.
 pub fn open(
     address: &str,
     database: Option<&PgConnectOptions>,

@@ -1,7 +1,7 @@
-//! What a node has to tell the others and has not told yet.
+//! The outbox: notices that are not sent yet.
 //!
-//! **Invariant:** one head a user, the greatest: ten thousand changes of one user that wait are one notice.
-//! **Invariant:** a batch that is not marked as sent goes back, whatever interrupted its sending.
+//! **Invariant:** notices are coalesced to the greatest head of each user. 10,000 unsent changes of one user are one notice.
+//! **Invariant:** a batch that is not marked as sent returns to the outbox.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 use super::notice::Notice;
 use crate::version::{Head, UserId};
 
-/// How many notices are sent at a time.
+/// Maximum number of notices in a batch.
 const BATCH: usize = 500;
 
-/// The newest head of each user that is to be announced.
+/// The newest unsent head of each user.
 pub(super) struct Outbox {
     capacity: usize,
     unsent: Mutex<Unsent>,
@@ -25,12 +25,12 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct Unsent {
     heads: HashMap<UserId, Head>,
-    /// How many are in the batch that is being sent.
-    on_the_way: usize,
+    /// Number of notices in the batch that is being sent.
+    in_flight: usize,
 }
 
 impl Outbox {
-    /// An empty one that holds the notices of so many users.
+    /// Creates an outbox for the notices of up to `capacity` users.
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -40,14 +40,14 @@ impl Outbox {
         }
     }
 
-    /// Adds a notice; tells whether there was room.
+    /// Adds a notice. Returns false if the outbox is full.
     pub fn put(&self, notice: Notice) -> bool {
         let fits = self.unsent.lock().put(notice, self.capacity);
         self.filled.notify_one();
         fits
     }
 
-    /// Waits until there is something to send. One task at a time takes and sends.
+    /// Waits for notices, and returns a batch of them. Only one task may take batches.
     pub async fn take(&self) -> Batch<'_> {
         loop {
             {
@@ -55,7 +55,7 @@ impl Outbox {
                 let heads = unsent.heads.extract_if(|_, _| true).take(BATCH);
                 let notices: Vec<_> = heads.map(|(user, head)| Notice { user, head }).collect();
                 if !notices.is_empty() {
-                    unsent.on_the_way = notices.len();
+                    unsent.in_flight = notices.len();
                     return Batch {
                         outbox: self,
                         notices,
@@ -66,13 +66,13 @@ impl Outbox {
         }
     }
 
-    /// Waits until everything is sent.
+    /// Waits until all notices are sent.
     pub async fn emptied(&self) {
         loop {
             let emptied = self.emptied.notified();
             {
                 let unsent = self.unsent.lock();
-                if unsent.heads.is_empty() && unsent.on_the_way == 0 {
+                if unsent.heads.is_empty() && unsent.in_flight == 0 {
                     return;
                 }
             }
@@ -80,7 +80,7 @@ impl Outbox {
         }
     }
 
-    /// Takes out what is unsent of the users that `leaves` picks, to be sent elsewhere.
+    /// Removes and returns the unsent notices of the users that `leaves` selects.
     pub fn remove(&self, leaves: impl Fn(&UserId) -> bool) -> Vec<Notice> {
         let mut unsent = self.unsent.lock();
         let gone = unsent.heads.extract_if(|user, _| leaves(user));
@@ -105,19 +105,19 @@ impl Unsent {
     }
 }
 
-/// Notices that are being sent. Dropping it without [`Batch::sent`] puts them back.
+/// Notices that are being sent. Dropping it without [`Batch::sent`] returns them to the outbox.
 pub(super) struct Batch<'a> {
     outbox: &'a Outbox,
     notices: Vec<Notice>,
 }
 
 impl Batch<'_> {
-    /// What to send.
+    /// Returns the notices to send.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
 
-    /// The server has them all.
+    /// Marks all notices as sent.
     pub fn sent(mut self) {
         self.notices.clear();
     }
@@ -126,9 +126,9 @@ impl Batch<'_> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         let mut unsent = self.outbox.unsent.lock();
-        unsent.on_the_way = 0;
+        unsent.in_flight = 0;
         for notice in self.notices.drain(..) {
-            // They had room before; a few over the capacity do not matter.
+            // They were within the capacity before, so the excess is small.
             unsent.put(notice, usize::MAX);
         }
         drop(unsent);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_many_notices_of_one_user_the_greatest_is_left() {
+    async fn notices_of_one_user_are_coalesced_to_the_greatest() {
         let outbox = Outbox::new(1);
         for version in [5, 10_000, 7] {
             assert!(outbox.put(notice("ann", version)));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_too_many_finds_no_room() {
+    async fn a_user_beyond_the_capacity_is_refused() {
         let outbox = Outbox::new(1);
         assert!(outbox.put(notice("ann", 2)));
         assert!(!outbox.put(notice("bob", 2)));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_that_was_not_sent_goes_back_and_never_over_a_greater_head() {
+    async fn an_unsent_batch_returns_without_replacing_a_greater_head() {
         let outbox = Outbox::new(9);
         outbox.put(notice("ann", 2));
         let batch = outbox.take().await;
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_empty_when_the_last_batch_was_sent() {
+    async fn the_outbox_is_empty_once_the_last_batch_is_sent() {
         let outbox = Outbox::new(9);
         outbox.emptied().await;
         outbox.put(notice("ann", 2));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_is_bounded_and_leaves_the_rest() {
+    async fn a_batch_has_a_maximum_size() {
         let outbox = Outbox::new(usize::MAX);
         for n in 0..=BATCH {
             outbox.put(notice(&n.to_string(), 2));

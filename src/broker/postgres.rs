@@ -1,14 +1,13 @@
-//! Notices by PostgreSQL's LISTEN and NOTIFY: no further server.
+//! Notices over PostgreSQL's LISTEN and NOTIFY, without another server.
 //!
-//! One channel serves all users, so every node receives every notice and its hub drops those that nobody here watches:
-//! a node's load grows with everybody's changes. And every transaction that notifies takes one lock of the whole
-//! database server while it commits, which is why no mutation does: one drainer a node sends what was committed, many
-//! users in a transaction of their own.
+//! One channel serves all users. Every node receives every notice, and its hub ignores users that it does not watch. So a
+//! node's load grows with the changes of all users. A transaction with NOTIFY takes a lock of the whole database server
+//! during its commit. Therefore no mutation notifies: one task per node sends committed heads, many users per transaction.
 //!
-//! **Invariant:** a listener that lost its connection for a moment has lost notices, so it is never resumed: `Err`,
-//! `Ok(None)` and silence all end the link.
-//! **Invariant:** a link counts as up only once a notification of its own has come back.
-//! **Invariant:** the connections are the broker's own, so a busy pool of the library delays no notice.
+//! **Invariant:** a listener that loses its connection may lose notices, so it is never resumed: `Err`, `Ok(None)` and a
+//! timeout all end the link.
+//! **Invariant:** a link is up only after it has received its own notification.
+//! **Invariant:** the broker has separate connections, so a busy pool of the library does not delay notices.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,10 +27,10 @@ use super::{
 };
 use crate::version::UserId;
 
-/// How long a notification may take to come back.
+/// Timeout of the link's own notification.
 const ECHO: Duration = Duration::from_secs(2);
 
-/// The way to a PostgreSQL.
+/// Connects to a PostgreSQL server.
 pub(super) struct Route {
     pub(super) server: PgConnectOptions,
     channel: String,
@@ -39,7 +38,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// The way to the address, or to the database where it names none.
+    /// Returns the route to the server of the address, or of the database if it has none.
     pub fn new(
         address: &Address,
         database: Option<&PgConnectOptions>,
@@ -61,7 +60,7 @@ impl connection::Route for Route {
     const SELECTIVE: bool = false;
 
     async fn connect(&self, inbox: &Arc<Inbox>) -> Result<Link, Fault> {
-        // A pool says of a server that refuses connections only that it timed out (sqlx 0.9).
+        // sqlx 0.9: a pool reports a refused connection only as a timeout, so connect once without a pool.
         PgConnection::connect_with(&self.server)
             .await?
             .close()
@@ -87,8 +86,8 @@ impl connection::Route for Route {
     }
 }
 
-/// Waits until the listener has received a notification of this link's own. One that never comes is a pooler between
-/// (PgBouncer in transaction mode), which takes LISTEN and delivers nothing.
+/// Waits until the listener has received this link's own notification. A timeout means a pooler in between: PgBouncer in
+/// transaction mode accepts LISTEN but delivers nothing.
 async fn hear_echo(listener: &mut PgListener, connections: &PgPool) -> Result<(), Fault> {
     let echo = format!("echo-{}", Uuid::new_v4().simple());
     listener.listen(&echo).await?;
@@ -102,7 +101,7 @@ async fn hear_echo(listener: &mut PgListener, connections: &PgPool) -> Result<()
     Ok(())
 }
 
-/// Two connections: one listens, one notifies.
+/// Two connections: one for LISTEN, one for NOTIFY.
 pub(super) struct Link {
     connections: PgPool,
     listener: Mutex<PgListener>,
@@ -114,7 +113,7 @@ pub(super) struct Link {
 
 impl connection::Link for Link {
     async fn publish(&self, notices: &[Notice]) -> Result<(), Fault> {
-        // One notice a payload, whose limit is 8,000 bytes.
+        // One notice per payload, which is limited to 8,000 bytes.
         let payloads: Vec<_> = notices.iter().map(encode).collect();
         sqlx::query("SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload")
             .bind(&self.channel)
@@ -144,13 +143,13 @@ impl connection::Link for Link {
                 Ok(Ok(Some(notice))) => self.inbox.receive(notice.payload().as_bytes()),
                 Ok(Ok(None)) => return "the listener lost its connection".into(),
                 Ok(Err(error)) => return error.into(),
-                // A listener that hears nothing is asked whether it still could.
+                // Without a notice for a while, check that the connection still works.
                 Err(_) => {
                     let asked = sqlx::query("SELECT 1").execute(&mut *listener);
                     match timeout(self.patience, asked).await {
                         Ok(Ok(_)) => {}
                         Ok(Err(error)) => return error.into(),
-                        Err(_) => return "the listener does not answer".into(),
+                        Err(_) => return "the listener does not respond".into(),
                     }
                 }
             }

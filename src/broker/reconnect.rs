@@ -1,8 +1,8 @@
-//! Keeps one link to one server up, for ever, and moves notices over it both ways.
+//! Keeps a link to one server open, and transfers notices over it in both directions.
 //!
-//! **Invariant:** whatever fails, fails the link: the supervisor makes another, after a pause that grows and varies, so
-//! that the nodes do not come back all at once.
-//! **Invariant:** every call on a link has a deadline, so a server that froze is as dead as one that is gone.
+//! **Invariant:** any failure fails the link. The supervisor opens another with exponential backoff and jitter, so that the
+//! nodes do not reconnect all at once.
+//! **Invariant:** every call on a link has a timeout, so a server that hangs is treated like one that is down.
 
 use std::{
     collections::HashSet,
@@ -29,16 +29,16 @@ use super::{
 };
 use crate::{error_chain::in_one_line, version::UserId};
 
-/// The notices of how many users may wait for a link.
+/// Maximum number of users with unsent notices.
 pub(super) const CAPACITY: usize = 65_536;
 
-/// How many users are subscribed to at a time.
+/// Maximum number of users in one subscription call.
 const BATCH: usize = 500;
 
-/// How long a closing supervisor waits for what is unsent, and how long for the leave-taking.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// On close, time limit to send the unsent notices, and time limit to close the connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One link's worth of a broker.
+/// Manages one link of a broker.
 pub(super) struct ConnectionSupervisor {
     pub outbox: Outbox,
     pub interest: Interest,
@@ -48,7 +48,7 @@ pub(super) struct ConnectionSupervisor {
 }
 
 impl ConnectionSupervisor {
-    /// One without a link.
+    /// Creates a supervisor without a link.
     pub fn new(inbox: Arc<Inbox>, timing: Timing) -> Self {
         Self {
             outbox: Outbox::new(CAPACITY),
@@ -59,42 +59,42 @@ impl ConnectionSupervisor {
         }
     }
 
-    /// Takes a notice for the other nodes.
+    /// Queues a notice for the other nodes.
     pub fn send(&self, notice: Notice) {
         if !self.outbox.put(notice) {
             self.inbox.count_dropped("no_room");
         }
     }
 
-    /// Whether there is a link now.
+    /// Returns whether there is a link.
     pub fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything is sent, if there is a link, and not for long.
+    /// Waits up to a time limit until all notices are sent, if there is a link.
     pub async fn flush(&self) {
         if self.is_up() {
-            // What is late is lost, and rechecked.
-            let _ = timeout(FAREWELL, self.outbox.emptied()).await;
+            // Later notices are lost, and a recheck compensates.
+            let _ = timeout(CLOSE_TIMEOUT, self.outbox.emptied()).await;
         }
     }
 
-    /// Keeps a link up until `stop`.
+    /// Keeps a link open until `stop`.
     pub async fn run<R: Route>(self: Arc<Self>, route: R, stop: CancellationToken) {
-        // Zero is said from the start, for who watches it.
+        // Export the gauge from the start.
         gauge!("library_sync_broker_connected", "broker" => self.inbox.broker).increment(0);
         let mut pauses = Pauses::new(&self.timing);
         let mut links = 0_u64;
         loop {
             let began = Instant::now();
             let before = links;
-            let Some(fault) = self.visit(&route, &stop, &mut links).await else {
+            let Some(fault) = self.use_link(&route, &stop, &mut links).await else {
                 return;
             };
             if links > before && began.elapsed() > self.timing.longest_pause {
                 pauses = Pauses::new(&self.timing);
             }
-            self.complain(&fault, links > before || pauses.are_new());
+            self.log_fault(&fault, links > before || pauses.are_new());
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(pauses.next()) => {}
@@ -102,8 +102,8 @@ impl ConnectionSupervisor {
         }
     }
 
-    /// Makes a link and uses it until it fails, or until `stop`: then there is no fault.
-    async fn visit<R: Route>(
+    /// Opens a link and uses it until it fails. Returns `None` after `stop`.
+    async fn use_link<R: Route>(
         &self,
         route: &R,
         stop: &CancellationToken,
@@ -132,7 +132,7 @@ impl ConnectionSupervisor {
             () = stop.cancelled() => {}
             fault = used => return Some(fault),
         }
-        let _ = timeout(FAREWELL, link.close()).await;
+        let _ = timeout(CLOSE_TIMEOUT, link.close()).await;
         None
     }
 
@@ -154,7 +154,7 @@ impl ConnectionSupervisor {
         if R::SELECTIVE {
             self.subscribe(link, &wanted, &mut subscribed).await?;
         }
-        self.inbox.tell(Signal::Recheck);
+        self.inbox.deliver(Signal::Recheck);
         loop {
             let (wanted, unwanted): (Vec<_>, Vec<_>) = look
                 .changes()
@@ -168,7 +168,7 @@ impl ConnectionSupervisor {
             let (wanted, unwanted) = (users(wanted), users(unwanted));
             self.subscribe(link, &wanted, &mut subscribed).await?;
             if !wanted.is_empty() {
-                self.inbox.tell(Signal::RecheckUsers(wanted));
+                self.inbox.deliver(Signal::RecheckUsers(wanted));
             }
             for users in unwanted.chunks(BATCH) {
                 self.within("unsubscribing", link.unsubscribe(users))
@@ -196,7 +196,7 @@ impl ConnectionSupervisor {
     async fn probe(&self, link: &impl Link) -> Result<Infallible, Fault> {
         loop {
             sleep(self.timing.probe).await;
-            self.within("asking whether it lives", link.probe()).await?;
+            self.within("the health check", link.probe()).await?;
         }
     }
 
@@ -212,22 +212,22 @@ impl ConnectionSupervisor {
         }
     }
 
-    /// Logs an outage once, and what keeps it going only for who wants to know.
-    fn complain(&self, fault: &Fault, is_news: bool) {
+    /// Logs the begin of an outage as a warning, and further failures at level debug.
+    fn log_fault(&self, fault: &Fault, is_news: bool) {
         let (broker, error) = (self.inbox.broker, in_one_line(fault.as_ref()));
         if is_news {
             tracing::warn!(
                 broker,
                 error,
-                "the broker cannot be used; until it can, other nodes learn of changes by rechecks"
+                "broker unavailable; until it reconnects, other nodes notice changes only by rechecks"
             );
         } else {
-            tracing::debug!(broker, error, "the broker still cannot be used");
+            tracing::debug!(broker, error, "broker still unavailable");
         }
     }
 }
 
-/// That there is a link, for metrics and [`Station::is_up`].
+/// Marks that there is a link, for metrics and [`ConnectionSupervisor::is_up`].
 struct Up<'a>(&'a ConnectionSupervisor);
 
 impl<'a> Up<'a> {
@@ -238,7 +238,7 @@ impl<'a> Up<'a> {
         if link > 1 {
             counter!("library_sync_broker_reconnects_total", "broker" => broker).increment(1);
         }
-        tracing::info!(broker, "the broker is connected");
+        tracing::info!(broker, "broker connected");
         Self(supervisor)
     }
 }
@@ -250,7 +250,7 @@ impl Drop for Up<'_> {
     }
 }
 
-/// Pauses between links: each twice as long as the last, times a random half to whole.
+/// Exponential backoff with jitter: each pause doubles, times a random factor from 0.5 to 1.
 struct Pauses {
     first: Duration,
     next: Duration,
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_vary_and_have_a_limit() {
+    fn pauses_grow_exponentially_with_jitter_up_to_a_limit() {
         let mut pauses = Pauses::new(&Timing::default());
         assert!(pauses.are_new());
         let taken: Vec<_> = (0..20).map(|_| pauses.next().as_millis()).collect();

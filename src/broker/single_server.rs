@@ -1,4 +1,4 @@
-//! A broker of one supervisor: PostgreSQL, one Redis, NATS.
+//! A broker with one connection: PostgreSQL, a single Redis server, NATS.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use super::{
 };
 use crate::version::UserId;
 
-/// A supervisor, and the tasks that run it.
+/// A supervisor and its task.
 pub(super) struct SingleServer<R> {
     supervisor: Arc<ConnectionSupervisor>,
     inbox: Arc<Inbox>,
-    /// Taken when it starts.
+    /// Taken at the start.
     route: Mutex<Option<R>>,
     tasks: Tasks,
 }
 
 impl<R: Route> SingleServer<R> {
-    /// A broker that has not started.
+    /// Creates a broker that is not started.
     pub fn new(name: &'static str, route: R, address: &Address, timing: Timing) -> Self {
         let inbox = Arc::new(Inbox::new(name, address.options.lose));
         Self {
@@ -41,7 +41,7 @@ impl<R: Route> SingleServer<R> {
 
 impl<R: Route> Broker for SingleServer<R> {
     fn publish(&self, notice: Notice) {
-        self.inbox.tell(Signal::Notice(notice.clone()));
+        self.inbox.deliver(Signal::Notice(notice.clone()));
         self.supervisor.send(notice);
     }
 
@@ -81,12 +81,12 @@ impl<R> Drop for SingleServer<R> {
     }
 }
 
-/// How many users' notices are wanted.
+/// Returns the gauge of watched users.
 pub(super) fn watched(inbox: &Inbox) -> metrics::Gauge {
     gauge!("library_sync_broker_watched_users", "broker" => inbox.broker)
 }
 
-/// The tasks of a broker. It stops them when it is dropped.
+/// The tasks of a broker, which end when `stop` is cancelled.
 #[derive(Clone, Default)]
 pub(super) struct Tasks {
     pub running: TaskTracker,
@@ -94,7 +94,7 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Stops them and waits until they have.
+    /// Stops the tasks and waits for their end.
     pub async fn end(&self) {
         self.stop.cancel();
         self.running.close();

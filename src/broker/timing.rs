@@ -1,19 +1,18 @@
-//! How long a server may take, and when it is connected to again.
+//! Timeouts and reconnect pauses of broker connections.
 
 use std::time::Duration;
 
-/// How long a link may take, and how often it is looked after.
+/// Timeouts and reconnect pauses of broker connections.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// How long a server may take to connect or to answer before it counts as dead.
+    /// Timeout of a connect or of a call. After it, the link has failed.
     pub patience: Duration,
-    /// How often a server is asked whether it lives. One that froze without closing its connections is noticed
-    /// after at most this and [`Timing::patience`].
+    /// Interval of health checks. A server that hangs with open connections is detected within this plus
+    /// [`Timing::patience`].
     pub probe: Duration,
-    /// The first pause before connecting again; each further one is twice as long, give or take, up to
-    /// [`Timing::longest_pause`].
+    /// First pause of the exponential backoff with jitter between reconnects.
     pub first_pause: Duration,
-    /// The longest pause before connecting again.
+    /// Longest pause between reconnects.
     pub longest_pause: Duration,
 }
 

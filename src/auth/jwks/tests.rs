@@ -218,7 +218,7 @@ async fn a_token_without_kid_is_checked_by_the_only_key_for_its_algorithm() {
 #[test]
 fn a_document_without_keys_is_logged_as_what_it_is() {
     for (document, said) in [
-        (r#"{"keys":[]}"#, "its key set is empty"),
+        (r#"{"keys":[]}"#, "the key set is empty"),
         (r#"{"keys":[{"kty":"oct"}]}"#, "none of the 1 keys"),
         ("<html>", "is not a JSON Web Key Set"),
     ] {

@@ -1,4 +1,4 @@
-//! The Redis client, set up for one connection that publishes and subscribes.
+//! Settings of the Redis client for a connection that publishes and subscribes.
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion,
@@ -8,12 +8,12 @@ use url::Url;
 
 use crate::broker::address::InvalidAddress;
 
-/// What connects to `url`.
+/// Creates a client of `url`.
 pub(super) fn client(url: &Url) -> Result<Client, InvalidAddress> {
     Client::open(connection_info(url)?).map_err(|error| refused(&error))
 }
 
-/// How to connect to `url`: with RESP3, the version in which one connection can publish and subscribe.
+/// Returns the connection settings of `url`, with RESP3. Only RESP3 lets one connection publish and subscribe.
 pub(super) fn connection_info(url: &Url) -> Result<ConnectionInfo, InvalidAddress> {
     let info = url.clone().into_connection_info();
     let info = info.map_err(|error| refused(&error))?;
@@ -29,8 +29,8 @@ pub(super) fn refused(error: &RedisError) -> InvalidAddress {
     InvalidAddress::Refused(error.to_string())
 }
 
-/// Settings without deadlines of the client library's own: the supervisor has them.
-pub(super) fn patient() -> AsyncConnectionConfig {
+/// Returns settings without the client library's timeouts, because the supervisor enforces timeouts.
+pub(super) fn without_timeouts() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(None)
         .set_response_timeout(None)

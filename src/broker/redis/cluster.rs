@@ -1,10 +1,10 @@
-//! Notices by Redis Cluster: a supervisor a shard.
+//! Notices over Redis Cluster, with one supervisor per shard.
 //!
-//! A user's channel has a slot, and a slot has a shard. Which shard is asked of the cluster again and again; when slots
-//! or masters move, users and what is unsent of them move to the supervisor of their new shard.
+//! A user's channel maps to a slot, and a slot to a shard. The cluster is polled for this map. When slots or masters move,
+//! users and their unsent notices move to the supervisor of the new shard.
 //!
-//! **Invariant:** a shard that is down delays the notices of its own users alone.
-//! **Invariant:** every user is at exactly one supervisor; one whose slot no shard has waits at a supervisor without a link.
+//! **Invariant:** a shard that is down delays only the notices of its own users.
+//! **Invariant:** every user belongs to exactly one supervisor. Users of an unassigned slot belong to one without a link.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    client::{client, patient},
+    client::{client, without_timeouts},
     server::{Route, Server},
     slots::{Range, Slots, slot},
 };
@@ -36,17 +36,17 @@ use crate::{
     version::UserId,
 };
 
-/// How often the cluster is asked for its shards while one of them is down.
-const HASTE: Duration = Duration::from_secs(1);
+/// Polling interval while a shard is down.
+const DEGRADED_POLL: Duration = Duration::from_secs(1);
 
-/// A broker over a cluster.
+/// The broker of a cluster.
 pub(in crate::broker) struct Cluster {
     shards: Arc<Shards>,
     tasks: Tasks,
 }
 
 struct Shards {
-    /// The servers that were named, asked when none that was found answers.
+    /// The configured servers, polled in turn with the discovered ones.
     seeds: Vec<Url>,
     prefix: String,
     inbox: Arc<Inbox>,
@@ -54,13 +54,13 @@ struct Shards {
     table: RwLock<Table>,
 }
 
-/// Who serves what.
+/// The map of slots to shards.
 struct Table {
     slots: Slots,
-    /// By the master's address.
+    /// Keyed by the master's address.
     shards: HashMap<String, Shard>,
-    /// Where users wait whose slot no shard has.
-    lobby: Arc<ConnectionSupervisor>,
+    /// The supervisor of users in unassigned slots.
+    unassigned: Arc<ConnectionSupervisor>,
 }
 
 struct Shard {
@@ -70,13 +70,13 @@ struct Shard {
 }
 
 impl Cluster {
-    /// A broker that has not started.
+    /// Creates a broker that is not started.
     pub fn new(address: &Address, timing: Timing) -> Result<Self, InvalidAddress> {
         for seed in &address.servers {
             client(seed)?;
         }
         let inbox = Arc::new(Inbox::new("redis_cluster", address.options.lose));
-        let lobby = Arc::new(ConnectionSupervisor::new(
+        let unassigned = Arc::new(ConnectionSupervisor::new(
             Arc::clone(&inbox),
             timing.clone(),
         ));
@@ -88,7 +88,7 @@ impl Cluster {
             table: RwLock::new(Table {
                 slots: Slots::default(),
                 shards: HashMap::new(),
-                lobby,
+                unassigned,
             }),
         };
         Ok(Self {
@@ -100,7 +100,7 @@ impl Cluster {
 
 impl Broker for Cluster {
     fn publish(&self, notice: Notice) {
-        self.shards.inbox.tell(Signal::Notice(notice.clone()));
+        self.shards.inbox.deliver(Signal::Notice(notice.clone()));
         let table = self.shards.table.read();
         table
             .supervisor(self.shards.slot(&notice.user))
@@ -151,14 +151,14 @@ impl Table {
         self.slots
             .owner(slot)
             .and_then(|address| self.shards.get(address))
-            .map_or(&self.lobby, |shard| &shard.supervisor)
+            .map_or(&self.unassigned, |shard| &shard.supervisor)
     }
 
     fn supervisors(&self) -> impl Iterator<Item = &Arc<ConnectionSupervisor>> {
         self.shards
             .values()
             .map(|shard| &shard.supervisor)
-            .chain([&self.lobby])
+            .chain([&self.unassigned])
     }
 }
 
@@ -167,33 +167,33 @@ impl Shards {
         slot(&channel(&self.prefix, ':', user))
     }
 
-    /// Asks the cluster for its shards, for ever.
+    /// Polls the cluster for its shards until the broker stops.
     async fn follow(self: Arc<Self>, tasks: Tasks) {
         let (mut source, mut turn, mut answered) = (None, 0, true);
         loop {
             let asked = timeout(self.timing.patience, self.ask(&mut source, turn));
             let asked = tokio::select! {
                 () = tasks.stop.cancelled() => return,
-                asked = asked => asked.unwrap_or_else(|_| Err("it does not answer".into())),
+                asked = asked => asked.unwrap_or_else(|_| Err("it does not respond".into())),
             };
             match &asked {
                 Ok(ranges) => self.arrange(ranges, &tasks),
                 Err(error) if answered => {
-                    tracing::warn!(error, "the cluster cannot be asked for its shards");
+                    tracing::warn!(error, "cannot poll the cluster for its shards");
                 }
-                Err(error) => tracing::debug!(error, "the cluster still cannot be asked"),
+                Err(error) => tracing::debug!(error, "still cannot poll the cluster"),
             }
             answered = asked.is_ok();
             let all_is_well = answered && self.are_up();
             if !all_is_well {
-                // Another server may know better.
+                // Try another server.
                 source = None;
                 turn += 1;
             }
             let pause = if all_is_well {
                 self.timing.probe
             } else {
-                HASTE.min(self.timing.probe)
+                DEGRADED_POLL.min(self.timing.probe)
             };
             tokio::select! {
                 () = tasks.stop.cancelled() => return,
@@ -207,7 +207,7 @@ impl Shards {
         !table.shards.is_empty() && table.shards.values().all(|shard| shard.supervisor.is_up())
     }
 
-    /// The ranges of slots and their masters, as one server sees them.
+    /// Returns the slot ranges and their masters, as one server reports them.
     async fn ask(
         &self,
         source: &mut Option<(Url, MultiplexedConnection)>,
@@ -218,7 +218,7 @@ impl Shards {
         } else {
             let url = self.server(turn);
             let client: Client = client(&url)?;
-            let config = patient();
+            let config = without_timeouts();
             let connecting = client.get_multiplexed_async_connection_with_config(&config);
             let connection = connecting.await?;
             source.insert((url, connection)).clone()
@@ -228,14 +228,14 @@ impl Shards {
             .query_async(&mut connection)
             .await?;
         let ranges = slots.iter().map(|range| Range::read(range, &url));
-        // A server that has forgotten its cluster answers with an empty list.
+        // A server that was reset returns an empty list.
         ranges
             .collect::<Option<Vec<_>>>()
             .filter(|ranges| !ranges.is_empty())
-            .ok_or_else(|| "it tells no shards".into())
+            .ok_or_else(|| "it returned no shards".into())
     }
 
-    /// Each server that is known, in turn.
+    /// Returns the known servers in turn.
     fn server(&self, turn: usize) -> Url {
         let table = self.table.read();
         let known: Vec<_> = self
@@ -246,12 +246,12 @@ impl Shards {
         known[turn % known.len()].clone()
     }
 
-    /// Makes the supervisors agree with the cluster.
+    /// Updates the supervisors to the shards of the cluster.
     fn arrange(&self, ranges: &[Range], tasks: &Tasks) {
         let slots = Slots::of(ranges);
         let table = self.table.read();
         if table.slots == slots {
-            // A batch that was under way when its slots moved comes back to the supervisor that it left from.
+            // An unsent batch returns to its former supervisor, even if its slots moved meanwhile.
             for supervisor in table.supervisors() {
                 self.move_unsent(supervisor, &table);
             }
@@ -276,7 +276,7 @@ impl Shards {
         table.slots = slots;
         tracing::info!(
             shards = table.shards.len(),
-            "the cluster's shards have changed"
+            "the shards of the cluster changed"
         );
         let gone = gone.iter().map(|shard| &shard.supervisor);
         for supervisor in table.supervisors().chain(gone) {

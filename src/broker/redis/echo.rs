@@ -1,12 +1,11 @@
-//! Proves that notices can pass: a new connection subscribes to a channel of its own, publishes there and waits for
-//! the message.
+//! The echo test of a new connection: subscribes to a private channel, publishes there and waits for the message.
 //!
-//! In the flow: [`Link::connect`](super::server::Link) uses no connection that has not heard itself, so a server whose access
-//! control list is too narrow leaves the link down, with the reason in the log, instead of up and silent.
+//! In the flow: [`Link::connect`](super::server::Link) requires the echo. Insufficient permissions therefore fail the link,
+//! with the reason in the log, instead of losing notices silently.
 //!
-//! **Invariant:** all nodes of one server use the same kind of channel. Only a server that does not know `SSUBSCRIBE`
-//! is used with plain channels; one that forbids it is an error, because a node with more rights would use the other
-//! kind and the two would not hear each other.
+//! **Invariant:** all nodes of one server use the same kind of channel. Plain channels are used only if the server does not
+//! know `SSUBSCRIBE`. A server that forbids it is an error: a node with more permissions would use sharded channels, and
+//! the two nodes would not receive each other's notices.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind, aio::MultiplexedConnection};
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use uuid::Uuid;
 use super::events::Events;
 use crate::broker::connection::Fault;
 
-/// How the server's commands are called.
+/// The names of the server's commands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Commands {
     pub publish: &'static str,
@@ -34,17 +33,17 @@ const PLAIN: Commands = Commands {
     unsubscribe: "UNSUBSCRIBE",
 };
 
-/// Returns the commands by which this connection has heard itself.
+/// Returns the commands for which the echo arrived.
 ///
 /// # Errors
-/// When the server refuses a command or the channel. The caller bounds the wait for the message.
+/// When the server refuses a command or the channel. The caller enforces a timeout.
 pub(super) async fn hear(
     mut connection: MultiplexedConnection,
     prefix: &str,
     events: &Events,
 ) -> Result<Commands, Fault> {
-    // `~` occurs in no user's channel. In a cluster a channel belongs to one shard, so names are tried until one is
-    // this shard's.
+    // A user's channel never contains `~`. In a cluster, a channel belongs to one shard, so random names are tried until
+    // one belongs to this shard.
     loop {
         let channel = format!("{prefix}:~{}", Uuid::new_v4().simple());
         let subscribed = run(&mut connection, SHARDED.subscribe, &channel, None).await;
@@ -101,7 +100,7 @@ fn is_unknown_command(error: &RedisError) -> bool {
     error.code() == Some("ERR")
 }
 
-/// Names what to grant when the access control list is too narrow.
+/// Adds the permissions to grant to a permission error.
 fn explain(error: RedisError, commands: Commands, prefix: &str) -> Fault {
     if error.kind() != ErrorKind::Server(ServerErrorKind::NoPerm) {
         return error.into();
@@ -114,7 +113,7 @@ fn explain(error: RedisError, commands: Commands, prefix: &str) -> Fault {
     let [publish, subscribe, unsubscribe] =
         [publish, subscribe, unsubscribe].map(str::to_lowercase);
     format!(
-        "the Redis user may not exchange notices: grant +{publish} +{subscribe} +{unsubscribe} +ping &{prefix}:* \
+        "the Redis user lacks permissions: grant +{publish} +{subscribe} +{unsubscribe} +ping &{prefix}:* \
          ({error})"
     )
     .into()

@@ -1,4 +1,4 @@
-//! What a Redis connection receives unasked: notices, its own echo, and the end of subscriptions.
+//! Push messages of a Redis connection: notices, its echo, and the end of subscriptions.
 
 use std::sync::{
     OnceLock,
@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::inbox::Inbox;
 
-/// What a connection tells on its own.
+/// State of the push messages of a connection.
 #[derive(Default)]
 pub(super) struct Events {
     pub(super) ended: CancellationToken,
-    /// How many of our unsubscriptions the server has not confirmed.
+    /// Number of unsubscriptions that the server has not confirmed.
     pub(super) leaving: AtomicUsize,
-    /// The channel on which this connection sends itself a message, and whether the message has come.
+    /// The channel of the echo, and the arrival of the echo.
     pub(super) echo: OnceLock<String>,
     pub(super) echoed: Notify,
 }
@@ -32,7 +32,7 @@ impl Events {
                 [_, Value::BulkString(notice), ..] => inbox.receive(notice),
                 _ => {}
             },
-            // A cluster ends subscriptions of its own accord when their slot moves to another shard.
+            // A cluster ends subscriptions when their slot moves to another shard.
             PushKind::Unsubscribe | PushKind::SUnsubscribe if !self.has_left() => {
                 self.ended.cancel();
             }
@@ -47,12 +47,12 @@ impl Events {
             .is_some_and(|echo| echo.as_bytes() == channel)
     }
 
-    /// Says that a confirmation that comes will be of our own unsubscription.
+    /// Registers an unsubscription of this node, whose confirmation will arrive.
     pub(super) fn expect_unsubscription(&self) {
         self.leaving.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the confirmation of an unsubscription is one of ours.
+    /// Returns whether a confirmation belongs to an unsubscription of this node.
     fn has_left(&self) -> bool {
         let one_less = |leaving: usize| leaving.checked_sub(1);
         self.leaving

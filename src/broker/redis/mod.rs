@@ -1,4 +1,4 @@
-//! Notices by Redis: one server, the master that Sentinels name, or the shards of a cluster.
+//! Notices over Redis: one server, the master that Sentinel reports, or the shards of a cluster.
 
 mod client;
 pub(super) mod cluster;

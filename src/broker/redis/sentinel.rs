@@ -1,4 +1,4 @@
-//! Which Redis server is the master now, as its Sentinels report it.
+//! The current Redis master, as Sentinel reports it.
 
 use redis::{
     Client, ConnectionAddr, TlsMode,
@@ -15,15 +15,15 @@ use crate::broker::{
 
 /// The Sentinels of one master.
 pub(super) struct Sentinels {
-    /// Keeps its connections to them.
+    /// Keeps connections to the Sentinels.
     sentinel: Mutex<Sentinel>,
     name: String,
-    /// How to connect to the master, apart from its address.
+    /// Connection settings of the master, without its address.
     master: SentinelNodeConnectionInfo,
 }
 
 impl Sentinels {
-    /// The servers of an address, whose path is the master's name and whose user is the master's.
+    /// Creates the Sentinels of an address. Its path is the name of the master, and its login is for the master.
     pub fn new(address: &Address) -> Result<Self, InvalidAddress> {
         let mut master = address
             .servers
@@ -59,8 +59,8 @@ impl Sentinels {
         })
     }
 
-    /// Finds the master. The server that the Sentinels name is asked for its role, because for a moment after a failover
-    /// a Sentinel may name the old one.
+    /// Returns a client of the master. Also checks the role of that server, because a Sentinel may report the old master
+    /// shortly after a failover.
     pub async fn master(&self) -> Result<Client, Fault> {
         let mut sentinel = self.sentinel.lock().await;
         let master = sentinel.async_master_for(&self.name, Some(&self.master));

@@ -1,19 +1,19 @@
-//! Notices by Redis, or what speaks its protocol: one server, the master that Sentinels name, or one shard of a cluster.
+//! Notices over one Redis-compatible server: a single server, the master that Sentinel reports, or a shard of a cluster.
 //!
-//! Each user has a channel, and a node subscribes to those it watches. Where the server has sharded channels (Redis 7)
-//! they are used, which in a cluster stay on one shard; otherwise plain ones, which a cluster carries to all.
-//! A link counts as up only once it has received a message of its own ([`echo`]).
+//! Each user has a channel, and a node subscribes to the users that it watches. Sharded channels (Redis 7) are used if the
+//! server has them: in a cluster, they stay on one shard, while plain channels are broadcast to all shards. A link is up
+//! only after its echo ([`echo`]).
 //!
-//! **Invariant:** notices, subscriptions and probes share one connection, so a probe that is answered shows that
-//! notices would arrive. (Of a server that froze, a subscriber notices nothing by itself.)
-//! **Invariant:** each command has one channel and so one reply: the client library tells replies apart by counting.
+//! **Invariant:** notices, subscriptions and health checks share one connection, so a successful health check proves that
+//! notices can arrive. (A subscriber alone does not detect a server that hangs.)
+//! **Invariant:** each command has one channel and so one reply, because the client library matches replies by count.
 
 use std::sync::{Arc, atomic::Ordering};
 
 use redis::{Client, PushInfo, aio::MultiplexedConnection};
 
 use super::{
-    client::{client, patient},
+    client::{client, without_timeouts},
     echo::{self, Commands},
     events::Events,
     sentinel::Sentinels,
@@ -28,22 +28,22 @@ use crate::{
     version::UserId,
 };
 
-/// The way to one Redis server.
+/// Connects to one Redis server.
 pub(in crate::broker) struct Route {
     pub(super) server: Server,
     pub(super) prefix: String,
 }
 
-/// Which server.
+/// How to find the server.
 pub(super) enum Server {
-    /// This one.
+    /// A fixed address.
     Fixed(Client),
-    /// The one that is master now.
+    /// The current master.
     Master(Sentinels),
 }
 
 impl Route {
-    /// The way to the one server of an address.
+    /// Returns the route to the single server of an address.
     pub fn server(address: &Address) -> Result<Self, InvalidAddress> {
         let [server] = address.servers.as_slice() else {
             return Err(InvalidAddress::NoServer);
@@ -54,7 +54,7 @@ impl Route {
         })
     }
 
-    /// The way to the master that the servers of an address name.
+    /// Returns the route to the master that the Sentinels of an address report.
     pub fn sentinel(address: &Address) -> Result<Self, InvalidAddress> {
         Ok(Self {
             server: Server::Master(Sentinels::new(address)?),
@@ -98,7 +98,7 @@ impl Link {
             }
         };
         let connection = client
-            .get_multiplexed_async_connection_with_config(&patient().set_push_sender(take))
+            .get_multiplexed_async_connection_with_config(&without_timeouts().set_push_sender(take))
             .await?;
         let commands = echo::hear(connection.clone(), prefix, &events).await?;
         Ok(Self {

@@ -1,28 +1,28 @@
-//! Which shard of a Redis Cluster has which slot, and which slot a channel has.
+//! Slots of a Redis Cluster: their shards, and the slot of a channel.
 
 use std::collections::BTreeMap;
 
 use redis::Value;
 use url::Url;
 
-/// Slots in a row, and the master that has them.
+/// A range of slots and its master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Range {
     first: u16,
     last: u16,
-    /// The master, with the login that the cluster was asked with.
+    /// The master, with the login of the polled server.
     pub master: Url,
 }
 
 impl Range {
-    /// The master's host and port, which is its name here.
+    /// Returns the master's host and port, which identify it.
     pub fn address(&self) -> String {
         let host = self.master.host_str().unwrap_or_default();
         format!("{host}:{}", self.master.port().unwrap_or_default())
     }
 
-    /// Reads one element of the answer to `CLUSTER SLOTS` of the server at `asked`: first slot, last slot,
-    /// `[host, port, …]` of the master, the same of each replica.
+    /// Reads one element of the reply to `CLUSTER SLOTS` of the server `asked`: first slot, last slot, `[host, port, …]` of the
+    /// master, the same of each replica.
     pub fn read(range: &[Value], asked: &Url) -> Option<Self> {
         let [
             Value::Int(first),
@@ -38,7 +38,7 @@ impl Range {
         };
         let host = match host {
             Value::BulkString(host) if !host.is_empty() => str::from_utf8(host).ok()?,
-            // "The host that you asked."
+            // No host means the host of the polled server.
             _ => asked.host_str()?.trim_matches(['[', ']']),
         };
         Some(Self {
@@ -49,7 +49,7 @@ impl Range {
     }
 }
 
-/// The same address at another host.
+/// Returns the same address with another host and port.
 fn at(url: &Url, host: &str, port: u16) -> Option<Url> {
     let mut url = url.clone();
     let host = if host.contains(':') {
@@ -65,12 +65,12 @@ fn at(url: &Url, host: &str, port: u16) -> Option<Url> {
 /// The owner of every slot.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Slots {
-    /// By the last slot of a row: its master's address, or nothing for a gap.
+    /// Keyed by the last slot of a range: the address of its master, or `None` for a gap.
     rows: BTreeMap<u16, Option<String>>,
 }
 
 impl Slots {
-    /// Gathers ranges.
+    /// Builds the map from ranges.
     pub fn of(ranges: &[Range]) -> Self {
         let mut rows = BTreeMap::new();
         for range in ranges {
@@ -82,12 +82,12 @@ impl Slots {
         Self { rows }
     }
 
-    /// The address of the master that has a slot.
+    /// Returns the address of the master of a slot.
     pub fn owner(&self, slot: u16) -> Option<&str> {
         self.rows.range(slot..).next()?.1.as_deref()
     }
 
-    /// Whether a master has any.
+    /// Returns whether a master has any slot.
     pub fn has(&self, address: &str) -> bool {
         self.rows
             .values()
@@ -95,7 +95,7 @@ impl Slots {
     }
 }
 
-/// The slot of a channel without braces (Redis Cluster specification, "Key distribution model").
+/// Returns the slot of a channel without braces (Redis Cluster specification, "Key distribution model").
 pub(super) fn slot(channel: &str) -> u16 {
     crc16(channel.as_bytes()) % 16_384
 }

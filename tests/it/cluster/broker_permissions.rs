@@ -56,8 +56,8 @@ async fn assert_carries_notices(broker: &str) {
     let database = TestDatabase::new(Db::Postgres).await;
     let mut a = Logging::start(&database, broker).await;
     let mut b = Logging::start(&database, broker).await;
-    a.until_logged("the broker is connected").await;
-    b.until_logged("the broker is connected").await;
+    a.until_logged("broker connected").await;
+    b.until_logged("broker connected").await;
     let mut stream = b.server.watch("ann").await;
     assert_eq!(stream.until(1).await, [1]);
     let create = r#"mutation { createTag(input: {name: "a"}) { libraryVersion } }"#;

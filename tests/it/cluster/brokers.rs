@@ -803,17 +803,17 @@ async fn a_server_that_wants_a_login_gets_that_of_the_address() {
 #[test]
 fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
     for (url, reason) in [
-        ("kafka://hunter2", "it must begin with"),
-        ("redis://u:hunter2@h:port", "malformed"),
-        ("redis://u:hunter2@h/db", "refused"),
+        ("kafka://hunter2", "must begin with"),
+        ("redis://u:hunter2@h:port", "not a valid URL"),
+        ("redis://u:hunter2@h/db", "is invalid"),
         ("redis+sentinel://u:hunter2@h", "name of the master"),
         ("nats://u:hunter2@h?lose=all", "`lose`"),
-        ("redis://h?hunter2=x", "option that is unknown"),
+        ("redis://h?hunter2=x", "unknown option"),
         ("redis://un?hunter2=@h", "may be a part of the password"),
         ("postgres:", "--database-url"),
         (
             "postgres://u:hunter2@h/db?sslmode=hunter3",
-            "malformed option `sslmode`",
+            "invalid option `sslmode`",
         ),
     ] {
         let serve = [
@@ -861,9 +861,9 @@ async fn first_word_on(broker: &str, certificates: Option<&Path>) -> String {
         .spawn()
         .unwrap();
     let news = [
-        "the broker cannot be used",
-        "the cluster cannot be asked",
-        "the broker is connected",
+        "broker unavailable",
+        "cannot poll the cluster",
+        "broker connected",
     ];
     let said = soon("a word on the broker", async {
         loop {
@@ -942,8 +942,8 @@ async fn a_broker_behind_tls_is_used_if_its_certificate_is_trusted() {
         nats.url().replace("nats:", "tls:"),
     ] {
         let log = first_word_on(&url, Some(certificate.as_ref())).await;
-        assert!(log.contains("the broker is connected"), "{url}: {log}");
+        assert!(log.contains("broker connected"), "{url}: {log}");
         let log = first_word_on(&url, Some(other.as_ref())).await;
-        assert!(log.contains("the broker cannot be used"), "{url}: {log}");
+        assert!(log.contains("broker unavailable"), "{url}: {log}");
     }
 }
