@@ -4,3 +4,4 @@ pub mod architecture;
 pub mod documented_clients;
 pub mod readme;
 pub mod refresh_loop;
+pub mod schema_changes;
