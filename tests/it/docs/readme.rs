@@ -175,6 +175,36 @@ fn the_table_of_codes_has_every_code_and_no_other() {
 }
 
 #[test]
+fn every_code_says_whether_to_retry() {
+    let text = readme();
+    let rows = |from: &str, to: &str| -> Vec<(String, String)> {
+        let (_, table) = text.split_once(from).unwrap();
+        let table = table.split(to).next().unwrap().to_owned();
+        let cells = table.lines().filter(|line| line.starts_with("| `")).map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let retry = if from.contains("Status") { cells[3] } else { cells[2] };
+            (cells[1].trim_matches('`').to_owned(), retry.to_owned())
+        });
+        cells.collect()
+    };
+    let errors = rows("| Code | Status | Retry |", "\n\n");
+    let refusals = rows("| Refusal | Retry |", "\n\n");
+    assert!(errors.len() > 25 && refusals.len() > 4);
+    for (code, retry) in errors.iter().chain(&refusals) {
+        let is_known = ["yes", "no"].contains(&retry.as_str()) || retry.starts_with("with a");
+        assert!(is_known || retry == "with the document", "{code}: {retry}");
+    }
+    let retried: Vec<_> = errors.iter().filter(|(_, retry)| retry == "yes").collect();
+    for (code, _) in &errors {
+        // What passes by itself: a limit of a rate, an outage, the end of a stream.
+        let passes = code.starts_with("TOO_MANY_")
+            || ["UNAVAILABLE", "REQUEST_TIMEOUT", "INTERNAL_SERVER_ERROR"].contains(&code.as_str())
+            || ["STREAM_TOO_OLD", "SERVER_STOPPING"].contains(&code.as_str());
+        assert_eq!(retried.iter().any(|(it, _)| it == code), passes, "{code}");
+    }
+}
+
+#[test]
 fn every_route_and_every_metric_has_its_row() {
     let text = readme();
     let rows: Vec<_> = text
