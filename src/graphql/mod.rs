@@ -25,6 +25,7 @@ mod query;
 mod request;
 mod response;
 mod schema;
+mod sdl;
 mod subscription;
 mod types;
 
@@ -35,5 +36,5 @@ pub use self::{
     operation::Operation,
     request::{Malformed, request},
     response::Answer,
-    schema::sdl,
+    sdl::sdl,
 };

@@ -20,16 +20,17 @@ use crate::{
     library::{CheckedLines, Error, KeptTicket, LabelKind},
 };
 
-/// Changes to your library. Each is made whole or not at all, and moves the version by 1 if it changes anything.
+/// The mutation root.
 pub(super) struct Mutation;
 
+/// Changes of the library. Each is atomic, and moves the version by 1 if it changes anything.
 #[Object]
 impl Mutation {
-    /// Adds a story to your library, with how far you have read it.
+    /// Creates a story with its progress.
     async fn create_story_with_progress(
         &self,
         ctx: &Context<'_>,
-        input: CreateStoryWithProgressInput,
+        #[graphql(desc = "Story and progress to create.")] input: CreateStoryWithProgressInput,
     ) -> Option<Result<CreateStoryWithProgressPayload, Error>> {
         nullable(async {
             let (new, intent) = input.into_new_entry()?;
@@ -44,11 +45,11 @@ impl Mutation {
         .await
     }
 
-    /// Changes a story: fields that are absent are left alone, and null clears where it may.
+    /// Changes fields of a story, its tags and fandoms among them. Fields that are omitted keep their values.
     async fn update_story_with_relations(
         &self,
         ctx: &Context<'_>,
-        input: UpdateStoryWithRelationsInput,
+        #[graphql(desc = "Story to change, and its new values.")] input: UpdateStoryWithRelationsInput,
     ) -> Option<Result<UpdateStoryWithRelationsPayload, Error>> {
         nullable(async {
             let (id, patch, against, intent) = input.into_change()?;
@@ -63,11 +64,11 @@ impl Mutation {
         .await
     }
 
-    /// Changes how far you have read: fields that are absent are left alone, and null clears where it may.
+    /// Changes fields of a progress. Fields that are omitted keep their values.
     async fn update_progress(
         &self,
         ctx: &Context<'_>,
-        input: UpdateProgressInput,
+        #[graphql(desc = "Progress to change, and its new values.")] input: UpdateProgressInput,
     ) -> Option<Result<UpdateProgressPayload, Error>> {
         nullable(async {
             let (id, patch, against, intent) = input.into_change()?;
@@ -82,11 +83,11 @@ impl Mutation {
         .await
     }
 
-    /// Removes an entry from your library: the progress and its story.
+    /// Deletes an entry: the progress and its story.
     async fn delete_progress(
         &self,
         ctx: &Context<'_>,
-        input: DeleteProgressInput,
+        #[graphql(desc = "Entry to delete.")] input: DeleteProgressInput,
     ) -> Option<Result<DeleteProgressPayload, Error>> {
         nullable(async {
             let (id, intent) = input.into_id()?;
@@ -99,11 +100,11 @@ impl Mutation {
         .await
     }
 
-    /// Makes a tag.
+    /// Creates a tag.
     async fn create_tag(
         &self,
         ctx: &Context<'_>,
-        input: CreateLabelInput,
+        #[graphql(desc = "Label to create.")] input: CreateLabelInput,
     ) -> Option<Result<CreateTagPayload, Error>> {
         nullable(async {
             let (id, name, intent) = input.into_label("createTag")?;
@@ -118,11 +119,11 @@ impl Mutation {
         .await
     }
 
-    /// Makes a fandom.
+    /// Creates a fandom.
     async fn create_fandom(
         &self,
         ctx: &Context<'_>,
-        input: CreateLabelInput,
+        #[graphql(desc = "Label to create.")] input: CreateLabelInput,
     ) -> Option<Result<CreateFandomPayload, Error>> {
         nullable(async {
             let (id, name, intent) = input.into_label("createFandom")?;
@@ -137,11 +138,11 @@ impl Mutation {
         .await
     }
 
-    /// Gives a tag another name. The stories that carry it do not change.
+    /// Renames a tag. The stories that carry it do not change.
     async fn rename_tag(
         &self,
         ctx: &Context<'_>,
-        input: RenameLabelInput,
+        #[graphql(desc = "Label to rename, and its new name.")] input: RenameLabelInput,
     ) -> Option<Result<RenameTagPayload, Error>> {
         nullable(async {
             let (id, name, against, intent) = input.into_change("renameTag")?;
@@ -156,11 +157,11 @@ impl Mutation {
         .await
     }
 
-    /// Removes a tag, and takes it off the stories that carry it.
+    /// Deletes a tag, and takes it off the stories that carry it, which change.
     async fn delete_tag(
         &self,
         ctx: &Context<'_>,
-        input: DeleteLabelInput,
+        #[graphql(desc = "Label to delete.")] input: DeleteLabelInput,
     ) -> Option<Result<DeleteTagPayload, Error>> {
         nullable(async {
             let (id, intent) = input.into_id("deleteTag")?;
@@ -175,11 +176,11 @@ impl Mutation {
         .await
     }
 
-    /// Gives a fandom another name. The stories that carry it do not change.
+    /// Renames a fandom. The stories that carry it do not change.
     async fn rename_fandom(
         &self,
         ctx: &Context<'_>,
-        input: RenameLabelInput,
+        #[graphql(desc = "Label to rename, and its new name.")] input: RenameLabelInput,
     ) -> Option<Result<RenameFandomPayload, Error>> {
         nullable(async {
             let (id, name, against, intent) = input.into_change("renameFandom")?;
@@ -194,11 +195,11 @@ impl Mutation {
         .await
     }
 
-    /// Removes a fandom, and takes it off the stories that carry it.
+    /// Deletes a fandom, and takes it off the stories that carry it, which change.
     async fn delete_fandom(
         &self,
         ctx: &Context<'_>,
-        input: DeleteLabelInput,
+        #[graphql(desc = "Label to delete.")] input: DeleteLabelInput,
     ) -> Option<Result<DeleteFandomPayload, Error>> {
         nullable(async {
             let (id, intent) = input.into_id("deleteFandom")?;
@@ -213,11 +214,12 @@ impl Mutation {
         .await
     }
 
-    /// Adds many entries at once: those that are sound and whose address is new. What becomes of each is told.
+    /// Creates many entries at once. Entries that are invalid, or whose address is in the library, are skipped and
+    /// reported.
     async fn import_library(
         &self,
         ctx: &Context<'_>,
-        input: ImportLibraryInput,
+        #[graphql(desc = "Entries to create.")] input: ImportLibraryInput,
     ) -> Option<Result<ImportLibraryPayload, Error>> {
         nullable(async {
             let (lines, intent) = input.into_lines(MAX_IMPORT_ENTRIES)?;
@@ -231,11 +233,12 @@ impl Mutation {
         .await
     }
 
-    /// Makes a ticket that opens one stream, for a page on another origin, whose `EventSource` can send no header.
+    /// Creates a single-use ticket that opens one stream, for pages of another origin: their `EventSource` cannot send
+    /// headers.
     async fn create_stream_ticket(
         &self,
         ctx: &Context<'_>,
-        input: CreateStreamTicketInput,
+        #[graphql(desc = "Options of the ticket.")] input: CreateStreamTicketInput,
     ) -> Option<Result<CreateStreamTicketPayload, Error>> {
         nullable(async {
             let caller = ctx.caller();

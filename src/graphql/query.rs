@@ -1,12 +1,12 @@
 //! The query root.
 
-use async_graphql::{Context, ID, Lookahead, Object, connection::Connection};
+use async_graphql::{Context, ID, Lookahead, Object};
 
 use super::{
     context::CallerExt as _,
     types::{
-        Fandom, Library, LibraryChanges, Page, Progress, ProgressCursor, ProgressFilter,
-        ProgressList, ProgressOrder, Story, Tag, Viewer, delta_cursor,
+        Fandom, Library, LibraryChanges, Node, Page, Progress, ProgressConnection, ProgressFilter,
+        ProgressOrder, Story, Tag, Viewer, delta_cursor,
         id::{progress_id, story_id},
     },
 };
@@ -21,24 +21,28 @@ const PAGE: i32 = 20;
 /// Number of changes in a page where `first` is absent or null.
 const CHANGES: i32 = 500;
 
-/// What the signed-in user keeps in their library.
+/// The query root.
 pub(super) struct Query;
 
+/// Reads of the library of the signed-in user.
 #[Object]
 impl Query {
-    /// The version of your library: 1 for one never changed, and 1 more with each change.
-    /// A device whose cached copy is of a lower version is behind.
+    /// Version of the library: from 1, and 1 more with each change. A device whose copy has a lower version is behind.
     async fn library_version(&self, ctx: &Context<'_>) -> Result<i32, Error> {
         Ok(ctx.caller().present().await?.version.number())
     }
 
-    /// You.
+    /// Signed-in user.
     async fn viewer(&self) -> Viewer {
         Viewer
     }
 
-    /// One entry of your library, or null when it has none of this id.
-    async fn progress(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Progress, Error>> {
+    /// Progress of this id. Null means that the library has none.
+    async fn progress(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "UUID of the progress.")] id: ID,
+    ) -> Option<Result<Progress, Error>> {
         let caller = ctx.caller();
         let found = async {
             caller
@@ -52,8 +56,12 @@ impl Query {
             .map(|progress| progress.map(Progress::from))
     }
 
-    /// One story of your library, or null when it has none of this id.
-    async fn story(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Story, Error>> {
+    /// Story of this id. Null means that the library has none.
+    async fn story(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "UUID of the story.")] id: ID,
+    ) -> Option<Result<Story, Error>> {
         let caller = ctx.caller();
         let found = async {
             let id = story_id("id", &id)?;
@@ -66,24 +74,44 @@ impl Query {
         found.await.transpose().map(|story| story.map(Story::from))
     }
 
-    /// The entries of your library, a page at a time. An entry that is added, changed or removed meanwhile moves no other
-    /// from one page to the next.
+    /// Object of this id, of any type. Null means that the user has none.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Id of the object: a UUID, or the id of the library.")] id: ID,
+    ) -> Option<Result<Node, Error>> {
+        let found = Node::find(ctx.caller(), "id", &[id]).await;
+        found.map(|mut found| found.pop().flatten()).transpose()
+    }
+
+    /// Objects of these ids, of any type, in the same order. An element is null if the user has no object of the id.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Ids of objects, at most 100 unless the server is configured otherwise.")]
+        ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, Error> {
+        Node::find(ctx.caller(), "ids", &ids).await
+    }
+
+    /// Page of the entries of the library, by keyset pagination: an entry that is created, changed or deleted between two
+    /// pages neither repeats nor hides another.
     async fn progresses(
         &self,
         ctx: &Context<'_>,
         #[graphql(
             default_with = "Some(PAGE)",
-            desc = "Number of entries in a page, at most 100 unless the server is configured otherwise. Null means 20."
+            desc = "Number of entries, from 0 to 100 unless the server is configured otherwise. Null means 20."
         )]
         first: Option<i32>,
-        #[graphql(desc = "Continue after this edge's cursor, in the same order.")] after: Option<
+        #[graphql(desc = "Cursor of an edge, or an `endCursor`, of the same order: the page begins after it. Null means from the start.")] after: Option<
             String,
         >,
-        #[graphql(desc = "Which entries; all when absent.")] filter: Option<ProgressFilter>,
-        #[graphql(desc = "In which order; newest change first when absent.")] order_by: Option<
+        #[graphql(desc = "Conditions that entries must meet. Null means all entries.")] filter: Option<ProgressFilter>,
+        #[graphql(desc = "Order of the entries. Null means STAMP, DESC: newest change first.")] order_by: Option<
             ProgressOrder,
         >,
-    ) -> Result<Connection<ProgressCursor, Progress, ProgressList>, Error> {
+    ) -> Result<ProgressConnection, Error> {
         let caller = ctx.caller();
         let page = Page::new(
             first.unwrap_or(PAGE),
@@ -115,45 +143,43 @@ impl Query {
         Ok(page.connection(found, filter))
     }
 
-    /// Your tags, by name.
+    /// Tags of the library, ordered by name. At most 10,000.
     async fn tags(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What occurs in their names, in whatever case; all when absent.")] search: Option<String>,
+        #[graphql(desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all.")] search: Option<String>,
     ) -> Result<Vec<Tag>, Error> {
         let labels = labels(ctx, LabelKind::Tag, search).await?;
         Ok(Tag::list(labels))
     }
 
-    /// Your fandoms, by name.
+    /// Fandoms of the library, ordered by name. At most 10,000.
     async fn fandoms(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What occurs in their names, in whatever case; all when absent.")] search: Option<String>,
+        #[graphql(desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all.")] search: Option<String>,
     ) -> Result<Vec<Fandom>, Error> {
         let labels = labels(ctx, LabelKind::Fandom, search).await?;
         Ok(Fandom::list(labels))
     }
 
-    /// Your library as a whole.
-    async fn library(&self, ctx: &Context<'_>) -> Result<Library, Error> {
-        let caller = ctx.caller();
-        let (head, floor) = caller.library.head_and_floor(&caller.viewer.user).await?;
-        Ok(Library { head, floor })
+    /// Library of the signed-in user.
+    async fn library(&self) -> Library {
+        Library::default()
     }
 
-    /// What changed in your library since a version: rows as they are now, and tombstones of what was removed.
+    /// Page of the changes since a version: rows as they are now, and tombstones of removed rows.
     async fn library_changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The version that your copy reflects; 0 if you have none.")] since: i32,
-        #[graphql(desc = "The epoch that came with that version.")] epoch: Option<ID>,
+        #[graphql(desc = "Version of the client's copy, from 0. 0 means no copy. It stays the same for all pages of a walk.")] since: i32,
+        #[graphql(desc = "Epoch that came with that version. It stays the same for all pages of a walk. Null means unknown: the server then cannot notice that the library was restored from a backup.")] epoch: Option<ID>,
         #[graphql(
             default_with = "Some(CHANGES)",
-            desc = "Number of changes in a page, at most 1,000 unless the server is configured otherwise. Null means 500."
+            desc = "Number of changes, from 1 to 1,000 unless the server is configured otherwise. Null means 500."
         )]
         first: Option<i32>,
-        #[graphql(desc = "Continue a walk: the `endCursor` of its last page.")] after: Option<
+        #[graphql(desc = "`endCursor` of the previous page of the same walk. Null means the first page.")] after: Option<
             String,
         >,
     ) -> Result<LibraryChanges, Error> {

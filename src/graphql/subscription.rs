@@ -17,13 +17,14 @@ use crate::{
     version::{Head, UserId},
 };
 
-/// What you may be told as it happens.
+/// The subscription root.
 pub(super) struct Subscription;
 
+/// Changes of the library as they happen.
 #[Subscription]
 impl Subscription {
-    /// The version of your library: the present one at once, and then each newer one. A reader that is slow skips to
-    /// the newest, so the last one received is always the one to have.
+    /// Version of the library: the current one at once, then each newer one. Versions are coalesced: a slow client skips
+    /// to the newest.
     async fn library_version(
         &self,
         ctx: &Context<'_>,
@@ -33,8 +34,8 @@ impl Subscription {
         Ok(heads.map(|head| head.version.number()))
     }
 
-    /// What happens to your library: the present version at once, then each change with what it touched and where it
-    /// came from, and now and then a sign of life. Changes that follow each other quickly may be told as one.
+    /// Events of the library: the current version at once, then each change with the kinds of rows that it touched and the
+    /// device that made it, and heartbeats. Changes are coalesced: several may be one event.
     async fn library_events(
         &self,
         ctx: &Context<'_>,

@@ -78,6 +78,7 @@ pub use self::{
             order::{Direction, Listed, OrderField, ProgressCursor, ProgressOrder},
             page::Page,
         },
+        row::Row,
         search::Search,
         stats::{Stats, StatusCounts},
     },
@@ -86,6 +87,7 @@ pub use self::{
     write::{
         conflict::{Against, OnConflict},
         intent::Intent,
+        progress::DeletedEntry,
         receipt::{IdempotencyKey, Once},
         story::{Entry, NewEntry},
         writer::{LibraryWriter, Updated},

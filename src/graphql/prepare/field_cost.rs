@@ -23,7 +23,7 @@ pub(super) const LABEL: u64 = 3;
 const CHANGE: u64 = 20;
 
 /// Fields that are read by themselves.
-const WEIGHTS: [(&str, &str, u64); 10] = [
+const WEIGHTS: [(&str, &str, u64); 16] = [
     ("Fandom", "storyCount", LOADED),
     ("Tag", "storyCount", LOADED),
     ("Story", "tags", LOADED),
@@ -34,6 +34,12 @@ const WEIGHTS: [(&str, &str, u64); 10] = [
     ("LibraryStats", "topTags", WHOLE_LIBRARY),
     ("LibraryStats", "topFandoms", WHOLE_LIBRARY),
     ("ProgressConnection", "totalCount", WHOLE_LIBRARY),
+    ("Query", "node", LOADED),
+    ("Query", "nodes", LOADED),
+    ("DeleteProgressPayload", "changedTags", LOADED),
+    ("DeleteProgressPayload", "changedFandoms", LOADED),
+    ("DeleteTagPayload", "changedStories", LOADED),
+    ("DeleteFandomPayload", "changedStories", LOADED),
 ];
 
 /// What a field costs to read once.

@@ -127,8 +127,13 @@ impl Measure<'_> {
         }
     }
 
-    /// How many elements a field that takes `first` gives: as many as it says, its default when it is absent or null.
+    /// How many elements a field that takes `first` or `ids` gives: as many as they say, its default when `first` is
+    /// absent or null.
     fn first(&self, field: &Planned<'_>) -> Option<u64> {
+        let ids = field.arguments.iter().find(|(name, _)| *name == "ids");
+        if let Some((_, Value::List(ids))) = ids {
+            return Some(u64::try_from(ids.len()).unwrap_or(u64::MAX).max(1));
+        }
         let definition = field.field.definition.argument_by_name("first")?;
         let most = u64::from(self.limits.max_page.max(self.limits.max_changes)).max(1);
         let given = field.arguments.iter().find(|(name, _)| *name == "first");

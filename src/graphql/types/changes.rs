@@ -13,27 +13,33 @@ use crate::{
     version::{Epoch, Version},
 };
 
-/// A page of what changed in your library since a version.
+/// A page of the changes of the library since a version.
 ///
-/// Apply the changes in order: a row replaces the one of its id, a tombstone removes it. While `hasMore`, ask again with
-/// `after: endCursor`. Your copy is at `version` once you have applied the last page, whatever was written meanwhile.
+/// Apply the changes in order: a row replaces the one of its type and id, and a tombstone removes it. While `hasMore` is
+/// true, ask again with `after: endCursor`. The copy is at `version` once the last page is applied, whatever was written
+/// meanwhile.
+///
+/// Changes are ordered by stamp, and of one stamp tags and fandoms come before stories, those before progresses, and
+/// tombstones last. A label that was renamed later may therefore follow the stories that carry it: a copy stores label
+/// ids with a story, and looks names up when it shows them. `storyCount` is not part of a copy: count the stories.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct LibraryChanges {
-    /// The version that your copy is at once there are no more pages.
+    /// Version of the copy once the last page is applied.
     version: i32,
-    /// The epoch that the version belongs to. Keep it, and send it the next time.
+    /// Epoch that the version belongs to. Store it, and send it as `epoch` the next time.
     epoch: ID,
-    /// The head that your copy is at once there are no more pages: `version` with its epoch. Send it as the `base` of
-    /// changes made to that copy.
+    /// Head of the copy once the last page is applied: `version` with its epoch. Send it as the `base` of changes that
+    /// are made to that copy.
     head: Head,
-    /// Whether you must drop your copy and start with `since: 0`: you were away for too long, or the library was
-    /// restored from a backup. Then there are no changes. Keep what you have not sent yet.
+    /// Whether the copy must be dropped and loaded again with `since: 0`, because its history was purged or the library
+    /// was restored from a backup. There are no changes then. Mutations that were not sent yet stay in the outbox:
+    /// send them with the `base` that they were made against.
     reset: bool,
-    /// Whether there is a next page.
+    /// Whether another page follows.
     has_more: bool,
-    /// Where the next page begins.
+    /// Value of `after` for the next page. Null when the page is empty.
     end_cursor: Option<String>,
-    /// The changes, oldest first.
+    /// Changes of the page, oldest first.
     changes: Vec<LibraryChange>,
 }
 
@@ -73,7 +79,7 @@ fn batch(changes: &[Change]) -> Batch {
     })
 }
 
-/// A row as it is now, or the tombstone of one that was removed.
+/// A row as it is now, or the tombstone of a removed row.
 #[derive(Union)]
 pub(in crate::graphql) enum LibraryChange {
     Tag(Tag),
@@ -104,36 +110,37 @@ impl LibraryChange {
     }
 }
 
-/// What a row is.
+/// Kind of a row of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::Kind")]
 pub(in crate::graphql) enum LibraryKind {
-    /// A story.
+    /// The row is a story.
     Story,
-    /// A progress.
+    /// The row is a progress.
     Progress,
-    /// A tag.
+    /// The row is a tag.
     Tag,
-    /// A fandom.
+    /// The row is a fandom.
     Fandom,
 }
 
-/// That a row was removed.
+/// The tombstone of a row, as the API shows it.
 pub(in crate::graphql) struct Tombstone(library::Tombstone);
 
+/// The record that a row was removed.
 #[Object]
 impl Tombstone {
-    /// The id of the row.
+    /// UUID of the removed row.
     async fn row_id(&self) -> ID {
         self.0.id.to_string().into()
     }
 
-    /// What the row was.
+    /// Kind of the removed row.
     async fn kind(&self) -> LibraryKind {
         self.0.kind.into()
     }
 
-    /// The library version that removed it.
+    /// Library version that removed the row.
     async fn stamp(&self) -> i32 {
         self.0.stamp.number()
     }

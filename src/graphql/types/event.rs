@@ -9,42 +9,42 @@ use crate::{
     version,
 };
 
-/// News of your library, or a sign of life.
+/// A change of the library, or a heartbeat.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct LibraryEvent {
-    /// What happened.
+    /// Kind of the event.
     kind: LibraryEventKind,
-    /// The version of your library.
+    /// Version of the library.
     version: i32,
-    /// The epoch that the version belongs to.
+    /// Epoch that the version belongs to.
     epoch: ID,
-    /// The head of your library: `version` with its epoch.
+    /// Head of the library: `version` with its epoch.
     head: Head,
-    /// The kinds of rows that changed since the event before. Empty unless something did.
+    /// Kinds of rows that changed since the previous event. Empty unless `kind` is CHANGED.
     changed: Vec<LibraryKind>,
-    /// The device that made the change, if it told and was the only one: it may skip its refetch.
+    /// Device that made the change; it may skip its refetch. Null when the change named no device, or several made it.
     device: Option<Device>,
-    /// When the change was made; otherwise, when this event was.
+    /// Time of the change, or of the event if it is not a change.
     at: OffsetDateTime,
 }
 
-/// What happened.
+/// Kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(in crate::graphql) enum LibraryEventKind {
-    /// The stream has begun. Compare the version with yours.
+    /// The stream has begun. A copy of another version is stale.
     Connected,
-    /// Your library changed.
+    /// The library changed.
     Changed,
-    /// Nothing: a sign of life, and the version again.
+    /// Nothing changed. The event repeats the version and shows that the stream is alive.
     Heartbeat,
 }
 
-/// A device of yours.
+/// A device of the user: one installation of a client.
 #[derive(SimpleObject)]
 pub(super) struct Device {
-    /// What tells it from your other devices.
+    /// Client-generated id of 1 to 100 characters, which differs from those of the user's other devices.
     id: ID,
-    /// What you call it.
+    /// Name of 1 to 100 characters that the user knows the device by. Null means none was given.
     name: Option<String>,
 }
 

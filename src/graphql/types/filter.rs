@@ -11,45 +11,45 @@ use super::{
 };
 use crate::library::{self, Error, LabelId, Rating, Search};
 
-/// Which entries. Every field that is set must hold; an empty list is as good as none.
+/// Conditions on entries, all of which must hold. Null and an empty list set no condition.
 #[derive(InputObject, Default)]
 pub(in crate::graphql) struct ProgressFilter {
-    /// Where you stand is one of these.
+    /// Reading statuses, one of which the entry has. Null means any.
     reading_statuses: Option<Vec<ReadingStatus>>,
-    /// The story's status is one of these.
+    /// Publication statuses, one of which the story has. Null means any.
     publication_statuses: Option<Vec<PublicationStatus>>,
-    /// The story is published at one of these.
+    /// Sites, one of which the story is published on. Null means any.
     sources: Option<Vec<StorySource>>,
-    /// Whether the story is not safe for work.
+    /// Whether the story is not safe for work. Null means either.
     is_nsfw: Option<bool>,
-    /// Your rating. What you have not rated is in no range.
+    /// Range of the rating. Entries without a rating are in no range. Null means any rating or none.
     rating: Option<RatingRange>,
-    /// Whether you made notes.
+    /// Whether the entry has notes. Null means either.
     has_notes: Option<bool>,
-    /// The story's tags.
+    /// Condition on the tags of the story. Null means any.
     tags: Option<LabelFilter>,
-    /// The story's fandoms.
+    /// Condition on the fandoms of the story. Null means any.
     fandoms: Option<LabelFilter>,
-    /// Up to 10 words, in at most 200 characters, each of which occurs in the story's title, author or description or
-    /// in your notes, also inside other words and in whatever case.
+    /// At most 10 words in at most 200 characters. Each must occur in the title, author or description of the story or
+    /// in the notes, also within a word, ignoring case. Null means any.
     search: Option<String>,
 }
 
-/// A range of ratings, both ends included.
+/// A range of ratings, which includes both ends.
 #[derive(InputObject)]
 struct RatingRange {
-    /// The lowest; none is 0.0.
+    /// Lowest rating, from 0.0 to 5.0. Null means 0.0.
     min: Option<f64>,
-    /// The highest; none is 5.0.
+    /// Highest rating, from 0.0 to 5.0. Null means 5.0.
     max: Option<f64>,
 }
 
-/// Which tags, or which fandoms, at most 100 of each.
+/// Condition on the labels of one kind that a story has.
 #[derive(InputObject)]
 struct LabelFilter {
-    /// At least one of these.
+    /// Ids of labels, at most 100, at least one of which the story has. Null means any.
     any: Option<Vec<ID>>,
-    /// Each of these.
+    /// Ids of labels, at most 100, all of which the story has. Null means any.
     all: Option<Vec<ID>>,
 }
 
@@ -103,12 +103,12 @@ fn labels(field: &'static str, filter: Option<LabelFilter>) -> Result<library::L
     })
 }
 
-/// The order of entries.
+/// Order of entries. Entries that are equal in the field are ordered by id, in the same direction.
 #[derive(InputObject)]
 pub(in crate::graphql) struct ProgressOrder {
-    /// By what.
+    /// Field to order by.
     field: ProgressOrderField,
-    /// Which way round.
+    /// Direction of the order.
     direction: OrderDirection,
 }
 
@@ -121,38 +121,38 @@ impl From<ProgressOrder> for library::ProgressOrder {
     }
 }
 
-/// What entries are ordered by. Texts are compared in lower case, by code points. What is not set is less than any.
+/// Field that entries are ordered by. Texts are compared by code point, ignoring case. Null is less than any value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::OrderField")]
 enum ProgressOrderField {
-    /// The version at which the progress last changed.
+    /// `Progress.stamp`, the version at which the progress last changed.
     Stamp,
-    /// The story's title.
+    /// `Story.title`.
     Title,
-    /// The story's author.
+    /// `Story.author`.
     Author,
-    /// Where you stand, in the order in which one reads: not started, reading, paused, completed, dropped.
+    /// `Progress.readingStatus`, in the order NOT_STARTED, READING, PAUSED, COMPLETED, DROPPED.
     ReadingStatus,
-    /// Your rating.
+    /// `Progress.rating`.
     Rating,
-    /// The last chapter you read.
+    /// `Progress.currentChapter`.
     CurrentChapter,
-    /// When the progress last changed.
+    /// `Progress.updatedAt`.
     UpdatedAt,
-    /// When the entry was added.
+    /// `Progress.createdAt`.
     CreatedAt,
-    /// How many words are out.
+    /// `Story.wordCount`.
     WordCount,
-    /// How many chapters are out.
+    /// `Story.chapterCount`.
     ChapterCount,
 }
 
-/// Which way round.
+/// Direction of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::Direction")]
 enum OrderDirection {
-    /// The least first.
+    /// Smallest value first.
     Asc,
-    /// The greatest first.
+    /// Greatest value first.
     Desc,
 }

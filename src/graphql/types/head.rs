@@ -10,9 +10,9 @@ use crate::{
 /// A head as the API reads and writes it.
 pub(in crate::graphql) struct Head(Result<version::Head, InvalidHead>);
 
-/// A point in the history of your library, written `<epoch>.<version>`, such as "1763809200000.42": a version with the
-/// epoch that it belongs to. Equal to the `id` of an event of `/api/library-version-events`. Treat it as opaque and
-/// send it back as `base`.
+/// A point in the history of the library: a version with the epoch that it belongs to, written `<epoch>.<version>`, such
+/// as "1763809200000.42". It equals the `id` of an event of `/api/library-version-events`. Treat it as opaque and send it
+/// back as `base`.
 #[Scalar]
 impl ScalarType for Head {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::library::{Error, LabelId, ProgressId, StoryId};
 
 /// Reads an id of the API: a UUID in its usual form, and not the nil one.
-fn uuid(field: &'static str, id: &ID) -> Result<Uuid, Error> {
+pub(super) fn uuid(field: &'static str, id: &ID) -> Result<Uuid, Error> {
     match Uuid::try_parse(id) {
         Ok(uuid) if !uuid.is_nil() => Ok(uuid),
         _ => Err(Error::Invalid {

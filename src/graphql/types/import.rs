@@ -2,59 +2,57 @@
 
 use async_graphql::{Enum, ID, SimpleObject};
 
-use super::{Head, payload::Refusal};
+use super::payload::{After, Refusal};
 use crate::library::{self, Written};
 
-/// The answer of `importLibrary`.
+/// Result of `importLibrary`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct ImportLibraryPayload {
-    /// The version of your library after this mutation: 1 more if anything was added, however much it was.
-    library_version: i32,
-    /// The head of your library after this mutation: `libraryVersion` with its epoch. Send it as the `base` of later
-    /// changes.
-    library_head: Head,
-    /// How many entries were added.
+    #[graphql(flatten)]
+    after: After,
+    /// Number of entries that were added.
     imported_count: i32,
-    /// How many were passed over because their address was there already.
+    /// Number of entries that were skipped because their address was in the library already.
     duplicate_count: i32,
-    /// How many were passed over because they break a rule.
+    /// Number of entries that were skipped because a value is invalid.
     invalid_count: i32,
-    /// What became of each entry, in their order; empty when the mutation was refused.
+    /// Outcome of each entry, in their order. Empty if the mutation was refused.
     outcomes: Vec<ImportOutcome>,
-    /// Why nothing was changed; null when the mutation was made.
+    /// Reason why nothing was changed. Null means that the mutation was made.
     refusal: Option<Refusal>,
 }
 
-/// What became of an entry.
+/// Outcome of an entry.
 #[derive(SimpleObject)]
 struct ImportOutcome {
-    /// Its place in the input, from 0.
+    /// Index of the entry in the input, from 0.
     index: i32,
-    /// What became of it.
+    /// Whether the entry was added.
     status: ImportStatus,
-    /// The story, new or there already; null when the entry is invalid.
+    /// UUID of the new or existing story. Null means that the entry is invalid.
     story_id: Option<ID>,
-    /// The progress, new or there already; null when the entry is invalid.
+    /// UUID of the new or existing progress. Null means that the entry is invalid.
     progress_id: Option<ID>,
-    /// The field at fault; null when the entry was added.
+    /// Field that is the cause. Null means that the entry was added.
     field: Option<String>,
-    /// What is wrong with it, in words, for a developer; null when the entry was added.
+    /// Cause in words, for developers. Null means that the entry was added.
     message: Option<String>,
 }
 
-/// What became of an entry.
+/// Whether an entry was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 enum ImportStatus {
-    /// It was added.
+    /// The entry was added.
     Imported,
-    /// Its address was in your library, or in an entry before it.
+    /// The address of the entry was in the library or in an earlier entry.
     Duplicate,
-    /// It breaks a rule.
+    /// A value of the entry is invalid.
     Invalid,
 }
 
 impl From<Written<library::ImportOutcomes>> for ImportLibraryPayload {
     fn from(written: Written<library::ImportOutcomes>) -> Self {
+        let after = After::from(&written);
         let (outcomes, refusal) = match written.outcome {
             Ok(outcomes) => (outcomes.0, None),
             Err(refusal) => (Vec::new(), Some(refusal.into())),
@@ -68,8 +66,7 @@ impl From<Written<library::ImportOutcomes>> for ImportLibraryPayload {
             i32::try_from(of.count()).unwrap_or(i32::MAX)
         };
         Self {
-            library_version: written.head.version.number(),
-            library_head: written.head.into(),
+            after,
             imported_count: count(ImportStatus::Imported),
             duplicate_count: count(ImportStatus::Duplicate),
             invalid_count: count(ImportStatus::Invalid),

@@ -12,7 +12,6 @@ use crate::{
 
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident = $kind:expr) => {
-        $(#[$doc])*
         pub(in crate::graphql) struct $name {
             label: Arc<Label>,
             batch: Arc<Batch>,
@@ -40,36 +39,38 @@ macro_rules! label {
             }
         }
 
+        $(#[$doc])*
         #[Object]
         impl $name {
-            /// Its id, a UUID.
-            async fn id(&self) -> ID {
+            /// UUID of the label, unique among all rows of the library.
+            pub(super) async fn id(&self) -> ID {
                 self.label.id.to_string().into()
             }
 
-            /// Its name, as you spelt it.
+            /// Name of 1 to 100 characters, as it was typed. Unique among labels of its kind, ignoring case and Unicode form.
             async fn name(&self, ctx: &Context<'_>) -> &str {
                 let name = self.label.name.as_str();
                 ctx.caller().allowance.spend(name.len()).await;
                 name
             }
 
-            /// How many stories carry it.
+            /// Number of stories that carry the label. It is counted when it is asked for: a story that gains or loses the
+            /// label changes the count and not the `stamp` of the label.
             async fn story_count(&self, ctx: &Context<'_>) -> Result<i32, Error> {
                 self.batch.story_count(ctx.caller(), $kind, self.label.id).await
             }
 
-            /// The library version at which it last changed.
+            /// Library version at which the label was created or last renamed.
             async fn stamp(&self) -> i32 {
                 self.label.stamp.number()
             }
 
-            /// When it was made.
+            /// Time at which the label was created.
             async fn created_at(&self) -> OffsetDateTime {
                 self.label.created_at
             }
 
-            /// When it last changed.
+            /// Time at which the label was created or last renamed.
             async fn updated_at(&self) -> OffsetDateTime {
                 self.label.updated_at
             }
@@ -78,10 +79,10 @@ macro_rules! label {
 }
 
 label! {
-    /// A label of your own making, such as "to reread".
+    /// A label that the user makes and puts on stories, such as "to reread".
     Tag = LabelKind::Tag
 }
 label! {
-    /// The world that a story is set in.
+    /// A label for the fictional world that a story is set in.
     Fandom = LabelKind::Fandom
 }

@@ -2,9 +2,11 @@
 
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 
+use tokio::sync::OnceCell;
+
 use super::{Fandom, Head, Tag, page::page_size};
 use crate::{
-    graphql::context::CallerExt as _,
+    graphql::context::{Caller, CallerExt as _},
     library::{self, Error, Label, LabelKind},
     version::{self, Version},
 };
@@ -12,36 +14,75 @@ use crate::{
 /// Number of labels at the top where `first` is absent or null.
 const TOP: i32 = 10;
 
-/// All that you keep.
+/// The library of the viewer, as the API shows it. What is not known yet is read when it is selected.
+#[derive(Default)]
 pub(in crate::graphql) struct Library {
-    pub head: version::Head,
-    pub floor: Version,
+    /// The head that a mutation has just made.
+    written: Option<version::Head>,
+    read: OnceCell<(version::Head, Version)>,
 }
 
+impl From<version::Head> for Library {
+    /// The library after a mutation that ended at this head.
+    fn from(head: version::Head) -> Self {
+        Self {
+            written: Some(head),
+            ..Self::default()
+        }
+    }
+}
+
+impl Library {
+    /// The head and the floor.
+    async fn read(&self, ctx: &Context<'_>) -> Result<(version::Head, Version), Error> {
+        let caller = ctx.caller();
+        let read = || caller.library.head_and_floor(&caller.viewer.user);
+        self.read.get_or_try_init(read).await.copied()
+    }
+
+    async fn present(&self, ctx: &Context<'_>) -> Result<version::Head, Error> {
+        match self.written {
+            Some(head) => Ok(head),
+            None => Ok(self.read(ctx).await?.0),
+        }
+    }
+
+    /// The id of the viewer's library. Not the viewer's own, because an id names one object alone.
+    pub fn id_of(caller: &Caller) -> String {
+        format!("library:{}", caller.viewer.user.as_str())
+    }
+}
+
+/// The library of the signed-in user: all stories, progress, tags and fandoms.
 #[Object]
 impl Library {
-    /// Its version, which belongs to its epoch.
-    async fn version(&self) -> i32 {
-        self.head.version.number()
+    /// Opaque id of the library, unique among all objects of the API.
+    pub(super) async fn id(&self, ctx: &Context<'_>) -> ID {
+        Self::id_of(ctx.caller()).into()
     }
 
-    /// Which numbering its versions belong to. A new one begins after a restore from a backup; copies of your library
-    /// that are of another epoch are worth nothing then.
-    async fn epoch(&self) -> ID {
-        self.head.epoch.to_string().into()
+    /// Version of the library: from 1, and 1 more with each change. It belongs to the epoch.
+    async fn version(&self, ctx: &Context<'_>) -> Result<i32, Error> {
+        Ok(self.present(ctx).await?.version.number())
     }
 
-    /// Its head: `version` with its epoch.
-    async fn head(&self) -> Head {
-        self.head.into()
+    /// Epoch that the version belongs to. A new epoch begins when the library is restored from a backup. A copy of
+    /// another epoch is stale, whatever its version.
+    async fn epoch(&self, ctx: &Context<'_>) -> Result<ID, Error> {
+        Ok(self.present(ctx).await?.epoch.to_string().into())
     }
 
-    /// The oldest version since which `libraryChanges` can tell what changed.
-    async fn floor(&self) -> i32 {
-        self.floor.number()
+    /// Head of the library: `version` with its epoch.
+    async fn head(&self, ctx: &Context<'_>) -> Result<Head, Error> {
+        Ok(self.present(ctx).await?.into())
     }
 
-    /// What it comes to.
+    /// Oldest `since` for which `libraryChanges` has changes. Older copies are reset.
+    async fn floor(&self, ctx: &Context<'_>) -> Result<i32, Error> {
+        Ok(self.read(ctx).await?.1.number())
+    }
+
+    /// Counts over the whole library.
     async fn stats(&self, ctx: &Context<'_>) -> Result<LibraryStats, Error> {
         let caller = ctx.caller();
         let stats = caller.library.stats(&caller.viewer.user).await?;
@@ -49,49 +90,54 @@ impl Library {
     }
 }
 
-/// What a library comes to. All but the labels at the top was counted at one version.
+/// Counts over the whole library. All but `topTags` and `topFandoms` are of one version.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(in crate::graphql) struct LibraryStats {
-    /// The version that was counted.
+    /// Version of the library that was counted.
     version: i32,
-    /// How many entries there are.
+    /// Number of stories, each of which has one progress.
     story_count: i32,
-    /// How many entries there are by where you stand with them.
+    /// Number of entries by reading status.
     reading_status_counts: ReadingStatusCounts,
-    /// How many entries you have rated.
+    /// Number of entries with a rating.
     rated_count: i32,
-    /// The mean of your ratings; null when there are none.
+    /// Mean rating, from 0.0 to 5.0. Null means that no entry is rated.
     average_rating: Option<f64>,
-    /// How many entries have notes.
+    /// Number of entries with notes.
     with_notes_count: i32,
-    /// How many stories are not safe for work.
+    /// Number of stories that are not safe for work.
     nsfw_count: i32,
-    /// How many chapters you have read. A whole number that may be too large for an `Int`.
+    /// Sum of `currentChapter` over all entries. A whole number, which may exceed the range of `Int`.
     read_chapter_count: f64,
-    /// How many chapters are out, over all stories that say. A whole number that may be too large for an `Int`.
+    /// Sum of `chapterCount` over all stories. A whole number, which may exceed the range of `Int`.
     chapter_count: f64,
-    /// How many words are out, over all stories that say. A whole number that may be too large for an `Int`.
+    /// Sum of `wordCount` over all stories. A whole number, which may exceed the range of `Int`.
     word_count: f64,
-    /// How many tags there are, on stories or not.
+    /// Number of tags, with those that no story carries.
     tag_count: i32,
-    /// How many fandoms there are, on stories or not.
+    /// Number of fandoms, with those that no story carries.
     fandom_count: i32,
 }
 
-/// Entries by where you stand with them.
+/// Number of entries by reading status.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct ReadingStatusCounts {
+    /// Number of entries with the status NOT_STARTED.
     not_started: i32,
+    /// Number of entries with the status READING.
     reading: i32,
+    /// Number of entries with the status PAUSED.
     paused: i32,
+    /// Number of entries with the status COMPLETED.
     completed: i32,
+    /// Number of entries with the status DROPPED.
     dropped: i32,
 }
 
 #[ComplexObject]
 impl LibraryStats {
-    /// The tags that the most stories carry, those first.
+    /// Tags on the most stories, in descending order of `storyCount`. Tags on no story are left out.
     async fn top_tags(
         &self,
         ctx: &Context<'_>,
@@ -105,7 +151,7 @@ impl LibraryStats {
         Ok(Tag::list(labels))
     }
 
-    /// The fandoms that the most stories carry, those first.
+    /// Fandoms of the most stories, in descending order of `storyCount`. Fandoms of no story are left out.
     async fn top_fandoms(
         &self,
         ctx: &Context<'_>,

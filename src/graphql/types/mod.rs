@@ -3,14 +3,17 @@
 //! A row is never shown as it is stored: what the API says is written here, and a new column is not a new field.
 
 mod changes;
+mod deletion;
 mod event;
 mod filter;
 mod head;
 pub(in crate::graphql) mod id;
 mod import;
 mod input;
+mod json;
 mod label;
 mod library;
+mod node;
 mod page;
 mod payload;
 mod progress;
@@ -20,6 +23,7 @@ mod viewer;
 
 pub(super) use self::{
     changes::{LibraryChanges, decode as delta_cursor},
+    deletion::{DeleteFandomPayload, DeleteProgressPayload, DeleteTagPayload},
     event::{LibraryEvent, LibraryEventKind},
     filter::{ProgressFilter, ProgressOrder},
     head::Head,
@@ -30,11 +34,11 @@ pub(super) use self::{
     },
     label::{Fandom, Tag},
     library::Library,
-    page::{Page, ProgressCursor, ProgressList},
+    node::Node,
+    page::{Page, ProgressConnection},
     payload::{
-        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload, DeleteFandomPayload,
-        DeleteProgressPayload, DeleteTagPayload, RenameFandomPayload, RenameTagPayload,
-        UpdateProgressPayload, UpdateStoryWithRelationsPayload,
+        CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload, RenameFandomPayload,
+        RenameTagPayload, UpdateProgressPayload, UpdateStoryWithRelationsPayload,
     },
     progress::Progress,
     story::Story,

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Context, Object,
-    connection::{Connection, CursorType, Edge},
-};
+use async_graphql::{Context, Object, SimpleObject};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::Progress;
@@ -16,12 +13,10 @@ use crate::{
 
 /// A place in the list of progresses. Clients see it as text that means nothing to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::graphql) struct ProgressCursor(library::ProgressCursor);
+struct ProgressCursor(library::ProgressCursor);
 
-impl CursorType for ProgressCursor {
-    type Error = Error;
-
-    fn decode_cursor(text: &str) -> Result<Self, Error> {
+impl ProgressCursor {
+    fn decode(text: &str) -> Result<Self, Error> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
         let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         place.map(Self).ok_or_else(|| Error::Invalid {
@@ -30,7 +25,7 @@ impl CursorType for ProgressCursor {
         })
     }
 
-    fn encode_cursor(&self) -> String {
+    fn encode(&self) -> String {
         // It holds text and numbers alone, which are JSON for certain.
         BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&self.0).unwrap_or_default())
     }
@@ -44,7 +39,7 @@ impl Page {
     pub fn new(first: i32, after: Option<&str>, most: u32) -> Result<Self, Error> {
         let first = page_size(first, most)?;
         let after = after
-            .map(ProgressCursor::decode_cursor)
+            .map(ProgressCursor::decode)
             .transpose()?
             .map(|cursor| cursor.0);
         Ok(Self(library::Page { first, after }))
@@ -62,22 +57,26 @@ impl Page {
         self,
         mut found: Vec<library::Listed>,
         filter: ProgressFilter,
-    ) -> Connection<ProgressCursor, Progress, ProgressList> {
+    ) -> ProgressConnection {
         let first = self.0.first as usize;
-        let mut connection = Connection::with_additional_fields(
-            self.0.after.is_some(),
-            found.len() > first,
-            ProgressList(filter),
-        );
+        let has_next_page = found.len() > first;
         found.truncate(first);
         let stories = found.iter().map(|entry| entry.progress.story_id);
         let batch = Arc::new(Batch::of_stories(stories));
-        let edge = |entry: library::Listed| {
-            let progress = Progress::with_story(entry.progress, entry.story, &batch);
-            Edge::new(ProgressCursor(entry.cursor), progress)
+        let edge = |entry: library::Listed| ProgressEdge {
+            cursor: ProgressCursor(entry.cursor).encode(),
+            node: Progress::with_story(entry.progress, entry.story, &batch),
         };
-        connection.edges.extend(found.into_iter().map(edge));
-        connection
+        let edges: Vec<_> = found.into_iter().map(edge).collect();
+        let end_cursor = edges.last().map(|edge| edge.cursor.clone());
+        ProgressConnection {
+            page_info: PageInfo {
+                has_next_page,
+                end_cursor,
+            },
+            edges,
+            filter,
+        }
     }
 }
 
@@ -90,18 +89,56 @@ pub(super) fn page_size(first: i32, most: u32) -> Result<u32, Error> {
     })
 }
 
-/// What a list of progresses says of itself as a whole.
-pub(in crate::graphql) struct ProgressList(ProgressFilter);
+/// A page of entries.
+pub(in crate::graphql) struct ProgressConnection {
+    page_info: PageInfo,
+    edges: Vec<ProgressEdge>,
+    filter: ProgressFilter,
+}
 
+/// An entry of a page, with its cursor.
+#[derive(SimpleObject)]
+struct ProgressEdge {
+    /// Opaque position of the entry in the list. Send it as `after` for the entries that follow.
+    cursor: String,
+    /// Entry at the position.
+    node: Progress,
+}
+
+/// Position of a page in its list. Lists are read forward: with `first` and `after`.
+#[derive(SimpleObject)]
+struct PageInfo {
+    /// Whether the list has entries after this page.
+    has_next_page: bool,
+    /// Cursor of the last entry of the page: the `after` of the next page. Null means that the page is empty.
+    end_cursor: Option<String>,
+}
+
+/// A page of entries of the library.
 #[Object]
-impl ProgressList {
-    /// How many entries there are in all, over all pages.
+impl ProgressConnection {
+    /// Position of the page in the list.
+    async fn page_info(&self) -> &PageInfo {
+        &self.page_info
+    }
+
+    /// Entries of the page with their cursors.
+    async fn edges(&self) -> &[ProgressEdge] {
+        &self.edges
+    }
+
+    /// Entries of the page, for clients that need no cursor but `pageInfo.endCursor`.
+    async fn nodes(&self) -> Vec<&Progress> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// Number of entries that pass the filter, over all pages.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i32, Error> {
         let caller = ctx.caller();
-        caller.allowance.search(&self.0.search)?;
+        caller.allowance.search(&self.filter.search)?;
         let count = caller
             .library
-            .count_progresses(&caller.viewer.user, &self.0)
+            .count_progresses(&caller.viewer.user, &self.filter)
             .await?;
         Ok(i32::try_from(count).unwrap_or(i32::MAX))
     }

@@ -1,37 +1,37 @@
-//! What mutations answer: the version, and either what was made or why it was not.
+//! What mutations answer: the library after them, and either what was made or why it was not.
 
-use async_graphql::{Enum, ID, Json, SimpleObject};
+use async_graphql::{Enum, ID, SimpleObject};
 use time::OffsetDateTime;
 
-use super::{Fandom, Head, Progress, Story, Tag, event::Device};
-use crate::library::{self, Clash, Entry, Label, LabelId, ProgressId, Updated, Written};
+use super::{Fandom, Head, Library, Progress, Story, Tag, event::Device, json::Json};
+use crate::library::{self, Clash, Entry, Label, Updated, Written};
 
-/// The stable reasons of a refusal.
+/// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::RefusalCode")]
 pub(in crate::graphql) enum RefusalCode {
-    /// Your library has no such row.
+    /// The library has no row of this id.
     NotFound,
-    /// Your library has a row with this id, url or name already.
+    /// The library already has a row with this id, URL or name; see `existingId`.
     AlreadyExists,
-    /// The row has changed since your base in fields that you set.
+    /// Another device changed fields that the mutation sets after `base`; see `conflict`.
     Conflict,
-    /// Your library, or the story, would hold more than it may.
+    /// A limit of the library, a story or stream tickets would be exceeded.
     LimitReached,
-    /// The idempotency key belongs to another mutation.
+    /// The idempotency key was used for another mutation.
     IdempotencyKeyReused,
 }
 
-/// Why a mutation changed nothing, though its input is sound.
+/// Reason why a mutation with valid input changed nothing.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct Refusal {
-    /// The stable reason.
+    /// Stable reason, for programs.
     code: RefusalCode,
-    /// The reason in words, for a developer.
+    /// Reason in words, for developers. The text may change.
     message: String,
-    /// The input field at fault.
+    /// Input field that is the cause, or `input` when no single field is.
     field: String,
-    /// The row of yours that stands in the way.
+    /// Id of the row that has the id, URL or name already. Null for other reasons.
     existing_id: Option<ID>,
 }
 
@@ -58,38 +58,38 @@ impl From<library::Refusal> for Refusal {
     }
 }
 
-/// Fields on which a change and your library disagree.
+/// Fields that a mutation and another device set to different values.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct Conflict {
-    /// What was done about it.
+    /// Decision about the fields.
     resolution: Resolution,
-    /// The fields, each with its values.
+    /// Fields that conflict, with their values.
     fields: Vec<FieldConflict>,
 }
 
-/// What was done about a conflict.
+/// Decision about a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(in crate::graphql) enum Resolution {
-    /// Nothing was changed.
+    /// The mutation changed nothing.
     Rejected,
-    /// The rest was changed; these fields were left as they are.
+    /// The mutation changed the other fields and left these unchanged.
     Merged,
 }
 
-/// A field on which a change and your library disagree.
+/// A field that a mutation and another device set to different values.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct FieldConflict {
-    /// The field's name in the input.
+    /// Name of the field in the input.
     field: String,
-    /// What it held at your base; null also when that is forgotten, or you gave no base.
-    base: Option<Json<serde_json::Value>>,
-    /// What you set; null when you cleared it.
-    yours: Option<Json<serde_json::Value>>,
-    /// What your library holds; null when it holds nothing.
-    theirs: Option<Json<serde_json::Value>>,
-    /// The device that set what your library holds; null when it gave no name, or that is forgotten.
+    /// Value at `base`. Null means no value, no `base`, or that the history was purged.
+    base: Option<Json>,
+    /// Value that the mutation sets. Null means that it clears the field.
+    yours: Option<Json>,
+    /// Value that the library holds. Null means no value.
+    theirs: Option<Json>,
+    /// Device that set the value that the library holds. Null means that it was not named, or that the history was purged.
     device: Option<Device>,
-    /// When that was set, or when the row last changed if that is forgotten.
+    /// Time at which the library got the value, or at which the row last changed if the history was purged.
     at: Option<OffsetDateTime>,
 }
 
@@ -120,30 +120,58 @@ impl FieldConflict {
     }
 }
 
+/// The library after a mutation: fields of every payload of a change.
+#[derive(SimpleObject)]
+pub(super) struct After {
+    /// Version of the library after the mutation: 1 more than before if the mutation changed anything.
+    library_version: i32,
+    /// Head of the library after the mutation: `libraryVersion` with its epoch. Send it as the `base` of later changes.
+    library_head: Head,
+    /// Library after the mutation, from which a normalised cache updates its version and counts. For a replayed
+    /// mutation it is the library as it is now.
+    library: Library,
+    /// Whether the mutation was made before under the same idempotency key. The payload is then the original result, and
+    /// its rows may be older than those in a cache: keep the row with the higher `stamp`.
+    replayed: bool,
+}
+
+impl<T> From<&Written<T>> for After {
+    fn from(written: &Written<T>) -> Self {
+        let head = written.head;
+        Self {
+            library_version: head.version.number(),
+            library_head: head.into(),
+            library: if written.replayed {
+                Library::default()
+            } else {
+                head.into()
+            },
+            replayed: written.replayed,
+        }
+    }
+}
+
 macro_rules! payload {
     ($(#[$doc:meta])* $name:ident from $made:ty { $($(#[$field_doc:meta])* $field:ident: $type:ty = $show:expr),* $(,)? }) => {
         $(#[$doc])*
         #[derive(SimpleObject)]
         pub(in crate::graphql) struct $name {
-            /// The version of your library after this mutation.
-            library_version: i32,
-            /// The head of your library after this mutation: `libraryVersion` with its epoch. Send it as the `base` of later
-            /// changes.
-            library_head: Head,
+            #[graphql(flatten)]
+            after: After,
             $($(#[$field_doc])* $field: Option<$type>,)*
-            /// Why nothing was changed; null when the mutation was made.
+            /// Reason why nothing was changed. Null means that the mutation was made.
             refusal: Option<Refusal>,
         }
 
         impl From<Written<$made>> for $name {
             fn from(written: Written<$made>) -> Self {
-                let (library_version, library_head) = (written.head.version.number(), written.head.into());
+                let after = After::from(&written);
                 match written.outcome {
                     Ok(made) => {
                         $(let $field = $show(made.clone());)*
-                        Self { library_version, library_head, $($field,)* refusal: None }
+                        Self { after, $($field,)* refusal: None }
                     }
-                    Err(refusal) => Self { library_version, library_head, $($field: None,)* refusal: Some(refusal.into()) },
+                    Err(refusal) => Self { after, $($field: None,)* refusal: Some(refusal.into()) },
                 }
             }
         }
@@ -151,50 +179,28 @@ macro_rules! payload {
 }
 
 payload! {
-    /// The answer of `createStoryWithProgress`.
+    /// Result of `createStoryWithProgress`.
     CreateStoryWithProgressPayload from Entry {
-        /// The new entry; null when it was refused.
+        /// New story. Null means that the mutation was refused.
+        story: Story = |entry: Entry| Some(entry.into()),
+        /// New progress. Null means that the mutation was refused.
         progress: Progress = Progress::of,
     }
 }
 
 payload! {
-    /// The answer of `deleteProgress`.
-    DeleteProgressPayload from ProgressId {
-        /// The id of the progress that is gone; null when it was refused.
-        deleted_progress_id: ID = |id: ProgressId| Some(id.to_string().into()),
-    }
-}
-
-payload! {
-    /// The answer of `createTag`.
+    /// Result of `createTag`.
     CreateTagPayload from Label {
-        /// The new tag; null when it was refused.
+        /// New tag. Null means that the mutation was refused.
         tag: Tag = |label: Label| Some(label.into()),
     }
 }
 
 payload! {
-    /// The answer of `createFandom`.
+    /// Result of `createFandom`.
     CreateFandomPayload from Label {
-        /// The new fandom; null when it was refused.
+        /// New fandom. Null means that the mutation was refused.
         fandom: Fandom = |label: Label| Some(label.into()),
-    }
-}
-
-payload! {
-    /// The answer of `deleteTag`.
-    DeleteTagPayload from LabelId {
-        /// The id of the tag that is gone; null when it was refused.
-        deleted_tag_id: ID = |id: LabelId| Some(id.to_string().into()),
-    }
-}
-
-payload! {
-    /// The answer of `deleteFandom`.
-    DeleteFandomPayload from LabelId {
-        /// The id of the fandom that is gone; null when it was refused.
-        deleted_fandom_id: ID = |id: LabelId| Some(id.to_string().into()),
     }
 }
 
@@ -203,31 +209,28 @@ macro_rules! update_payload {
         $(#[$doc])*
         #[derive(SimpleObject)]
         pub(in crate::graphql) struct $name {
-            /// The version of your library after this mutation.
-            library_version: i32,
-            /// The head of your library after this mutation: `libraryVersion` with its epoch. Send it as the `base` of later
-            /// changes.
-            library_head: Head,
+            #[graphql(flatten)]
+            after: After,
             $($(#[$field_doc])* $field: Option<$type>,)*
-            /// What clashed with changes that other devices made; null when nothing did.
+            /// Fields that other devices changed too. Null means that no field conflicts.
             conflict: Option<Conflict>,
-            /// Why nothing was changed; null when the mutation was made.
+            /// Reason why nothing was changed. Null means that the mutation was made.
             refusal: Option<Refusal>,
         }
 
         impl From<Written<Updated<$made>>> for $name {
             fn from(written: Written<Updated<$made>>) -> Self {
-                let (library_version, library_head) = (written.head.version.number(), written.head.into());
+                let after = After::from(&written);
                 match written.outcome {
                     Ok(Updated { row, left }) => {
                         $(let $field = $show(row.clone());)*
                         let conflict = Conflict::new(Resolution::Merged, $status, left);
-                        Self { library_version, library_head, $($field,)* conflict, refusal: None }
+                        Self { after, $($field,)* conflict, refusal: None }
                     }
                     Err(mut refusal) => {
                         let clashes = std::mem::take(&mut refusal.clashes);
                         let conflict = Conflict::new(Resolution::Rejected, $status, clashes);
-                        Self { library_version, library_head, $($field: None,)* conflict, refusal: Some(refusal.into()) }
+                        Self { after, $($field: None,)* conflict, refusal: Some(refusal.into()) }
                     }
                 }
             }
@@ -236,35 +239,35 @@ macro_rules! update_payload {
 }
 
 update_payload! {
-    /// The answer of `updateStoryWithRelations`.
+    /// Result of `updateStoryWithRelations`.
     UpdateStoryWithRelationsPayload from Entry, status: "publicationStatus" {
-        /// The story as it is now; null when the change was refused.
+        /// Story after the mutation. Null means that the mutation was refused.
         story: Story = |entry: Entry| Some(entry.into()),
-        /// Its progress; null when the change was refused.
+        /// Progress of the story. Null means that the mutation was refused.
         progress: Progress = Progress::of,
     }
 }
 
 update_payload! {
-    /// The answer of `updateProgress`.
+    /// Result of `updateProgress`.
     UpdateProgressPayload from library::Progress, status: "readingStatus" {
-        /// The progress as it is now; null when the change was refused.
+        /// Progress after the mutation. Null means that the mutation was refused.
         progress: Progress = |progress: library::Progress| Some(progress.into()),
     }
 }
 
 update_payload! {
-    /// The answer of `renameTag`.
+    /// Result of `renameTag`.
     RenameTagPayload from Label, status: "" {
-        /// The tag as it is now; null when the change was refused.
+        /// Tag after the mutation. Null means that the mutation was refused.
         tag: Tag = |label: Label| Some(label.into()),
     }
 }
 
 update_payload! {
-    /// The answer of `renameFandom`.
+    /// Result of `renameFandom`.
     RenameFandomPayload from Label, status: "" {
-        /// The fandom as it is now; null when the change was refused.
+        /// Fandom after the mutation. Null means that the mutation was refused.
         fandom: Fandom = |label: Label| Some(label.into()),
     }
 }

@@ -11,23 +11,23 @@ use crate::{
     library::{self, Entry, Error},
 };
 
-/// Where you stand with a story.
+/// Reading status of a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::ProgressStatus")]
 pub(in crate::graphql) enum ReadingStatus {
-    /// Not begun.
+    /// The story is on the list and was not begun.
     NotStarted,
-    /// Being read.
+    /// The story is being read.
     Reading,
-    /// Set aside for a while.
+    /// Reading was set aside for a while.
     Paused,
-    /// Read to the end.
+    /// The story was read to the end.
     Completed,
-    /// Given up.
+    /// The story was given up.
     Dropped,
 }
 
-/// An entry of your library: how far you have read a story, and what you think of it.
+/// The progress of one story, as the API shows it.
 pub(in crate::graphql) struct Progress {
     row: library::Progress,
     story: KnownStory,
@@ -82,19 +82,20 @@ impl Progress {
     }
 }
 
+/// An entry of the library: how far the user has read a story, with rating and notes. Each story has one.
 #[Object]
 impl Progress {
-    /// Its id, a UUID.
-    async fn id(&self) -> ID {
+    /// UUID of the progress, unique among all rows of the library.
+    pub(super) async fn id(&self) -> ID {
         self.row.id.to_string().into()
     }
 
-    /// The id of the story it is about.
+    /// UUID of the story that the progress is about.
     async fn story_id(&self) -> ID {
         self.row.story_id.to_string().into()
     }
 
-    /// The story it is about.
+    /// Story that the progress is about.
     async fn story(&self, ctx: &Context<'_>) -> Result<Story, Error> {
         match &self.story {
             KnownStory::Entry(entry) => return Ok(Entry::clone(entry).into()),
@@ -109,39 +110,39 @@ impl Progress {
         story.ok_or_else(gone)
     }
 
-    /// Where you stand.
+    /// Reading status.
     async fn reading_status(&self) -> ReadingStatus {
         self.row.state.status.into()
     }
 
-    /// The last chapter you read, 0 for none.
+    /// Number of the last chapter that was read, from 0, which means none.
     async fn current_chapter(&self) -> i32 {
         self.row.state.current_chapter
     }
 
-    /// Your rating, from 0.0 to 5.0 in tenths.
+    /// The user's rating, from 0.0 to 5.0 in steps of 0.1. Null means not rated.
     async fn rating(&self) -> Option<f64> {
         self.row.state.rating.map(library::Rating::stars)
     }
 
-    /// Your notes.
+    /// The user's notes, at most 10,000 characters. Null means none.
     async fn notes(&self, ctx: &Context<'_>) -> Option<&str> {
         let notes = self.row.state.notes.as_deref()?;
         ctx.caller().allowance.spend(notes.len()).await;
         Some(notes)
     }
 
-    /// The library version at which it last changed.
+    /// Library version at which the progress last changed.
     async fn stamp(&self) -> i32 {
         self.row.stamp.number()
     }
 
-    /// When it was added.
+    /// Time at which the entry was created.
     async fn created_at(&self) -> OffsetDateTime {
         self.row.created_at
     }
 
-    /// When it last changed.
+    /// Time at which the progress last changed.
     async fn updated_at(&self) -> OffsetDateTime {
         self.row.updated_at
     }

@@ -11,40 +11,50 @@ use crate::{
     library::{self, Entry, Error, Label, LabelKind},
 };
 
-/// Where a story is published.
+/// Site on which a story is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::Source")]
 pub(in crate::graphql) enum StorySource {
+    /// Archive of Our Own, archiveofourown.org.
     ArchiveOfOurOwn,
+    /// FanFiction.Net, fanfiction.net.
     #[graphql(name = "FANFICTION_NET")]
     FanFictionNet,
+    /// Wattpad, wattpad.com.
     Wattpad,
+    /// SpaceBattles, forums.spacebattles.com.
     SpaceBattles,
+    /// Sufficient Velocity, forums.sufficientvelocity.com.
     SufficientVelocity,
+    /// Questionable Questing, forum.questionablequesting.com.
     QuestionableQuesting,
+    /// Royal Road, royalroad.com.
     RoyalRoad,
+    /// WebNovel, webnovel.com.
     WebNovel,
+    /// Scribble Hub, scribblehub.com.
     ScribbleHub,
+    /// NovelBin, novelbin.com.
     NovelBin,
-    /// Any other site.
+    /// Any other site, or none.
     Other,
 }
 
-/// Whether a story's author still writes it.
+/// Publication status of a story: whether the author still writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::StoryStatus")]
 pub(in crate::graphql) enum PublicationStatus {
-    /// New chapters are expected.
+    /// The author still writes it, and new chapters are expected.
     Ongoing,
-    /// The last chapter is out.
+    /// The last chapter is published.
     Completed,
     /// The author has paused.
     Hiatus,
-    /// No more is expected.
+    /// The author has given it up, and no more chapters are expected.
     Abandoned,
 }
 
-/// A work that you follow.
+/// A story, as the API shows it.
 pub(in crate::graphql) struct Story {
     row: Arc<library::Story>,
     /// What a write already knows. Of a story that was read, these are loaded when asked for.
@@ -148,70 +158,71 @@ impl Story {
     }
 }
 
+/// A work that the user follows. Deleting its progress deletes it.
 #[Object]
 impl Story {
-    /// Its id, a UUID.
-    async fn id(&self) -> ID {
+    /// UUID of the story, unique among all rows of the library.
+    pub(super) async fn id(&self) -> ID {
         self.row.id.to_string().into()
     }
 
-    /// Its title.
+    /// Title of 1 to 500 characters.
     async fn title(&self, ctx: &Context<'_>) -> &str {
         self.text(ctx, &self.row.content.title).await
     }
 
-    /// Its author, "Unknown" when you gave none.
+    /// Author, at most 200 characters. "Unknown" when none was given.
     async fn author(&self, ctx: &Context<'_>) -> &str {
         self.text(ctx, &self.row.content.author).await
     }
 
-    /// Its address, which appears once in your library.
+    /// Address of the story: an http or https URL, or a URN. No other story of the library has it.
     async fn url(&self, ctx: &Context<'_>) -> &str {
         self.text(ctx, &self.row.content.url).await
     }
 
-    /// Where it is published.
+    /// Site on which the story is published.
     async fn source(&self) -> StorySource {
         self.row.content.source.into()
     }
 
-    /// Whether its author still writes it.
+    /// Publication status.
     async fn publication_status(&self) -> PublicationStatus {
         self.row.content.status.into()
     }
 
-    /// The blurb.
+    /// Description by its author or site, at most 10,000 characters. Null means none.
     async fn description(&self, ctx: &Context<'_>) -> Option<&str> {
         self.prose(ctx, self.row.content.description.as_ref()).await
     }
 
-    /// Your own summary.
+    /// The user's own summary, at most 10,000 characters. Null means none.
     async fn summary(&self, ctx: &Context<'_>) -> Option<&str> {
         self.prose(ctx, self.row.content.summary.as_ref()).await
     }
 
-    /// How many chapters are out.
+    /// Number of published chapters. Null means unknown.
     async fn chapter_count(&self) -> Option<i32> {
         self.row.content.chapter_count
     }
 
-    /// How many words are out.
+    /// Number of published words. Null means unknown.
     async fn word_count(&self) -> Option<i32> {
         self.row.content.word_count
     }
 
-    /// Whether it is not safe for work.
+    /// Whether the story is not safe for work.
     async fn is_nsfw(&self) -> bool {
         self.row.content.is_nsfw
     }
 
-    /// Its tags, by name.
+    /// Tags of the story, at most 100, ordered by name.
     async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
         let labels = self.labels(ctx, LabelKind::Tag).await?.into_iter();
         Ok(labels.map(|label| Tag::new(label, &self.batch)).collect())
     }
 
-    /// Its fandoms, by name.
+    /// Fandoms of the story, at most 100, ordered by name.
     async fn fandoms(&self, ctx: &Context<'_>) -> Result<Vec<Fandom>, Error> {
         let labels = self.labels(ctx, LabelKind::Fandom).await?.into_iter();
         Ok(labels
@@ -219,7 +230,7 @@ impl Story {
             .collect())
     }
 
-    /// How far you have read it.
+    /// Progress of the story. Null only for a story that an older application stored without one.
     async fn progress(&self, ctx: &Context<'_>) -> Option<Result<Progress, Error>> {
         let progress = match &self.known {
             Some(Known {
@@ -233,17 +244,17 @@ impl Story {
             .map(|progress| Ok(Progress::new(progress?, &self.batch)))
     }
 
-    /// The library version at which it last changed.
+    /// Library version at which the story last changed. Gaining or losing a label is a change of the story.
     async fn stamp(&self) -> i32 {
         self.row.stamp.number()
     }
 
-    /// When it was added.
+    /// Time at which the story was created.
     async fn created_at(&self) -> OffsetDateTime {
         self.row.created_at
     }
 
-    /// When it last changed.
+    /// Time at which the story last changed.
     async fn updated_at(&self) -> OffsetDateTime {
         self.row.updated_at
     }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use async_graphql::{InputObject, SimpleObject};
 
-use super::{Head, payload::Refusal};
+use super::{Head, Library, payload::Refusal};
 use crate::{auth::Ticket, library::Error, version};
 
-/// Options of a ticket.
+/// Options of a stream ticket.
 #[derive(InputObject)]
 pub(in crate::graphql) struct CreateStreamTicketInput {
-    /// For how many seconds the ticket can be used: at least 1, and at most 30 unless the server is configured
-    /// otherwise. Null means as long as the server allows.
+    /// Seconds for which the ticket is valid, from 1 to 30 unless the server is configured otherwise. Null means the
+    /// longest time.
     expires_in: Option<i32>,
 }
 
@@ -32,19 +32,21 @@ impl CreateStreamTicketInput {
     }
 }
 
-/// The answer of `createStreamTicket`.
+/// Result of `createStreamTicket`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct CreateStreamTicketPayload {
-    /// The version of your library. A ticket does not change it.
+    /// Version of the library, which a ticket does not change.
     library_version: i32,
-    /// The head of your library: `libraryVersion` with its epoch.
+    /// Head of the library: `libraryVersion` with its epoch.
     library_head: Head,
-    /// Opens one stream: add it to the stream's address as `?ticket=`. Good for nothing else, and only once. Null when
-    /// it was refused.
+    /// Library of the signed-in user.
+    library: Library,
+    /// Single-use ticket, which opens one stream and nothing else: add it to the address of the stream as `?ticket=`.
+    /// Null means that the mutation was refused.
     ticket: Option<String>,
-    /// For how many seconds it can be used; null when it was refused.
+    /// Seconds for which the ticket is valid. Null means that the mutation was refused.
     expires_in: Option<i32>,
-    /// Why no ticket was made; null when one was.
+    /// Reason why there is no ticket. Null means that there is one.
     refusal: Option<Refusal>,
 }
 
@@ -72,6 +74,7 @@ impl CreateStreamTicketPayload {
         Self {
             library_version: head.version.number(),
             library_head: head.into(),
+            library: head.into(),
             ticket: None,
             expires_in: None,
             refusal: None,

@@ -5,22 +5,23 @@ use time::OffsetDateTime;
 
 use crate::{graphql::context::CallerExt as _, library::Error};
 
-/// The signed-in user.
+/// The signed-in user, as the API shows them.
 pub(in crate::graphql) struct Viewer;
 
+/// The signed-in user.
 #[Object]
 impl Viewer {
-    /// The subject of your token.
+    /// Subject (`sub`) of the token.
     async fn id(&self, ctx: &Context<'_>) -> ID {
         ctx.caller().viewer.user.as_str().into()
     }
 
-    /// The version of your library.
+    /// Version of the user's library: from 1, and 1 more with each change.
     async fn library_version(&self, ctx: &Context<'_>) -> Result<i32, Error> {
         Ok(ctx.caller().present().await?.version.number())
     }
 
-    /// Until when your token is accepted. Streams end then.
+    /// Time until which the token is accepted. Streams that it opened end then.
     async fn expires_at(&self, ctx: &Context<'_>) -> OffsetDateTime {
         ctx.caller().viewer.expires_at
     }

@@ -140,7 +140,7 @@ impl Library {
         let head = writer.commit(intent, answer).await?;
         self.db.wrote();
         self.announce(user, head);
-        Ok(Written { head, outcome })
+        Ok(Written::now(head, outcome))
     }
 
     /// Ends a write that changed nothing, and stores its answer.
@@ -153,7 +153,7 @@ impl Library {
     ) -> Result<Written<T>, Error> {
         let Some(once) = &intent.once else {
             let head = writer.roll_back().await?;
-            return Ok(Written { head, outcome });
+            return Ok(Written::now(head, outcome));
         };
         if writer.has_changed() {
             // Refused halfway. The rollback releases the lock, so another request may have stored an answer meanwhile.
@@ -168,7 +168,7 @@ impl Library {
         self.db.wrote();
         // Unchanged, unless the versions were renumbered meanwhile.
         self.announce(user, head);
-        Ok(Written { head, outcome })
+        Ok(Written::now(head, outcome))
     }
 
     async fn begin(&self, user: &UserId, intent: &Intent) -> Result<LibraryWriter, Error> {

@@ -1,6 +1,9 @@
 //! Writes of progresses.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use serde::{Deserialize, Serialize};
 
 use super::{
     conflict::Against,
@@ -11,12 +14,64 @@ use crate::library::{
     entity::progress,
     error::{Error, Refusal},
     model::{
-        id::{ProgressId, StoryId},
+        id::{LabelId, ProgressId, StoryId},
         kind::Kind,
         limits::Usage,
         progress::{Progress, ProgressPatch, ProgressState},
     },
 };
+
+/// What is gone with a progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "KeptDeletion")]
+pub struct DeletedEntry {
+    /// The progress.
+    pub progress: ProgressId,
+    /// Its story; unknown where an older server kept the answer.
+    pub story: Option<StoryId>,
+    /// The tags that were on the story.
+    pub tag_ids: BTreeSet<LabelId>,
+    /// The fandoms that were on the story.
+    pub fandom_ids: BTreeSet<LabelId>,
+}
+
+/// A deletion as a receipt keeps it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptDeletion {
+    Entry {
+        progress: ProgressId,
+        story: Option<StoryId>,
+        tag_ids: BTreeSet<LabelId>,
+        fandom_ids: BTreeSet<LabelId>,
+    },
+    /// As older servers wrote it.
+    Progress(ProgressId),
+}
+
+impl From<KeptDeletion> for DeletedEntry {
+    fn from(kept: KeptDeletion) -> Self {
+        match kept {
+            KeptDeletion::Entry {
+                progress,
+                story,
+                tag_ids,
+                fandom_ids,
+            } => Self {
+                progress,
+                story,
+                tag_ids,
+                fandom_ids,
+            },
+            KeptDeletion::Progress(progress) => Self {
+                progress,
+                story: None,
+                tag_ids: BTreeSet::new(),
+                fandom_ids: BTreeSet::new(),
+            },
+        }
+    }
+}
 
 impl Progress {
     fn target(&self) -> Target {
@@ -74,15 +129,21 @@ impl LibraryWriter {
     ///
     /// # Errors
     /// Refused when the progress does not exist.
-    pub async fn delete_progress(&mut self, id: ProgressId) -> Result<ProgressId, Error> {
+    pub async fn delete_progress(&mut self, id: ProgressId) -> Result<DeletedEntry, Error> {
         let progress = self.progress(id).await?;
         progress::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
             .exec(&self.tx)
             .await?;
         self.shrink(progress.state.usage());
         self.bury(Kind::Progress, id.0, &progress).await?;
-        self.remove_story(progress.story_id).await?;
-        Ok(id)
+        let story = progress.story_id;
+        let [tag_ids, fandom_ids] = self.remove_story(story).await?;
+        Ok(DeletedEntry {
+            progress: id,
+            story: Some(story),
+            tag_ids,
+            fandom_ids,
+        })
     }
 
     pub(super) async fn insert_progress(

@@ -120,10 +120,19 @@ pub(in crate::library) async fn find<T: DeserializeOwned>(
         let message = "this idempotency key was used for another change".to_owned();
         let code = RefusalCode::IdempotencyKeyReused;
         let outcome = Err(Refusal::new(code, "idempotencyKey", message));
-        return Ok(Some(Written { head, outcome }));
+        return Ok(Some(Written {
+            head,
+            outcome,
+            replayed: false,
+        }));
     }
     let outcome = serde_json::from_str(&receipt.answer).map_err(Error::fault)?;
-    Ok(Some(Written { head, outcome }))
+    let replayed = true;
+    Ok(Some(Written {
+        head,
+        outcome,
+        replayed,
+    }))
 }
 
 /// Serializes an outcome for its receipt.
@@ -201,6 +210,7 @@ mod tests {
         },
         write::{
             conflict::{Against, OnConflict},
+            progress::DeletedEntry,
             story::{Entry, NewEntry},
         },
     };
@@ -287,6 +297,9 @@ mod tests {
             (progress.stamp.number(), progress.state.current_chapter),
             (2, 3)
         );
+        let deleted = r#"{"Ok":"0197f3c2-0000-7000-8000-000000000002"}"#;
+        let deleted: Result<DeletedEntry, Refusal> = serde_json::from_str(deleted).unwrap();
+        assert_eq!(deleted.unwrap().progress, progress.id);
         let refused = r#"{"Err":{"code":"AlreadyExists","message":"m","field":"url"}}"#;
         let refused: Result<Entry, Refusal> = serde_json::from_str(refused).unwrap();
         assert_eq!(refused.unwrap_err().code, RefusalCode::AlreadyExists);

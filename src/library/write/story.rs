@@ -226,7 +226,11 @@ impl LibraryWriter {
         Ok(story)
     }
 
-    pub(super) async fn remove_story(&mut self, id: StoryId) -> Result<(), Error> {
+    /// Removes a story, and returns the tags and the fandoms that were on it.
+    pub(super) async fn remove_story(
+        &mut self,
+        id: StoryId,
+    ) -> Result<[BTreeSet<LabelId>; 2], Error> {
         let [tag_ids, fandom_ids] = self.all_linked(id).await?;
         let removed = story::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
             .exec_with_returning(&self.tx)
@@ -240,7 +244,8 @@ impl LibraryWriter {
             tag_ids,
             fandom_ids,
         };
-        self.bury(Kind::Story, id.0, &row).await
+        self.bury(Kind::Story, id.0, &row).await?;
+        Ok([row.tag_ids, row.fandom_ids])
     }
 
     async fn find_story(&self, id: StoryId) -> Result<Option<Story>, Error> {

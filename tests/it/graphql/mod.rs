@@ -2,4 +2,5 @@
 
 pub mod documents;
 pub mod http;
+pub mod schema;
 pub mod streaming;

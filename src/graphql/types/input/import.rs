@@ -11,51 +11,51 @@ use crate::{
     library::{EntryLine, Error, Intent},
 };
 
-/// Entries to add.
+/// Entries to import.
 #[derive(InputObject)]
 pub(in crate::graphql) struct ImportLibraryInput {
-    /// The entries, at most 5,000. A request's body has a limit of its own, 2 MiB unless configured: send
-    /// long texts in several goes.
+    /// Entries, at most 5,000. The body of a request has a limit of 2 MiB unless the server is configured otherwise,
+    /// so long texts may need several mutations.
     entries: Vec<ImportEntry>,
     #[graphql(flatten)]
     intent: IntentInput,
 }
 
-/// An entry to add, labels by name.
+/// An entry to import, with its labels by name.
 #[derive(InputObject)]
 struct ImportEntry {
-    /// 1 to 500 characters.
+    /// Title of 1 to 500 characters.
     title: String,
-    /// An http or https address, or a URN, of at most 2,048 bytes. An entry whose address is in your library, or in an entry
-    /// before it, is passed over.
+    /// Address of at most 2,048 bytes: an http or https URL, or a URN. An entry is skipped if its address is in the
+    /// library or in an earlier entry.
     url: String,
-    /// At most 200 characters; "Unknown" when absent.
+    /// Author, at most 200 characters. Null means "Unknown".
     author: Option<String>,
-    /// Recognized by the url when absent.
+    /// Site on which the story is published. Null means recognized by the URL.
     source: Option<StorySource>,
-    /// ONGOING when absent.
+    /// Publication status. Null means ONGOING.
     publication_status: Option<PublicationStatus>,
-    /// At most 10,000 characters.
+    /// Description by the author or site, at most 10,000 characters. Null means none.
     description: Option<String>,
-    /// At most 10,000 characters.
+    /// The user's own summary, at most 10,000 characters. Null means none.
     summary: Option<String>,
-    /// Not negative.
+    /// Number of published chapters, from 0. Null means unknown.
     chapter_count: Option<i32>,
-    /// Not negative.
+    /// Number of published words, from 0. Null means unknown.
     word_count: Option<i32>,
-    /// false when absent.
+    /// Whether the story is not safe for work. Null means false.
     is_nsfw: Option<bool>,
-    /// Names of tags, at most 100. Those that you do not have, in whatever case, are made.
+    /// Names of tags, at most 100. A tag that does not exist yet, ignoring case, is created. Null means none.
     tags: Option<Vec<String>>,
-    /// Names of fandoms, at most 100. Those that you do not have, in whatever case, are made.
+    /// Names of fandoms, at most 100. A fandom that does not exist yet, ignoring case, is created. Null means none.
     fandoms: Option<Vec<String>>,
-    /// NOT_STARTED when absent.
+    /// Reading status. Null means NOT_STARTED.
     reading_status: Option<ReadingStatus>,
-    /// Not negative; 0 when absent.
+    /// Number of the last chapter that was read, from 0. Null means 0.
     current_chapter: Option<i32>,
-    /// From 0.0 to 5.0 in steps of 0.1.
+    /// Rating from 0.0 to 5.0 in steps of 0.1. Null means not rated.
     rating: Option<f64>,
-    /// At most 10,000 characters.
+    /// The user's notes, at most 10,000 characters. Null means none.
     notes: Option<String>,
 }
 

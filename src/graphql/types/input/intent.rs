@@ -13,20 +13,20 @@ use crate::{
 /// What every mutation takes beside what it is about.
 #[derive(InputObject)]
 pub(in crate::graphql) struct IntentInput {
-    /// 1 to 64 characters of your making, such as a UUID, that name this mutation. Sent again under the same
-    /// key, it is not made again but answered as before.
+    /// Client-generated key of 1 to 64 characters, such as a UUID. Retrying with the same key returns the original
+    /// result. Null means that a retry is a new mutation.
     idempotency_key: Option<String>,
-    /// The device that you are on. Your other devices are told of it with the change. A device does not conflict with
-    /// itself: a change clashes only with those of other devices, and with those that name none.
+    /// Device that makes the change, which is reported to other devices. A device does not conflict with itself: a change
+    /// conflicts only with changes of other devices, and with those that name no device. Null means unknown.
     device: Option<DeviceInput>,
 }
 
-/// A device of yours.
+/// A device of the user: one installation of a client.
 #[derive(InputObject)]
 struct DeviceInput {
-    /// 1 to 100 characters that tell it from your other devices.
+    /// Client-generated id of 1 to 100 characters, which differs from those of the user's other devices.
     id: ID,
-    /// What you call it, 1 to 100 characters.
+    /// Name of 1 to 100 characters that the user knows the device by. Null means none.
     name: Option<String>,
 }
 
@@ -58,12 +58,12 @@ impl IntentInput {
 /// What an update takes to notice that the row has moved on.
 #[derive(InputObject)]
 pub(super) struct AgainstInput {
-    /// The head that your copy of the row reflects. A field clashes if another device changed it after that head and you
-    /// set it to another value. With a head of another epoch, or above the current one, every field that you set to
-    /// another value clashes.
+    /// Head that the client's copy of the row reflects. A field conflicts if another device changed it after that head
+    /// and this mutation sets another value. With a head of another epoch, or above the current head, every field that
+    /// is set to another value conflicts. Null means unknown, and then `onConflict` decides.
     base: Option<Head>,
-    /// What to do about clashes. REJECT when there is a base. Without a base and without this, everything is changed,
-    /// except that a `currentChapter` below that of your library is left, with the `status` sent beside it.
+    /// What to do about fields that conflict. Null means REJECT with a `base`. Without a `base`, null means that all
+    /// fields are changed, but that a lower `currentChapter` is ignored, with the `readingStatus` beside it.
     on_conflict: Option<OnConflict>,
 }
 
@@ -77,16 +77,16 @@ impl AgainstInput {
     }
 }
 
-/// What to do about clashes.
+/// What to do about fields that conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::OnConflict")]
 enum OnConflict {
-    /// Change nothing, and list them.
+    /// Change nothing, and list the conflicts.
     Reject,
-    /// Change what does not clash; join sets of labels as additions and removals; keep the furthest chapter; and list
-    /// what was left.
+    /// Change the fields that do not conflict, merge sets of labels by what was added and removed, keep the furthest
+    /// chapter, and list the fields that were not changed.
     Merge,
-    /// Change everything, whatever other devices changed.
+    /// Change all fields, whatever other devices changed.
     Overwrite,
 }
 

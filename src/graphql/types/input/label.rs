@@ -8,12 +8,12 @@ use crate::{
     library::{Against, Error, Intent, LabelId, LabelName},
 };
 
-/// A tag or a fandom to make.
+/// A tag or a fandom to create.
 #[derive(InputObject)]
 pub(in crate::graphql) struct CreateLabelInput {
-    /// 1 to 100 characters. No other of yours may have it, in whatever case.
+    /// Name of 1 to 100 characters. Must be unique among the labels of its kind, ignoring case.
     name: String,
-    /// A UUID of your making, best of version 7.
+    /// Client-generated UUID of the label, preferably of version 7. Null means that the server makes one.
     id: Option<ID>,
     #[graphql(flatten)]
     intent: IntentInput,
@@ -28,12 +28,12 @@ impl CreateLabelInput {
     }
 }
 
-/// Another name for a tag or a fandom.
+/// A new name for a tag or a fandom.
 #[derive(InputObject)]
 pub(in crate::graphql) struct RenameLabelInput {
-    /// The tag or fandom to rename.
+    /// UUID of the label to rename.
     id: ID,
-    /// 1 to 100 characters. No other of yours may have it, in whatever case.
+    /// New name of 1 to 100 characters. Must be unique among the labels of its kind, ignoring case.
     name: String,
     #[graphql(flatten)]
     against: AgainstInput,
@@ -54,10 +54,10 @@ impl RenameLabelInput {
     }
 }
 
-/// A tag or a fandom to remove.
+/// A tag or a fandom to delete.
 #[derive(InputObject)]
 pub(in crate::graphql) struct DeleteLabelInput {
-    /// The tag or fandom to remove.
+    /// UUID of the label to delete.
     id: ID,
     #[graphql(flatten)]
     intent: IntentInput,

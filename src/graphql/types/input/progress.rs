@@ -8,22 +8,22 @@ use crate::{
     library::{Against, Error, Intent, ProgressId, ProgressPatch, Rating},
 };
 
-/// A change of how far you have read. A field that is absent is left alone.
+/// Changes of a progress. A field that is omitted keeps its value.
 #[derive(InputObject)]
 pub(in crate::graphql) struct UpdateProgressInput {
-    /// The progress to change.
+    /// UUID of the progress to change.
     id: ID,
-    /// Where you stand.
+    /// Reading status. It cannot be null.
     reading_status: MaybeUndefined<ReadingStatus>,
-    /// Not negative. Without `base`, `rewind` or `onConflict`, a chapter below that of your library is left and reported
-    /// in `conflict`, unless the same device set the stored one.
+    /// Number of the last chapter that was read, from 0. It cannot be null. Without `base`, `rewind` and `onConflict`, a
+    /// chapter below the stored one is ignored and reported in `conflict`, unless the same device set the stored one.
     current_chapter: MaybeUndefined<i32>,
-    /// From 0.0 to 5.0 in steps of 0.1; null clears.
+    /// Rating from 0.0 to 5.0 in steps of 0.1. Null clears it.
     rating: MaybeUndefined<f64>,
-    /// At most 10,000 characters; null clears.
+    /// The user's notes, at most 10,000 characters. Null clears them.
     notes: MaybeUndefined<String>,
-    /// Whether a chapter below that of your library is meant, without a base or when clashes are merged; false when
-    /// absent.
+    /// Whether a chapter below the stored one is intended. It applies without a `base`, and with `onConflict: MERGE`. Null
+    /// means false.
     rewind: Option<bool>,
     #[graphql(flatten)]
     against: AgainstInput,
@@ -52,10 +52,10 @@ impl UpdateProgressInput {
     }
 }
 
-/// An entry to remove.
+/// An entry to delete.
 #[derive(InputObject)]
 pub(in crate::graphql) struct DeleteProgressInput {
-    /// Its progress.
+    /// UUID of the progress of the entry.
     id: ID,
     #[graphql(flatten)]
     intent: IntentInput,

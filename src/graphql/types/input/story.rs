@@ -15,44 +15,44 @@ use crate::{
     },
 };
 
-/// A story to add, and how far you have read it.
+/// A story to create, with its progress.
 #[derive(InputObject)]
 pub(in crate::graphql) struct CreateStoryWithProgressInput {
-    /// 1 to 500 characters.
+    /// Title of 1 to 500 characters.
     title: String,
-    /// An http or https address, or a URN, of at most 2,048 bytes. Two spellings of one address are one story.
+    /// Address of at most 2,048 bytes: an http or https URL, or a URN. No other story may have it, however it is spelled.
     url: String,
-    /// At most 200 characters; "Unknown" when absent.
+    /// Author, at most 200 characters. Null means "Unknown".
     author: Option<String>,
-    /// Recognized by the url when absent.
+    /// Site on which the story is published. Null means recognized by the URL.
     source: Option<StorySource>,
-    /// ONGOING when absent.
+    /// Publication status. Null means ONGOING.
     publication_status: Option<PublicationStatus>,
-    /// At most 10,000 characters.
+    /// Description by the author or site, at most 10,000 characters. Null means none.
     description: Option<String>,
-    /// At most 10,000 characters.
+    /// The user's own summary, at most 10,000 characters. Null means none.
     summary: Option<String>,
-    /// Not negative.
+    /// Number of published chapters, from 0. Null means unknown.
     chapter_count: Option<i32>,
-    /// Not negative.
+    /// Number of published words, from 0. Null means unknown.
     word_count: Option<i32>,
-    /// false when absent.
+    /// Whether the story is not safe for work. Null means false.
     is_nsfw: Option<bool>,
-    /// Tags of yours, at most 100.
+    /// Ids of the story's tags, at most 100. Null means none.
     tag_ids: Option<Vec<ID>>,
-    /// Fandoms of yours, at most 100.
+    /// Ids of the story's fandoms, at most 100. Null means none.
     fandom_ids: Option<Vec<ID>>,
-    /// NOT_STARTED when absent.
+    /// Reading status. Null means NOT_STARTED.
     reading_status: Option<ReadingStatus>,
-    /// Not negative; 0 when absent.
+    /// Number of the last chapter that was read, from 0. Null means 0.
     current_chapter: Option<i32>,
-    /// From 0.0 to 5.0 in steps of 0.1.
+    /// Rating from 0.0 to 5.0 in steps of 0.1. Null means not rated.
     rating: Option<f64>,
-    /// At most 10,000 characters.
+    /// The user's notes, at most 10,000 characters. Null means none.
     notes: Option<String>,
-    /// A UUID of your making for the story, best of version 7, so that you can refer to it before it is sent.
+    /// Client-generated UUID of the story, preferably of version 7. Null means that the server makes one.
     story_id: Option<ID>,
-    /// A UUID of your making for the progress, best of version 7.
+    /// Client-generated UUID of the progress, preferably of version 7. Null means that the server makes one.
     progress_id: Option<ID>,
     #[graphql(flatten)]
     intent: IntentInput,
@@ -98,34 +98,35 @@ impl CreateStoryWithProgressInput {
     }
 }
 
-/// A change of a story. A field that is absent is left alone.
+/// Changes of a story. A field that is omitted keeps its value.
 #[derive(InputObject)]
 pub(in crate::graphql) struct UpdateStoryWithRelationsInput {
-    /// The story to change.
+    /// UUID of the story to change.
     id: ID,
-    /// 1 to 500 characters.
+    /// Title of 1 to 500 characters. It cannot be null.
     title: MaybeUndefined<String>,
-    /// At most 200 characters; null for "Unknown".
+    /// Author, at most 200 characters. Null means "Unknown".
     author: MaybeUndefined<String>,
-    /// An http or https address, or a URN, of at most 2,048 bytes. Two spellings of one address are one story.
+    /// Address of at most 2,048 bytes: an http or https URL, or a URN. No other story may have it, however it is spelled.
+    /// It cannot be null.
     url: MaybeUndefined<String>,
-    /// Where it is published.
+    /// Site on which the story is published. It cannot be null.
     source: MaybeUndefined<StorySource>,
-    /// Whether its author still writes it.
+    /// Publication status. It cannot be null.
     publication_status: MaybeUndefined<PublicationStatus>,
-    /// At most 10,000 characters; null clears.
+    /// Description by the author or site, at most 10,000 characters. Null clears it.
     description: MaybeUndefined<String>,
-    /// At most 10,000 characters; null clears.
+    /// The user's own summary, at most 10,000 characters. Null clears it.
     summary: MaybeUndefined<String>,
-    /// Not negative; null clears.
+    /// Number of published chapters, from 0. Null clears it.
     chapter_count: MaybeUndefined<i32>,
-    /// Not negative; null clears.
+    /// Number of published words, from 0. Null clears it.
     word_count: MaybeUndefined<i32>,
-    /// Whether it is not safe for work.
+    /// Whether the story is not safe for work. It cannot be null.
     is_nsfw: MaybeUndefined<bool>,
-    /// The tags it is to have, at most 100; null for none.
+    /// Ids of all tags that the story is to have, at most 100. Null takes all tags off.
     tag_ids: MaybeUndefined<Vec<ID>>,
-    /// The fandoms it is to have, at most 100; null for none.
+    /// Ids of all fandoms that the story is to have, at most 100. Null takes all fandoms off.
     fandom_ids: MaybeUndefined<Vec<ID>>,
     #[graphql(flatten)]
     against: AgainstInput,
