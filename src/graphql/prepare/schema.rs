@@ -21,7 +21,7 @@ pub(super) static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
         clippy::expect_used,
         reason = "the text is the engine's own, the same in every run"
     )]
-    let schema = Schema::parse_and_validate(crate::graphql::schema::sdl(), "schema.graphql")
+    let schema = Schema::parse_and_validate(crate::graphql::sdl(), "schema.graphql")
         .expect("a schema can be read as it is printed");
     let mut schema = schema.into_inner();
     for name in INTROSPECTION {

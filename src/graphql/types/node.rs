@@ -11,7 +11,7 @@ use crate::{
     library::{Error, LabelKind, Row},
 };
 
-/// An object with an id of its own, which `node` finds by that id.
+/// An object that `node` finds by its id.
 #[derive(Interface)]
 #[graphql(field(
     name = "id",

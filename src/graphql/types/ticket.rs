@@ -46,7 +46,7 @@ pub(in crate::graphql) struct CreateStreamTicketPayload {
     ticket: Option<String>,
     /// Seconds for which the ticket is valid. Null means that the mutation was refused.
     expires_in: Option<i32>,
-    /// Reason why there is no ticket. Null means that there is one.
+    /// Reason why no ticket was created. Null means that one was.
     refusal: Option<Refusal>,
 }
 
