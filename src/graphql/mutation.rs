@@ -49,7 +49,8 @@ impl Mutation {
     async fn update_story_with_relations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Story to change, and its new values.")] input: UpdateStoryWithRelationsInput,
+        #[graphql(desc = "Story to change, and its new values.")]
+        input: UpdateStoryWithRelationsInput,
     ) -> Option<Result<UpdateStoryWithRelationsPayload, Error>> {
         nullable(async {
             let (id, patch, against, intent) = input.into_change()?;

@@ -104,13 +104,14 @@ impl Query {
             desc = "Number of entries, from 0 to 100 unless the server is configured otherwise. Null means 20."
         )]
         first: Option<i32>,
-        #[graphql(desc = "Cursor of an edge, or an `endCursor`, of the same order: the page begins after it. Null means from the start.")] after: Option<
-            String,
-        >,
-        #[graphql(desc = "Conditions that entries must meet. Null means all entries.")] filter: Option<ProgressFilter>,
-        #[graphql(desc = "Order of the entries. Null means STAMP, DESC: newest change first.")] order_by: Option<
-            ProgressOrder,
-        >,
+        #[graphql(
+            desc = "Cursor of an edge, or an `endCursor`, of the same order: the page begins after it. Null means from the start."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Conditions that entries must meet. Null means all entries.")]
+        filter: Option<ProgressFilter>,
+        #[graphql(desc = "Order of the entries. Null means STAMP, DESC: newest change first.")]
+        order_by: Option<ProgressOrder>,
     ) -> Result<ProgressConnection, Error> {
         let caller = ctx.caller();
         let page = Page::new(
@@ -147,7 +148,10 @@ impl Query {
     async fn tags(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all.")] search: Option<String>,
+        #[graphql(
+            desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all."
+        )]
+        search: Option<String>,
     ) -> Result<Vec<Tag>, Error> {
         let labels = labels(ctx, LabelKind::Tag, search).await?;
         Ok(Tag::list(labels))
@@ -157,7 +161,10 @@ impl Query {
     async fn fandoms(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all.")] search: Option<String>,
+        #[graphql(
+            desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all."
+        )]
+        search: Option<String>,
     ) -> Result<Vec<Fandom>, Error> {
         let labels = labels(ctx, LabelKind::Fandom, search).await?;
         Ok(Fandom::list(labels))
@@ -172,16 +179,23 @@ impl Query {
     async fn library_changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Version of the client's copy, from 0. 0 means no copy. It stays the same for all pages of a walk.")] since: i32,
-        #[graphql(desc = "Epoch that came with that version. It stays the same for all pages of a walk. Null means unknown: the server then cannot notice that the library was restored from a backup.")] epoch: Option<ID>,
+        #[graphql(
+            desc = "Version of the client's copy, from 0. 0 means no copy. It stays the same for all pages of a walk."
+        )]
+        since: i32,
+        #[graphql(
+            desc = "Epoch that came with that version. It stays the same for all pages of a walk. Null means unknown: the server then cannot notice that the library was restored from a backup."
+        )]
+        epoch: Option<ID>,
         #[graphql(
             default_with = "Some(CHANGES)",
             desc = "Number of changes, from 1 to 1,000 unless the server is configured otherwise. Null means 500."
         )]
         first: Option<i32>,
-        #[graphql(desc = "`endCursor` of the previous page of the same walk. Null means the first page.")] after: Option<
-            String,
-        >,
+        #[graphql(
+            desc = "`endCursor` of the previous page of the same walk. Null means the first page."
+        )]
+        after: Option<String>,
     ) -> Result<LibraryChanges, Error> {
         let caller = ctx.caller();
         let invalid = |field, message: &str| Error::Invalid {

@@ -19,12 +19,10 @@ const ROOTS: [&str; 3] = ["Query", "Mutation", "Subscription"];
 pub fn sdl() -> String {
     let options = SDLExportOptions::new().include_specified_by();
     let text = super::schema::builder().finish().sdl_with_options(options);
-    #[expect(
-        clippy::expect_used,
-        reason = "the text is the engine's own, the same in every run"
-    )]
-    let mut document =
-        Document::parse(text, "schema.graphql").expect("a schema can be read as it is printed");
+    // The engine prints what can be parsed, as a test holds. If it did not, its own order would do.
+    let Ok(mut document) = Document::parse(text.as_str(), "schema.graphql") else {
+        return text;
+    };
     document.definitions = in_reading_order(document.definitions);
     format!("{}\n", document.to_string().trim_end())
 }
@@ -72,5 +70,7 @@ fn of_fields(fields: &[Node<FieldDefinition>]) -> impl Iterator<Item = Name> {
 }
 
 fn of_inputs(inputs: &[Node<InputValueDefinition>]) -> impl Iterator<Item = Name> {
-    inputs.iter().map(|input| input.ty.inner_named_type().clone())
+    inputs
+        .iter()
+        .map(|input| input.ty.inner_named_type().clone())
 }

@@ -149,7 +149,7 @@ async fn changed_stories(
     first: Option<i32>,
 ) -> Result<Vec<Story>, Error> {
     let caller = ctx.caller();
-    let first = page_size(first.unwrap_or(STORIES), caller.limits.page)?;
+    let first = page_size(first.unwrap_or(STORIES), caller.limits.max_page)?;
     let Some(head) = head else {
         return Ok(Vec::new());
     };

@@ -1,6 +1,9 @@
 //! Objects by their ids alone, as Relay's global object identification has them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_graphql::{ID, Interface};
 use uuid::Uuid;
@@ -36,19 +39,22 @@ impl Node {
         field: &'static str,
         ids: &[ID],
     ) -> Result<Vec<Option<Self>>, Error> {
-        let most = caller.limits.page;
+        let most = caller.limits.max_page;
         if ids.len() > most as usize {
             return Err(Error::invalid(field, format!("at most {most} of them")));
         }
         let library = Library::id_of(caller);
-        let read = |id: &ID| match id.as_str() == library {
-            true => Ok(None),
-            false => uuid(field, id).map(Some),
+        let read = |id: &ID| {
+            if id.as_str() == library {
+                Ok(None)
+            } else {
+                uuid(field, id).map(Some)
+            }
         };
         let uuids: Vec<Option<Uuid>> = ids.iter().map(read).collect::<Result<_, _>>()?;
         let wanted: BTreeSet<_> = uuids.iter().copied().flatten().collect();
         let rows = if wanted.is_empty() {
-            Default::default()
+            HashMap::new()
         } else {
             caller.library.rows(&caller.viewer.user, &wanted).await?
         };
@@ -65,7 +71,9 @@ impl Node {
             Row::Story(story) => Self::Story(Box::new(Story::new(Arc::new(story), batch))),
             Row::Progress(progress) => Self::Progress(Box::new(Progress::new(progress, batch))),
             Row::Label(LabelKind::Tag, label) => Self::Tag(Tag::new(Arc::new(label), batch)),
-            Row::Label(LabelKind::Fandom, label) => Self::Fandom(Fandom::new(Arc::new(label), batch)),
+            Row::Label(LabelKind::Fandom, label) => {
+                Self::Fandom(Fandom::new(Arc::new(label), batch))
+            }
         }
     }
 }

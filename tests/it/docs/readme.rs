@@ -8,9 +8,10 @@ use library_sync::config::Cli;
 use crate::{docs::architecture::sources, support::printed, support::test_app::repository};
 
 /// Text in capitals that is no code of an error.
-const NO_CODES: [&str; 4] = [
+const NO_CODES: [&str; 5] = [
     "CARGO_PKG_VERSION",
     "FANFICTION_NET",
+    "JSON",
     "POST",
     "SCREAMING_SNAKE_CASE",
 ];
@@ -180,11 +181,18 @@ fn every_code_says_whether_to_retry() {
     let rows = |from: &str, to: &str| -> Vec<(String, String)> {
         let (_, table) = text.split_once(from).unwrap();
         let table = table.split(to).next().unwrap().to_owned();
-        let cells = table.lines().filter(|line| line.starts_with("| `")).map(|line| {
-            let cells: Vec<_> = line.split('|').map(str::trim).collect();
-            let retry = if from.contains("Status") { cells[3] } else { cells[2] };
-            (cells[1].trim_matches('`').to_owned(), retry.to_owned())
-        });
+        let cells = table
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| {
+                let cells: Vec<_> = line.split('|').map(str::trim).collect();
+                let retry = if from.contains("Status") {
+                    cells[3]
+                } else {
+                    cells[2]
+                };
+                (cells[1].trim_matches('`').to_owned(), retry.to_owned())
+            });
         cells.collect()
     };
     let errors = rows("| Code | Status | Retry |", "\n\n");

@@ -31,7 +31,10 @@ fn run(folder: &Path, files: &[&str]) -> (bool, String) {
     let mut node = Command::new("node");
     // Of a folder that is not in a repository, git looks no further.
     let node = node.arg(script).args(files).current_dir(folder);
-    let done = node.env("GIT_CEILING_DIRECTORIES", folder).output().unwrap();
+    let done = node
+        .env("GIT_CEILING_DIRECTORIES", folder)
+        .output()
+        .unwrap();
     let [out, error] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
     (done.status.success(), out + &error)
 }
@@ -48,14 +51,19 @@ fn a_change_that_breaks_clients_passes_only_if_the_changelog_names_it() {
         fs::write(path.join("changelog"), changelog).unwrap();
         run(path, &["old", "new", "changelog"])
     };
-    let all = CHANGES.map(|change| format!("- `{change}` changed.")).join("\n");
+    let all = CHANGES
+        .map(|change| format!("- `{change}` changed."))
+        .join("\n");
     let (passes, told) = compare(NEW, &all, "");
     assert!(passes, "{told}");
     // Each of them is needed, and none counts that was released, or that is part of another name.
     for change in CHANGES {
         let others = all.replace(change, &format!("My{change}.x"));
         let (passes, told) = compare(NEW, &others, &all);
-        assert!(!passes && told.contains(&format!("NOT named in the changelog: {change}:")), "{told}");
+        assert!(
+            !passes && told.contains(&format!("NOT named in the changelog: {change}:")),
+            "{told}"
+        );
     }
     let added = OLD.replace("title: String!", "title: String! subtitle: String");
     assert!(compare(&added, "", "").0);

@@ -109,7 +109,11 @@ fn every_part_of_the_schema_is_described_in_full_sentences() {
 #[test]
 fn the_schema_begins_with_its_roots_and_keeps_the_order_of_declaration() {
     let document = document();
-    let names: Vec<_> = document.definitions.iter().filter_map(Definition::name).collect();
+    let names: Vec<_> = document
+        .definitions
+        .iter()
+        .filter_map(Definition::name)
+        .collect();
     assert_eq!(names[..3], ["Query", "Mutation", "Subscription"]);
     let place = |name: &str| names.iter().position(|it| *it == name).unwrap();
     assert!(place("Progress") < place("ReadingStatus"));

@@ -408,22 +408,29 @@ fn a_variable_may_stand_at_the_directive_of_a_type_name_alone() {
 #[test]
 fn spreads_and_fields_that_are_selected_twice_count_once() {
     let limits = Limits {
-        complexity: 4,
+        max_complexity: 4,
         ..Limits::default()
     };
-    let fragment = "fragment F on Query { viewer { id ...V } } fragment V on Viewer { id libraryVersion }";
-    let many = format!("{{ {} }} {fragment}", "...F ...{ ...F } viewer { id } ".repeat(20));
+    let fragment =
+        "fragment F on Query { viewer { id ...V } } fragment V on Viewer { id libraryVersion }";
+    let many = format!(
+        "{{ {} }} {fragment}",
+        "...F ...{ ...F } viewer { id } ".repeat(20)
+    );
     // The viewer, its id and its version.
     assert!(read_with(limits.clone(), &many, json!({})).is_ok());
     let tight = Limits {
-        complexity: 2,
+        max_complexity: 2,
         ..limits
     };
     let Err(refused) = read_with(tight, &many, json!({})) else {
         panic!("3 fields are more than 2");
     };
     let message = &refused.errors()[0].message;
-    assert!(message.contains("counts as 3 fields") && message.contains("a smaller `first`"), "{message}");
+    assert!(
+        message.contains("counts as 3 fields") && message.contains("a smaller `first`"),
+        "{message}"
+    );
 }
 
 #[test]
