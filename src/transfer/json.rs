@@ -15,7 +15,7 @@ use crate::{config::FileKind, library::EntryLine, lines::Lines};
 /// Reads entries.
 ///
 /// # Errors
-/// When the bytes are no JSON array.
+/// When the text is not a JSON array.
 pub(super) fn read(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> {
     // FanFicFare writes one object for one story.
     let elements: Vec<&RawValue> = if text.trim_start().starts_with('{') {
@@ -105,7 +105,7 @@ pub(crate) fn write(entries: &[EntryLine], mut to: impl Write) -> anyhow::Result
 fn draft(element: &str, ignored: &mut BTreeSet<String>) -> Result<Draft, String> {
     let mut fields: Map<String, Value> =
         serde_json::from_str(element).map_err(|_| "it is not an object".to_owned())?;
-    // As in GraphQL, null is as good as absent.
+    // As in GraphQL, null is the same as absent.
     fields.retain(|name, value| {
         let is_known = FIELDS.contains(&name.as_str());
         if !is_known {

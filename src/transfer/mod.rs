@@ -8,8 +8,8 @@
 //!
 //! Our own CSV and JSON hold the same fields, under the names that `importLibrary` gives them, and what is exported
 //! imports to the same: exporting that gives the same bytes. Entries come in the order in which they were added. Ids,
-//! versions and times are not in a file: the library that an entry is added to gives it its own. Nor are labels that are
-//! on no story; their number is reported.
+//! versions and times are not in a file: the library assigns new ones. Unused labels are omitted, and their number is
+//! reported.
 //!
 //! **Invariant:** a file is read as a whole before anything is written, so a file that is refused changes nothing.
 
