@@ -1,7 +1,12 @@
 //! `GET /api/library-version`: the present version, as cheap to ask for as HTTP allows.
 //!
-//! The head is its own validator: a client that sends it back in `If-None-Match` is answered 304 while it is current.
+//! The entity tag is the head and a hash of the user: a client that sends it back in `If-None-Match` is answered 304
+//! while it is current, and reports which head it was told.
+//!
+//! **Invariant:** the entity tag of another user is ignored. A browser that two users share may send it, since not every
+//! cache obeys `Vary`, and a claim of a higher version begins a new epoch.
 
+use aws_lc_rs::digest;
 use axum::{
     Json,
     extract::{Request, State},
@@ -13,7 +18,7 @@ use serde_json::json;
 use crate::{
     auth::Ask,
     http::{error::HttpError, state::Node},
-    version::Head,
+    version::{Head, UserId},
 };
 
 /// `GET /api/library-version`.
@@ -23,14 +28,14 @@ pub(in crate::http) async fn version(
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let viewer = node.authenticate(&parts, Ask::Read).await?;
-    let claims = known_heads(&parts.headers).max();
+    let suffix = suffix(&viewer.user);
+    let claims = known_heads(&parts.headers, &suffix).max();
     let head = node.library.head_given(&viewer.user, claims).await?;
-    let etag = format!("\"{head}\"");
+    let etag = format!("\"{head}{suffix}\"");
     // `no-cache`: may be kept, but is asked for again at each use.
     let headers = [
         (header::ETAG, etag.clone()),
         (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-        // Or a browser that two users share sends the head of one as what the other was told.
         (header::VARY, "Authorization, Cookie".to_owned()),
     ];
     if names(&parts.headers, &etag) {
@@ -45,9 +50,20 @@ fn names(headers: &HeaderMap, etag: &str) -> bool {
     tags(headers).any(|tag| tag == "*" || tag == etag)
 }
 
-/// The heads that `If-None-Match` names: what the client says it was told.
-fn known_heads(headers: &HeaderMap) -> impl Iterator<Item = Head> {
-    tags(headers).filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
+/// What the entity tags of a user end with: 64 bits of a hash. Only a match matters, so that it can be guessed does no
+/// harm: a user can name any head of their own anyway.
+fn suffix(user: &UserId) -> String {
+    let digest = digest::digest(&digest::SHA256, user.as_str().as_bytes());
+    let hash = digest.as_ref().first_chunk().copied().unwrap_or_default();
+    format!("-{:016x}", u64::from_be_bytes(hash))
+}
+
+/// The heads that `If-None-Match` names with the suffix of the user: what the client says it was told.
+fn known_heads(headers: &HeaderMap, suffix: &str) -> impl Iterator<Item = Head> {
+    tags(headers).filter_map(move |tag| {
+        let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
+        tag.strip_suffix(suffix)?.parse().ok()
+    })
 }
 
 fn tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -77,6 +93,28 @@ mod tests {
         }
         for value in ["\"7.2\"", "7.3", "\"7.33\"", ""] {
             assert!(!named(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn only_the_entity_tags_of_the_user_are_claims() {
+        let [ann, bob] = ["ann", "bob"].map(|name| suffix(&UserId::new(name).unwrap()));
+        assert_ne!(ann, bob);
+        let claimed = |tags: &str| {
+            let value = HeaderValue::from_str(tags).unwrap();
+            let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, value)]);
+            known_heads(&headers, &ann)
+                .max()
+                .map(|head| head.to_string())
+        };
+        let tags = format!("\"7.3{ann}\", W/\"7.4{ann}\", \"7.900{bob}\", \"7.901\"");
+        assert_eq!(claimed(&tags).as_deref(), Some("7.4"));
+        for other in [
+            format!("\"7.3{bob}\""),
+            "\"7.3\"".to_owned(),
+            "*".to_owned(),
+        ] {
+            assert_eq!(claimed(&other), None, "{other}");
         }
     }
 }

@@ -173,15 +173,41 @@ on_each_database! {
         assert_eq!((&event["version"], &event["resume"]), (&json!(5), &json!("other_epoch")));
         assert_starts_afresh(&ann, &before, &["A"]).await;
 
-        let check = app.http.get(app.url("/api/library-version")).bearer_auth(&bob.token);
-        let check = check.header("if-none-match", format!("\"{before}.4\"")).send();
-        let check: Value = soon("a check", check).await.unwrap().json().await.unwrap();
+        let check = async |etag: &str| {
+            let check = app.http.get(app.url("/api/library-version")).bearer_auth(&bob.token);
+            let check = check.header("if-none-match", etag).send();
+            soon("a check", check).await.unwrap()
+        };
+        let told = check("").await.headers()["etag"].to_str().unwrap().to_owned();
+        let claim = told.replace(&format!("{before}.2-"), &format!("{before}.4-"));
+        assert_ne!(claim, told);
+        let check: Value = check(&claim).await.json().await.unwrap();
         assert_eq!(check["version"], 5);
         assert_starts_afresh(&bob, &before, &["A"]).await;
 
         assert_eq!(epoch(&cid).await, before, "a client's word is for its own user");
         assert_starts_afresh(&cid, &before, &["A"]).await;
         assert_eq!(cid.version().await, 5);
+    }
+
+    async fn the_entity_tag_of_another_user_is_no_claim(db: Db) {
+        let app = TestApp::start(db).await;
+        let [ann, bob] = [app.user("ann"), app.user("bob")];
+        add_three(&ann).await;
+        bob.add("B").await;
+        let before = epoch(&bob).await;
+        let check = async |user: &User<'_>, etag: Option<&str>| {
+            let check = app.http.get(app.url("/api/library-version")).bearer_auth(&user.token);
+            let check = etag.into_iter().fold(check, |check, etag| check.header("if-none-match", etag));
+            soon("a check", check.send()).await.unwrap()
+        };
+        let told = check(&ann, None).await.headers()["etag"].to_str().unwrap().to_owned();
+        assert!(told.contains(".4"), "{told}");
+        // One browser, whose cache gives the answer to one user for that to the other.
+        let checked = check(&bob, Some(&told)).await;
+        assert_eq!(checked.status(), 200);
+        assert_eq!(checked.json::<Value>().await.unwrap(), json!({"version": 2, "epoch": before}));
+        assert_eq!(epoch(&bob).await, before);
     }
 
     async fn a_client_that_makes_heads_up_changes_little_and_seldom(db: Db) {
