@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** no frame over [`FRAGMENT`] bytes and no message over the limit is passed on.
 //! **Invariant:** payload bytes and their mask are passed on unchanged.
+//! **Invariant:** no frame is passed on before the rate allows it; see [`FrameRate`].
 
 use std::{
     io,
@@ -13,7 +14,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+use super::frame_rate::FrameRate;
 
 /// Maximum payload of a fragment, in bytes. A multiple of 4, so that each fragment starts at the first byte of the mask.
 pub(super) const FRAGMENT: u16 = 4 << 10;
@@ -54,6 +60,8 @@ pub(super) struct Fragmented<S> {
     message: u64,
     /// Whether it exceeds the limit. Then no more bytes are passed on.
     is_too_long: bool,
+    /// `None` for no limit.
+    rate: Option<FrameRate>,
 }
 
 /// A frame header.
@@ -132,12 +140,23 @@ impl<S> Fragmented<S> {
             mask: None,
             message: 0,
             is_too_long: false,
+            rate: None,
         }
     }
 
     /// Changes the maximum message length.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
+    }
+
+    /// Limits the frames read per second from now on. 0 for no limit.
+    pub fn set_rate(&mut self, frames_per_second: u32) {
+        self.rate = FrameRate::new(frames_per_second);
+    }
+
+    fn may_read_frame(&self) -> bool {
+        let rate = self.rate.as_ref();
+        rate.is_none_or(|rate| rate.is_due(Instant::now()))
     }
 
     /// Passes on available bytes, up to the room, and returns whether there were any.
@@ -164,6 +183,8 @@ impl<S> Fragmented<S> {
                     room.put_slice(&ahead[..count]);
                     self.fragment -= count;
                     self.at += count;
+                } else if self.header.length == 0 && !self.may_read_frame() {
+                    break;
                 } else {
                     let count = ahead.len().min(self.header.whole() - self.header.length);
                     self.header.push(&ahead[..count]);
@@ -180,6 +201,9 @@ impl<S> Fragmented<S> {
     /// Processes a complete frame header.
     fn begin_frame(&mut self) {
         let (first, length) = (self.header.bytes[0], self.header.payload());
+        if let Some(rate) = &mut self.rate {
+            rate.count(length, Instant::now());
+        }
         if first & OPCODE >= FIRST_CONTROL {
             // tungstenite refuses a control frame that is too long before it allocates.
             self.header.passed = Some(0);
@@ -226,6 +250,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Fragmented<S> {
             if this.is_too_long {
                 return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
             }
+            if this.at < this.ahead.len() {
+                if let Some(rate) = &mut this.rate {
+                    ready!(rate.poll_due(cx));
+                }
+                continue;
+            }
             let mut bytes = [0; FRAGMENT as usize];
             let mut read = ReadBuf::new(&mut bytes);
             // Frees the buffer, so that an idle socket holds none.
@@ -260,7 +290,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Fragmented<S> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt as _;
+    use futures_util::{FutureExt as _, StreamExt as _};
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio_tungstenite::{
@@ -304,6 +334,28 @@ mod tests {
                 0 => return Ok(all),
                 read => all.extend_from_slice(&piece[..read]),
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn empty_frames_of_one_message_count_against_the_rate() {
+        let first = frame(0x01, b"a");
+        let empty = frame(CONTINUATION, b"");
+        for (what, sent) in [
+            (
+                "continuations",
+                [first.clone(), empty.repeat(1_000)].concat(),
+            ),
+            ("pings", frame(0x89, b"").repeat(1_000)),
+        ] {
+            let mut stream = Fragmented::new(&*sent, 1_000);
+            stream.set_rate(5);
+            let (mut read, mut piece) = (0, [0; 64]);
+            while let Some(count) = stream.read(&mut piece).now_or_never() {
+                read += count.unwrap();
+            }
+            let burst = (51 * empty.len()..=53 * empty.len()).contains(&read);
+            assert!(burst, "{what}: {read} bytes were read at once");
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod close_code;
 mod fragmentation;
+mod frame_rate;
 mod framed_socket;
 mod handshake;
 mod message;
