@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     open_database::{database_options, open_database},
-    settings::{connection_limits, graphql_limits, settings, stream_limits},
+    settings::{connection_limits, graphql_limits, settings, slot_limits, stream_limits},
 };
 use crate::{
     address::DatabaseAddress,
@@ -30,8 +30,8 @@ use crate::{
     feed::Feed,
     graphql::{Api, Documents, KeepLimits},
     http::{
-        self, Authenticator, ConnectionLimits, Node, Parts, PendingSockets, RateLimiter, Readiness,
-        Stop, Streams,
+        self, Authenticator, ConnectionLimits, ConnectionSlots, Node, Parts, PendingSockets,
+        RateLimiter, Readiness, Routes, SlotLimits, Stop, Streams,
     },
     hub::Hub,
     library::{Database, DatabaseOptions, Library, Opening, Retention, Witnessed},
@@ -47,8 +47,11 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// Time limit for writes, notices and connections to end after all requests have ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum number of connections to `--ops-listen`.
-const OPS_CONNECTIONS: usize = 64;
+/// Limits on connections to `--ops-listen`.
+const OPS_CONNECTIONS: SlotLimits = SlotLimits {
+    total: 64,
+    per_address: 0,
+};
 
 /// A node that is built and does not serve yet.
 pub struct App {
@@ -90,6 +93,7 @@ impl App {
                 authenticator,
                 rate_limiter: RateLimiter::new(config.http.rate.clone()),
                 streams: Streams::new(stream_limits, drain.clone()),
+                slots: ConnectionSlots::new(slot_limits(config)),
                 pending: PendingSockets::new(config.streams.pending),
                 settings: settings(config),
                 metrics,
@@ -130,8 +134,11 @@ impl App {
         background.close();
         let serving = http::serve(
             listener,
-            http::router(node.clone()),
-            Some(http::reserve_router(node.clone())),
+            node.slots.clone(),
+            Routes {
+                served: http::router(node.clone()),
+                overflow: Some(http::overflow(node)),
+            },
             self.connections.clone(),
             Stop {
                 drain: node.drain.clone(),
@@ -209,15 +216,16 @@ async fn serve_ops(
     limits: ConnectionLimits,
     ended: CancellationToken,
 ) {
-    let limits = ConnectionLimits {
-        connections: OPS_CONNECTIONS,
-        ..limits
+    let slots = ConnectionSlots::new(OPS_CONNECTIONS);
+    let routes = Routes {
+        served: http::ops_router(node),
+        overflow: None,
     };
     let stop = Stop {
         drain: ended,
         grace: Duration::ZERO,
     };
-    let served = http::serve(listener, http::ops_router(node), None, limits, stop).await;
+    let served = http::serve(listener, slots, routes, limits, stop).await;
     if let Err(error) = served {
         tracing::error!(%error, "--ops-listen: health checks and metrics are not served");
     }

@@ -3,7 +3,7 @@
 use crate::{
     config::Serve,
     graphql,
-    http::{self, ConnectionLimits, Settings, StreamLimits},
+    http::{self, ConnectionLimits, Settings, SlotLimits, StreamLimits},
 };
 
 pub(super) fn settings(config: &Serve) -> Settings {
@@ -29,16 +29,26 @@ pub(super) fn graphql_limits(config: &Serve) -> graphql::Limits {
 }
 
 pub(super) fn connection_limits(config: &Serve) -> ConnectionLimits {
-    // One pool for the database and one for its replica, each with one more connection that listens or writes.
-    let databases = 1 + usize::from(config.database.read_database_url.is_some());
-    let each = config.database.database_connections.saturating_add(1);
-    let database_connections = databases * usize::try_from(each).unwrap_or(usize::MAX);
     ConnectionLimits {
-        connections: http::connections_that_fit(config.http.max_connections, database_connections),
         write_timeout: config.streams.write_timeout,
         header_timeout: config.http.header_timeout,
         idle_timeout: config.http.idle_timeout,
     }
+}
+
+/// Returns the limits on connections.
+pub(super) fn slot_limits(config: &Serve) -> SlotLimits {
+    // One pool for the database and one for its replica, each with one more connection that listens or writes.
+    let databases = 1 + usize::from(config.database.read_database_url.is_some());
+    let each = config.database.database_connections.saturating_add(1);
+    let database_connections = databases * usize::try_from(each).unwrap_or(usize::MAX);
+    let http = &config.http;
+    let total = http::connections_that_fit(http.max_connections, database_connections);
+    // Behind a proxy, connections of many clients have one address.
+    let is_behind_proxy = http.rate.client_address_header.is_some();
+    let default = if is_behind_proxy { 0 } else { total.div_ceil(2) };
+    let per_address = http.max_connections_per_address.unwrap_or(default);
+    SlotLimits { total, per_address }
 }
 
 /// Returns the limits on streams.

@@ -56,7 +56,8 @@ pub struct Http {
     #[command(flatten)]
     pub rate: RateLimits,
     /// Maximum number of connections. It is lowered if the limit of open files, which the server raises as far as the
-    /// system permits, does not leave enough files for the server itself. Beyond it, only health checks are answered.
+    /// system permits, does not leave enough files for the server itself. When all are in use, a new connection evicts
+    /// the oldest unauthenticated one. If all are authenticated, only health checks are answered.
     #[arg(
         long,
         env,
@@ -65,6 +66,10 @@ pub struct Http {
         value_parser = clap::value_parser!(u32).range(1..=10_000_000).map(|count| count as usize)
     )]
     pub max_connections: usize,
+    /// Maximum number of connections from one address, or from one /64 network of IPv6. 0 for no limit. By default half
+    /// of `--max-connections`, and no limit with `--client-address-header`, because proxies then open the connections.
+    #[arg(long, env, value_name = "COUNT")]
+    pub max_connections_per_address: Option<usize>,
     /// Time limit for a client to begin its first request, and to send the header of a request that has begun.
     #[arg(long, env, default_value = "10s", value_name = "DURATION", value_parser = parse_period)]
     pub header_timeout: Duration,

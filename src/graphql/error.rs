@@ -22,7 +22,7 @@
 use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
 use super::{code, coercion_error::CoercionError};
-use crate::library::Error;
+use crate::{library::Error, version::UserId};
 
 /// An error with a code.
 pub(super) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -> ServerError {
@@ -44,64 +44,79 @@ pub(super) fn coercion_error(
     error
 }
 
+/// Whose request failed, for the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub user: &'a UserId,
+    /// What the client is told too. On a stream, no span around an operation has it.
+    pub request_id: &'a str,
+}
+
 /// Gives every error of an operation that was run its code; hides and logs those that are our fault.
-pub(super) fn present(errors: &mut [ServerError], request_id: &str) {
+pub(super) fn present(errors: &mut [ServerError], asker: Asker<'_>) {
     for error in errors {
-        present_one(error, request_id);
+        present_one(error, asker);
     }
 }
 
-fn present_one(error: &mut ServerError, request_id: &str) {
+fn present_one(error: &mut ServerError, asker: Asker<'_>) {
     let has_code = |values: &ErrorExtensionValues| values.get("code").is_some();
     if error.extensions.as_ref().is_some_and(has_code) {
         return;
     }
     let Some(known) = error.source::<Error>().cloned() else {
-        return present_of_engine(error, request_id);
+        return present_of_engine(error, asker);
     };
     extend(error, "code", known.code());
     if let Error::Invalid { field, .. } = known {
         extend(error, "field", field);
     }
     if let Some(causes) = known.causes() {
-        extend(error, "requestId", request_id);
+        extend(error, "requestId", asker.request_id);
         if known.is_outage() {
             tracing::debug!(
-                request.id = request_id,
+                user.id = asker.user.as_str(),
+                request.id = asker.request_id,
                 error.causes = causes,
                 "an operation failed"
             );
         } else {
-            log(known.code(), &causes, request_id);
+            log(known.code(), &causes, asker);
         }
     }
 }
 
 /// Of the errors that the engine makes itself, only what it says of an argument's value is for the client.
-fn present_of_engine(error: &mut ServerError, request_id: &str) {
+fn present_of_engine(error: &mut ServerError, asker: Asker<'_>) {
     if error.message.starts_with("Failed to parse") {
         extend(error, "code", code::BAD_INPUT);
     } else {
-        log(code::FAULT, &error.message, request_id);
+        log(code::FAULT, &error.message, asker);
         *error = ServerError {
             path: std::mem::take(&mut error.path),
             locations: std::mem::take(&mut error.locations),
-            ..fault(request_id)
+            ..fault(asker.request_id)
         };
     }
 }
 
 /// An error that says no more than where to look for what went wrong.
-pub(super) fn fault(request_id: &str) -> ServerError {
+fn fault(request_id: &str) -> ServerError {
     let mut error = refusal(code::FAULT, "the server failed", None);
     extend(&mut error, "requestId", request_id);
     error
 }
 
-fn log(code: &str, causes: &str, request_id: &str) {
-    // The id that the client was told: on a stream, no span around this knows it.
+/// The same, of an operation that panicked.
+pub(super) fn panicked(asker: Asker<'_>) -> ServerError {
+    log(code::FAULT, "a panic, which the line before reports", asker);
+    fault(asker.request_id)
+}
+
+fn log(code: &str, causes: &str, asker: Asker<'_>) {
     tracing::error!(
-        request.id = request_id,
+        user.id = asker.user.as_str(),
+        request.id = asker.request_id,
         error.causes = causes,
         error.code = code,
         "an operation failed"

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::{
     code,
     context::{Allowance, Caller, Reached},
-    error,
+    error::{self, Asker},
     limits::{Limits, MAX_NESTING},
     named_documents::Documents,
     operation::Operation,
@@ -72,8 +72,8 @@ impl Api {
         request_id: &str,
     ) -> Result<Operation, Answer> {
         let read = AssertUnwindSafe(|| self.preparer.operation(&viewer.user, request));
-        // A panic has been reported where it arose.
-        catch_unwind(read).unwrap_or_else(|_| Err(error::fault(request_id).into()))
+        catch_unwind(read)
+            .unwrap_or_else(|_| Err(error::panicked(asker(viewer, request_id)).into()))
     }
 
     /// Runs a query or a mutation that was found valid.
@@ -94,7 +94,7 @@ impl Api {
         let response = if is_query {
             match self.run_query(&caller, response).await {
                 Ok(response) => response,
-                Err(error) => return error.answer(request_id),
+                Err(error) => return error.answer(asker(viewer, request_id)),
             }
         } else {
             // A write has limits of its own, and is made whole even if nobody waits for it.
@@ -102,7 +102,7 @@ impl Api {
         };
         match response {
             Ok(response) => answer(response, &caller, request_id),
-            Err(_) => error::fault(request_id).into(),
+            Err(_) => error::panicked(asker(viewer, request_id)).into(),
         }
     }
 
@@ -146,7 +146,7 @@ impl Api {
                 .catch_unwind()
                 .map(move |response| match response {
                     Ok(response) => answer(response, &caller, &request_id),
-                    Err(_) => error::fault(&request_id).into(),
+                    Err(_) => error::panicked(asker(&viewer, &request_id)).into(),
                 })
                 .boxed()
         };
@@ -192,7 +192,7 @@ impl Api {
                     allowance,
                 }))
             }
-            Err(error) => Err(refused(error, request_id)),
+            Err(error) => Err(refused(error, asker(viewer, request_id))),
         }
     }
 }
@@ -211,9 +211,9 @@ impl From<Error> for Stopped {
 }
 
 impl Stopped {
-    fn answer(self, request_id: &str) -> Answer {
+    fn answer(self, asker: Asker<'_>) -> Answer {
         match self {
-            Self::Failed(error) => refused(error, request_id),
+            Self::Failed(error) => refused(error, asker),
             Self::TooLarge(most) => Answer::error(
                 code::ANSWER_TOO_LARGE,
                 format!(
@@ -224,9 +224,14 @@ impl Stopped {
     }
 }
 
+fn asker<'a>(viewer: &'a Viewer, request_id: &'a str) -> Asker<'a> {
+    let user = &viewer.user;
+    Asker { user, request_id }
+}
+
 /// What was run for a caller, with the version that it is at least as new as, bare and with its epoch.
 fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
-    error::present(&mut response.errors, request_id);
+    error::present(&mut response.errors, asker(&caller.viewer, request_id));
     let head = caller.answered();
     let response = response
         .extension("libraryVersion", head.version.number().into())
@@ -235,10 +240,10 @@ fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
 }
 
 /// The answer to an operation that could not be run.
-fn refused(error: Error, request_id: &str) -> Answer {
+fn refused(error: Error, asker: Asker<'_>) -> Answer {
     let error = async_graphql::Error::from(error);
     let mut errors = [error.into_server_error(async_graphql::Pos::default())];
     errors[0].locations.clear();
-    error::present(&mut errors, request_id);
+    error::present(&mut errors, asker);
     Answer::refused(errors.into())
 }

@@ -1,10 +1,14 @@
 //! From a request to its viewer. The only place that authenticates a request, and it counts the viewer's rate.
 //!
-//! **Invariant:** no viewer leaves here uncounted, so no route can forget to.
+//! **Invariant:** no viewer leaves here uncounted, so no route can forget to. The viewer of a request is noted for its
+//! connection and for the log, even if the rate limit refuses the request.
 
 use axum::http::{HeaderMap, Method, header, request::Parts};
 
-use super::{error::HttpError, rate_limiter::RateLimited, state::Node};
+use super::{
+    connection::connection_slots::Connection, error::HttpError, rate_limiter::RateLimited,
+    request_user::RequestUser, state::Node,
+};
 use crate::auth::{Ask, Credential, Ticket, Viewer, bearer};
 
 /// Headers that a page of another origin can set only after a CORS preflight.
@@ -24,7 +28,9 @@ impl Node {
         request: &Parts,
         ask: Ask,
     ) -> Result<Viewer, HttpError> {
-        self.counted(self.authenticator.viewer(request, ask).await?)
+        let viewer = self.authenticator.viewer(request, ask).await?;
+        note(request, &viewer);
+        self.counted(viewer)
     }
 
     /// Returns the viewer of a request that opens a stream, by a token or by a ticket in `?ticket=`.
@@ -39,7 +45,9 @@ impl Node {
         request: &Parts,
         ask: Ask,
     ) -> Result<Viewer, HttpError> {
-        self.counted(self.stream_viewer(request, ask).await?)
+        let viewer = self.stream_viewer(request, ask).await?;
+        note(request, &viewer);
+        self.counted(viewer)
     }
 
     /// Returns the viewer of a request with a GraphQL operation, whose result can be a stream.
@@ -67,6 +75,7 @@ impl Node {
         {
             return Err(HttpError::NotPreflighted);
         }
+        note(request, &viewer);
         self.counted(viewer)
     }
 
@@ -115,6 +124,16 @@ impl Node {
             expires_at: kept.expires_at,
             credential: Credential::Ticket,
         })
+    }
+}
+
+/// Notes who sent a request: for its connection, which is then kept, and for the log.
+fn note(request: &Parts, viewer: &Viewer) {
+    if let Some(connection) = Connection::of(&request.extensions) {
+        connection.authenticate();
+    }
+    if let Some(user) = request.extensions.get::<RequestUser>() {
+        user.set(&viewer.user);
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     graphql::websocket::pending_sockets::TooManyPending, rate_limiter::RateLimited,
     streams::registry::StreamRefused,
 };
-use crate::{auth::Rejection, graphql::Malformed, library};
+use crate::{auth::Rejection, graphql::Malformed, library, version::UserId};
 
 /// `Retry-After` during an outage of the database or the key server, in seconds.
 pub(super) const OUTAGE: u32 = 5;
@@ -63,6 +63,9 @@ pub enum HttpError {
     /// A request other than a health check, on a connection over the limit.
     #[error("the server has reached its limit of connections; retry later")]
     Full,
+    /// The same, because the client's address has reached its share of connections.
+    #[error("this address has reached its limit of connections; close some, or retry later")]
+    TooManyConnections,
     /// An unknown path.
     #[error("path not found")]
     NoRoute,
@@ -110,6 +113,7 @@ impl HttpError {
             }
             Self::StreamRefused(refused) => (StatusCode::SERVICE_UNAVAILABLE, refused.code()),
             Self::TooManyPending(_) => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_PENDING_SOCKETS"),
+            Self::TooManyConnections => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS"),
             Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::Batch(_) => (StatusCode::BAD_REQUEST, "BATCH_TOO_LARGE"),
@@ -158,23 +162,45 @@ impl HttpError {
             Self::Rejected(Rejection::UnknownKey(seconds)) => Some((*seconds).into()),
             Self::Rejected(Rejection::Unavailable)
             | Self::Full
+            | Self::TooManyConnections
             | Self::TooManyPending(_)
             | Self::Library(library::Error::Unavailable(_)) => Some(OUTAGE.into()),
             _ => None,
         }
     }
 
-    /// Logs a failure of the server with its error chain. Client errors are not logged.
-    pub(super) fn log(&self) {
-        if let Self::Library(error) = self
-            && let Some(causes) = error.causes()
-        {
-            let code = self.code();
-            if error.is_outage() {
-                tracing::debug!(error.causes = causes, error.code = code, "request failed");
-            } else {
-                tracing::error!(error.causes = causes, error.code = code, "request failed");
-            }
+    /// Returns the failure of the server to log. `None` for client errors.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let Self::Library(error) = self else {
+            return None;
+        };
+        Some(Fault {
+            causes: error.causes()?,
+            code: self.code(),
+            is_outage: error.is_outage(),
+        })
+    }
+}
+
+/// A failure of the server, for the log. The response carries it to the request log, which knows the user.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    /// The error chain, outermost first.
+    causes: String,
+    code: &'static str,
+    /// Whether the outage as a whole is logged elsewhere, once.
+    is_outage: bool,
+}
+
+impl Fault {
+    /// Logs the failure with the user, if known.
+    pub fn log(&self, user: Option<&UserId>) {
+        let Self { causes, code, .. } = self;
+        let user = user.map(UserId::as_str);
+        if self.is_outage {
+            tracing::debug!(user.id = user, error.causes = causes, error.code = code, "request failed");
+        } else {
+            tracing::error!(user.id = user, error.causes = causes, error.code = code, "request failed");
         }
     }
 }
@@ -191,9 +217,12 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
         counter!("library_sync_errors_total", "code" => code).increment(1);
-        self.log();
+        let fault = self.fault();
         let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
         let mut response = (status, Json(body)).into_response();
+        if let Some(fault) = fault {
+            response.extensions_mut().insert(fault);
+        }
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -6,12 +6,14 @@
 
 mod authenticate;
 mod authenticator;
+mod client_address;
 mod connection;
 mod error;
 mod graphql;
 mod middleware;
 mod rate_limiter;
 mod readiness;
+mod request_user;
 mod routes;
 mod state;
 mod streams;
@@ -27,7 +29,8 @@ use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLaye
 pub use self::{
     authenticator::Authenticator,
     connection::{
-        accept_loop::{ConnectionLimits, Stop, serve},
+        accept_loop::{ConnectionLimits, Overflow, Routes, Stop, serve},
+        connection_slots::{ConnectionSlots, SlotLimits},
         open_file_limit::connections_that_fit,
     },
     error::HttpError,
@@ -79,13 +82,23 @@ pub fn ops_router(node: Node) -> Router {
     )
 }
 
-/// Returns the routes for connections over the limit: health checks only, one request a connection.
-pub fn reserve_router(node: Node) -> Router {
+/// Returns the routes for connections without a slot.
+pub fn overflow(node: &Node) -> Overflow {
+    Overflow {
+        full: overflow_router(node, || HttpError::Full),
+        crowded: overflow_router(node, || HttpError::TooManyConnections),
+    }
+}
+
+/// Returns the routes for health checks, with `refusal` for all others; one request a connection.
+fn overflow_router(node: &Node, refusal: fn() -> HttpError) -> Router {
     let close = HeaderValue::from_static("close");
     let health = health::routes(!node.settings.metrics_apart);
-    finished(health.fallback(async || HttpError::Full), node).layer(
-        SetResponseHeaderLayer::overriding(header::CONNECTION, close),
-    )
+    let routes = health.fallback(async move || refusal());
+    finished(routes, node.clone()).layer(SetResponseHeaderLayer::overriding(
+        header::CONNECTION,
+        close,
+    ))
 }
 
 /// Adds the middleware that all routes share.

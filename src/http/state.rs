@@ -6,8 +6,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    authenticator::Authenticator, graphql::websocket::pending_sockets::PendingSockets,
-    rate_limiter::RateLimiter, readiness::Readiness, streams::registry::Streams,
+    authenticator::Authenticator, connection::connection_slots::ConnectionSlots,
+    graphql::websocket::pending_sockets::PendingSockets, rate_limiter::RateLimiter,
+    readiness::Readiness, streams::registry::Streams,
 };
 use crate::{feed::Feed, graphql::Api, library::Library};
 
@@ -29,6 +30,8 @@ pub struct Parts {
     pub rate_limiter: RateLimiter,
     /// Limits and ends streams.
     pub streams: Streams,
+    /// Limits the connections, in total and per address.
+    pub slots: ConnectionSlots,
     /// Limits the WebSockets before `connection_ack`.
     pub pending: PendingSockets,
     /// Limits and periods of requests and streams.

@@ -4,12 +4,18 @@
 //! [`first_bytes`](super::first_bytes).
 //!
 //! **Invariant:** an accept that fails ends nothing: it is counted and logged, and the next one is tried.
-//! **Invariant:** whoever connects while all places are taken can still ask for the health of the node, until
-//! [`RESERVE`] others do; everything else is answered 503 there, and the connection closed.
+//! **Invariant:** a connection without a [slot](super::connection_slots) can still ask for the health of the node;
+//! everything else is refused there, and the connection closed. The oldest of [`RESERVE`] such connections closes for a
+//! new one.
 //! **Invariant:** once told to drain, only who has connected already is accepted, requests under way are finished, and all connections have
 //! ended when the grace is over.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use futures_util::FutureExt as _;
@@ -18,19 +24,25 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
 use super::{
+    connection_slots::{Connection, ConnectionSlots, NoSlot, Slot, SlotLimits},
     lingering_close::LingeringClose,
+    rate_limited_log::RateLimitedLog,
     write_deadline::{Deadlined, WriteDeadline},
 };
+use crate::http::client_address::client_address;
 
-/// How many may ask for the health of a node whose places are all taken, at once.
-const RESERVE: usize = 16;
+/// How many connections without a slot may ask for the health of a node at once: so many while all slots are in use,
+/// and so many of addresses that use their share.
+const RESERVE: SlotLimits = SlotLimits {
+    total: 16,
+    per_address: 0,
+};
 
 /// Maximum time of a request head on those.
 const RESERVE_PATIENCE: Duration = Duration::from_secs(2);
@@ -41,20 +53,31 @@ const MAX_HEAD: usize = 128 << 10;
 /// Pause after an accept that failed for lack of a resource, such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often accepts that fail are logged.
-const LOG_EVERY: Duration = Duration::from_secs(10);
-
-/// What connections may do and how long they may take.
+/// How long connections may take.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// How many there may be.
-    pub connections: usize,
     /// How long a client may leave unread what it was sent.
     pub write_timeout: Duration,
     /// Maximum time to the first bytes, and for a request head.
     pub header_timeout: Duration,
     /// Maximum idle time between requests.
     pub idle_timeout: Duration,
+}
+
+/// What is served.
+pub struct Routes {
+    /// On connections that have a slot.
+    pub served: Router,
+    /// On the others; without it they are closed.
+    pub overflow: Option<Overflow>,
+}
+
+/// What is served on connections that have no slot.
+pub struct Overflow {
+    /// While all slots are in use.
+    pub full: Router,
+    /// To an address that uses its share of them.
+    pub crowded: Router,
 }
 
 /// When to stop.
@@ -66,36 +89,20 @@ pub struct Stop {
     pub grace: Duration,
 }
 
-/// Serves `routes` on what `listener` accepts, and `reserve` to those for whom there is no place. Returns when told to
-/// stop and all connections have ended.
+/// Serves `routes` on what `listener` accepts. Returns when told to stop and all connections have ended.
 ///
 /// # Errors
 /// When the listener is not usable.
 pub async fn serve(
     listener: std::net::TcpListener,
-    routes: Router,
-    reserve: Option<Router>,
+    slots: ConnectionSlots,
+    routes: Routes,
     limits: ConnectionLimits,
     stop: Stop,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let server = Server {
-        places: Kind::new(routes, limits.connections, &limits),
-        reserve: reserve.map(|routes| {
-            Kind::new(
-                routes,
-                RESERVE,
-                &ConnectionLimits {
-                    header_timeout: limits.header_timeout.min(RESERVE_PATIENCE),
-                    ..limits.clone()
-                },
-            )
-        }),
-        stop,
-        cut: CancellationToken::new(),
-        connections: TaskTracker::new(),
-    };
+    let server = Server::new(slots, routes, &limits, stop);
     server.accept(|| listener.accept()).await;
     // The system now refuses connections, so clients connect to another node.
     drop(listener);
@@ -104,8 +111,9 @@ pub async fn serve(
 }
 
 struct Server {
-    places: Kind,
-    reserve: Option<Kind>,
+    served: Kind,
+    /// While all slots are in use, and for addresses that use their share.
+    overflow: Option<(Kind, Kind)>,
     stop: Stop,
     /// Cancelled when the grace is over.
     cut: CancellationToken,
@@ -117,11 +125,11 @@ struct Kind {
     routes: Router,
     http: http1::Builder,
     deadlines: WriteDeadline,
-    places: Arc<Semaphore>,
+    slots: ConnectionSlots,
 }
 
 impl Kind {
-    fn new(routes: Router, places: usize, limits: &ConnectionLimits) -> Self {
+    fn new(routes: Router, slots: ConnectionSlots, limits: &ConnectionLimits) -> Self {
         let mut http = http1::Builder::new();
         // hyper's timer runs from a response to the end of the next head, so it limits the idle time. The socket limits
         // a head that has begun.
@@ -134,23 +142,39 @@ impl Kind {
             routes,
             http,
             deadlines: WriteDeadline::new(limits.write_timeout).heads_within(limits.header_timeout),
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            slots,
         }
     }
 
-    fn place(&self) -> Option<(&Self, OwnedSemaphorePermit)> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.ok().map(|place| (self, place))
+    fn slot(&self, peer: SocketAddr) -> Result<(&Self, Slot), NoSlot> {
+        self.slots.take(peer.ip()).map(|slot| (self, slot))
     }
 }
 
 impl Server {
+    fn new(slots: ConnectionSlots, routes: Routes, limits: &ConnectionLimits, stop: Stop) -> Self {
+        let impatient = ConnectionLimits {
+            header_timeout: limits.header_timeout.min(RESERVE_PATIENCE),
+            ..limits.clone()
+        };
+        let reserve = |routes| Kind::new(routes, ConnectionSlots::new(RESERVE), &impatient);
+        Self {
+            served: Kind::new(routes.served, slots, limits),
+            overflow: routes
+                .overflow
+                .map(|routes| (reserve(routes.full), reserve(routes.crowded))),
+            stop,
+            cut: CancellationToken::new(),
+            connections: TaskTracker::new(),
+        }
+    }
+
     /// Accepts until told to stop.
     async fn accept<F>(&self, mut accept: impl FnMut() -> F)
     where
         F: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
     {
-        let mut failures = Failures::default();
+        let mut reports = Reports::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -158,35 +182,39 @@ impl Server {
                 accepted = accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(stream, peer),
+                Ok((stream, peer)) => self.begin(stream, peer, &mut reports),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    failures.report(&error);
+                    reports.failed(&error);
                     let _ = timeout(ACCEPT_PAUSE, self.stop.drain.cancelled()).await;
                 }
             }
         }
         // Closing the listener would reset the connections in the backlog, so they are accepted first.
         while let Some(Ok((stream, peer))) = accept().now_or_never() {
-            self.begin(stream, peer);
+            self.begin(stream, peer, &mut reports);
         }
     }
 
-    fn begin(&self, stream: TcpStream, peer: SocketAddr) {
-        let reserve = || self.reserve.as_ref().and_then(Kind::place);
-        let place = self.places.place().or_else(|| {
-            counter!("library_sync_connections_refused_total").increment(1);
-            reserve()
+    fn begin(&self, stream: TcpStream, peer: SocketAddr, reports: &mut Reports) {
+        let taken = self.served.slot(peer).or_else(|refused| {
+            reports.refused(refused, peer.ip());
+            let (full, crowded) = self.overflow.as_ref().ok_or(refused)?;
+            match refused {
+                NoSlot::Total => full.slot(peer),
+                NoSlot::Address => crowded.slot(peer),
+            }
         });
-        let Some((kind, place)) = place else {
+        let Ok((kind, slot)) = taken else {
             return;
         };
-        let Ok(stream) = kind.deadlines.guard(stream, place) else {
+        let connection = slot.connection();
+        let Ok(stream) = kind.deadlines.guard(stream, slot) else {
             return;
         };
         let (drain, cut) = (self.stop.drain.clone(), self.cut.clone());
-        let connection = connect(kind, stream, peer, drain, cut);
-        self.connections.spawn(connection);
+        let serving = connect(kind, stream, (peer, connection), drain, cut);
+        self.connections.spawn(serving);
     }
 
     /// Waits for the connections to end, and aborts them after the grace.
@@ -206,26 +234,28 @@ impl Server {
 fn connect(
     kind: &Kind,
     stream: Deadlined<LingeringClose>,
-    peer: SocketAddr,
+    (peer, connection): (SocketAddr, Connection),
     drain: CancellationToken,
     cut: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let routes = kind.routes.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(peer));
+        extensions.insert(connection.clone());
         routes.clone().call(request)
     });
-    let connection = kind.http.serve_connection(TokioIo::new(stream), service);
+    let served = kind.http.serve_connection(TokioIo::new(stream), service);
     async move {
-        let mut connection = pin!(connection.with_upgrades());
+        let mut served = pin!(served.with_upgrades());
         tokio::select! {
             biased;
-            _ = &mut connection => return,
-            () = drain.cancelled() => connection.as_mut().graceful_shutdown(),
+            _ = &mut served => return,
+            () = drain.cancelled() => served.as_mut().graceful_shutdown(),
         }
         tokio::select! {
-            _ = &mut connection => {}
+            _ = &mut served => {}
             () = cut.cancelled() => {}
         }
     }
@@ -242,63 +272,101 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// The accepts that have failed.
+/// What whoever runs the server is told of connections that are not served.
 #[derive(Debug, Default)]
-struct Failures {
-    logged: Option<Instant>,
-    since_logged: u64,
+struct Reports {
+    failures: RateLimitedLog,
+    full: RateLimitedLog,
+    crowded: RateLimitedLog,
 }
 
-impl Failures {
-    fn report(&mut self, error: &io::Error) {
+impl Reports {
+    fn failed(&mut self, error: &io::Error) {
         counter!("library_sync_accept_errors_total").increment(1);
-        self.since_logged += 1;
-        if self.logged.is_some_and(|at| at.elapsed() < LOG_EVERY) {
-            return;
+        if let Some(failures) = self.failures.due() {
+            tracing::error!(
+                %error,
+                accept.failures = failures,
+                "no connection can be accepted; if files are what is missing, raise the limit of open files or lower \
+                 --max-connections"
+            );
         }
-        tracing::error!(
-            %error,
-            accept.failures = self.since_logged,
-            "no connection can be accepted; if files are what is missing, raise the limit of open files or lower \
-             --max-connections"
-        );
-        self.logged = Some(Instant::now());
-        self.since_logged = 0;
+    }
+
+    fn refused(&mut self, refused: NoSlot, peer: IpAddr) {
+        counter!("library_sync_connections_refused_total", "reason" => refused.reason())
+            .increment(1);
+        match refused {
+            NoSlot::Total => {
+                if let Some(refused) = self.full.due() {
+                    tracing::warn!(
+                        connections.refused = refused,
+                        "all connections of --max-connections are in use by authenticated clients"
+                    );
+                }
+            }
+            NoSlot::Address => {
+                if let Some(refused) = self.crowded.due() {
+                    tracing::warn!(
+                        client.address = %client_address(peer),
+                        connections.refused = refused,
+                        "an address uses its share of connections; if it is your proxy's, set --client-address-header \
+                         or --max-connections-per-address"
+                    );
+                }
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        time::Instant,
+    };
 
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn server(connections: usize, reserve: bool) -> Server {
-        let limits = ConnectionLimits {
-            connections,
-            write_timeout: 10 * SECOND,
-            header_timeout: 10 * SECOND,
-            idle_timeout: 10 * SECOND,
-        };
-        let routes = |said: &'static str| Router::new().route("/", get(async move || said));
-        Server {
-            places: Kind::new(routes("served"), connections, &limits),
-            reserve: reserve.then(|| Kind::new(routes("reserve"), 1, &limits)),
-            stop: Stop {
-                drain: CancellationToken::new(),
-                grace: SECOND,
-            },
-            cut: CancellationToken::new(),
-            connections: TaskTracker::new(),
-        }
+    const LIMITS: ConnectionLimits = ConnectionLimits {
+        write_timeout: Duration::from_secs(10),
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(10),
+    };
+
+    fn slots(total: usize, per_address: usize) -> ConnectionSlots {
+        ConnectionSlots::new(SlotLimits { total, per_address })
     }
 
-    async fn ask(stream: &mut TcpStream) -> String {
-        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-        stream.write_all(request).await.unwrap();
+    /// A server on which every request to `/` authenticates.
+    fn server(slots: ConnectionSlots) -> Server {
+        let authenticate = async |request: axum::extract::Request| {
+            Connection::of(request.extensions()).unwrap().authenticate();
+            "served"
+        };
+        let routes = |said: &'static str| Router::new().route("/", get(async move || said));
+        let routes = Routes {
+            served: Router::new()
+                .route("/", get(authenticate))
+                .route("/anonymous", get(async || "anonymous")),
+            overflow: Some(Overflow {
+                full: routes("full"),
+                crowded: routes("crowded"),
+            }),
+        };
+        let stop = Stop {
+            drain: CancellationToken::new(),
+            grace: SECOND,
+        };
+        Server::new(slots, routes, &LIMITS, stop)
+    }
+
+    async fn ask(stream: &mut TcpStream, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = vec![0; 1024];
         let length = stream.read(&mut answer).await.unwrap();
         String::from_utf8_lossy(&answer[..length]).into_owned()
@@ -308,7 +376,7 @@ mod tests {
     async fn a_failed_accept_is_counted_and_the_next_is_served() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = server(10, false);
+        let server = server(slots(10, 0));
         let mut errors = vec![24, 23, 103];
         let accepting = server.accept(|| {
             let error = errors.pop().map(io::Error::from_raw_os_error);
@@ -322,7 +390,7 @@ mod tests {
         });
         let client = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            let answer = ask(&mut stream).await;
+            let answer = ask(&mut stream, "/").await;
             server.stop.drain.cancel();
             answer
         };
@@ -333,34 +401,64 @@ mod tests {
         assert!(took >= 2 * ACCEPT_PAUSE, "two that lacked files: {took:?}");
     }
 
-    #[test]
-    fn failures_are_logged_now_and_then_with_their_number() {
-        let mut failures = Failures::default();
-        for _ in 0..50 {
-            failures.report(&io::Error::from_raw_os_error(24));
+    /// Connects for each of the answers, in turn, and returns the connections.
+    async fn answered(listener: &TcpListener, answers: &[&str]) -> Vec<TcpStream> {
+        let mut streams = Vec::new();
+        for said in answers {
+            let mut stream = TcpStream::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
+            let path = if *said == "anonymous" {
+                "/anonymous"
+            } else {
+                "/"
+            };
+            let answer = ask(&mut stream, path).await;
+            assert!(answer.ends_with(said), "{said}: {answer}");
+            streams.push(stream);
         }
-        assert_eq!(failures.since_logged, 49, "the first was logged");
-        failures.logged = Instant::now().checked_sub(LOG_EVERY);
-        failures.report(&io::Error::from_raw_os_error(24));
-        assert_eq!(failures.since_logged, 0);
+        streams
+    }
+
+    async fn is_closed(stream: &mut TcpStream) -> bool {
+        let read = timeout(10 * SECOND, stream.read(&mut [0])).await;
+        matches!(read, Ok(Ok(0) | Err(_)))
     }
 
     #[tokio::test]
-    async fn a_full_node_serves_its_reserve_and_hangs_up_on_the_rest() {
+    async fn a_connection_without_a_slot_is_served_what_there_is_for_it() {
+        for (slots, refusal) in [(slots(1, 0), "full"), (slots(10, 1), "crowded")] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let server = server(slots);
+            let accepting = server.accept(|| listener.accept());
+            let client = async {
+                let mut answers = vec!["served"];
+                answers.extend([refusal; RESERVE.total + 1]);
+                let mut streams = answered(&listener, &answers).await;
+                assert!(is_closed(&mut streams[1]).await, "for the newest");
+                assert!(ask(&mut streams[0], "/").await.ends_with("served"));
+                server.stop.drain.cancel();
+            };
+            tokio::join!(accepting, client);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_not_authenticated_closes_for_a_new_one() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = server(1, true);
+        let server = server(slots(3, 0));
         let accepting = server.accept(|| listener.accept());
         let client = async {
-            let mut streams = Vec::new();
-            for said in ["served", "reserve"] {
-                let mut stream = TcpStream::connect(address).await.unwrap();
-                let answer = ask(&mut stream).await;
-                assert!(answer.contains(said), "{answer}");
-                streams.push(stream);
+            let address = listener.local_addr().unwrap();
+            let mut silent = TcpStream::connect(address).await.unwrap();
+            let answers = ["anonymous", "served", "served", "served"];
+            let mut streams = answered(&listener, &answers).await;
+            assert!(is_closed(&mut silent).await);
+            assert!(is_closed(&mut streams[0]).await);
+            for stream in &mut streams[1..] {
+                assert!(ask(stream, "/").await.ends_with("served"));
             }
-            let mut third = TcpStream::connect(address).await.unwrap();
-            assert_eq!(third.read(&mut [0]).await.unwrap_or(0), 0, "hung up");
+            let _full = answered(&listener, &["full"]).await;
             server.stop.drain.cancel();
         };
         tokio::join!(accepting, client);
@@ -370,8 +468,8 @@ mod tests {
     async fn a_request_that_exceeds_the_grace_is_aborted() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(tokio::sync::Notify::new());
-        let begun = Arc::clone(&asked);
+        let asked = std::sync::Arc::new(tokio::sync::Notify::new());
+        let begun = std::sync::Arc::clone(&asked);
         let pending = async move || {
             begun.notify_one();
             std::future::pending::<()>().await;
@@ -381,13 +479,11 @@ mod tests {
             drain: CancellationToken::new(),
             grace: SECOND / 10,
         };
-        let limits = ConnectionLimits {
-            connections: 10,
-            write_timeout: 10 * SECOND,
-            header_timeout: 10 * SECOND,
-            idle_timeout: 10 * SECOND,
+        let routes = Routes {
+            served: routes,
+            overflow: None,
         };
-        let serving = serve(listener, routes, None, limits, stop.clone());
+        let serving = serve(listener, slots(10, 0), routes, LIMITS, stop.clone());
         let client = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";

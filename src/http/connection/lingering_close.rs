@@ -5,6 +5,7 @@
 //! comes after the end is read and thrown away, for a moment.
 //!
 //! **Invariant:** the peer learns of the end at once, and is listened to for no longer than [`LINGER`].
+//! **Invariant:** a connection whose slot is another's is closed at once, whatever it waits for.
 
 use std::{
     io,
@@ -17,18 +18,19 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
     runtime::Handle,
-    sync::OwnedSemaphorePermit,
     time::timeout,
 };
+
+use super::connection_slots::Slot;
 
 /// How long a peer may go on sending after the end.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection and its place among those that there may be.
+/// A connection and its slot.
 #[derive(Debug)]
 pub(in crate::http) struct LingeringClose {
     /// None when it was dropped.
-    open: Option<(TcpStream, OwnedSemaphorePermit)>,
+    open: Option<(TcpStream, Slot)>,
     /// Whether the peer has said that nothing follows, or the connection broke.
     has_ended: bool,
     /// Whether the last write waits for the peer to read.
@@ -37,9 +39,9 @@ pub(in crate::http) struct LingeringClose {
 
 impl LingeringClose {
     /// Takes a connection over.
-    pub(in crate::http) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+    pub(in crate::http) fn new(stream: TcpStream, slot: Slot) -> Self {
         Self {
-            open: Some((stream, place)),
+            open: Some((stream, slot)),
             has_ended: false,
             is_blocked: false,
         }
@@ -52,12 +54,17 @@ impl LingeringClose {
 
     fn polled<T>(
         &mut self,
-        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let Some((stream, _)) = &mut self.open else {
+        let Some((stream, slot)) = &mut self.open else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        let polled = poll(Pin::new(stream));
+        if slot.is_evicted(cx) {
+            self.has_ended = true;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let polled = poll(Pin::new(stream), cx);
         if let Poll::Ready(Err(_)) = polled {
             self.has_ended = true;
         }
@@ -67,7 +74,7 @@ impl LingeringClose {
 
 impl Drop for LingeringClose {
     fn drop(&mut self) {
-        let Some((stream, place)) = self.open.take() else {
+        let Some((stream, mut slot)) = self.open.take() else {
             return;
         };
         // A peer that does not read would not read the last response either.
@@ -76,8 +83,10 @@ impl Drop for LingeringClose {
         }
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                let _ = timeout(LINGER_TIMEOUT, drain(stream)).await;
-                drop(place);
+                tokio::select! {
+                    _ = timeout(LINGER_TIMEOUT, drain(stream)) => {}
+                    () = slot.evicted() => {}
+                }
             });
         }
     }
@@ -103,7 +112,7 @@ impl AsyncRead for LingeringClose {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = self.polled(|stream| stream.poll_read(cx, buffer));
+        let polled = self.polled(cx, |stream, cx| stream.poll_read(cx, buffer));
         let is_end = polled.is_ready() && buffer.filled().len() == before;
         self.has_ended |= is_end && buffer.remaining() > 0;
         polled
@@ -116,7 +125,7 @@ impl AsyncWrite for LingeringClose {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.polled(|stream| stream.poll_write(cx, bytes));
+        let polled = self.polled(cx, |stream, cx| stream.poll_write(cx, bytes));
         self.is_blocked = polled.is_pending();
         polled
     }
@@ -126,7 +135,7 @@ impl AsyncWrite for LingeringClose {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.polled(|stream| stream.poll_write_vectored(cx, slices));
+        let polled = self.polled(cx, |stream, cx| stream.poll_write_vectored(cx, slices));
         self.is_blocked = polled.is_pending();
         polled
     }
@@ -137,10 +146,10 @@ impl AsyncWrite for LingeringClose {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.polled(|stream| stream.poll_flush(cx))
+        self.polled(cx, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.polled(|stream| stream.poll_shutdown(cx))
+        self.polled(cx, AsyncWrite::poll_shutdown)
     }
 }

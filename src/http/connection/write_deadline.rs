@@ -24,11 +24,13 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{first_bytes::FirstBytes, lingering_close::LingeringClose, request_head::RequestHeads};
+use super::{
+    connection_slots::Slot, first_bytes::FirstBytes, lingering_close::LingeringClose,
+    request_head::RequestHeads,
+};
 
 /// Minimum average read rate of a peer with a blocked write, in bytes per second.
 const MIN_RATE: u32 = 4 << 10;
@@ -63,19 +65,15 @@ impl WriteDeadline {
         }
     }
 
-    /// Takes over a connection that holds `place` until it has ended.
+    /// Takes over a connection that holds `slot` until it has ended.
     ///
     /// # Errors
     /// When the connection broke meanwhile.
-    pub fn guard(
-        &self,
-        stream: TcpStream,
-        place: OwnedSemaphorePermit,
-    ) -> io::Result<Deadlined<LingeringClose>> {
+    pub fn guard(&self, stream: TcpStream, slot: Slot) -> io::Result<Deadlined<LingeringClose>> {
         let (limit, heads) = (self.limit, self.heads);
         tune(&stream, limit)?;
         Ok(Deadlined {
-            stream: LingeringClose::new(stream, place),
+            stream: LingeringClose::new(stream, slot),
             pace: ReadingPace {
                 limit,
                 slowest: MIN_RATE,
@@ -299,6 +297,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::http::connection::connection_slots::{ConnectionSlots, SlotLimits};
 
     const LIMIT: Duration = Duration::from_millis(50);
 
@@ -412,9 +411,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (stream, _) = listener.accept().await.unwrap();
-        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
-        let place = places.try_acquire_owned().unwrap();
-        let accepted = WriteDeadline::new(LIMIT).guard(stream, place).unwrap();
+        let slots = ConnectionSlots::new(SlotLimits {
+            total: 1,
+            per_address: 0,
+        });
+        let slot = slots.take([127, 0, 0, 1].into()).unwrap();
+        let accepted = WriteDeadline::new(LIMIT).guard(stream, slot).unwrap();
         let stream = accepted.stream.stream().unwrap();
         let socket = socket2::SockRef::from(stream);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(3 * LIMIT));

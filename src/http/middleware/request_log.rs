@@ -1,7 +1,7 @@
 //! Around every request: an id, a span, a count; and once the node is told to stop, that its connection ends.
 //!
-//! **Invariant:** what a log line or a metric says of a request is its id, method, route, status and time, never its
-//! query (which may hold a ticket), headers or body.
+//! **Invariant:** what a log line or a metric says of a request is its id, method, route, status and time, and in the
+//! line of a fault its user; never its query (which may hold a ticket), headers or body.
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::malformed_request;
-use crate::http::state::Node;
+use crate::http::{error::Fault, request_user::RequestUser, state::Node};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of an id from a client or a proxy, in bytes.
@@ -29,7 +29,9 @@ pub(in crate::http) async fn observe(
     next: Next,
 ) -> Response {
     let id = request_id(request.headers().get(REQUEST_ID));
+    let user = RequestUser::default();
     request.extensions_mut().insert(RequestId::new(id.clone()));
+    request.extensions_mut().insert(user.clone());
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -51,6 +53,9 @@ pub(in crate::http) async fn observe(
     span.in_scope(|| {
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(http.status = status.as_u16(), duration_ms, "answered");
+        if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+            fault.log(user.user());
+        }
     });
     counter!("library_sync_http_requests_total", "route" => route.clone(), "status" => status.as_u16().to_string())
         .increment(1);

@@ -48,6 +48,7 @@ async fn render(State(node): State<Node>) -> String {
     let is_ready = why_not_ready(&node).await.is_none();
     gauge!("library_sync_ready").set(f64::from(u8::from(is_ready)));
     node.library.database().measure_pools();
+    node.slots.measure();
     measure_process();
     node.metrics.render()
 }

@@ -74,10 +74,13 @@ pub(in crate::http) async fn events(State(node): State<Node>, request: Request) 
 
 /// Returns a stream with only the time to reconnect.
 fn later(node: &Node, error: &HttpError) -> Response {
-    error.log();
     let retry = (RETURN + RETURN_SPREAD.mul_f64(node.streams.fraction())).as_millis();
     let body = format!("retry: {retry}\n: {}\n\n", error.code());
-    (encoder::headers(Events::CONTENT_TYPE), body).into_response()
+    let mut response = (encoder::headers(Events::CONTENT_TYPE), body).into_response();
+    if let Some(fault) = error.fault() {
+        response.extensions_mut().insert(fault);
+    }
+    response
 }
 
 async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {

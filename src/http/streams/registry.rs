@@ -49,8 +49,8 @@ pub struct StreamLimits {
     /// Maximum number of concurrent operations on one WebSocket.
     #[arg(long, env, default_value_t = 50, value_name = "COUNT")]
     pub max_operations_per_socket: usize,
-    /// Maximum rate of messages read from one WebSocket, per second, with bursts of ten seconds' worth. A message counts
-    /// once for each 4 KiB. Messages over the rate wait. 0 disables the limit.
+    /// Maximum rate of frames read from one WebSocket, per second, with bursts of ten seconds' worth. A frame counts once
+    /// for each 4 KiB, and at least once. Frames over the rate wait. 0 disables the limit.
     #[arg(long, env, default_value_t = 200, value_name = "COUNT")]
     pub max_message_rate: u32,
     /// Time limit for a WebSocket client to send connection_init.

@@ -196,7 +196,7 @@ on_each_database! {
         add_three(&ann).await;
         bob.add("B").await;
         let before = epoch(&bob).await;
-        let check = async |user: &User<'_>, etag: Option<&str>| {
+        let check = async |user: &TestUser<'_>, etag: Option<&str>| {
             let check = app.http.get(app.url("/api/library-version")).bearer_auth(&user.token);
             let check = etag.into_iter().fold(check, |check, etag| check.header("if-none-match", etag));
             soon("a check", check.send()).await.unwrap()

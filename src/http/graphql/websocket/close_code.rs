@@ -29,6 +29,7 @@ use crate::{
         streams::registry::{EndReason, StreamRefused},
     },
     library,
+    version::UserId,
 };
 
 /// Maximum reason in a close frame, beside the code (RFC 6455, section 5.5).
@@ -130,10 +131,19 @@ fn ended(reason: EndReason) -> u16 {
     }
 }
 
+impl Close {
+    /// Refuses a socket of `user`, if that is known, and logs a fault.
+    pub fn refused(error: HttpError, user: Option<&UserId>) -> Self {
+        if let Some(fault) = error.fault() {
+            fault.log(user);
+        }
+        Self::Refused(error)
+    }
+}
+
 impl From<HttpError> for Close {
     fn from(error: HttpError) -> Self {
-        error.log();
-        Self::Refused(error)
+        Self::refused(error, None)
     }
 }
 

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     auth::Viewer,
     http::{
+        connection::connection_slots::Connection,
         error::HttpError,
         graphql::operation::{self, Outcome},
         state::Node,
@@ -40,8 +41,8 @@ use crate::{
 /// The result of authentication at the upgrade.
 pub(super) enum UpgradeViewer {
     Known(Viewer, StreamPermit),
-    /// The refusal, unless `connection_init` has a valid token.
-    Unknown(HttpError),
+    /// The refusal, unless `connection_init` has a valid token. That token then keeps the connection.
+    Unknown(HttpError, Option<Connection>),
 }
 
 /// Serves a socket until it is closed.
@@ -99,8 +100,11 @@ async fn greet(
         () = node.drain.cancelled() => return Err(Close::End(EndReason::Drained)),
     };
     let (viewer, permit) = identify(node, caller, payload.as_ref()).await?;
-    let heads = node.feed.follow(&viewer.user, None).await;
-    let heads = heads.map_err(HttpError::from)?;
+    let heads = node
+        .feed
+        .follow(&viewer.user, None)
+        .await
+        .map_err(|error| Close::refused(error.into(), Some(&viewer.user)))?;
     socket.say(&ServerMessage::ConnectionAck).await?;
     Ok((viewer, permit, heads.boxed()))
 }
@@ -129,10 +133,13 @@ async fn identify(
     let Some(authorization) = payload.and_then(authorization) else {
         return match caller {
             UpgradeViewer::Known(viewer, permit) => Ok((viewer, permit)),
-            UpgradeViewer::Unknown(error) => Err(error),
+            UpgradeViewer::Unknown(error, _) => Err(error),
         };
     };
     let viewer = node.authenticate_init(authorization.as_str()).await?;
+    if let UpgradeViewer::Unknown(_, Some(connection)) = &caller {
+        connection.authenticate();
+    }
     // Releases the permit of the upgrade first, because it can be the last one.
     drop(caller);
     let permit = node.streams.open(&viewer, Transport::Websocket)?;

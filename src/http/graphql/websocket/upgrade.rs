@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     auth::Ask,
-    http::{error::HttpError, state::Node, streams::registry::Transport},
+    http::{
+        connection::connection_slots::Connection, error::HttpError, state::Node,
+        streams::registry::Transport,
+    },
 };
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -59,12 +62,15 @@ async fn caller(node: &Node, request: &Parts) -> Result<UpgradeViewer, HttpError
             Ok(UpgradeViewer::Known(viewer, permit))
         }
         // Refused by a close code, because browsers hide the status of a refused upgrade.
-        Err(error @ HttpError::RateLimited(_)) => Ok(UpgradeViewer::Unknown(error)),
+        Err(error @ HttpError::RateLimited(_)) => Ok(UpgradeViewer::Unknown(error, None)),
         // A cookie can be replaced by a token in `connection_init`. A bearer token cannot: the program chose it.
         Err(error @ (HttpError::NoToken | HttpError::Rejected(_)))
             if !request.headers.contains_key(header::AUTHORIZATION) =>
         {
-            Ok(UpgradeViewer::Unknown(error))
+            Ok(UpgradeViewer::Unknown(
+                error,
+                Connection::of(&request.extensions),
+            ))
         }
         Err(error) => Err(error),
     }
