@@ -3,21 +3,27 @@ const parts = (head) => head.split(".").map(Number); // "<epoch>.<version>"
 const isNewer = (a, b) => (parts(a)[0] - parts(b)[0] || parts(a)[1] - parts(b)[1]) > 0;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms * (0.5 + Math.random())));
 
-export function keepFresh({ load, send, outbox }) {
+export function keepFresh({ load, send, outbox, refused }) {
   let have = "0.0", newest = "0.0", running = false; // heads: of the displayed data; newest known
   const hear = (head) => { if (isNewer(head, newest)) newest = head; };
 
   async function refresh() {
     if (running) return;
     running = true;
+    let mustLoad = false; // after a failed send: a change that cannot be sent does not keep the page stale
     for (let wait = 250; outbox.length > 0 || isNewer(newest, have); await pause(wait)) {
       let done = false;
       try {
-        if (outbox.length > 0) {
-          hear(await send(outbox[0])); // rejects if the change must be retried; displays refusals
+        if (outbox.length > 0 && !(mustLoad && isNewer(newest, have))) {
+          mustLoad = true;
+          const { head, refusal } = await send(outbox[0]); // rejects if the change must be retried
+          if (refusal) refused.push({ change: outbox[0], refusal }); // it can hold the user's text: never drop it
           outbox.shift();
+          hear(head);
           done = true;
+          mustLoad = false;
         } else {
+          mustLoad = false;
           have = await load(newest); // data at least as new as the head that it returns
           done = !isNewer(newest, have);
         }

@@ -1,8 +1,8 @@
 // Runs the programs in docs/examples: node refresh-run.mjs <page|changes|lagging> <base> <token>
 //
-// Prints one JSON object per line: each load (`version`), each response to a mutation (`sent`), and each stream that the
-// EventSource closes permanently (`given up`). Reads JSON lines: `token` renews the session, `send` adds the input of an
-// `updateProgress` to the outbox.
+// Prints one JSON object per line: each load (`version`), each response to a mutation (`sent`), each stream that the
+// EventSource closes permanently (`given up`), and each refused change that is kept (`kept`). Reads JSON lines: `token`
+// renews the session, `send` adds the input of an `updateProgress` to the outbox. An input with `fails` cannot be sent.
 import { createInterface } from "node:readline";
 import { EventSource as Source } from "eventsource";
 import { keepFresh } from "../../docs/examples/refresh.mjs";
@@ -59,13 +59,15 @@ const UPDATE = `mutation ($input: UpdateProgressInput!) {
   updateProgress(input: $input) { libraryHead refusal { code } }
 }`;
 const outbox = [];
+const refused = { push: ({ change, refusal }) => print({ event: "kept", id: change.id, code: refusal.code }) };
 async function send(input) {
+  if (input.fails) throw new Error("it cannot be sent");
   const { updateProgress: payload } = (await ask(UPDATE, { input })).data;
   print({ event: "sent", refusal: payload.refusal?.code ?? null });
-  return payload.libraryHead;
+  return { head: payload.libraryHead, refusal: payload.refusal };
 }
 
-const refresh = keepFresh({ load, send, outbox });
+const refresh = keepFresh({ load, send, outbox, refused });
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   token = command.token ?? token;

@@ -22,6 +22,8 @@ struct Page {
     titles: Vec<String>,
     /// What became of the changes in its outbox: the codes of their refusals.
     sent: Vec<Value>,
+    /// The changes that it keeps because they were refused: the id and the code of the refusal.
+    kept: Vec<(Value, Value)>,
     errors: usize,
     /// How often its browser gave a stream up.
     given_up: usize,
@@ -34,6 +36,7 @@ impl Page {
             head: String::new(),
             titles: Vec::new(),
             sent: Vec::new(),
+            kept: Vec::new(),
             errors: 0,
             given_up: 0,
         }
@@ -50,6 +53,7 @@ impl Page {
             Some("shows") => {
                 self.titles = serde_json::from_value(told["titles"].clone()).unwrap();
             }
+            Some("kept") => self.kept.push((told["id"].clone(), told["code"].clone())),
             Some("sent") => self.sent.push(told["refusal"].clone()),
             Some("error") => self.errors += 1,
             Some("given up") => self.given_up += 1,
@@ -150,6 +154,10 @@ async fn a_page_follows_a_server_that_was_restored_and_loses_nothing_in_its_outb
         }
         app.user("ann").add("later").await;
         for page in &mut pages {
+            page.until("what was refused is kept", |page| {
+                page.kept == [(made["progress"]["id"].clone(), json!("CONFLICT"))]
+            })
+            .await;
             page.until("what was restored is shown", |page| {
                 page.titles == ["A", "after", "later"]
             })
@@ -183,6 +191,19 @@ async fn a_page_starts_afresh_where_its_history_is_purged_and_sends_what_it_kept
         .await;
     page.until_head(&app.user("ann").head().await).await;
     assert_eq!(page.titles, ["A", "C"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_stays_current_while_a_change_cannot_be_sent() {
+    let app = TestApp::start(Db::Sqlite).await;
+    let ann = app.user("ann");
+    let mut page = Page::open("page", &app.base, &token("ann"));
+    page.until_head(&ann.head_at(1).await).await;
+    page.tell(&json!({"send": {"fails": true}}));
+    page.until("an attempt", |page| page.errors > 0).await;
+    ann.add("A").await;
+    page.until_head(&ann.head_at(2).await).await;
+    assert_eq!(page.titles, ["A"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
