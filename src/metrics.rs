@@ -5,7 +5,10 @@
 //! | `library_sync_http_requests_total` | counter | requests | `route`, `status` |
 //! | `library_sync_http_request_seconds` | histogram | seconds until the response begins | `route` |
 //! | `library_sync_requests_too_fast_total` | counter | requests | `of`: user, address |
-//! | `library_sync_connections_refused_total` | counter | connections | |
+//! | `library_sync_connections` | gauge | open connections at the time of the fetch | `state`: authenticated, unauthenticated |
+//! | `library_sync_max_connections` | gauge | maximum number of connections | |
+//! | `library_sync_connections_evicted_total` | counter | unauthenticated connections closed for new ones | |
+//! | `library_sync_connections_refused_total` | counter | connections | `reason`: total, address |
 //! | `library_sync_accept_errors_total` | counter | failed accepts, for example because no file descriptor is free | |
 //! | `library_sync_write_retries_total` | counter | transactions retried after a conflict with other transactions | |
 //! | `library_sync_waits_given_up_total` | counter | operations that got no connection within `--database-wait` | `for`: write, read, query; `reason`: user (waited for the user's other operations), database |
@@ -22,13 +25,18 @@
 //! | `library_sync_broker_notices_received_total` | counter | notices received from the broker, including this node's own | `broker` |
 //! | `library_sync_broker_notices_dropped_total` | counter | notices | `broker`; `reason`: malformed, too_long, no_room, lost_on_purpose |
 //! | `library_sync_errors_total` | counter | errors in responses | `code` |
+//! | `library_sync_epochs_begun_total` | counter | epochs begun by the server itself | `reason`: head_fell, client_ahead, versions_used_up |
+//! | `library_sync_clock_skew_seconds` | gauge | how far this node's clock is ahead of the database's, in seconds | |
+//! | `library_sync_replica_usable` | gauge | 1 while the replica may be read | |
+//! | `library_sync_replica_lag_seconds` | gauge | time since the primary passed the replica's position, in seconds (PostgreSQL) | |
+//! | `library_sync_replica_queries_total` | counter | queries with a replica configured | `answered_by`: replica, primary |
 //! | `library_sync_ready` | gauge | 1 while `/readyz` returns 200 | |
 //! | `library_sync_database_up` | gauge | 0 from "database lost" to "database back" in the log | |
 //! | `library_sync_db_connections` | gauge | connections | `pool`: write (PostgreSQL: all but the replica's), read, replica; `state`: used, idle |
 //! | `library_sync_process_resident_bytes` | gauge | bytes of resident memory (Linux) | |
 //! | `library_sync_process_open_files` | gauge | open file descriptors (Linux) | |
 //! | `library_sync_process_max_files` | gauge | limit of open file descriptors | |
-//! | `library_sync_jwks_fetches_total` | counter | fetches of the JWKS | `outcome` |
+//! | `library_sync_jwks_fetches_total` | counter | fetches of the JWKS | `outcome`: ok, or why it failed |
 //! | `library_sync_jwks_age_seconds` | gauge | age of the cached keys at the last fetch, in seconds | |
 
 use std::sync::OnceLock;

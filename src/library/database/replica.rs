@@ -115,6 +115,13 @@ impl State {
         is_old(at).then_some(*position)
     }
 
+    /// Returns how long the primary has been past `position`, as far as the samples of it tell.
+    fn lag(&self, now: Instant, position: Option<i64>) -> Duration {
+        let mut samples = self.primary.iter();
+        let first_past = samples.find(|(_, primary)| position.is_some_and(|it| *primary > it));
+        first_past.map_or(Duration::ZERO, |(at, _)| now.duration_since(*at))
+    }
+
     fn set_fault(&mut self, fault: Option<Fault>) {
         if self.fault == fault {
             return;
@@ -170,11 +177,16 @@ impl Database {
         };
         let mut state = self.replica_state.0.lock();
         let lag = self.max_replica_lag;
+        let now = Instant::now();
         let must_have_reached = state
-            .position_before(Instant::now(), primary.position, lag)
+            .position_before(now, primary.position, lag)
             .filter(|_| !lag.is_zero());
         let fault = fault(primary, replica, must_have_reached);
         state.set_fault(fault);
+        if replica.follows {
+            let lag = state.lag(now, replica.position);
+            gauge!("library_sync_replica_lag_seconds").set(lag.as_secs_f64());
+        }
         gauge!("library_sync_replica_usable").set(if fault.is_none() { 1.0 } else { 0.0 });
     }
 }
@@ -190,6 +202,12 @@ async fn status(db: &DatabaseConnection) -> Result<Status, DbErr> {
         follows: row.try_get("", "follows")?,
         position: row.try_get("", "position")?,
     })
+}
+
+/// Counts a query that the replica or the primary could answer.
+pub(in crate::library) fn count_query(answered_by: &'static str) {
+    metrics::counter!("library_sync_replica_queries_total", "answered_by" => answered_by)
+        .increment(1);
 }
 
 #[cfg(test)]
@@ -246,5 +264,24 @@ mod tests {
         assert_eq!(at(50, 40), Some(20));
         assert_eq!(at(1_000, 40), Some(40));
         assert!(state.primary.len() <= 2, "{:?}", state.primary);
+    }
+
+    #[test]
+    fn a_replica_lags_since_the_primary_passed_its_position() {
+        let (mut state, began) = (State::default(), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        for (seconds, position) in [(0, 10), (10, 20), (20, 30)] {
+            state.was_at(at(seconds), Some(position), LAG);
+        }
+        for (position, lag) in [
+            (Some(30), 0),
+            (Some(25), 0),
+            (Some(15), 10),
+            (Some(5), 20),
+            (None, 0),
+        ] {
+            let expected = Duration::from_secs(lag);
+            assert_eq!(state.lag(at(20), position), expected, "{position:?}");
+        }
     }
 }

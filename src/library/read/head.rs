@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, EntityTrait as _, QueryFilter as _};
 
 use crate::{
     library::{
-        database::any_of::one_of, entity::user, error::Error, handle::Library,
+        database::{any_of::one_of, replica::count_query}, entity::user, error::Error, handle::Library,
         write::user_row::insert_user,
     },
     version::{Head, UserId, Version},
@@ -76,9 +76,13 @@ impl Library {
                     break;
                 };
                 if is_reached(head) {
+                    count_query("replica");
                     return Ok((self.clone(), head));
                 }
             }
+        }
+        if self.has_replica() {
+            count_query("primary");
         }
         let library = self.on_primary();
         // No client received a version that is not committed. But during a failover, a new epoch may be about to

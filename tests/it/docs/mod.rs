@@ -1,5 +1,6 @@
 //! The documents and the tree of sources: what they say is so.
 
+pub mod alerts;
 pub mod architecture;
 pub mod documented_clients;
 pub mod readme;
