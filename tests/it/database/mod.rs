@@ -2,6 +2,7 @@
 
 pub mod adoption;
 pub mod durability;
+pub mod fault_log;
 pub mod faults;
 pub mod opening;
 pub mod outage;

@@ -43,14 +43,23 @@ async fn ask(stream: &mut TcpStream, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// All clients of a test have one address.
+const ANY_ADDRESS: &str = "--max-connections-per-address=0";
+
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// So many connections that have their places.
+fn version_check(user: &str) -> String {
+    let token = token(user);
+    format!("GET /api/library-version HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n")
+}
+
+/// So many connections on which a user has authenticated.
 async fn fill(base: &str, count: usize) -> Vec<TcpStream> {
     let mut open = Vec::new();
     for _ in 0..count {
         let mut stream = connect(base).await;
-        assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200"));
+        let answer = ask(&mut stream, &version_check("ann")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         open.push(stream);
     }
     open
@@ -65,7 +74,7 @@ async fn get(url: String) -> reqwest::Response {
 
 #[tokio::test]
 async fn a_full_node_still_tells_its_health_and_that_it_is_full() {
-    let app = TestApp::start_with(Db::Sqlite, &["--max-connections", "3"]).await;
+    let app = TestApp::start_with(Db::Sqlite, &["--max-connections", "3", ANY_ADDRESS]).await;
     let mut open = fill(&app.base, 3).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         let answer = get(app.url(path)).await;
@@ -88,9 +97,90 @@ async fn a_full_node_still_tells_its_health_and_that_it_is_full() {
     soon("there is room", served).await;
 }
 
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let read = soon("an end", stream.read(&mut [0])).await;
+    matches!(read, Ok(0) | Err(_))
+}
+
+#[tokio::test]
+async fn anonymous_connections_keep_no_user_out() {
+    let flags = [
+        "--max-connections",
+        "3",
+        "--init-timeout",
+        "1m",
+        ANY_ADDRESS,
+    ];
+    let app = TestApp::start_with(Db::Sqlite, &flags).await;
+    let mut kept = fill(&app.base, 1).await;
+    let mut socket = Socket::open(&app).await;
+    socket.init(&token("bob")).await;
+    for round in 0..5 {
+        // One says nothing, one has begun a request, one has been answered, one waits as a WebSocket.
+        let mut strangers = Vec::new();
+        for said in ["", "GET /", HEALTH, UPGRADE] {
+            let mut stranger = connect(&app.base).await;
+            if said.ends_with("\r\n\r\n") {
+                ask(&mut stranger, said).await;
+            } else {
+                stranger.write_all(said.as_bytes()).await.unwrap();
+            }
+            strangers.push(stranger);
+        }
+        let answer = get(app.url("/healthz")).await;
+        assert!(
+            !answer.headers().contains_key("connection"),
+            "a slot of its own"
+        );
+        for stranger in &mut strangers {
+            assert!(is_closed(stranger).await, "round {round}");
+        }
+        let answer = ask(&mut kept[0], &version_check("ann")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        socket.send(json!({"type": "ping"})).await;
+        assert_eq!(socket.next().await["type"], "pong");
+    }
+}
+
+#[tokio::test]
+async fn an_address_has_its_share_of_connections() {
+    let flags = ["--max-connections-per-address", "2"];
+    let app = TestApp::start_with(Db::Sqlite, &flags).await;
+    let mut open = fill(&app.base, 2).await;
+    let refused = get(app.url("/api/library-version")).await;
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(refused.headers()["connection"], "close");
+    let body: Value = soon("the body", refused.json()).await.unwrap();
+    let code = &body["errors"][0]["extensions"]["code"];
+    assert_eq!(code, "TOO_MANY_CONNECTIONS");
+    assert_eq!(get(app.url("/healthz")).await.status(), 200);
+    open.pop();
+    let served = async { while get(app.url("/api/library-version")).await.status() != 401 {} };
+    soon("there is room", served).await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_its_address_has_no_share() {
+    let flags = [
+        "--max-connections",
+        "3",
+        "--client-address-header",
+        "x-forwarded-for",
+    ];
+    let app = TestApp::start_with(Db::Sqlite, &flags).await;
+    fill(&app.base, 3).await;
+}
+
 #[tokio::test]
 async fn probes_and_metrics_can_have_a_listener_of_their_own() {
-    let flags = ["--ops-listen", "127.0.0.1:0", "--max-connections", "2"];
+    let flags = [
+        "--ops-listen",
+        "127.0.0.1:0",
+        "--max-connections",
+        "2",
+        ANY_ADDRESS,
+    ];
     let mut app = TestApp::start_with(Db::Sqlite, &flags).await;
     let ops = format!("http://{}", app.ops.unwrap());
     assert_eq!(
