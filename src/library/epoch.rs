@@ -7,8 +7,10 @@
 //! **Invariant:** an epoch begins once, even if several nodes find the same fault: the update names the head it replaces.
 //! **Invariant:** a new epoch is greater than any known epoch of the user, and its first version is greater than any
 //! known version, so that clients that compare versions only reset too. Only exhausted versions restart at 1.
-//! **Invariant:** a client's claim begins an epoch for that client's user only, at most once per [`CLAIM_INTERVAL`] over all
-//! nodes.
+//! **Invariant:** users whose epochs begin together get different epochs. If a browser that two users share sends a head
+//! of one user for the other, the head is of another epoch and begins none.
+//! **Invariant:** a client's claim begins an epoch for that client's user only, at most once per [`CLAIM_INTERVAL`] over
+//! all nodes.
 
 use std::time::Duration;
 
@@ -102,7 +104,7 @@ impl Library {
             return self.begin_epochs(|_| {}).await;
         };
         let db = &self.db.write;
-        let update = begin_where(db.get_database_backend(), "subject = $1");
+        let update = begin_one(db.get_database_backend());
         let values = [user.as_str().into()];
         let update = Statement::from_sql_and_values(db.get_database_backend(), update, values);
         let updated = self.db.in_time(db.execute_raw(update)).await?;
@@ -115,37 +117,54 @@ impl Library {
         let db = &self.db.write;
         let backend = db.get_database_backend();
         let next = format!(
-            "SELECT max(subject) FROM \
-             (SELECT subject FROM topaz_user WHERE subject > $1 ORDER BY subject LIMIT {BATCH}) AS page"
+            "SELECT max(subject), {} FROM \
+             (SELECT subject FROM topaz_user WHERE subject > $1 ORDER BY subject LIMIT {BATCH}) AS page",
+            clock::sql(backend),
         );
-        let update = begin_where(backend, "subject > $1 AND subject <= $2");
-        let (mut after, mut users) = (String::new(), 0);
+        let update = begin_each(backend);
+        let (mut after, mut users, mut unused) = (String::new(), 0, 0);
         loop {
             let values = [after.as_str().into()];
             let select = Statement::from_sql_and_values(backend, &next, values);
-            let row = self.db.in_time(db.query_one_raw(select)).await?;
-            let last = row.map(|row| row.try_get_by_index::<Option<String>>(0));
-            let Some(last) = last.transpose()?.flatten() else {
+            let Some(row) = self.db.in_time(db.query_one_raw(select)).await? else {
                 return Ok(users);
             };
-            let values = [after.into(), last.as_str().into()];
+            let Some(last) = row.try_get_by_index::<Option<String>>(0)? else {
+                return Ok(users);
+            };
+            let first = Ord::max(unused, row.try_get_by_index::<i64>(1)?);
+            let values = [after.into(), last.as_str().into(), first.into()];
             let batch = Statement::from_sql_and_values(backend, &update, values);
-            let begun = self.db.in_time(db.execute_raw(batch)).await?;
-            users += begun.rows_affected();
+            let begun = self.db.in_time(db.execute_raw(batch)).await?.rows_affected();
+            unused = first + i64::try_from(begun).map_err(Error::fault)?;
+            users += begun;
             progress(users);
             after = last;
         }
     }
 }
 
-/// The statement that begins an epoch for some users at their current versions. The new epoch is greater than the last
-/// even if the clock went back.
-fn begin_where(backend: DbBackend, users: &str) -> String {
+/// The statement that begins an epoch for user $1 at the current version. The new epoch is greater than the last even if
+/// the clock went back.
+fn begin_one(backend: DbBackend) -> String {
     format!(
         "UPDATE topaz_user SET library_epoch = {}({}, library_epoch + 1), library_floor = library_version \
-         WHERE {users}",
+         WHERE subject = $1",
         greatest(backend),
         clock::sql(backend),
+    )
+}
+
+/// The statement that begins an epoch for each user after $1 up to $2 at the current version. The first user gets epoch
+/// $3, the next one $3 + 1, and so on: the clock alone would give many users the same epoch.
+fn begin_each(backend: DbBackend) -> String {
+    format!(
+        "UPDATE topaz_user SET library_epoch = {}($3 + page.place, library_epoch + 1), \
+           library_floor = library_version \
+         FROM (SELECT subject AS member, row_number() OVER (ORDER BY subject) - 1 AS place \
+           FROM topaz_user WHERE subject > $1 AND subject <= $2) AS page \
+         WHERE subject = page.member",
+        greatest(backend),
     )
 }
 

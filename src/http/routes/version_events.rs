@@ -19,7 +19,8 @@
 //!
 //! A client that comes back says in `Last-Event-ID` which head it saw last. `connected` then tells, in one more key
 //! `resume`, how that compares: `up_to_date`, `behind`, `ahead`, or `other_epoch` (what it keeps is of another
-//! numbering, and worth nothing).
+//! numbering, and worth nothing). A head that is ahead can begin a new epoch, but only one of the user's own epoch: the id
+//! that the stream of another user gave in the same browser is `other_epoch`.
 //!
 //! Browsers give an `EventSource` up for good after any status but 200. So one that comes while the server is stopping,
 //! or the database or the key server does not answer, gets a stream that ends after telling when to come back:

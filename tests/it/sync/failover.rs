@@ -210,6 +210,23 @@ on_each_database! {
         assert_eq!(epoch(&bob).await, before);
     }
 
+    async fn the_event_id_of_another_user_begins_no_epoch(db: Db) {
+        let mut app = TestApp::start(db).await;
+        add_three(&app.user("ann")).await;
+        app.user("bob").add("B").await;
+        app.library.begin_epoch(None).await.unwrap();
+        app.stop().await;
+        // Old enough for a client's word to end it.
+        app.db.execute("UPDATE topaz_user SET library_epoch = library_epoch - 3600000").await;
+        let app = app.restart(&[]).await;
+        let [ann, bob] = [app.user("ann"), app.user("bob")];
+        let (told, before) = (epoch(&ann).await, epoch(&bob).await);
+        // The EventSource of a browser reconnects with the session of the next user.
+        let event = resume(&bob, &format!("{told}.4")).await;
+        assert_eq!((&event["version"], &event["resume"]), (&json!(2), &json!("other_epoch")));
+        assert_eq!(epoch(&bob).await, before);
+    }
+
     async fn a_client_that_makes_heads_up_changes_little_and_seldom(db: Db) {
         let (app, before) = restarted(db).await;
         let ann = app.user("ann");
