@@ -198,9 +198,19 @@ impl Fault {
         let Self { causes, code, .. } = self;
         let user = user.map(UserId::as_str);
         if self.is_outage {
-            tracing::debug!(user.id = user, error.causes = causes, error.code = code, "request failed");
+            tracing::debug!(
+                user.id = user,
+                error.causes = causes,
+                error.code = code,
+                "request failed"
+            );
         } else {
-            tracing::error!(user.id = user, error.causes = causes, error.code = code, "request failed");
+            tracing::error!(
+                user.id = user,
+                error.causes = causes,
+                error.code = code,
+                "request failed"
+            );
         }
     }
 }

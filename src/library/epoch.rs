@@ -135,7 +135,11 @@ impl Library {
             let first = Ord::max(unused, row.try_get_by_index::<i64>(1)?);
             let values = [after.into(), last.as_str().into(), first.into()];
             let batch = Statement::from_sql_and_values(backend, &update, values);
-            let begun = self.db.in_time(db.execute_raw(batch)).await?.rows_affected();
+            let begun = self
+                .db
+                .in_time(db.execute_raw(batch))
+                .await?
+                .rows_affected();
             unused = first + i64::try_from(begun).map_err(Error::fault)?;
             users += begun;
             progress(users);

@@ -271,7 +271,7 @@ mod tests {
         let (mut state, began) = (State::default(), Instant::now());
         let at = |seconds| began + Duration::from_secs(seconds);
         for (seconds, position) in [(0, 10), (10, 20), (20, 30)] {
-            state.was_at(at(seconds), Some(position), LAG);
+            state.position_before(at(seconds), Some(position), LAG);
         }
         for (position, lag) in [
             (Some(30), 0),

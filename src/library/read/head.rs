@@ -6,7 +6,10 @@ use sea_orm::{ConnectionTrait, EntityTrait as _, QueryFilter as _};
 
 use crate::{
     library::{
-        database::{any_of::one_of, replica::count_query}, entity::user, error::Error, handle::Library,
+        database::{any_of::one_of, replica::count_query},
+        entity::user,
+        error::Error,
+        handle::Library,
         write::user_row::insert_user,
     },
     version::{Head, UserId, Version},

@@ -27,6 +27,6 @@ on_each_database! {
             log.lines().filter(|line| line.contains(message) && line.contains(user)).count()
         };
         assert_eq!(named("an operation failed", "ann"), 1, "{log}");
-        assert_eq!(named("a request failed", "bob"), 2, "{log}");
+        assert_eq!(named("request failed", "bob"), 2, "{log}");
     }
 }
