@@ -13,8 +13,8 @@ on_each_database! {
         let writer = Stdio::from(File::create(log.path()).unwrap());
         let server = TestProcess::serve_with_files(1_000, &database.url, &[], writer).await;
         server.send("ann", "{ libraryVersion }", json!({})).await.unwrap();
-        database.execute("ALTER TABLE topaz_story RENAME TO gone").await;
-        let query = "{ stories(first: 1) { nodes { title } } }";
+        database.execute("ALTER TABLE topaz_progress RENAME TO gone").await;
+        let query = "{ progresses(first: 1) { nodes { id } } }";
         let answer = server.send("ann", query, json!({})).await.unwrap();
         assert_eq!(answer["errors"][0]["extensions"]["code"], "INTERNAL_SERVER_ERROR", "{answer}");
         database.execute("ALTER TABLE topaz_user RENAME TO gone_too").await;
