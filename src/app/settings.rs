@@ -46,7 +46,11 @@ pub(super) fn slot_limits(config: &Serve) -> SlotLimits {
     let total = http::connections_that_fit(http.max_connections, database_connections);
     // Behind a proxy, connections of many clients have one address.
     let is_behind_proxy = http.rate.client_address_header.is_some();
-    let default = if is_behind_proxy { 0 } else { total.div_ceil(2) };
+    let default = if is_behind_proxy {
+        0
+    } else {
+        total.div_ceil(2)
+    };
     let per_address = http.max_connections_per_address.unwrap_or(default);
     SlotLimits { total, per_address }
 }

@@ -115,7 +115,7 @@ fn every_alert_can_be_read_by_prometheus() {
         for (open, close) in [('(', ')'), ('{', '}'), ('[', ']')] {
             assert_eq!(count(open), count(close), "{expr}");
         }
-        assert!(humantime::parse_duration(&r#for).is_ok(), "{for}", for = r#for);
+        assert!(humantime::parse_duration(&r#for).is_ok(), "{for}");
         assert!(
             ["page", "warn"].contains(&labels.severity.as_str()),
             "{alert}"
