@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    library::{Error, Label, LabelKind, Listed, PageLimit, Search, Since},
+    library::{Error, Label, LabelKind, Listed, PageLimit, Related, Search, Since},
     version::Version,
 };
 
@@ -216,7 +216,11 @@ impl Query {
             epoch: epoch.map_err(|_| invalid("epoch", "is no epoch of this server"))?,
         };
         let after = after.as_deref().map(delta_cursor).transpose()?;
-        let with_stories = ctx.look_ahead().field("changes").field("story").exists();
+        let selected = ctx.look_ahead().field("changes");
+        let with = Related {
+            stories: selected.field("story").exists(),
+            labels: selected.field("tags").exists() || selected.field("fandoms").exists(),
+        };
         let user = &caller.viewer.user;
         let limit = PageLimit {
             changes: first,
@@ -224,7 +228,7 @@ impl Query {
         };
         let changes = caller
             .library
-            .changes(user, since, after, limit, with_stories)
+            .changes(user, since, after, limit, with)
             .await?;
         caller.allowance.read(changes.read).await;
         Ok(changes.into())

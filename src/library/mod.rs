@@ -70,7 +70,7 @@ pub use self::{
         change_log::Changed,
         delta::{
             change::{Change, Delta, DeltaCursor, Since, Tombstone},
-            page::PageLimit,
+            page::{PageLimit, Related},
         },
         export::Exported,
         list::{

@@ -13,7 +13,7 @@ use sea_orm::EntityTrait as _;
 
 use super::{
     change::{Change, Delta, DeltaCursor, Since},
-    page::{Page, PageLimit},
+    page::{Page, PageLimit, Related},
     source::Source,
 };
 use crate::{
@@ -29,21 +29,20 @@ use crate::{
 };
 
 impl Library {
-    /// Returns up to `limit` changes after the cursor `after`, or after `since` at the start of a walk. `with_stories`
-    /// adds the stories of the progresses.
+    /// Returns up to `limit` changes after the cursor `after`, or after `since` at the start of a walk.
     pub async fn changes(
         &self,
         user: &UserId,
         since: Since,
         after: Option<DeltaCursor>,
         limit: PageLimit,
-        with_stories: bool,
+        with: Related,
     ) -> Result<Delta, Error> {
         let (known, of) = (self.known.of(user), user.clone());
         let delta = self.snapshot(user, move |tx| {
             Box::pin(async move {
-                let mut delta = page(tx, &of, since, after, (limit, with_stories)).await?;
-                if with_stories {
+                let mut delta = page(tx, &of, since, after, (limit, with)).await?;
+                if with.stories {
                     let ids: Vec<_> = delta.stories_of_progresses().collect();
                     delta.stories = stories(tx, &of, ids).await?;
                 }
@@ -101,7 +100,7 @@ async fn page(
     user: &UserId,
     since: Since,
     after: Option<DeltaCursor>,
-    (limit, with_stories): (PageLimit, bool),
+    (limit, with): (PageLimit, Related),
 ) -> Result<Delta, Error> {
     let row = user::Entity::find_by_id(user.as_str()).one(tx).await?;
     let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
@@ -117,7 +116,7 @@ async fn page(
         after,
         limit: u64::from(limit.changes) + 1,
         bytes: limit.bytes,
-        with_stories,
+        with_stories: with.stories,
     };
     let reads = [
         source.labels(LabelKind::Tag).await?,
@@ -131,7 +130,9 @@ async fn page(
         has_more,
         read,
     } = Page::of(reads, limit);
-    source.add_labels(&mut changes).await?;
+    if with.labels {
+        source.add_labels(&mut changes).await?;
+    }
     let end = changes.last().map(|last| last.cursor(head.epoch, began));
     Ok(Delta {
         head,

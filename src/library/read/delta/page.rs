@@ -14,6 +14,15 @@ pub struct PageLimit {
     pub bytes: u64,
 }
 
+/// What is read besides the changed rows: only what the client selects.
+#[derive(Debug, Clone, Copy)]
+pub struct Related {
+    /// The stories of progresses.
+    pub stories: bool,
+    /// The labels of stories.
+    pub labels: bool,
+}
+
 /// A change, and the bytes of its texts and labels.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -48,11 +48,6 @@ pub(super) struct Source<'a> {
 const STORY_TEXTS: &str = "octet_length(title) + octet_length(author) + octet_length(coalesce(url_typed, url)) \
     + coalesce(octet_length(description), 0) + coalesce(octet_length(summary), 0)";
 
-/// SQL for the bytes of a story's labels: about 128 each.
-const STORY_LABELS: &str = "128 * ( \
-    (SELECT count(*) FROM topaz_story_tag l WHERE l.user_id = topaz_story.user_id AND l.story_id = topaz_story.id) \
-    + (SELECT count(*) FROM topaz_story_fandom l WHERE l.user_id = topaz_story.user_id AND l.story_id = topaz_story.id))";
-
 /// Selects the `sized` rows, each with the bytes of the rows before it (`page_before`) and the total number of rows.
 fn placed(sized: SelectStatement) -> SelectStatement {
     Query::select()
@@ -147,9 +142,8 @@ impl Source<'_> {
 
     pub async fn stories(&self) -> Result<Read, Error> {
         use story::Column::{Id, Stamp, UserId};
-        let bytes = format!("{STORY_TEXTS} + {STORY_LABELS}");
         let beyond = self.beyond(STORY, Stamp, Id);
-        let select = self.of_page(story::find(), &bytes, beyond, (UserId, Stamp, Id));
+        let select = self.of_page(story::find(), STORY_TEXTS, beyond, (UserId, Stamp, Id));
         let change = |row: story::Model| {
             let story = Story::try_from(row)?;
             Ok(Change::Story {
