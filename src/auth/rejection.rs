@@ -5,7 +5,7 @@ use super::bearer::MAX_TOKEN_BYTES;
 /// Why a token is refused. The messages contain nothing secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// Over [`MAX_TOKEN_BYTES`].
+    /// Longer than `MAX_TOKEN_BYTES` (8 KiB).
     #[error("the token is longer than {} bytes", MAX_TOKEN_BYTES)]
     TooLong,
     /// Not a signed JSON Web Token, or one whose claims have the wrong types.

@@ -1,7 +1,8 @@
 //! The only owner of library rows: a user's content, and the version that counts its changes.
 //!
 //! In the flow: `graphql` calls a read, or [`Library::write`] with a closure; a committed write is announced through the
-//! [`Broker`]. This module imports no hub, GraphQL, HTTP or authentication: its callers pass a [`UserId`].
+//! [`Broker`](crate::broker::Broker). This module imports no hub, GraphQL, HTTP or authentication: its callers pass a
+//! [`UserId`](crate::version::UserId).
 //!
 //! **Invariant (atomic):** the version moves if and only if the change commits, by one per transaction.
 //! **Invariant (ordered):** a write bumps the user's row first, so its row lock orders the user's writers.
