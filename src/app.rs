@@ -367,7 +367,7 @@ fn pem(text_or_path: &str) -> anyhow::Result<Vec<u8>> {
     // Text that is not the path of a file may be a secret, so the error does not repeat it.
     anyhow::ensure!(
         Path::new(text_or_path).exists(),
-        "{setting}: neither PEM nor the path of an existing file"
+        "{setting}: is not PEM text or the path of an existing file"
     );
     std::fs::read(text_or_path).with_context(|| format!("{setting}: cannot read {text_or_path}"))
 }

@@ -4,8 +4,8 @@
 //! creates a ticket with its token and opens the stream with `?ticket=`. A ticket in a proxy's log is worthless, because it is
 //! used or expires soon.
 //!
-//! **Invariant:** only the digest of a ticket is stored and looked up, so neither the database nor the timing of a look-up
-//! reveals a ticket.
+//! **Invariant:** only the digest of a ticket is stored and looked up. So the database and the timing of a look-up do
+//! not reveal a ticket.
 
 use std::fmt;
 

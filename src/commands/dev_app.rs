@@ -1,4 +1,4 @@
-//! The example app, as `dev` serves it: built when its build is missing or older than its source.
+//! The example app of `dev`. Builds the app if its build is missing or older than its source.
 
 use std::{
     fs, io,
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::config::Dev;
 
-/// What of the app's folder its build depends on.
+/// Paths in the app's folder that its build depends on.
 const SOURCES: &[&str] = &[
     "package-lock.json",
     "sync/src",
@@ -24,11 +24,11 @@ const SOURCES: &[&str] = &[
 /// The last file that a build writes.
 const LAST_BUILT: &str = "app/dist/sw.js";
 
-/// Returns the folder to serve at `/`, and builds the app first if needed. `None` with `--no-app`, and where the source
-/// of the app is not at hand.
+/// Returns the folder to serve at `/`, and builds the app first if needed. Returns `None` with `--no-app`, or if the
+/// source of the app is missing. Without npm, returns a folder with a page that explains what to install.
 ///
 /// # Errors
-/// When npm is there and the build fails.
+/// When npm is installed and the build fails, or when that page cannot be written.
 pub(super) fn static_dir(dev: &Dev) -> anyhow::Result<Option<PathBuf>> {
     let source = &dev.app_dir;
     if dev.no_app || !source.join("app/index.html").is_file() {
@@ -59,12 +59,12 @@ fn is_stale(source: &Path) -> bool {
             .any(|path| newest(&source.join(path)) > built)
 }
 
-/// When a file was last written; `None` if there is none.
+/// Returns the modification time of a file, or `None` if it does not exist.
 fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|found| found.modified()).ok()
 }
 
-/// When the file, or the newest in the folder, was last written.
+/// Returns the modification time of a file, or of the newest file in a folder.
 fn newest(path: &Path) -> Option<SystemTime> {
     match fs::read_dir(path) {
         Ok(entries) => entries
@@ -82,7 +82,7 @@ fn has_npm() -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Runs npm in the app's folder. It shows its own progress.
+/// Runs npm in the app's folder. npm shows its own progress on standard error.
 fn npm(source: &Path, args: &[&str]) -> anyhow::Result<()> {
     let command = format!("npm {}", args.join(" "));
     eprintln!("{}: {command}", source.display());
@@ -100,7 +100,7 @@ fn npm(source: &Path, args: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the page that is served while there is no npm to build the app with.
+/// Writes the page that is served if npm is not installed.
 fn page_without_npm(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let folder = data_dir.join("no-app");
     let page = folder.join("index.html");
@@ -131,7 +131,7 @@ mod tests {
             SystemTime::UNIX_EPOCH + Duration::from_secs(9),
         );
         write(&source.join("app/src/deep/page.tsx"), old);
-        assert!(is_stale(source), "there is no build");
+        assert!(is_stale(source), "the build is missing");
         write(&source.join(LAST_BUILT), new);
         assert!(!is_stale(source));
         write(

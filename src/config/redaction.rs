@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 /// Length of the longest command name.
 const LONGEST_COMMAND: usize = 8;
 
-/// Removes arguments that are neither a flag nor a command from an error.
+/// Removes arguments other than flags and commands from an error.
 pub fn redacted(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
         // Lists contain only names that this program defines.

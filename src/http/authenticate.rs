@@ -1,7 +1,7 @@
-//! From a request to its viewer. The only place that authenticates a request, and it counts the viewer's rate.
+//! Authentication of a request, and the rate limit of its viewer. No other module authenticates requests.
 //!
-//! **Invariant:** no viewer leaves here uncounted, so no route can forget to. The viewer of a request is noted for its
-//! connection and for the log, even if the rate limit refuses the request.
+//! **Invariant:** every returned viewer has been counted by the rate limiter, so a route cannot omit the limit.
+//! **Invariant:** the viewer is recorded for the connection and the log even if the rate limit refuses the request.
 
 use axum::http::{HeaderMap, Method, header, request::Parts};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::auth::{Ask, Credential, Ticket, Viewer, bearer};
 
-/// Headers that a page of another origin can set only after a CORS preflight.
+/// Headers that a page of another origin can send only after a CORS preflight.
 const PREFLIGHTED: [&str; 3] = [
     "graphql-require-preflight",
     "apollo-require-preflight",
@@ -22,7 +22,8 @@ impl Node {
     /// Returns the viewer of a request that asks for `ask`.
     ///
     /// # Errors
-    /// As [`Authenticator::viewer`](super::authenticator::Authenticator::viewer); also when the viewer is over the rate limit.
+    /// As [`Authenticator::viewer`](super::authenticator::Authenticator::viewer); also when the viewer exceeds the rate
+    /// limit.
     pub(super) async fn authenticate(
         &self,
         request: &Parts,
@@ -33,10 +34,11 @@ impl Node {
         self.counted(viewer)
     }
 
-    /// Returns the viewer of a request that opens a stream, by a token or by a ticket in `?ticket=`.
+    /// Returns the viewer of a request that opens a stream with a token or with a ticket in `?ticket=`.
     ///
-    /// A ticket precedes header and cookie, because the page has set it deliberately. It needs no trusted origin,
-    /// because browsers do not add it. HEAD does not redeem it, because link checkers and proxies send HEAD before GET.
+    /// A ticket takes precedence over the header and the cookie, because the page sets it deliberately. It does not
+    /// need a trusted origin, because browsers do not add it to requests. HEAD does not redeem it, because link
+    /// checkers and proxies send HEAD before GET.
     ///
     /// # Errors
     /// As [`Node::authenticate`]; also when the ticket is invalid.
@@ -50,11 +52,11 @@ impl Node {
         self.counted(viewer)
     }
 
-    /// Returns the viewer of a request with a GraphQL operation, whose result can be a stream.
+    /// Returns the viewer of a request with a GraphQL operation. Its result can be a stream if `may_stream`.
     ///
     /// # Errors
-    /// As [`Node::authenticate_stream`]; also for a GET with a cookie that a browser sends for a foreign page without a
-    /// CORS preflight. That request is not counted, because the viewer has not sent it.
+    /// As [`Node::authenticate_stream`]; also for a GET with a cookie that a page of another origin can cause without a
+    /// CORS preflight. That request is not counted, because the viewer may not have sent it.
     pub(super) async fn authenticate_operation(
         &self,
         request: &Parts,
@@ -82,7 +84,7 @@ impl Node {
     /// Returns the viewer of the token in `authorization` of a `connection_init`.
     ///
     /// # Errors
-    /// When the token is missing or invalid, or the viewer is over the rate limit.
+    /// When the token is missing or invalid, or the viewer exceeds the rate limit.
     pub(super) async fn authenticate_init(
         &self,
         authorization: Option<&str>,
@@ -92,10 +94,10 @@ impl Node {
         self.counted(verifier.verify(token, Credential::Bearer).await?)
     }
 
-    /// Counts one more operation of a viewer, in a batch or on a socket.
+    /// Counts one more operation of a viewer, in a batch or on a WebSocket.
     ///
     /// # Errors
-    /// When the viewer is over the rate limit.
+    /// When the viewer exceeds the rate limit.
     pub(super) fn count_operation(&self, viewer: &Viewer) -> Result<(), RateLimited> {
         self.rate_limiter.user(&viewer.user)
     }
@@ -111,7 +113,7 @@ impl Node {
         };
         let ticket = Ticket::read(&ticket).ok_or(HttpError::BadTicket)?;
         if self.drain.is_cancelled() {
-            // Not redeemed, so that the client can use it on another node.
+            // The ticket is not redeemed, so that the client can use it on another node.
             return Err(self.streams.draining().into());
         }
         let kept = match request.method {
@@ -127,7 +129,7 @@ impl Node {
     }
 }
 
-/// Notes who sent a request: for its connection, which is then kept, and for the log.
+/// Records the viewer for the log, and protects the connection from eviction.
 fn note(request: &Parts, viewer: &Viewer) {
     if let Some(connection) = Connection::of(&request.extensions) {
         connection.authenticate();
@@ -137,7 +139,7 @@ fn note(request: &Parts, viewer: &Viewer) {
     }
 }
 
-/// Whether the page that sent a request is of this origin, or of one that the browser has been told about.
+/// Whether the request is same-origin, or has a header that a browser sends only with CORS.
 fn is_preflighted(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site");
     site.is_some_and(|site| site == "same-origin")

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_asks_too_fast_is_told_when_to_come_back_and_others_are_not() {
+    fn a_rate_limited_user_gets_a_retry_delay_and_other_users_are_not_limited() {
         let rate_limiter = rate_limiter(1, 0, None);
         let (ann, bob) = (UserId::new("ann").unwrap(), UserId::new("bob").unwrap());
         let refused = (0..20).find_map(|_| rate_limiter.user(&ann).err()).unwrap();

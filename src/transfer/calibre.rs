@@ -1,4 +1,4 @@
-//! Entries as a CSV with the columns of Calibre's catalog, which its *Import List* plugin reads.
+//! Writes entries as CSV with the columns of Calibre's catalog, which Calibre's *Import List* plugin reads.
 
 use std::io::Write;
 
@@ -27,7 +27,7 @@ pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) ->
             names(&entry.tags),
             entry.description.clone().unwrap_or_default(),
             identifier(&entry.url),
-            // Of ten.
+            // Calibre rates out of ten.
             entry
                 .rating
                 .map_or(String::new(), |stars| format!("{:.0}", stars * 2.0)),
@@ -37,13 +37,13 @@ pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) ->
     write_rows(COLUMNS, rows, neutralised, to)
 }
 
-/// A comma separates names, so one in a name becomes a semicolon.
+/// Joins names with commas. A comma in a name becomes a semicolon.
 fn names(names: &[String]) -> String {
     let names: Vec<_> = names.iter().map(|name| name.replace(',', ";")).collect();
     names.join(", ")
 }
 
-/// A comma separates identifiers; Calibre writes one in a value as `|`.
+/// Returns the identifier of a URL. A comma separates identifiers, so Calibre writes a comma in a value as `|`.
 fn identifier(url: &str) -> String {
     match url.strip_prefix("urn:isbn:") {
         Some(isbn) => format!("isbn:{isbn}"),

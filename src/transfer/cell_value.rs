@@ -1,26 +1,26 @@
-//! What people and programs write in a cell: counts, stars, flags, statuses, lists, HTML.
+//! Parsers of cell values: counts, ratings, flags, statuses, lists and HTML, in the forms of people and other programs.
 //!
-//! Each function returns what a cell means, or in words why it means nothing here. The caller leaves that field empty
-//! and reports it: an optional cell never costs its row.
+//! Each function returns the parsed value or an error message. On an error the caller leaves an optional field empty
+//! and reports a warning, so that an invalid optional cell does not refuse its row.
 
 use serde::Serialize;
 use strum::IntoEnumIterator;
 
 use crate::library::{ProgressStatus, Rating, Source, StoryStatus};
 
-/// A number of stars, and what to report about it.
+/// A rating in stars out of five, and a remark to report about it.
 pub(super) struct Stars {
     pub stars: f64,
     pub remark: Option<String>,
 }
 
-/// A name without what people write differently: case, spaces, punctuation.
+/// Returns a normalised name for comparison: lower case, without spaces and punctuation.
 pub(super) fn plain(name: &str) -> String {
     let letters = name.chars().filter(|letter| letter.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// A count: `12`, `12,345`, `1 234`, `12.0`, `1.2e4`, and of chapters `12/30` or `12/?`, which is 12.
+/// Parses a count: `12`, `12,345`, `1 234`, `12.0` or `1.2e4`. Chapters such as `12/30` or `12/?` are 12.
 pub(super) fn count(cell: &str) -> Result<i32, String> {
     let unreadable = || format!("`{cell}` is not a count");
     let text = cell.trim();
@@ -40,7 +40,8 @@ pub(super) fn count(cell: &str) -> Result<i32, String> {
     Ok(number as i32)
 }
 
-/// `12,345`, `12.345`, `12 345` and `12'345` without their separators, if those stand before groups of three digits.
+/// Removes thousands separators, as in `12,345`, `12.345`, `12 345` and `12'345`, if they separate groups of three
+/// digits.
 fn without_thousands(text: &str) -> String {
     for separator in [',', '.', ' ', '\u{a0}', '\u{202f}', '\''] {
         let mut groups = text.split(separator);
@@ -55,7 +56,7 @@ fn without_thousands(text: &str) -> String {
     text.to_owned()
 }
 
-/// Stars of `best`: `4`, `4.5`, `4,5`, `4/5`, `8/10`, `★★★★`. Rounded to tenths of five.
+/// Parses a rating out of `best`: `4`, `4.5`, `4,5`, `4/5`, `8/10` or `★★★★`. Rounds to a tenth of a star out of five.
 pub(super) fn stars(cell: &str, best: f64) -> Result<Stars, String> {
     let unreadable = || format!("`{cell}` is not a rating from 0 to {best}");
     let text = cell.trim();
@@ -92,17 +93,17 @@ pub(super) fn stars(cell: &str, best: f64) -> Result<Stars, String> {
     })
 }
 
-/// Yes or no.
+/// Parses a boolean.
 pub(super) fn flag(cell: &str) -> Result<bool, String> {
     match plain(cell).as_str() {
         "true" | "t" | "yes" | "y" | "1" | "x" | "on" => Ok(true),
         "false" | "f" | "no" | "n" | "0" | "off" => Ok(false),
         _ if cell.trim() == "✓" => Ok(true),
-        _ => Err(format!("`{cell}` is neither true nor false")),
+        _ => Err(format!("`{cell}` is not true or false")),
     }
 }
 
-/// Whether a content rating, or one of several separated by `;` or `,`, is for adults.
+/// Parses content ratings separated by `;` or `,`. Returns whether one of them is for adults.
 pub(super) fn is_adult(cell: &str) -> Result<bool, String> {
     let one = |rating: &str| match plain(rating).as_str() {
         "mature" | "explicit" | "m" | "e" | "ma" | "nc17" | "r" | "x" | "adult" | "18" | "nsfw" => {
@@ -123,7 +124,7 @@ pub(super) fn is_adult(cell: &str) -> Result<bool, String> {
     Ok(adult.contains(&true))
 }
 
-/// Where a story is published, by the name of the site.
+/// Parses the name of the site where a story is published.
 pub(super) fn source(cell: &str) -> Result<Source, String> {
     let site = plain(cell);
     let site = site.trim_start_matches("www").trim_end_matches("org");
@@ -137,7 +138,7 @@ pub(super) fn source(cell: &str) -> Result<Source, String> {
     })
 }
 
-/// Whether a story is still written.
+/// Parses the publication status of a story, also in the terms of other sites.
 pub(super) fn publication_status(cell: &str) -> Result<StoryStatus, String> {
     Ok(match plain(cell).as_str() {
         "inprogress" | "wip" | "workinprogress" | "updating" | "active" | "incomplete" => {
@@ -150,7 +151,7 @@ pub(super) fn publication_status(cell: &str) -> Result<StoryStatus, String> {
     })
 }
 
-/// How far a reader is, in the words of shelves and trackers.
+/// Parses a reading status, also in the terms of Goodreads shelves and reading trackers.
 pub(super) fn reading_status(cell: &str) -> Result<ProgressStatus, String> {
     Ok(match plain(cell).as_str() {
         "toread" | "wanttoread" | "plantoread" | "planned" | "unread" | "tbr" | "later" => {
@@ -164,7 +165,7 @@ pub(super) fn reading_status(cell: &str) -> Result<ProgressStatus, String> {
     })
 }
 
-/// The value of an enum that JSON and GraphQL call so.
+/// Parses the name of an enum value, as JSON and GraphQL spell it.
 fn named<T: IntoEnumIterator + Serialize>(cell: &str) -> Result<T, String> {
     let known = T::iter().find(|value| plain(&name(value)) == plain(cell));
     known.ok_or_else(|| {
@@ -173,22 +174,22 @@ fn named<T: IntoEnumIterator + Serialize>(cell: &str) -> Result<T, String> {
     })
 }
 
-/// The name of an enum value, as JSON and GraphQL spell it.
+/// Returns the name of an enum value, as JSON and GraphQL spell it.
 pub(super) fn name(value: &impl Serialize) -> String {
     let json = serde_json::to_value(value).unwrap_or_default();
     json.as_str().unwrap_or_default().to_owned()
 }
 
-/// A text in one line, as titles and names are: spreadsheets break lines within a cell.
+/// Joins the lines of a title or name, because spreadsheets allow line breaks within a cell.
 pub(super) fn one_line(cell: &str) -> String {
     let parts = cell.split(char::is_control).map(str::trim);
     let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
     parts.join(" ")
 }
 
-/// The names of a list, without empty ones.
+/// Splits a list of names at `separator`, and drops empty names.
 pub(super) fn list(cell: &str, separator: char) -> Vec<String> {
-    // Names of works at AO3 hold no comma, and some scrapers separate them by one.
+    // AO3 names do not contain commas, and some scrapers separate them by commas instead of semicolons.
     let separator = match separator {
         ';' if !cell.contains(';') => ',',
         other => other,
@@ -197,7 +198,8 @@ pub(super) fn list(cell: &str, separator: char) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// HTML as text: line ends for `<br>` and ends of blocks, no other tags, entities decoded. Other text stays as it is.
+/// Converts HTML to text: replaces `<br>` and the ends of blocks by line breaks, removes other tags, and decodes
+/// entities. Plain text is unchanged.
 pub(super) fn text_of_html(cell: &str) -> String {
     let mut text = String::with_capacity(cell.len());
     let mut rest = cell;
@@ -227,7 +229,7 @@ pub(super) fn text_of_html(cell: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// What programs write as HTML in their exports. Anything else between `<` and `>` is the reader's text.
+/// The HTML tags that other programs export. Any other text between `<` and `>` belongs to the user.
 const TAGS: [&str; 27] = [
     "a",
     "abbr",
@@ -258,7 +260,7 @@ const TAGS: [&str; 27] = [
     "ul",
 ];
 
-/// The next tag: what is before it, what stands in it, what is after it.
+/// Returns the text before the next tag, the content of the tag, and the text after it.
 fn next_tag(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     loop {

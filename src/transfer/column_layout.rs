@@ -1,4 +1,4 @@
-//! The kinds of files that people have, by the names of their columns, and what each column holds.
+//! The column layouts of known file kinds: detects the kind by the column names, and maps each column to a field.
 //!
 //! | kind | recognised by |
 //! |---|---|
@@ -7,9 +7,9 @@
 //! | Calibre | `title`, and `uuid` or `identifiers` |
 //! | FanFicFare | `storyUrl` |
 //! | AO3 | `Fandoms`, and `Warnings`, `Relationships` or `Additional Tags` |
-//! | our own | anything else |
+//! | library-sync CSV | any other columns |
 //!
-//! **Invariant:** two columns that hold the same single thing refuse the file, naming both.
+//! **Invariant:** a file is refused if two of its columns map to the same single-valued field. The error names both.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,10 +24,10 @@ use super::{
 };
 use crate::config::FileKind;
 
-/// The columns of one kind of file.
+/// The column layout of one kind of file.
 struct Layout {
     kind: FileKind,
-    /// In plain form: all of the first, and one of the second.
+    /// Normalised column names that identify the kind: all names of the first list, and one of the second.
     needs: (&'static [&'static str], &'static [&'static str]),
     columns: &'static [(&'static str, Target)],
 }
@@ -161,7 +161,7 @@ const LAYOUTS: [Layout; 6] = [
     },
 ];
 
-/// What the columns of one file hold.
+/// The columns of one file, with the field that each maps to.
 #[derive(Debug)]
 pub(super) struct Columns {
     pub kind: FileKind,
@@ -169,12 +169,12 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Recognises the columns of a file.
+    /// Detects the layout of a file by its column names.
     ///
-    /// `mapped` overrides what a column of that name holds, by the name of a field of our own files.
+    /// `mapped` has pairs of a column name and a field name of the library-sync CSV. It overrides the layout.
     ///
     /// # Errors
-    /// When no column holds the title, two hold the same, or `mapped` names what is not there.
+    /// When the title has no column, two columns map to the same field, or `mapped` has an unknown name.
     pub fn recognise(
         names: &[String],
         kind: Option<FileKind>,
@@ -184,7 +184,7 @@ impl Columns {
             Some(kind) => LAYOUTS.iter().find(|layout| layout.kind == kind),
             None => LAYOUTS.iter().find(|layout| layout.fits(names)),
         };
-        // A file of no known kind may be mapped to ours.
+        // A file of an unknown kind can be mapped to our fields.
         let layout = layout.unwrap_or(&LAYOUTS[LAYOUTS.len() - 1]);
         let mut columns: Vec<_> = names
             .iter()
@@ -197,7 +197,7 @@ impl Columns {
                 .find(|(column, _)| plain(column) == plain(name));
             let Some((_, holds)) = column else {
                 bail!(
-                    "--map {name}={field}: there is no column `{name}`; there are {}",
+                    "--map {name}={field}: the file has no column `{name}`; it has {}",
                     names.join(", ")
                 );
             };
@@ -211,7 +211,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Whether these are the columns of a program other than ours.
+    /// Whether these are the columns of another program.
     pub fn are_foreign(names: &[String]) -> bool {
         let layout = LAYOUTS.iter().find(|layout| layout.fits(names));
         layout.is_some_and(|layout| layout.kind != FileKind::Csv)
@@ -238,13 +238,13 @@ impl Columns {
         Ok(())
     }
 
-    /// The columns that mean nothing here.
+    /// Returns the names of columns that do not map to a field.
     pub fn ignored(&self) -> BTreeSet<String> {
         let ignored = self.columns.iter().filter(|(_, target)| target.is_none());
         ignored.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The draft of an object, whose members are the columns.
+    /// Builds the draft of a JSON object, whose members are the columns.
     pub fn draft_of(&self, object: &Map<String, Value>) -> Draft {
         let mut draft = Draft::default();
         for (name, target) in &self.columns {
@@ -263,7 +263,7 @@ impl Columns {
         self.complete(draft)
     }
 
-    /// The draft of a row.
+    /// Builds the draft of a row.
     pub fn draft(&self, cells: &[String]) -> Draft {
         let mut draft = Draft::default();
         for ((name, target), cell) in self.columns.iter().zip(cells) {
@@ -278,7 +278,7 @@ impl Columns {
         if self.kind == FileKind::Csv {
             draft.put(target, name, csv::unescape(cell));
         } else if target.is_prose() {
-            // The other programs keep long texts as HTML.
+            // Other programs export long texts as HTML.
             draft.put(target, name, &text_of_html(cell));
         } else {
             draft.put(target, name, cell);
@@ -295,7 +295,7 @@ impl Columns {
     }
 }
 
-/// A JSON value as a cell. An object is `name:value` pairs, as Calibre writes identifiers.
+/// Converts a JSON value to a cell. An object becomes `name:value` pairs, as Calibre writes identifiers.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -325,7 +325,7 @@ impl Layout {
     }
 }
 
-/// What a field of our own files holds; `ignore` holds nothing.
+/// Returns the target of a field name of the library-sync CSV. `ignore` ignores the column.
 fn own_field(name: &str) -> anyhow::Result<Target> {
     let [.., own] = &LAYOUTS;
     if plain(name) == "ignore" {
@@ -341,7 +341,7 @@ fn own_field(name: &str) -> anyhow::Result<Target> {
 }
 
 impl Target {
-    /// The same for one element of a JSON array, which holds no separators.
+    /// Returns the target for one element of a JSON array, which must not be split at separators.
     fn whole(self) -> Self {
         const NONE: char = '\0';
         match self {
@@ -352,7 +352,7 @@ impl Target {
         }
     }
 
-    /// Whether a second column of it would overwrite the first.
+    /// Whether a second column with this target would overwrite the first.
     fn is_single(self) -> bool {
         !matches!(
             self,

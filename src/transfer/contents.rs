@@ -1,31 +1,31 @@
-//! What was read of a file: its entries, by line.
+//! The contents of a file: its entries with their line numbers, and remarks.
 
 use std::collections::BTreeSet;
 
 use super::entry_builder::Done;
 use crate::{config::FileKind, library::EntryLine};
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Default, PartialEq)]
 pub struct Contents {
-    /// Whose form it has.
+    /// The kind that was detected or chosen.
     pub kind: FileKind,
-    /// The entries, in their order.
+    /// The entries, in file order.
     pub rows: Vec<Row>,
-    /// Names of columns or fields that mean nothing here.
+    /// Names of columns or fields that were ignored.
     pub ignored: BTreeSet<String>,
-    /// What to report about the file as a whole.
+    /// A remark to report about the whole file.
     pub remark: Option<String>,
 }
 
 /// An entry of a file.
 #[derive(Debug, PartialEq)]
 pub struct Row {
-    /// The line on which it begins, from 1.
+    /// Number of its first line, from 1.
     pub line: usize,
-    /// The entry, or why it is refused.
+    /// The entry, or the reason why it is refused.
     pub entry: Result<EntryLine, String>,
-    /// Optional cells that were left empty, and why.
+    /// Warnings about optional cells, such as a cell that was left empty, with the reason.
     pub warnings: Vec<String>,
 }
 
@@ -47,11 +47,11 @@ impl Row {
     }
 }
 
-/// What the caller says of a file.
+/// The caller's options for reading a file.
 #[derive(Debug, Default)]
 pub struct Choice<'a> {
-    /// Its kind; recognised when absent.
+    /// The kind of the file. `None` detects it.
     pub kind: Option<FileKind>,
-    /// What columns hold, by their names.
+    /// Pairs of a column name and the field that it maps to.
     pub mapped: &'a [(String, String)],
 }

@@ -1,9 +1,9 @@
-//! Our own CSV (RFC 4180, UTF-8): a row of column names, then a row for each entry.
+//! The library-sync CSV (RFC 4180, UTF-8): a header row, then one row per entry.
 //!
-//! Several labels in one cell are separated by `;`. In a label's name a `;` or a `\` has a `\` before it. A `'` before
-//! `=`, `+`, `-`, `@`, a tab or a carriage return keeps spreadsheets from taking the cell for a formula.
+//! `;` separates labels in one cell. A `;` or `\` in a label's name is escaped with `\`. Against CSV injection, a `'`
+//! before `=`, `+`, `-`, `@`, a tab or a carriage return prevents spreadsheets from evaluating the cell as a formula.
 //!
-//! **Invariant:** what is written is read back as it was, neutralised or not.
+//! **Invariant:** reading a written file returns the same entries, neutralised or not.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::fields::FIELDS;
 use crate::library::EntryLine;
 
-/// What spreadsheets take for a formula at the beginning of a cell.
+/// First characters of a cell that spreadsheets evaluate as a formula.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// Writes entries.
@@ -27,7 +27,7 @@ pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) ->
     write_rows(FIELDS, rows, neutralised, to)
 }
 
-/// Writes a row of column names, then the rows. `neutralised` puts a `'` before what a spreadsheet would take for a
+/// Writes a header row, then the rows. If `neutralised`, puts a `'` before cells that a spreadsheet would evaluate as a
 /// formula.
 pub(super) fn write_rows<const N: usize>(
     columns: [&str; N],
@@ -43,7 +43,7 @@ pub(super) fn write_rows<const N: usize>(
     Ok(writer.flush()?)
 }
 
-/// Puts a `'` before a formula, or before what [`unescape`] would take for one that was neutralised.
+/// Puts a `'` before a formula if `neutralised`, and before a cell from which [`unescape`] would remove one.
 fn escape(cell: String, neutralised: bool) -> String {
     let quotes = cell.len() - cell.trim_start_matches('\'').len();
     let is_formula = cell[quotes..].starts_with(FORMULA);
@@ -54,7 +54,7 @@ fn escape(cell: String, neutralised: bool) -> String {
     }
 }
 
-/// Takes the `'` of [`escape`] away.
+/// Removes the `'` that [`escape`] adds.
 pub(super) fn unescape(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(rest) if rest.trim_start_matches('\'').starts_with(FORMULA) => rest,
@@ -62,25 +62,25 @@ pub(super) fn unescape(cell: &str) -> &str {
     }
 }
 
-/// A field of an entry, as serde writes it.
+/// Converts a field of a serialised entry to a cell.
 fn cell(field: &Value) -> String {
     match field {
         Value::String(text) => text.clone(),
         Value::Bool(flag) => flag.to_string(),
-        // `4` for four stars, not `4.0`.
+        // Writes four stars as `4`, not `4.0`.
         Value::Number(number) => number.as_f64().unwrap_or_default().to_string(),
         Value::Array(names) => joined(names.iter().filter_map(Value::as_str)),
         Value::Null | Value::Object(_) => String::new(),
     }
 }
 
-/// Names of labels as a cell.
+/// Escapes and joins the names of labels.
 fn joined<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let escaped = names.map(|name| name.replace('\\', r"\\").replace(';', r"\;"));
     escaped.collect::<Vec<_>>().join("; ")
 }
 
-/// The names of labels in a cell.
+/// Splits a cell into the names of labels, and unescapes them.
 pub(super) fn split(cell: &str) -> Vec<String> {
     let mut names = vec![String::new()];
     let mut letters = cell.chars();
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_formula_is_neutralised_on_request_and_comes_back_as_it_was() {
+    fn a_formula_is_neutralised_on_request_and_round_trips() {
         for text in ["=1+1", "'=1", "''+1", "-", "@x", "'tis", "plain", "", "\t="] {
             for neutralised in [false, true] {
                 let cell = escape(text.to_owned(), neutralised);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_labels_survive_whatever_they_hold() {
+    fn names_of_labels_round_trip_with_any_characters() {
         for names in [vec!["a; b", r"c\", r"\;", "d, \"e\""], vec![], vec![";"]] {
             assert_eq!(split(&joined(names.iter().copied())), names);
         }

@@ -1,7 +1,7 @@
-//! An entry that is put together from cells.
+//! Builds an entry from the cells of a row.
 //!
-//! **Invariant:** an optional cell that means nothing, or breaks a rule of the library, leaves its field empty and a
-//! warning. Only a missing title or a wrong address costs the row.
+//! **Invariant:** an invalid optional cell never refuses its row. Its field is left empty, or its text is cut, with a
+//! warning. Only a missing title or an invalid address refuses the row.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -12,12 +12,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::cell_value;
 use crate::library::{EntryLine, LabelName, ProgressState, StoryContent, StoryState};
 
-/// What a column holds.
+/// The field that a column maps to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Target {
     Title,
     Author,
-    /// Names separated by the character, after the author.
+    /// Names separated by the character. They follow the name from `Author`.
     Authors(char),
     Url,
     Source,
@@ -29,42 +29,43 @@ pub(super) enum Target {
     IsNsfw,
     /// A content rating, such as `Mature`.
     ContentRating,
-    /// Tags as our own files write them.
+    /// Tags, as the library-sync CSV escapes them.
     EscapedTags,
-    /// Fandoms as our own files write them.
+    /// Fandoms, as the library-sync CSV escapes them.
     EscapedFandoms,
-    /// Names separated by the character.
+    /// Tags separated by the character.
     Tags(char),
+    /// Fandoms separated by the character.
     Fandoms(char),
     ReadingStatus,
-    /// A shelf: a reading status, or else a tag.
+    /// A shelf: a reading status, otherwise a tag.
     Shelf,
     CurrentChapter,
     Stars,
-    /// Stars of five, where 0 is no rating.
+    /// Stars out of five. 0 means unrated.
     GivenStars,
-    /// Stars of ten, where 0 is no rating.
+    /// Stars out of ten. 0 means unrated.
     GivenStarsOfTen,
     Notes,
     Isbn,
     Uuid,
-    /// The number of a book at Goodreads.
+    /// The Goodreads id of a book.
     GoodreadsId,
-    /// The id that StoryGraph gives, an ISBN where there is one.
+    /// The StoryGraph id of a book, which is its ISBN if it has one.
     StorygraphId,
     /// Calibre's `name:value` pairs, separated by commas.
     Identifiers,
-    /// Known, and without a place here.
+    /// Mapped to `ignore` by the user.
     Ignored,
 }
 
-/// An entry in the making.
+/// An entry that is being built.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     entry: EntryLine,
     authors: Vec<String>,
     isbn: Option<String>,
-    /// An address by which the book is known elsewhere, if it has no ISBN.
+    /// A URN from another program. It is the address of a book without a URL and an ISBN.
     id: Option<String>,
     warnings: Vec<String>,
 }
@@ -78,7 +79,7 @@ impl From<EntryLine> for Draft {
     }
 }
 
-/// A draft that is done.
+/// The result of a draft.
 #[derive(Debug, PartialEq)]
 pub(super) struct Done {
     pub entry: Result<EntryLine, String>,
@@ -86,7 +87,7 @@ pub(super) struct Done {
 }
 
 impl Draft {
-    /// Puts a cell into its place. `column` is what a warning calls it.
+    /// Sets the field of a cell. Warnings name `column`.
     pub fn put(&mut self, target: Target, column: &str, cell: &str) {
         if cell.trim().is_empty() {
             return;
@@ -163,7 +164,7 @@ impl Draft {
         notes.push_str(cell);
     }
 
-    /// Calibre writes a comma within a value as `|`.
+    /// Reads Calibre's identifiers. Calibre writes a comma within a value as `|`.
     fn identify(&mut self, cell: &str) {
         for pair in cell.split(',') {
             let Some((name, value)) = pair.trim().split_once(':') else {
@@ -185,13 +186,13 @@ impl Draft {
         self.warnings.push(format!("{column}: {what}"));
     }
 
-    /// Adds what is known of books as such, where the draft says nothing.
+    /// Sets the publication status to completed if it is absent, because printed books are complete.
     pub fn is_finished_work(&mut self) {
         let status = &mut self.entry.publication_status;
         status.get_or_insert(crate::library::StoryStatus::Completed);
     }
 
-    /// Reads what a tag says of a story, as FanFicFare tags what it puts into Calibre.
+    /// Reads the publication status from the tags that FanFicFare adds in Calibre, if it is absent.
     pub fn read_status_tags(&mut self) {
         if self.entry.publication_status.is_none() {
             let mut tags = self.entry.tags.iter();
@@ -202,7 +203,7 @@ impl Draft {
         }
     }
 
-    /// The entry, with every field that breaks a rule left empty.
+    /// Returns the entry. Clears every optional field that violates a rule of the library, with a warning.
     pub fn finish(mut self) -> Done {
         if !self.authors.is_empty() {
             self.entry.author = Some(self.authors.join(", "));
@@ -236,8 +237,8 @@ impl Draft {
         }
     }
 
-    /// The address of a work that has none: its ISBN, its id elsewhere, or its author and title. The same book has the
-    /// same in every file, so that it is in a library once.
+    /// Returns the address of a work without a URL, from its ISBN, its id in another program, or its author and title.
+    /// The address is deterministic, so that importing the same book twice adds it once.
     fn stand_in_address(&self) -> String {
         if let Some(isbn) = &self.isbn {
             return format!("urn:isbn:{isbn}");
@@ -285,7 +286,7 @@ impl Draft {
         }
     }
 
-    /// Cuts texts that are too long, rather than losing all of them.
+    /// Cuts texts that are too long, because clearing the field would lose the whole text.
     fn cut_long_texts(&mut self) {
         let entry = &mut self.entry;
         let texts = [
@@ -315,7 +316,7 @@ impl Draft {
         }
     }
 
-    /// Empties an optional field.
+    /// Clears an optional field. Returns `false` if the field is required.
     fn clear(&mut self, field: &str) -> bool {
         let entry = &mut self.entry;
         match field {
@@ -333,7 +334,7 @@ impl Draft {
     }
 }
 
-/// The digits of an ISBN of 10 or 13, as also Excel's `="…"` holds them.
+/// Returns the digits of an ISBN-10 or ISBN-13. Also accepts Excel's form `="…"`.
 fn isbn(cell: &str) -> Option<String> {
     let kept = cell
         .chars()
@@ -349,7 +350,7 @@ fn isbn(cell: &str) -> Option<String> {
     is_isbn.then_some(digits)
 }
 
-/// A part of an address.
+/// Percent-encodes a part of an address.
 fn encoded(text: &str) -> String {
     const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
     utf8_percent_encode(text.trim(), KEPT).to_string()

@@ -1,6 +1,6 @@
-//! The fields of an entry, by name.
+//! Names of the fields of an entry.
 
-/// The fields of an entry, as our own files and `importLibrary` name them.
+/// The field names of an entry in library-sync files and in `importLibrary`.
 pub(super) const FIELDS: [&str; 16] = [
     "title",
     "author",

@@ -1,4 +1,4 @@
-//! A file as entries: its encoding, its kind, its rows.
+//! Reads a file into entries: decodes it, detects its kind and reads its rows.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use crate::config::FileKind;
 /// Reads the file at `path`, or standard input for `-`.
 ///
 /// # Errors
-/// When it cannot be read as a whole.
+/// When the file cannot be opened, read or parsed.
 pub(crate) fn read_path(path: &Path, choice: &Choice<'_>) -> anyhow::Result<Contents> {
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
@@ -36,7 +36,7 @@ pub(crate) fn read_path(path: &Path, choice: &Choice<'_>) -> anyhow::Result<Cont
 /// Reads the bytes of a file.
 ///
 /// # Errors
-/// When it is not a table with a title column, nor JSON.
+/// When it is not JSON and not a table with a title column.
 pub fn read(bytes: &[u8], choice: &Choice<'_>) -> anyhow::Result<Contents> {
     let decoded = decode(bytes)?;
     let text = decoded.text.as_str();

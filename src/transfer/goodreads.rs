@@ -1,7 +1,7 @@
-//! Entries as Goodreads' own CSV, which Goodreads and StoryGraph import.
+//! Writes entries as Goodreads CSV, which Goodreads and StoryGraph import.
 //!
-//! Goodreads knows books by ISBN or by author and title, so an address is written only where it is an ISBN or a book at
-//! Goodreads. Fandoms become shelves like tags.
+//! Goodreads identifies books by ISBN, or by author and title. So an address is written only if it is an ISBN or a
+//! Goodreads URL. Tags and fandoms become shelves.
 
 use std::io::Write;
 
@@ -34,7 +34,7 @@ pub(crate) fn write(entries: &[EntryLine], neutralised: bool, to: impl Write) ->
                 .strip_prefix("urn:isbn:")
                 .unwrap_or_default()
                 .to_owned(),
-            // Goodreads has whole stars, and 0 for none.
+            // Goodreads has whole stars, and 0 means unrated.
             entry
                 .rating
                 .map_or("0".to_owned(), |stars| format!("{stars:.0}")),
@@ -55,7 +55,7 @@ fn book_id(url: &str) -> String {
     id.unwrap_or_default().to_owned()
 }
 
-/// A comma separates shelves, so one in a name is left out.
+/// Joins shelf names with commas, and removes commas from the names.
 fn shelves(entry: &EntryLine) -> String {
     let names = entry.tags.iter().chain(&entry.fandoms);
     let names: Vec<_> = names.map(|name| name.replace(',', "")).collect();

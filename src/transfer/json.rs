@@ -1,4 +1,5 @@
-//! Entries as JSON: an array of what `importLibrary` takes as `entries`, or of what Calibre and FanFicFare write.
+//! Reads and writes entries as JSON: an array of the entries of `importLibrary`. Also reads the JSON of Calibre and
+//! FanFicFare.
 
 use std::{collections::BTreeSet, io::Write};
 
@@ -15,9 +16,9 @@ use crate::{config::FileKind, library::EntryLine, lines::Lines};
 /// Reads entries.
 ///
 /// # Errors
-/// When the text is not a JSON array.
+/// When the text is not a JSON array or object.
 pub(super) fn read(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> {
-    // FanFicFare writes one object for one story.
+    // FanFicFare writes a single story as an object, without an array.
     let elements: Vec<&RawValue> = if text.trim_start().starts_with('{') {
         vec![serde_json::from_str(text)?]
     } else {
@@ -43,12 +44,12 @@ pub(super) fn read(text: &str, choice: &Choice<'_>) -> anyhow::Result<Contents> 
     })
 }
 
-/// The line on which an element of the text begins.
+/// Returns the line number on which an element begins.
 fn line(text: &str, lines: &Lines, element: &RawValue) -> usize {
     lines.number(element.get().as_ptr().addr() - text.as_ptr().addr())
 }
 
-/// The columns of another program's objects; `None` for our own.
+/// Returns the columns of another program's objects. `None` for library-sync JSON.
 fn foreign(elements: &[&RawValue], choice: &Choice<'_>) -> anyhow::Result<Option<Columns>> {
     let mut names = Vec::new();
     for element in elements {
@@ -86,7 +87,7 @@ fn foreign_rows(text: &str, elements: &[&RawValue], columns: &Columns) -> Conten
     }
 }
 
-/// Writes entries, one a line.
+/// Writes entries, one per line.
 ///
 /// # Errors
 /// When `to` cannot be written.
@@ -101,11 +102,11 @@ pub(crate) fn write(entries: &[EntryLine], mut to: impl Write) -> anyhow::Result
     Ok(to.write_all(end.as_bytes())?)
 }
 
-/// An entry, without the optional fields that cannot be read.
+/// Reads an entry, and clears the optional fields that cannot be read, with a warning.
 fn draft(element: &str, ignored: &mut BTreeSet<String>) -> Result<Draft, String> {
     let mut fields: Map<String, Value> =
         serde_json::from_str(element).map_err(|_| "it is not an object".to_owned())?;
-    // As in GraphQL, null is the same as absent.
+    // A null field counts as absent.
     fields.retain(|name, value| {
         let is_known = FIELDS.contains(&name.as_str());
         if !is_known {
@@ -114,7 +115,7 @@ fn draft(element: &str, ignored: &mut BTreeSet<String>) -> Result<Draft, String>
         is_known && !value.is_null()
     });
     let read = |fields| serde_json::from_value::<EntryLine>(Value::Object(fields));
-    // An error does not say which field it is in, but each field can be read alone.
+    // The error of serde does not name the field, so each field is read alone.
     let mut unread = Vec::new();
     fields.retain(|name, value| {
         let alone = Map::from_iter([(name.clone(), value.clone())]);

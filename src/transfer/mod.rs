@@ -1,4 +1,4 @@
-//! Files of entries: what `library-sync import` reads and `library-sync export` writes.
+//! File formats of `library-sync import` and `library-sync export`.
 //!
 //! ```text
 //! bytes ─ decode ─┬─ table ─ layout ─ draft ─┬─ rows ─ import ─ library.write
@@ -6,12 +6,12 @@
 //! library.export ─ export ─ csv, json, goodreads, calibre
 //! ```
 //!
-//! Our own CSV and JSON hold the same fields, under the names that `importLibrary` gives them, and what is exported
-//! imports to the same: exporting that gives the same bytes. Entries come in the order in which they were added. Ids,
-//! versions and times are not in a file: the library assigns new ones. Unused labels are omitted, and their number is
-//! reported.
+//! The library-sync CSV and JSON have the same fields, with the names of `importLibrary`. Entries are in the order in
+//! which they were added. Files do not contain ids, versions and times, because the library assigns new ones. Unused
+//! labels are omitted, and their number is reported.
 //!
-//! **Invariant:** a file is read as a whole before anything is written, so a file that is refused changes nothing.
+//! **Invariant:** exporting a library that was imported from an export produces the same bytes.
+//! **Invariant:** a file is read completely before the first write, so a refused file changes nothing.
 
 pub(crate) mod calibre;
 mod cell_value;

@@ -1,5 +1,5 @@
-//! What an import reports: on standard error what was refused or left empty, by its line, or with `--dry-run` a table
-//! of all rows on standard output.
+//! The report of an import. Writes refusals and warnings with their line numbers to standard error. With `--dry-run`,
+//! writes a table of all rows to standard output.
 
 use std::io::{self, Write, stderr, stdout};
 
@@ -14,10 +14,10 @@ use crate::{
     version::{UserId, Version},
 };
 
-/// The widths of the table's columns but the last, in characters.
+/// Widths of the table's columns in characters. The last column has no width.
 const WIDTHS: [usize; 6] = [6, 8, 32, 20, 36, 11];
 
-/// What became of the entries of a file.
+/// Numbers of entries by outcome.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub added: usize,
@@ -28,12 +28,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// All entries.
+    /// Returns the number of all entries.
     pub fn all(&self) -> usize {
         self.added + self.there + self.refused
     }
 
-    /// One line for people and scripts.
+    /// Returns the summary, one line for people and scripts.
     pub fn summary(&self, user: &UserId) -> String {
         let (all, there, refused) = (self.all(), self.there, self.refused);
         let added = self.added;
@@ -50,15 +50,15 @@ impl Tally {
     }
 }
 
-/// Reports rows as they are done.
+/// Reports rows while they are imported.
 pub(crate) struct Report {
     pub tally: Tally,
-    /// Suspended while a line is written. None for a table.
+    /// The progress bar, which is suspended while a line is written. `None` for a table.
     bar: Option<ProgressBar>,
 }
 
 impl Report {
-    /// Reports on standard error what is refused or left empty.
+    /// Starts a report of refusals and warnings on standard error.
     pub fn lines(contents: &Contents, bar: ProgressBar) -> io::Result<Self> {
         begin(contents)?;
         Ok(Self {
@@ -67,7 +67,7 @@ impl Report {
         })
     }
 
-    /// Reports every row in a table.
+    /// Starts a report of every row in a table.
     pub fn table(contents: &Contents) -> io::Result<Self> {
         begin(contents)?;
         let titles = ["LINE", "OUTCOME", "TITLE", "AUTHOR", "ADDRESS", "READING"];
@@ -79,7 +79,7 @@ impl Report {
         Ok(Self { tally, bar: None })
     }
 
-    /// Reports rows; the outcomes are those of the sound ones, in their order.
+    /// Reports rows. `outcomes` has one outcome per valid row, in order.
     pub fn rows(
         &mut self,
         rows: Vec<Row>,

@@ -1,15 +1,17 @@
-//! A text as a table (RFC 4180, and what spreadsheets make of it): columns, and rows with the line of each.
+//! Reads CSV (RFC 4180, and the variants of spreadsheets) as a table: columns, and rows with their line numbers.
 //!
-//! The separator is a comma, a semicolon or a tab: what the line `sep=;` says, else what the first row has most of.
+//! A first line such as `sep=;` sets the separator. Otherwise it is the most frequent of comma, semicolon and tab in
+//! the first row.
 //!
-//! **Invariant:** a row's line is the one that an editor shows, whatever ends lines and however many a cell spans.
-//! **Invariant:** no row vanishes into another: a quote that is not closed, or closed within a cell, refuses the file.
+//! **Invariant:** the line number of a row is the one that an editor shows, for any line ending and multi-line cells.
+//! **Invariant:** a file is refused if a quote is not closed, or closed within a cell. Otherwise one row could absorb
+//! the next rows.
 
 use anyhow::{Context as _, bail};
 
 use crate::lines::Lines;
 
-/// A table.
+/// A table with a header row.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The names of the first row.
@@ -18,19 +20,19 @@ pub(super) struct Table {
     pub rows: Vec<Record>,
 }
 
-/// A row that is not the first.
+/// A row after the header row.
 #[derive(Debug)]
 pub(super) struct Record {
-    /// The line on which it begins, from 1.
+    /// Number of its first line, from 1.
     pub line: usize,
-    /// Its cells, at most as many as there are columns, or why it is refused.
+    /// The cells, at most one per column, or the reason why the row is refused.
     pub cells: Result<Vec<String>, String>,
 }
 
 /// Reads a table.
 ///
 /// # Errors
-/// When there is no first row, or a quote is not closed.
+/// When the header row is missing, or a quote is not closed correctly.
 pub(super) fn read(text: &str) -> anyhow::Result<Table> {
     let (separator, skipped) = separator(text);
     let lines = Lines::of(text);
@@ -49,14 +51,14 @@ pub(super) fn read(text: &str) -> anyhow::Result<Table> {
         .map(|name| name.trim().to_owned())
         .collect();
     if columns.iter().all(String::is_empty) {
-        bail!("there is no first row of column names");
+        bail!("the file has no first row of column names");
     }
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record?;
         let begin = record.position().map_or(0, ::csv::Position::byte);
         let begin = skipped + usize::try_from(begin).unwrap_or_default();
-        // The reader's position is where it began to look, before line ends and empty lines that it skips.
+        // The reader's position is before the line ends and empty lines that it skips.
         let empty = text[begin..].len() - text[begin..].trim_start_matches(['\r', '\n']).len();
         let line = lines.number(begin + empty);
         if record.iter().all(|cell| cell.trim().is_empty()) {
@@ -80,7 +82,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<Table> {
     Ok(Table { columns, rows })
 }
 
-/// The separator, and how many bytes a line `sep=` takes.
+/// Returns the separator, and the length of a line `sep=` in bytes.
 fn separator(text: &str) -> (u8, usize) {
     let first = text.split(['\r', '\n']).next().unwrap_or_default();
     if let Some(named) = first.trim_end().strip_prefix("sep=")
@@ -105,12 +107,12 @@ fn separator(text: &str) -> (u8, usize) {
             _ => {}
         }
     }
-    // The first of equals: a comma where there is one column.
+    // On a tie the first wins, so a single column has a comma.
     let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
     (most.map_or(b',', |(separator, _)| separator), 0)
 }
 
-/// Checks that every quoted cell ends where a cell may end. A fault has the offset of the quote that opened.
+/// Checks that every closing quote is at the end of its cell. An error has the offset of the opening quote.
 fn check_quotes(text: &str, separator: u8) -> Result<(), (usize, &'static str)> {
     let bytes = text.as_bytes();
     let (mut at, mut begins_cell) = (0, true);

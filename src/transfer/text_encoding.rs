@@ -1,13 +1,14 @@
-//! The bytes of a file as text: by its byte order mark, else UTF-8, else Windows-1252, which every byte is.
+//! Detects the encoding of a file and decodes it: by the byte order mark, else UTF-16 with many zero bytes, else UTF-8,
+//! else Windows-1252, in which any bytes are valid.
 //!
-//! **Invariant:** a guess is reported, so that a reader who sees wrong letters knows why.
+//! **Invariant:** a guessed encoding is reported, so that the user can explain wrong characters.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// A text and how it was found.
+/// A decoded text.
 pub(super) struct Decoded {
     pub text: String,
-    /// What to report about the encoding, if it was guessed.
+    /// A remark to report about the encoding, if it was guessed.
     pub guess: Option<String>,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn decode(bytes: &[u8]) -> anyhow::Result<Decoded> {
             guess: None,
         });
     }
-    // First, because such a text is valid UTF-8 too, with a NUL after each letter.
+    // Checked first, because ASCII text in UTF-16 is also valid UTF-8, with a NUL byte per character.
     let encoding = match utf_16_without_mark(bytes) {
         Some(encoding) => encoding,
         None if std::str::from_utf8(bytes).is_ok() => UTF_8,
@@ -49,7 +50,8 @@ pub(super) fn decode(bytes: &[u8]) -> anyhow::Result<Decoded> {
     })
 }
 
-/// Refuses a text that is UTF-8 but for a few bytes: as Windows-1252, all of its letters would be wrong.
+/// Refuses a text that is UTF-8 except for a few bytes. As Windows-1252, all of its non-ASCII characters would be
+/// wrong.
 fn refuse_broken_utf_8(bytes: &[u8]) -> anyhow::Result<()> {
     let (mut sound, mut broken, mut first) = (0, 0, None);
     for chunk in bytes.utf8_chunks() {
@@ -73,7 +75,7 @@ fn refuse_broken_utf_8(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// UTF-16 when nearly every second byte of the beginning is zero, as in Western text.
+/// Detects UTF-16 of Western text without a byte order mark: many zero bytes, all at even or all at odd offsets.
 fn utf_16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let beginning = &bytes[..bytes.len().min(512)];
     let zeros = |offset: usize| {

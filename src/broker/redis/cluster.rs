@@ -3,7 +3,7 @@
 //! A user's channel maps to a slot, and a slot to a shard. The cluster is polled for this map. When slots or masters move,
 //! users and their unsent notices move to the supervisor of the new shard.
 //!
-//! **Invariant:** a shard that is down delays only the notices of its own users.
+//! **Invariant:** a shard that is down delays only the notices of the users on that shard.
 //! **Invariant:** every user belongs to exactly one supervisor. Users of an unassigned slot belong to one without a link.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

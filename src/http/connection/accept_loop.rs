@@ -1,14 +1,14 @@
-//! The accept loop: accepts connections, serves them, and drains them at a stop.
+//! The accept loop: accepts connections, serves them, and drains them at shutdown.
 //!
-//! In the flow: above the socket with its deadlines, below the routes. Only HTTP/1.1 is supported; see
+//! In the flow: above the socket and its deadlines, below the routes. Only HTTP/1.1 is supported; see
 //! [`first_bytes`](super::first_bytes).
 //!
-//! **Invariant:** an accept that fails ends nothing: it is counted and logged, and the next one is tried.
-//! **Invariant:** a connection without a [slot](super::connection_slots) can still ask for the health of the node;
-//! everything else is refused there, and the connection closed. The oldest of [`RESERVE`] such connections closes for a
-//! new one.
-//! **Invariant:** once told to drain, only who has connected already is accepted, requests under way are finished, and all connections have
-//! ended when the grace is over.
+//! **Invariant:** a failed accept does not stop the loop. It is counted and logged, and the loop accepts again.
+//! **Invariant:** a connection without a [slot](super::connection_slots) is served health checks only. Other requests
+//! are refused, and the connection is closed. [`RESERVE`] limits the number of such connections, and a new one evicts
+//! the oldest.
+//! **Invariant:** during a drain, only connections that are already in the backlog are accepted. Running requests may
+//! finish, and all connections have ended when the grace period is over.
 
 use std::{
     io,
@@ -37,62 +37,61 @@ use super::{
 };
 use crate::http::client_address::client_address;
 
-/// How many connections without a slot may ask for the health of a node at once: so many while all slots are in use,
-/// and so many of addresses that use their share.
+/// Limits of connections without a slot. They apply separately to each reason in [`NoSlot`].
 const RESERVE: SlotLimits = SlotLimits {
     total: 16,
     per_address: 0,
 };
 
-/// Maximum time of a request head on those.
+/// Maximum time for a request head on a connection without a slot.
 const RESERVE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Maximum request head, in bytes; a longer one gets 431. Also the maximum of unwritten bytes.
 const MAX_HEAD: usize = 128 << 10;
 
-/// Pause after an accept that failed for lack of a resource, such as open files.
+/// Pause after a failed accept, because the cause may be a resource limit such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long connections may take.
+/// Timeouts of connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// How long a client may leave unread what it was sent.
+    /// Maximum time of a write during which the client reads nothing.
     pub write_timeout: Duration,
-    /// Maximum time to the first bytes, and for a request head.
+    /// Maximum time until the first bytes arrive, and for a request head.
     pub header_timeout: Duration,
     /// Maximum idle time between requests.
     pub idle_timeout: Duration,
 }
 
-/// What is served.
+/// The routes, by whether the connection has a slot.
 pub struct Routes {
-    /// On connections that have a slot.
+    /// Routes of connections with a slot.
     pub served: Router,
-    /// On the others; without it they are closed.
+    /// Routes of connections without a slot. `None` closes these connections.
     pub overflow: Option<Overflow>,
 }
 
-/// What is served on connections that have no slot.
+/// The routes of connections without a slot.
 pub struct Overflow {
-    /// While all slots are in use.
+    /// Routes while all slots are in use.
     pub full: Router,
-    /// To an address that uses its share of them.
+    /// Routes for an address that uses its share of the slots.
     pub crowded: Router,
 }
 
-/// When to stop.
+/// The shutdown signal and its grace period.
 #[derive(Debug, Clone)]
 pub struct Stop {
-    /// Cancelled when the loop must stop accepting.
+    /// Cancelled when the loop must stop accepting connections.
     pub drain: CancellationToken,
-    /// Maximum time to finish running requests after that.
+    /// Maximum time to finish running requests after that signal.
     pub grace: Duration,
 }
 
-/// Serves `routes` on what `listener` accepts. Returns when told to stop and all connections have ended.
+/// Serves `routes` on the connections of `listener`. Returns after `stop`, when all connections have ended.
 ///
 /// # Errors
-/// When the listener is not usable.
+/// When the listener cannot be registered with the runtime.
 pub async fn serve(
     listener: std::net::TcpListener,
     slots: ConnectionSlots,
@@ -112,15 +111,15 @@ pub async fn serve(
 
 struct Server {
     served: Kind,
-    /// While all slots are in use, and for addresses that use their share.
+    /// The kind for a full server, and the kind for an address that uses its share.
     overflow: Option<(Kind, Kind)>,
     stop: Stop,
-    /// Cancelled when the grace is over.
+    /// Cancelled when the grace period is over.
     cut: CancellationToken,
     connections: TaskTracker,
 }
 
-/// State shared by the connections of a kind.
+/// State that connections with the same routes and limits share.
 struct Kind {
     routes: Router,
     http: http1::Builder,
@@ -131,12 +130,12 @@ struct Kind {
 impl Kind {
     fn new(routes: Router, slots: ConnectionSlots, limits: &ConnectionLimits) -> Self {
         let mut http = http1::Builder::new();
-        // hyper's timer runs from a response to the end of the next head, so it limits the idle time. The socket limits
-        // a head that has begun.
+        // hyper's timer runs from the end of a response to the end of the next head, so it limits the idle time.
+        // `RequestHeads` limits a head that has begun.
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.idle_timeout)
             .max_buf_size(MAX_HEAD)
-            // Names are case-insensitive (RFC 9110, section 5.1), but some clients compare with this case.
+            // Header names are case-insensitive (RFC 9110, section 5.1), but some clients compare them in this case.
             .title_case_headers(true);
         Self {
             routes,
@@ -169,7 +168,7 @@ impl Server {
         }
     }
 
-    /// Accepts until told to stop.
+    /// Accepts connections until the drain begins.
     async fn accept<F>(&self, mut accept: impl FnMut() -> F)
     where
         F: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
@@ -190,7 +189,7 @@ impl Server {
                 }
             }
         }
-        // Closing the listener would reset the connections in the backlog, so they are accepted first.
+        // Closing the listener would reset the connections in the backlog, so accept them first.
         while let Some(Ok((stream, peer))) = accept().now_or_never() {
             self.begin(stream, peer, &mut reports);
         }
@@ -217,7 +216,7 @@ impl Server {
         self.connections.spawn(serving);
     }
 
-    /// Waits for the connections to end, and aborts them after the grace.
+    /// Waits until all connections have ended, and aborts the rest after the grace period.
     async fn finish(self) {
         self.connections.close();
         if timeout(self.stop.grace, self.connections.wait())
@@ -230,7 +229,7 @@ impl Server {
     }
 }
 
-/// Serves one connection.
+/// Serves one connection until it ends, or until `cut` during a drain.
 fn connect(
     kind: &Kind,
     stream: Deadlined<LingeringClose>,
@@ -272,7 +271,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// What whoever runs the server is told of connections that are not served.
+/// Rate-limited log lines about connections that were not accepted or not served.
 #[derive(Debug, Default)]
 struct Reports {
     failures: RateLimitedLog,
@@ -401,7 +400,7 @@ mod tests {
         assert!(took >= 2 * ACCEPT_PAUSE, "two that lacked files: {took:?}");
     }
 
-    /// Connects for each of the answers, in turn, and returns the connections.
+    /// Opens one connection per expected answer, in order, and returns the connections.
     async fn answered(listener: &TcpListener, answers: &[&str]) -> Vec<TcpStream> {
         let mut streams = Vec::new();
         for said in answers {

@@ -1,10 +1,10 @@
-//! Connection slots: how many connections are open in all and per client address, and which of them make room.
+//! Connection slots: limit the open connections in total and per client address, and choose which one to evict.
 //!
-//! In the flow: the accept loop takes a slot for each connection, and the socket holds it until it is closed.
+//! In the flow: the accept loop takes a slot for each connection. The socket holds the slot until it is closed.
 //!
-//! **Invariant:** no more slots are in use than the limit, and no address uses more than its share.
-//! **Invariant:** when no slot is free, the oldest connection that has not authenticated is closed for the new one. So
-//! anonymous connections keep no user out, and a client that authenticates at once always finds a slot.
+//! **Invariant:** the slots in use never exceed the total limit, and those of one address never exceed its share.
+//! **Invariant:** when no slot is free, a new connection evicts the oldest unauthenticated one. So anonymous
+//! connections cannot lock users out.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -25,16 +25,16 @@ use tokio::sync::oneshot;
 
 use crate::http::client_address::client_address;
 
-/// How many connections may be open.
+/// Maximum numbers of open connections.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotLimits {
-    /// In all.
+    /// Maximum over all addresses.
     pub total: usize,
-    /// From one address, or from one /64 network of IPv6; 0 for no limit.
+    /// Maximum for one address, or for one /64 network of IPv6. 0 means no limit.
     pub per_address: usize,
 }
 
-/// Why a connection gets no slot. All connections that hold one have authenticated.
+/// Why a connection gets no slot: all connections that could be evicted have authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum NoSlot {
     /// All slots are in use.
@@ -44,7 +44,7 @@ pub(in crate::http) enum NoSlot {
 }
 
 impl NoSlot {
-    /// The value of the label `reason`.
+    /// Returns the value of the metric label `reason`.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Total => "total",
@@ -53,7 +53,7 @@ impl NoSlot {
     }
 }
 
-/// The connections that are open. Cheap to clone.
+/// The open connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ConnectionSlots(Arc<Registry>);
 
@@ -66,15 +66,15 @@ struct Registry {
 #[derive(Debug, Default)]
 struct Open {
     count: usize,
-    /// No entry means none.
+    /// The connections per address. An address without connections has no entry.
     addresses: HashMap<IpAddr, OfAddress>,
-    /// Those that have not authenticated, in the order in which they came, each with what tells it to close.
+    /// Unauthenticated connections, oldest first, each with the sender of its eviction.
     unauthenticated: BTreeMap<u64, (IpAddr, oneshot::Sender<()>)>,
-    /// How many connections there ever were, which numbers them.
+    /// Number of connections since the start. It is the number of the next connection.
     ever: u64,
 }
 
-/// The connections of one address.
+/// The open connections of one address.
 #[derive(Debug, Default)]
 struct OfAddress {
     count: usize,
@@ -82,7 +82,7 @@ struct OfAddress {
 }
 
 impl Open {
-    /// Which connection must close for a new one of `address`; `None` if there is a free slot.
+    /// Returns the connection that a new one of `address` evicts, or `None` if a slot is free.
     fn evicted_for(&self, address: IpAddr, limits: SlotLimits) -> Result<Option<u64>, NoSlot> {
         let of_address = self.addresses.get(&address);
         if limits.per_address > 0
@@ -109,7 +109,7 @@ impl Open {
         number
     }
 
-    /// Keeps a connection from being evicted; `None` if it was evicted or kept before.
+    /// Protects a connection from eviction. Returns `None` if it was evicted or protected before.
     fn keep(&mut self, number: u64) -> Option<(IpAddr, oneshot::Sender<()>)> {
         let kept = self.unauthenticated.remove(&number)?;
         if let Some(of_address) = self.addresses.get_mut(&kept.0) {
@@ -122,7 +122,7 @@ impl Open {
         if let Some((address, close)) = self.keep(number) {
             counter!("library_sync_connections_evicted_total").increment(1);
             self.release(address);
-            // The connection may have ended at this moment.
+            // Sending fails if the connection has just ended.
             let _ = close.send(());
         }
     }
@@ -139,7 +139,7 @@ impl Open {
 }
 
 impl ConnectionSlots {
-    /// Starts with none in use.
+    /// Creates slots that are all free.
     pub fn new(limits: SlotLimits) -> Self {
         Self(Arc::new(Registry {
             limits,
@@ -147,10 +147,10 @@ impl ConnectionSlots {
         }))
     }
 
-    /// Takes a slot for a connection of `peer`, which may close the oldest one that has not authenticated.
+    /// Takes a slot for a connection of `peer`. May evict the oldest unauthenticated connection.
     ///
     /// # Errors
-    /// When all connections of the address, or all of them, have authenticated.
+    /// When no slot is free, and all connections of the address or of the server have authenticated.
     pub(in crate::http) fn take(&self, peer: IpAddr) -> Result<Slot, NoSlot> {
         let address = client_address(peer);
         let (close, evicted) = oneshot::channel();
@@ -172,7 +172,7 @@ impl ConnectionSlots {
         })
     }
 
-    /// Sets the gauges.
+    /// Sets the gauges of open connections and their limit.
     pub fn measure(&self) {
         let open = self.0.open.lock();
         let (all, unauthenticated) = (open.count, open.unauthenticated.len());
@@ -188,14 +188,14 @@ impl ConnectionSlots {
     }
 }
 
-/// The slot of one connection, until it is dropped.
+/// The slot of one connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub(in crate::http) struct Slot {
     held: Arc<Held>,
     eviction: Eviction,
 }
 
-/// Whether the connection must close for a newer one.
+/// Whether a newer connection evicts this one.
 #[derive(Debug)]
 enum Eviction {
     Undecided(oneshot::Receiver<()>),
@@ -212,24 +212,24 @@ struct Held {
 }
 
 impl Slot {
-    /// The connection, as the requests on it know it.
+    /// Returns the handle that requests on this connection carry.
     pub fn connection(&self) -> Connection {
         Connection(Arc::downgrade(&self.held))
     }
 
-    /// Whether the connection must close for a newer one. Otherwise the task is woken when that, or the opposite, is
-    /// decided.
+    /// Whether a newer connection has evicted this one. While this is undecided, wakes the task of `cx` at the
+    /// decision.
     pub fn is_evicted(&mut self, cx: &mut Context<'_>) -> bool {
         if let Eviction::Undecided(evicted) = &mut self.eviction
-            && let Poll::Ready(told) = Pin::new(evicted).poll(cx)
+            && let Poll::Ready(decision) = Pin::new(evicted).poll(cx)
         {
-            // Its sender is dropped when the connection has authenticated.
-            self.eviction = told.map_or(Eviction::Never, |()| Eviction::Now);
+            // The sender is dropped when the connection authenticates.
+            self.eviction = decision.map_or(Eviction::Never, |()| Eviction::Now);
         }
         matches!(self.eviction, Eviction::Now)
     }
 
-    /// Waits until the connection must close for a newer one.
+    /// Waits until a newer connection evicts this one.
     pub async fn evicted(&mut self) {
         poll_fn(|cx| {
             if self.is_evicted(cx) {
@@ -246,24 +246,24 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut open = self.registry.open.lock();
         let was_unauthenticated = open.keep(self.number).is_some();
-        // One that is neither was evicted, and its slot is another's.
+        // Otherwise the connection was evicted, and the newer connection has its slot.
         if was_unauthenticated || *self.is_authenticated.get_mut() {
             open.release(self.address);
         }
     }
 }
 
-/// The connection that a request came on.
+/// The connection of a request.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Connection(Weak<Held>);
 
 impl Connection {
-    /// Finds the connection of a request.
+    /// Returns the connection of a request, if the accept loop served it.
     pub fn of(request: &Extensions) -> Option<Self> {
         request.get().cloned()
     }
 
-    /// Keeps the connection, however many others come: a user has authenticated on it.
+    /// Protects the connection from eviction, because a user has authenticated on it.
     pub fn authenticate(&self) {
         let Some(held) = self.0.upgrade() else {
             return;
@@ -277,7 +277,7 @@ impl Connection {
             held.is_authenticated.store(true, Ordering::Relaxed);
         }
         drop(open);
-        // Wakes the task of the connection, so not under the lock.
+        // Dropping the sender wakes the task of the connection, so the lock is released first.
         drop(kept);
     }
 }
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_share_whatever_is_free_besides() {
+    fn an_address_is_limited_to_its_share_even_if_slots_are_free() {
         let slots = slots(100, 2);
         let first = authenticated(&slots, "10.0.0.1");
         let mut second = slots.take(address("::ffff:10.0.0.1")).unwrap();
@@ -340,7 +340,7 @@ mod tests {
         );
         assert!(!must_close(&mut other));
         assert_eq!(refused(&slots, "10.0.0.1"), NoSlot::Address);
-        // Dropped after it was evicted, it gives nothing back.
+        // An evicted connection does not free a slot when it is dropped.
         drop(second);
         assert_eq!(refused(&slots, "10.0.0.1"), NoSlot::Address);
         drop(third);

@@ -1,7 +1,7 @@
 //! The deadline of the first bytes of a connection, which must be HTTP/1.
 //!
-//! In the flow: between the socket and the HTTP server. HTTP/2 is not supported: with flow control windows a peer could
-//! hold a stream open indefinitely, and no deadline of the socket would detect it.
+//! In the flow: between the socket and the HTTP server. HTTP/2 is not supported. With its flow control, a peer could
+//! hold a stream open indefinitely, and no deadline of the socket would detect that.
 //!
 //! **Invariant:** a connection that does not begin a request within the limit is closed.
 
@@ -15,13 +15,13 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-/// The start of the HTTP/2 connection preface (RFC 9113, section 3.4). No HTTP/1 request starts so.
+/// The start of the HTTP/2 connection preface (RFC 9113, section 3.4). No HTTP/1 request starts with it.
 const HTTP2: &[u8] = b"PRI ";
 
-/// A connection whose protocol is not known yet.
+/// The first bytes of a connection whose protocol is not known yet.
 #[derive(Debug)]
 pub(in crate::http) struct FirstBytes {
-    /// Number of bytes received, all equal to the preface.
+    /// Number of bytes received. All of them match the preface.
     seen: usize,
     deadline: Pin<Box<Sleep>>,
 }
@@ -41,10 +41,10 @@ impl FirstBytes {
         up.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Takes the next bytes, and returns whether they suffice to identify HTTP/1.
+    /// Takes the next bytes. Returns whether they identify HTTP/1.
     ///
     /// # Errors
-    /// When it is HTTP/2.
+    /// When the bytes complete the start of the HTTP/2 preface.
     pub fn hear(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let rest = &HTTP2[self.seen..];
         let heard = bytes.len().min(rest.len());

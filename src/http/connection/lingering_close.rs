@@ -1,11 +1,11 @@
-//! A connection that is closed without destroying what was said last.
+//! Lingering close: sends FIN, then discards input for a short time before it closes the socket.
 //!
-//! In the flow: the socket itself. A system that closes a socket with something unread tells the peer so, and the peer
-//! then throws away what it has not read yet: the refusal of a body that is too long, or the code of a close. So what
-//! comes after the end is read and thrown away, for a moment.
+//! In the flow: the socket itself. Closing a socket with unread input sends RST. On RST the peer discards responses
+//! that it has not read yet, such as a 413 or a close code. So the server reads and discards the rest of the input
+//! first.
 //!
-//! **Invariant:** the peer learns of the end at once, and is listened to for no longer than [`LINGER`].
-//! **Invariant:** a connection whose slot is another's is closed at once, whatever it waits for.
+//! **Invariant:** FIN is sent at once, and input is discarded for at most [`LINGER_TIMEOUT`].
+//! **Invariant:** an evicted connection is closed at once, without a lingering close.
 
 use std::{
     io,
@@ -23,22 +23,22 @@ use tokio::{
 
 use super::connection_slots::Slot;
 
-/// How long a peer may go on sending after the end.
+/// Maximum time between FIN and the close of the socket.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection and its slot.
 #[derive(Debug)]
 pub(in crate::http) struct LingeringClose {
-    /// None when it was dropped.
+    /// `None` after the drop has begun.
     open: Option<(TcpStream, Slot)>,
-    /// Whether the peer has said that nothing follows, or the connection broke.
+    /// Whether the peer has sent FIN, the connection is broken, or the slot was evicted.
     has_ended: bool,
-    /// Whether the last write waits for the peer to read.
+    /// Whether the last write is blocked because the peer does not read.
     is_blocked: bool,
 }
 
 impl LingeringClose {
-    /// Takes a connection over.
+    /// Takes over a connection and its slot.
     pub(in crate::http) fn new(stream: TcpStream, slot: Slot) -> Self {
         Self {
             open: Some((stream, slot)),

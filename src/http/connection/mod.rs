@@ -1,4 +1,4 @@
-//! Below HTTP: from the listener to connections that are served, each with its deadlines and its close.
+//! Connections below HTTP: the accept loop, the limits and deadlines of connections, and the lingering close.
 
 pub(super) mod accept_loop;
 pub(super) mod connection_slots;

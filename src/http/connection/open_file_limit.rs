@@ -1,21 +1,21 @@
 //! Lowers the connection limit to the limit of open files.
 //!
-//! Connections, database files and links to brokers and key servers are open files. A node whose clients exhaust them
-//! cannot reconnect to its database.
+//! Connections, database files and links to brokers and key servers are open files. If clients exhaust the limit, the
+//! node cannot reconnect to its database.
 //!
-//! **Invariant:** clients do not take the files that the node reserves for itself.
+//! **Invariant:** client connections never use the files that the node reserves for itself.
 
 use rlimit::Resource;
 
-/// Files reserved for the node, besides the database's: listeners, links to brokers and key servers, refused connections,
-/// and files of the runtime.
+/// Files reserved for the node besides those of the database: listeners, links to brokers and key servers, refused
+/// connections, and files of the runtime.
 const RESERVED: usize = 64;
 
 /// Files per database connection: SQLite opens the database, its write-ahead log and the log's index.
 const PER_DATABASE_CONNECTION: usize = 3;
 
-/// Returns `wanted`, or as many connections as the limit of open files allows beside the node's own files and its
-/// `database_connections`. Warns when these are fewer.
+/// Returns the smaller of `wanted` and the number of connections that the limit of open files allows. The files of the
+/// node and of its `database_connections` are subtracted from that limit. Logs a warning if it lowers `wanted`.
 pub fn connections_that_fit(wanted: usize, database_connections: usize) -> usize {
     let Ok((limit, _)) = Resource::NOFILE.get() else {
         return wanted;
@@ -34,7 +34,8 @@ pub fn connections_that_fit(wanted: usize, database_connections: usize) -> usize
     wanted.min(fitting)
 }
 
-/// Returns the maximum number of connections. The node reserves at most half of the files.
+/// Returns the maximum number of connections. The node reserves at most half of the files, so a low limit still serves
+/// clients.
 fn fitting(limit: usize, database_connections: usize) -> usize {
     let own = RESERVED + PER_DATABASE_CONNECTION * database_connections;
     (limit - own.min(limit / 2)).max(1)

@@ -1,22 +1,22 @@
-//! A log line for an event that may happen thousands of times a second.
+//! Rate-limited log lines for events that can happen thousands of times a second.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The least time between two lines.
+/// Minimum time between two lines.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Decides which of the events write a line.
+/// Decides which events write a line.
 #[derive(Debug, Default)]
 pub(super) struct RateLimitedLog {
     written: Option<Instant>,
-    /// How many events there were since the last line.
+    /// Number of events since the last line.
     events: u64,
 }
 
 impl RateLimitedLog {
-    /// Counts an event. Returns how many to report now, or `None` if a line was written a moment ago.
+    /// Counts an event. Returns the number of events to report now, or `None` within [`PERIOD`] of the last line.
     pub fn due(&mut self) -> Option<u64> {
         self.events += 1;
         if self.written.is_some_and(|at| at.elapsed() < PERIOD) {

@@ -1,11 +1,11 @@
-//! The deadline of request heads, against slowloris attacks.
+//! The deadline of request heads, which defends against slowloris attacks.
 //!
 //! In the flow: between the socket and the HTTP server. hyper's timer starts at the end of the previous response, so it
-//! cannot distinguish a slow client from an idle connection. This module detects only where a head ends and where a
-//! response begins.
+//! cannot distinguish a slow client from an idle connection. This module detects only the end of a head and the start
+//! of a response.
 //!
-//! **Invariant:** a head that has begun is complete within the limit, or the connection is closed. A pipelined head that
-//! begins in the same packet as the previous request counts as idle.
+//! **Invariant:** a connection is closed if a head that has begun is not complete within the limit. A pipelined head
+//! that begins in the same packet as the previous request counts as idle.
 //! **Invariant:** the limit does not apply to idle connections, bodies and upgraded connections.
 
 use std::{
@@ -60,7 +60,7 @@ impl End {
 }
 
 impl RequestHeads {
-    /// Limits each head.
+    /// Limits the time of each head.
     pub fn within(limit: Duration) -> Self {
         Self {
             limit,
@@ -77,7 +77,7 @@ impl RequestHeads {
         up.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Whether a response is pending, or being written if `is_writing`.
+    /// Whether a response is pending. If `is_writing`, also whether one is being written.
     pub fn has_response(&self, is_writing: bool) -> bool {
         match self.state {
             State::Whole => true,
@@ -86,7 +86,7 @@ impl RequestHeads {
         }
     }
 
-    /// Takes the next bytes from the client.
+    /// Processes the next bytes from the client.
     pub fn hear(&mut self, bytes: &[u8]) {
         if let State::Quiet = self.state
             && !bytes.is_empty()
@@ -104,7 +104,7 @@ impl RequestHeads {
         }
     }
 
-    /// Takes the next bytes to the client, and returns whether they are the head of an upgrade.
+    /// Processes the next bytes to the client. Returns whether they are the head of an upgrade response.
     pub fn say(&mut self, bytes: &[u8]) -> bool {
         match self.state {
             State::Upgraded => {}

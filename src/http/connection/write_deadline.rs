@@ -1,16 +1,16 @@
-//! Deadlines of a connection: it is closed when its peer does not read, does not send, or is unreachable.
+//! Deadlines of a connection: closes it when its peer does not read, does not send, or is unreachable.
 //!
-//! In the flow: around the socket, below every transport, because only there a blocked write is visible. hyper does not
-//! poll a response body while the connection has no room.
+//! In the flow: around the socket, below every transport. Only there a blocked write is visible, because hyper does not
+//! poll a response body while the send buffer is full.
 //!
-//! **Invariant:** a write, flush or shutdown without progress for the limit fails, and the connection with it.
-//! **Invariant:** a slow reader is not closed if it reads at least [`MIN_RATE`] on average, beyond the limit. So the
-//! length of a response bounds how long it is held.
-//! **Invariant:** a peer that sends no request, or half a head, is closed; see [`first_bytes`](super::first_bytes) and
-//! [`request_head`](super::request_head).
-//! **Invariant:** an unreachable peer is closed soon after the first unacknowledged write.
-//! **Invariant:** a client that half-closes the connection after its request gets its response, if that begins within
-//! [`HALF_CLOSED`]. A client that has left sends the same FIN, so its operation ends after that time.
+//! **Invariant:** a write, flush or shutdown without progress for the limit fails, and the connection is closed.
+//! **Invariant:** a slow reader is not closed while it reads at least [`MIN_RATE`] on average, beyond the limit. So the
+//! length of a response bounds the time to write it.
+//! **Invariant:** a connection whose peer sends no request, or an incomplete head, is closed; see
+//! [`first_bytes`](super::first_bytes) and [`request_head`](super::request_head).
+//! **Invariant:** on Linux, a connection is closed when written bytes stay unacknowledged for `UNACKNOWLEDGED` limits.
+//! **Invariant:** a client that half-closes the connection after its request gets its response, if the response begins
+//! within [`HALF_CLOSED`]. A client that has left sends the same FIN, so its operation ends after that time.
 
 use std::{
     borrow::Cow,
@@ -42,16 +42,16 @@ const UNACKNOWLEDGED: u32 = 3;
 /// Maximum time from a client's FIN to the beginning of its response.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 
-/// The deadlines of connections.
+/// The deadlines that apply to each connection.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct WriteDeadline {
     limit: Duration,
-    /// Maximum time to the first bytes, and from the beginning to the end of a request head.
+    /// Maximum time until the first bytes, and for a request head that has begun. `None` means no limit.
     heads: Option<Duration>,
 }
 
 impl WriteDeadline {
-    /// Closes a connection whose peer reads nothing for `limit` during a write.
+    /// Closes a connection whose peer reads nothing during a write for `limit`.
     pub fn new(limit: Duration) -> Self {
         Self { limit, heads: None }
     }
@@ -65,10 +65,10 @@ impl WriteDeadline {
         }
     }
 
-    /// Takes over a connection that holds `slot` until it has ended.
+    /// Takes over a connection. It holds `slot` until it is closed.
     ///
     /// # Errors
-    /// When the connection broke meanwhile.
+    /// When the socket options cannot be set, for example because the connection is broken.
     pub fn guard(&self, stream: TcpStream, slot: Slot) -> io::Result<Deadlined<LingeringClose>> {
         let (limit, heads) = (self.limit, self.heads);
         tune(&stream, limit)?;
@@ -90,7 +90,7 @@ impl WriteDeadline {
 fn tune(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     // Notices are small and urgent, so Nagle's algorithm must not delay them.
     stream.set_nodelay(true)?;
-    // Writes to an unreachable peer succeed until the send buffer is full. The system's own timeout for missing
+    // Writes to an unreachable peer succeed until the send buffer is full. The system's default timeout for missing
     // acknowledgements is about 15 minutes.
     #[cfg(target_os = "linux")]
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED * limit))?;
@@ -102,24 +102,24 @@ fn tune(stream: &TcpStream, limit: Duration) -> io::Result<()> {
 pub(in crate::http) struct Deadlined<S> {
     stream: S,
     pace: ReadingPace,
-    /// The progress of a peer with a blocked write; `None` while it keeps up.
+    /// The progress of a peer with a blocked write. `None` while no write is blocked.
     behind: Option<Behind>,
     /// The deadline of a blocked write.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// `None` when the protocol is known.
+    /// `None` after the protocol is known.
     first_bytes: Option<FirstBytes>,
-    /// Tracks request heads, if they have a limit.
+    /// The tracker of request heads, if they have a limit.
     heads: Option<RequestHeads>,
-    /// Started at the client's FIN.
+    /// The timeout that starts at the client's FIN.
     half_closed: Option<Pin<Box<Sleep>>>,
 }
 
 /// The minimum read rate of a peer.
 #[derive(Debug, Clone, Copy)]
 struct ReadingPace {
-    /// Maximum time without progress.
+    /// Maximum time without any progress.
     limit: Duration,
-    /// Minimum average rate beyond that, in bytes per second.
+    /// Minimum average rate after that time, in bytes per second.
     slowest: u32,
 }
 
@@ -131,7 +131,7 @@ struct Behind {
 }
 
 impl ReadingPace {
-    /// Returns the deadline of further progress.
+    /// Returns the time by which the peer must read more.
     fn due(self, behind: Behind) -> Instant {
         let millis = behind.taken.saturating_mul(1_000) / u64::from(self.slowest);
         behind.since + self.limit + Duration::from_millis(millis)
@@ -164,7 +164,7 @@ impl<S: Unpin> Deadlined<S> {
         })
     }
 
-    /// Withholds the client's FIN from hyper, which drops the response when its input ends.
+    /// Withholds the client's FIN from hyper, because hyper drops the response when its input ends.
     fn hold_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_writing = self.behind.is_some();
         let heads = self.heads.as_ref();
@@ -172,7 +172,7 @@ impl<S: Unpin> Deadlined<S> {
             return Poll::Ready(());
         }
         if is_writing {
-            // The write deadline applies, and hyper polls again when the write progresses.
+            // The write deadline applies. hyper polls again when the write makes progress.
             return Poll::Pending;
         }
         let timeout = || Box::pin(tokio::time::sleep(HALF_CLOSED));
@@ -182,7 +182,7 @@ impl<S: Unpin> Deadlined<S> {
             .poll(cx)
     }
 
-    /// Counts the bytes taken since the first blocked write.
+    /// Counts the bytes written since the first blocked write.
     fn taken(&mut self, polled: &Poll<io::Result<usize>>) {
         if let (Some(behind), Poll::Ready(Ok(bytes))) = (&mut self.behind, polled) {
             behind.taken += u64::try_from(*bytes).unwrap_or(u64::MAX);
@@ -261,7 +261,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes after it has written everything.
+        // hyper flushes after it has written everything, so no write is blocked.
         self.behind = None;
         self.polled(cx, AsyncWrite::poll_flush)
     }
@@ -273,8 +273,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
 
 /// Rewrites the header names of an upgrade response in the case of RFC 6455. Names are case-insensitive, but Python's
 /// gql 4 looks up `Sec-WebSocket-Protocol` with case, and uses an older protocol without it. hyper 1.12 writes lower case
-/// or `Sec-Websocket-`. Delete this when hyper keeps the case of names; no issue is filed. A head whose first write is
-/// partial keeps hyper's case.
+/// or `Sec-Websocket-`. No issue is filed. Delete this function when hyper keeps the case of names. A head whose first
+/// write is partial keeps hyper's case.
 fn with_names_of_rfc_6455(head: &[u8]) -> Cow<'_, [u8]> {
     const HYPER: &[u8] = b"Sec-Websocket-";
     let mut head = head.to_vec();

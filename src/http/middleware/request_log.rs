@@ -1,7 +1,8 @@
-//! Around every request: an id, a span, a count; and once the node is told to stop, that its connection ends.
+//! Wraps every request: sets its id, opens its span and records its metrics. After the stop signal, it also closes the
+//! connection.
 //!
-//! **Invariant:** what a log line or a metric says of a request is its id, method, route, status and time, and in the
-//! line of a fault its user; never its query (which may hold a ticket), headers or body.
+//! **Invariant:** log lines and metrics contain only the id, method, route, status and duration of a request. The log
+//! line of a fault also contains the user. None contains the query (which may hold a ticket), the headers or the body.
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -19,7 +20,7 @@ use super::malformed_request;
 use crate::http::{error::Fault, request_user::RequestUser, state::Node};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Maximum length of an id from a client or a proxy, in bytes.
+/// Maximum length of a request id from a client or a proxy, in bytes.
 const MAX_REQUEST_ID: usize = 64;
 
 /// Runs the request in a span with its id, and adds the id to the response.
@@ -66,14 +67,14 @@ pub(in crate::http) async fn observe(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    // Otherwise the next request on a keep-alive connection could arrive after the node has stopped.
+    // Without `close`, the next request on a keep-alive connection could arrive after the node has stopped.
     if node.stopping.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
         headers.append(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Returns the request's own id if it is valid, so that logs match those of a proxy; otherwise a new one.
+/// Returns the id from the request if it is valid, so that logs match those of a proxy. Otherwise returns a new id.
 fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
     let is_id = |id: &&HeaderValue| {
         (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)

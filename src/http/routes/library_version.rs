@@ -1,10 +1,10 @@
-//! `GET /api/library-version`: the present version, as cheap to ask for as HTTP allows.
+//! `GET /api/library-version`: the current version of the user's library, with conditional requests.
 //!
-//! The entity tag is the head and a hash of the user: a client that sends it back in `If-None-Match` is answered 304
-//! while it is current, and reports which head it was told.
+//! The entity tag is the head and a hash of the user. A client sends it back in `If-None-Match`, and gets 304 while it
+//! is current. The tag also claims the newest head that the client has seen.
 //!
-//! **Invariant:** the entity tag of another user is ignored. A browser that two users share may send it, since not every
-//! cache obeys `Vary`, and a claim of a higher version begins a new epoch.
+//! **Invariant:** the entity tag of another user is ignored. A browser that two users share may send it, because not
+//! every cache obeys `Vary`. Without this rule, its claim of a higher version would begin a new epoch.
 
 use aws_lc_rs::digest;
 use axum::{
@@ -32,7 +32,7 @@ pub(in crate::http) async fn version(
     let claims = known_heads(&parts.headers, &suffix).max();
     let head = node.library.head_given(&viewer.user, claims).await?;
     let etag = format!("\"{head}{suffix}\"");
-    // `no-cache`: may be kept, but is asked for again at each use.
+    // `no-cache` allows a cache to store the response, but requires revalidation at each use.
     let headers = [
         (header::ETAG, etag.clone()),
         (header::CACHE_CONTROL, "private, no-cache".to_owned()),
@@ -45,20 +45,21 @@ pub(in crate::http) async fn version(
     Ok((headers, Json(body)).into_response())
 }
 
-/// Whether `If-None-Match` names `etag` (RFC 9110, section 13.1.2: a list, compared weakly, or `*`).
+/// Whether `If-None-Match` matches `etag` (RFC 9110, section 13.1.2: a list with weak comparison, or `*`).
 fn names(headers: &HeaderMap, etag: &str) -> bool {
     tags(headers).any(|tag| tag == "*" || tag == etag)
 }
 
-/// What the entity tags of a user end with: 64 bits of a hash. Only a match matters, so that it can be guessed does no
-/// harm: a user can name any head of their own anyway.
+/// Returns the suffix of the user's entity tags: 64 bits of a hash of the user. It is not a secret, because a user may
+/// claim any head of the same user.
 fn suffix(user: &UserId) -> String {
     let digest = digest::digest(&digest::SHA256, user.as_str().as_bytes());
     let hash = digest.as_ref().first_chunk().copied().unwrap_or_default();
     format!("-{:016x}", u64::from_be_bytes(hash))
 }
 
-/// The heads that `If-None-Match` names with the suffix of the user: what the client says it was told.
+/// Returns the heads in `If-None-Match` that have the suffix of the user: the heads that the client claims to have
+/// seen.
 fn known_heads(headers: &HeaderMap, suffix: &str) -> impl Iterator<Item = Head> {
     tags(headers).filter_map(move |tag| {
         let tag = tag.strip_prefix('"')?.strip_suffix('"')?;

@@ -14,24 +14,25 @@
 //! data: {"type":"auth_expired","timestamp":1763812815123}
 //! ```
 //!
-//! The page acts on every unnamed message whose `version` is a number, so its messages keep these keys in this order.
-//! `auth_expired` is a named event, which a page that does not listen for it never sees.
+//! The older page acts on every unnamed message whose `version` is a number. So these messages keep their keys in this
+//! order. `auth_expired` is a named event, so a page that does not listen for it ignores it.
 //!
-//! A client that comes back says in `Last-Event-ID` which head it saw last. `connected` then tells, in one more key
-//! `resume`, how that compares: `up_to_date`, `behind`, `ahead`, or `other_epoch` (what it keeps is of another
-//! numbering, and worth nothing). A head that is ahead can begin a new epoch, but only one of the user's own epoch: the id
-//! that the stream of another user gave in the same browser is `other_epoch`.
+//! A client that reconnects sends the last head that it saw in `Last-Event-ID`. `connected` then has one more key,
+//! `resume`, with the result of the comparison: `up_to_date`, `behind`, `ahead` or `other_epoch`. After `other_epoch`
+//! the client must reload its data, because versions of different epochs are not comparable. A head that is `ahead` can
+//! begin a new epoch, but only if it is of the user's current epoch. An id from the stream of another user in the same
+//! browser is `other_epoch`.
 //!
-//! Browsers give an `EventSource` up for good after any status but 200. So one that comes while the server is stopping,
-//! or the database or the key server does not answer, gets a stream that ends after telling when to come back:
+//! After any status but 200, an `EventSource` in a browser does not reconnect. So while the server drains, or the
+//! database or the key server is unavailable, it gets a stream that contains only the reconnection delay and ends:
 //! ```text
 //! retry: 3301
 //! : UNAVAILABLE
 //! ```
-//! A client without `text/event-stream` in `Accept`, which every `EventSource` sends, gets 503 with `Retry-After`. All
-//! clients get the status of a refusal that is not temporary: 401, 403, and the limits.
+//! Every `EventSource` sends `text/event-stream` in `Accept`. A client without it gets 503 with `Retry-After`. All
+//! clients get the status of a refusal that is not temporary: 401, 403 and exceeded limits.
 //!
-//! **Invariant:** no input of a client is echoed, so no header can inject a line into the stream.
+//! **Invariant:** the stream never contains client input, so a header cannot inject a line into it.
 
 use std::{cmp::Ordering, fmt::Write as _, time::Duration};
 
@@ -59,7 +60,7 @@ use crate::{
 
 /// Minimum delay before a client reconnects.
 const RETURN: Duration = Duration::from_secs(1);
-/// Spread of that delay, so that clients do not reconnect all at once after a restart.
+/// Jitter added to that delay, so that clients do not all reconnect at once after a restart.
 const RETURN_SPREAD: Duration = Duration::from_secs(4);
 
 /// `GET` and `HEAD /api/library-version-events`.
@@ -73,7 +74,7 @@ pub(in crate::http) async fn events(State(node): State<Node>, request: Request) 
     }
 }
 
-/// Returns a stream with only the time to reconnect.
+/// Returns a stream that contains only the reconnection delay and the error code.
 fn later(node: &Node, error: &HttpError) -> Response {
     let retry = (RETURN + RETURN_SPREAD.mul_f64(node.streams.fraction())).as_millis();
     let body = format!("retry: {retry}\n: {}\n\n", error.code());
@@ -106,7 +107,7 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     ))
 }
 
-/// Answers a 401 with the body of the older app instead of JSON.
+/// Returns the error response. A 401 has the plain-text body of the older app instead of JSON.
 fn refuse(error: HttpError) -> Response {
     let mut response = error.into_response();
     if response.status() == StatusCode::UNAUTHORIZED {
@@ -118,7 +119,7 @@ fn refuse(error: HttpError) -> Response {
     response
 }
 
-/// Returns the last head that the client saw. An invalid value counts as absent.
+/// Returns the last head that the client saw, from `Last-Event-ID`. An invalid value counts as absent.
 fn last_seen(headers: &HeaderMap) -> Option<Head> {
     let value = headers.get("last-event-id")?;
     value.to_str().ok()?.parse().ok()

@@ -1,9 +1,9 @@
-//! The rate at which the frames of one WebSocket are read.
+//! The rate limit of frames that are read from one WebSocket.
 //!
-//! In the flow: [`Fragmented`](super::fragmentation::Fragmented) asks before each frame. Frames are counted, not messages: a
-//! message may consist of any number of empty frames (RFC 6455, section 5.4).
+//! In the flow: [`Fragmented`](super::fragmentation::Fragmented) checks the limit before each frame. The limit counts
+//! frames instead of messages, because a message may consist of any number of empty frames (RFC 6455, section 5.4).
 //!
-//! **Invariant:** a client that sends faster than it may is read later, and costs other clients nothing.
+//! **Invariant:** frames above the rate are read later and are not refused. The delay does not affect other clients.
 
 use std::{
     future::Future as _,
@@ -14,25 +14,25 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How many seconds' worth of frames may come at once.
+/// Burst size, as the time that its frames take at the permitted rate.
 const BURST: Duration = Duration::from_secs(10);
 
-/// A frame counts once for each so many bytes, and at least once.
+/// Bytes that one count covers. A longer frame counts several times, and an empty one counts once.
 const ONE_FRAME: u64 = 4 << 10;
 
-/// How fast a client may send.
+/// The rate limit of one client, as a generic cell rate algorithm (GCRA).
 #[derive(Debug)]
 pub(super) struct FrameRate {
-    /// The time that one frame stands for.
+    /// Time between two frames at the permitted rate.
     each: Duration,
-    /// When everything that was read would have come at an even rate.
+    /// Theoretical arrival time of the next frame: when the frames read so far would end at the permitted rate.
     even: Instant,
-    /// Wakes the reader. `None` while it need not wait.
+    /// The timer that wakes the reader. `None` while the reader does not wait.
     wait: Option<Pin<Box<Sleep>>>,
 }
 
 impl FrameRate {
-    /// So many frames a second; 0 for no limit, which is `None`.
+    /// Permits `per_second` frames a second. Returns `None` for 0, which means no limit.
     pub fn new(per_second: u32) -> Option<Self> {
         let each = Duration::from_secs(1).checked_div(per_second)?;
         Some(Self {
@@ -42,7 +42,7 @@ impl FrameRate {
         })
     }
 
-    /// When the client is no more than a burst ahead.
+    /// Returns when the client is at most one burst ahead of its rate.
     fn due(&self) -> Instant {
         self.even.checked_sub(BURST).unwrap_or(self.even)
     }
@@ -52,7 +52,7 @@ impl FrameRate {
         self.due() <= now
     }
 
-    /// Counts a frame of so many bytes.
+    /// Counts a frame of `bytes` bytes.
     pub fn count(&mut self, bytes: u64, now: Instant) {
         let frames = u32::try_from((1 + bytes / ONE_FRAME).min(u64::from(u32::MAX)));
         let frames = frames.unwrap_or(u32::MAX);
@@ -75,7 +75,7 @@ impl FrameRate {
 mod tests {
     use super::*;
 
-    /// How many frames are read at once, and how long after `now` the next is.
+    /// Returns the number of frames that are read at `now`, and the delay of the next frame.
     fn burst(rate: &mut FrameRate, now: Instant) -> (u32, Duration) {
         let mut read = 0;
         while rate.is_due(now) {

@@ -1,7 +1,7 @@
-//! The frames of one socket: what is heard and what is said.
+//! Reads and writes the frames of one WebSocket.
 //!
-//! **Invariant:** what the library answers by itself (a pong, a close) is sent before more is heard, so a client that
-//! asks and does not read fills no memory: it waits, and the connection's write deadline drops it.
+//! **Invariant:** the automatic replies of tungstenite (pong and close) are flushed before the next read. So a client
+//! that sends pings and does not read cannot fill memory. Its reads stop, and the write deadline closes the connection.
 
 use std::{io, time::Duration};
 
@@ -18,21 +18,21 @@ use super::{
 /// Maximum time of the close handshake.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What a client sent.
+/// A frame from the client.
 pub(super) enum Heard {
-    /// A message of the protocol.
+    /// A message of the subprotocol.
     Message(ClientMessage),
-    /// A control frame, which tungstenite can have answered.
+    /// A control frame. tungstenite may have queued a reply to it.
     Sign,
 }
 
-/// One socket.
+/// One WebSocket of the subprotocol.
 pub(super) struct FramedSocket {
     socket: Socket,
 }
 
 impl FramedSocket {
-    /// A socket of which so many frames a second are read; 0 for no limit.
+    /// Creates a socket that reads at most `frames_per_second`. 0 means no limit.
     pub fn new(mut socket: Socket, frames_per_second: u32) -> Self {
         socket.get_mut().set_rate(frames_per_second);
         Self { socket }
@@ -45,7 +45,7 @@ impl FramedSocket {
 
     /// Reads the next frame. Cancel safe.
     ///
-    /// After a [`Heard::Sign`], [`flush`](Self::flush) before the next read.
+    /// After a [`Heard::Sign`], call [`flush`](Self::flush) before the next read.
     pub async fn hear(&mut self) -> Result<Heard, Close> {
         let frame = match self.socket.next().await {
             Some(Ok(frame)) => frame,
@@ -75,16 +75,16 @@ impl FramedSocket {
         sent.map_err(|_| Close::Gone)
     }
 
-    /// Sends a close frame if the connection has room, without waiting.
+    /// Sends a close frame if the send buffer has room, without waiting.
     pub async fn drop_with(mut self, close: &Close) {
         if let Some(frame) = close.frame() {
-            let told = self.socket.send(Message::Close(Some(frame)));
-            let _ = timeout(Duration::ZERO, told).await;
+            let sent = self.socket.send(Message::Close(Some(frame)));
+            let _ = timeout(Duration::ZERO, sent).await;
         }
     }
 
-    /// Performs the close handshake, because closing at once could lose messages in flight. Answers a close of the client
-    /// (RFC 6455, section 5.5.1).
+    /// Performs the close handshake, because closing at once could lose messages in flight. Replies to a close frame of
+    /// the client (RFC 6455, section 5.5.1).
     pub async fn close(mut self, close: &Close) {
         let frame = close.frame();
         if let Some(frame) = &frame {
@@ -105,7 +105,7 @@ impl FramedSocket {
                 (_, None) => {}
             }
         };
-        // After the timeout the connection is dropped.
+        // After the timeout, the connection is dropped.
         let _ = timeout(FAREWELL, farewell).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Upgrades an HTTP request to a WebSocket session.
 //!
-//! In the flow: authentication before the handshake. Refusals here have an HTTP status; after the handshake they have a
-//! close code.
+//! In the flow: authenticates before the handshake. Errors before the handshake have an HTTP status, and errors after
+//! it have a close code.
 
 use axum::{
     http::{header, request::Parts},
@@ -38,15 +38,15 @@ pub(in crate::http::graphql) async fn upgrade(node: &Node, request: Parts) -> Re
 async fn grant(node: &Node, mut request: Parts) -> Result<Response, HttpError> {
     let handshake = Handshake::read(&mut request)?;
     let limit = node.settings.max_init_message;
-    // Before authentication redeems a ticket.
+    // Checked before authentication, which redeems a ticket.
     let pending = node.pending.enter(node.rate_limiter.client(&request))?;
-    // Refused by a close code, because browsers hide the status of a refused upgrade.
+    // Refused with a close code, because browsers hide the status of a refused upgrade.
     if !offers(&request.headers, SUBPROTOCOL) {
         let refuse = move |socket| session::refuse_subprotocol(socket, pending);
         return Ok(handshake.grant(None, limit, refuse));
     }
     let caller = caller(node, &request).await?;
-    // The session runs in another task.
+    // The session runs in another task, so the span is passed on.
     let (node, span) = (node.clone(), Span::current());
     let serve = move |socket| session::serve(node, socket, caller, pending).instrument(span);
     Ok(handshake.grant(Some(SUBPROTOCOL), limit, serve))
@@ -61,9 +61,10 @@ async fn caller(node: &Node, request: &Parts) -> Result<UpgradeViewer, HttpError
             let permit = node.streams.open(&viewer, Transport::Websocket)?;
             Ok(UpgradeViewer::Known(viewer, permit))
         }
-        // Refused by a close code, because browsers hide the status of a refused upgrade.
+        // Refused with a close code, because browsers hide the status of a refused upgrade.
         Err(error @ HttpError::RateLimited(_)) => Ok(UpgradeViewer::Unknown(error, None)),
-        // A cookie can be replaced by a token in `connection_init`. A bearer token cannot: the program chose it.
+        // A token in `connection_init` can replace a cookie. It does not replace a bearer token, because the program
+        // chose that token.
         Err(error @ (HttpError::NoToken | HttpError::Rejected(_)))
             if !request.headers.contains_key(header::AUTHORIZATION) =>
         {

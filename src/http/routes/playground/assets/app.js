@@ -71,7 +71,7 @@ function keepToken() {
   history.replaceState(history.state, '', location.pathname + location.search);
 }
 
-/** Adds the kept token, unless the Headers editor has one of its own. */
+/** Adds the kept token, unless the Headers editor sets another one. */
 function withAuthorization(headers) {
   const { authorization: own, ...others } = Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
