@@ -198,23 +198,13 @@ impl Query {
         after: Option<String>,
     ) -> Result<LibraryChanges, Error> {
         let caller = ctx.caller();
-        let invalid = |field, message: &str| Error::Invalid {
-            field,
-            message: message.to_owned(),
-        };
-        if since < 0 {
-            return Err(invalid("since", "must not be negative"));
-        }
+        let since = begin_of_walk(since, epoch)?;
         let most = caller.limits.max_changes;
         let first = u32::try_from(first.unwrap_or(CHANGES))
             .ok()
             .filter(|first| (1..=most).contains(first));
-        let first = first.ok_or_else(|| invalid("first", &format!("must be from 1 to {most}")))?;
-        let epoch = epoch.map(|epoch| epoch.parse()).transpose();
-        let since = Since {
-            version: Version::new(since),
-            epoch: epoch.map_err(|_| invalid("epoch", "is no epoch of this server"))?,
-        };
+        let out_of_range = || Error::invalid("first", format!("must be from 1 to {most}"));
+        let first = first.ok_or_else(out_of_range)?;
         let after = after.as_deref().map(delta_cursor).transpose()?;
         let selected = ctx.look_ahead().field("changes");
         let with = Related {
@@ -233,6 +223,18 @@ impl Query {
         caller.allowance.read(changes.read).await;
         Ok(changes.into())
     }
+}
+
+/// The version and the epoch that a walk of changes begins at.
+fn begin_of_walk(since: i32, epoch: Option<ID>) -> Result<Since, Error> {
+    if since < 0 {
+        return Err(Error::invalid("since", "must not be negative"));
+    }
+    let epoch = epoch.map(|epoch| epoch.parse()).transpose();
+    Ok(Since {
+        version: Version::new(since),
+        epoch: epoch.map_err(|_| Error::invalid("epoch", "not an epoch of this server"))?,
+    })
 }
 
 async fn labels(

@@ -3,7 +3,7 @@
 use async_graphql::{Enum, ID, SimpleObject};
 use time::OffsetDateTime;
 
-use super::{Head, changes::LibraryKind};
+use super::{Head, changes::LibraryKind, date_time::DateTime};
 use crate::{
     library::{self, Changed, Kind},
     version,
@@ -25,7 +25,7 @@ pub(in crate::graphql) struct LibraryEvent {
     /// Device that made the change; it may skip its refetch. Null when the change named no device, or several made it.
     device: Option<Device>,
     /// Time of the change, or of the event if it is not a change.
-    at: OffsetDateTime,
+    at: DateTime,
 }
 
 /// Kind of an event.
@@ -67,7 +67,7 @@ impl LibraryEvent {
             head: head.into(),
             changed: Vec::new(),
             device: None,
-            at: OffsetDateTime::now_utc(),
+            at: OffsetDateTime::now_utc().into(),
         }
     }
 
@@ -84,7 +84,7 @@ impl LibraryEvent {
         Self {
             changed: what.kinds.into_iter().map(LibraryKind::from).collect(),
             device: what.device.map(Device::from),
-            at: what.at,
+            at: what.at.into(),
             ..quiet
         }
     }

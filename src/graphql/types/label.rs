@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
-use time::OffsetDateTime;
 
+use super::date_time::DateTime;
 use crate::{
     graphql::{batch::Batch, context::CallerExt as _},
     library::{Error, Label, LabelKind},
@@ -66,13 +66,13 @@ macro_rules! label {
             }
 
             /// Time at which the label was created.
-            async fn created_at(&self) -> OffsetDateTime {
-                self.label.created_at
+            async fn created_at(&self) -> DateTime {
+                self.label.created_at.into()
             }
 
             /// Time at which the label was created or last renamed.
-            async fn updated_at(&self) -> OffsetDateTime {
-                self.label.updated_at
+            async fn updated_at(&self) -> DateTime {
+                self.label.updated_at.into()
             }
         }
     };

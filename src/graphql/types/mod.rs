@@ -3,6 +3,7 @@
 //! A row is never shown as it is stored: what the API says is written here, and a new column is not a new field.
 
 mod changes;
+mod date_time;
 mod deletion;
 mod event;
 mod filter;

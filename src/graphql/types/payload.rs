@@ -1,9 +1,10 @@
 //! What mutations answer: the library after them, and either what was made or why it was not.
 
 use async_graphql::{Enum, ID, SimpleObject};
-use time::OffsetDateTime;
 
-use super::{Fandom, Head, Library, Progress, Story, Tag, event::Device, json::Json};
+use super::{
+    Fandom, Head, Library, Progress, Story, Tag, date_time::DateTime, event::Device, json::Json,
+};
 use crate::library::{self, Clash, Entry, Label, Updated, Written};
 
 /// Reason of a refusal.
@@ -90,7 +91,7 @@ pub(in crate::graphql) struct FieldConflict {
     /// Device that set the value that the library holds. Null means that it was not named, or that the history was purged.
     device: Option<Device>,
     /// Time at which the library got the value, or at which the row last changed if the history was purged.
-    at: Option<OffsetDateTime>,
+    at: Option<DateTime>,
 }
 
 impl Conflict {
@@ -115,7 +116,7 @@ impl FieldConflict {
             yours: shown(clash.yours),
             theirs: shown(clash.theirs),
             device: clash.device.map(Device::from),
-            at: clash.at,
+            at: clash.at.map(DateTime::from),
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object};
-use time::OffsetDateTime;
 
-use super::{Fandom, Progress, Tag};
+use super::{Fandom, Progress, Tag, date_time::DateTime};
 use crate::{
     graphql::{batch::Batch, context::CallerExt as _},
     library::{self, Entry, Error, Label, LabelKind},
@@ -250,12 +249,12 @@ impl Story {
     }
 
     /// Time at which the story was created.
-    async fn created_at(&self) -> OffsetDateTime {
-        self.row.created_at
+    async fn created_at(&self) -> DateTime {
+        self.row.created_at.into()
     }
 
     /// Time at which the story last changed.
-    async fn updated_at(&self) -> OffsetDateTime {
-        self.row.updated_at
+    async fn updated_at(&self) -> DateTime {
+        self.row.updated_at.into()
     }
 }

@@ -1,8 +1,8 @@
 //! The signed-in user.
 
 use async_graphql::{Context, ID, Object};
-use time::OffsetDateTime;
 
+use super::date_time::DateTime;
 use crate::{graphql::context::CallerExt as _, library::Error};
 
 /// The signed-in user, as the API shows them.
@@ -22,7 +22,7 @@ impl Viewer {
     }
 
     /// Time until which the token is accepted. Streams that it opened end then.
-    async fn expires_at(&self, ctx: &Context<'_>) -> OffsetDateTime {
-        ctx.caller().viewer.expires_at
+    async fn expires_at(&self, ctx: &Context<'_>) -> DateTime {
+        ctx.caller().viewer.expires_at.into()
     }
 }
