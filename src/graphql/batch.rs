@@ -1,12 +1,14 @@
-//! What the elements of one list refer to, read for all of them in one statement when the first of them asks.
+//! Batched reads for the elements of one list. The first element that needs rows reads those of all elements in one
+//! statement.
 //!
-//! In the flow: whatever makes a list makes a [`Batch`] of it, and each element holds the batch to ask.
+//! In the flow: the code that returns a list makes one [`Batch`] for it. Each element holds the batch and reads through
+//! it.
 //!
-//! async-graphql's `DataLoader` (8.0.0-rc.5) does the same for all lists of an operation, but each element that asks
-//! holds up the others while it looks whether its key is there, so that 40,000 of them took 10 s of CPU.
+//! async-graphql's `DataLoader` (8.0.0-rc.5) batches over all lists of an operation. Each waiting element blocks the
+//! others during its key lookup: 40,000 elements took 10 s of CPU.
 //!
-//! **Invariant:** the cost of an element does not grow with how many there are.
-//! **Invariant:** a batch lives as long as its operation. A longer-lived one would answer with rows that have changed.
+//! **Invariant:** the cost per element does not depend on the number of elements.
+//! **Invariant:** a batch does not outlive its operation. A longer-lived batch would return stale rows.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,10 +20,10 @@ use tokio::sync::OnceCell;
 use super::context::Caller;
 use crate::library::{Error, Label, LabelId, LabelKind, Progress, Story, StoryId};
 
-/// What is read once. An error is kept as well: the other elements would meet it too, one after the other.
+/// Result of one read. Errors are cached too: without that, each of the other elements would repeat the failing read.
 type Once<T> = OnceCell<Result<T, Error>>;
 
-/// The elements of a list, and what has been read for all of them.
+/// The elements of a list and the rows that were read for them.
 #[derive(Default)]
 pub(super) struct Batch {
     stories: BTreeSet<StoryId>,
@@ -31,17 +33,17 @@ pub(super) struct Batch {
     progresses: Once<HashMap<StoryId, Progress>>,
 }
 
-/// What is known of the labels of one kind.
+/// Cached reads about the labels of one kind.
 #[derive(Default)]
 struct Labels {
-    /// Those in the list itself.
+    /// Labels that are elements of the list.
     listed: BTreeSet<LabelId>,
     of_stories: Once<HashMap<StoryId, Vec<Arc<Label>>>>,
     story_counts: Once<HashMap<LabelId, i64>>,
 }
 
 impl Batch {
-    /// A list of, or about, these stories.
+    /// Returns the batch of a list of these stories, or of rows that refer to them.
     pub fn of_stories(stories: impl IntoIterator<Item = StoryId>) -> Self {
         Self {
             stories: stories.into_iter().collect(),
@@ -49,7 +51,7 @@ impl Batch {
         }
     }
 
-    /// The same with these labels in it.
+    /// Adds labels that are elements of the list.
     pub fn with_labels<'l>(
         mut self,
         kind: LabelKind,
@@ -70,7 +72,7 @@ impl Batch {
         }
     }
 
-    /// One of the stories; none when it is gone.
+    /// Returns a story of the batch. `None` if it was deleted.
     pub async fn story(&self, caller: &Caller, id: StoryId) -> Result<Option<Arc<Story>>, Error> {
         let read = || async {
             let stories = self.stories.iter().copied();
@@ -82,7 +84,7 @@ impl Batch {
         Ok(rows.map_err(Error::clone)?.get(&id).cloned())
     }
 
-    /// The progress of one of the stories.
+    /// Returns the progress of a story of the batch.
     pub async fn progress(&self, caller: &Caller, of: StoryId) -> Result<Option<Progress>, Error> {
         let read = || async {
             let (library, stories) = (&caller.library, self.stories.iter().copied());
@@ -92,7 +94,7 @@ impl Batch {
         Ok(progresses.map_err(Error::clone)?.get(&of).cloned())
     }
 
-    /// The labels of one kind on one of the stories, by name.
+    /// Returns the labels of one kind on a story of the batch, ordered by name.
     pub async fn labels_of(
         &self,
         caller: &Caller,
@@ -111,7 +113,7 @@ impl Batch {
         Ok(labels.get(&story).cloned().unwrap_or_default())
     }
 
-    /// How many stories carry a label that is in the list, or that [`Batch::labels_of`] returned.
+    /// Returns the number of stories with a label. [`Batch::labels_of`] returned the label, or it is in the list.
     pub async fn story_count(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! The codes of errors that this room gives; `library` names its own.
+//! Error codes of the GraphQL layer. The codes of library errors are in `library`.
 
 pub(super) const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
 pub(super) const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";

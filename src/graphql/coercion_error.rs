@@ -1,24 +1,24 @@
-//! Why a value does not fit its type, in graphql-js's words.
+//! [`CoercionError`]: a value that input coercion rejects, with the messages of graphql-js.
 
 use async_graphql::PathSegment;
 
 use super::code;
 
-/// A value that does not fit its type.
+/// A value that input coercion rejects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct CoercionError {
     /// `BAD_USER_INPUT`, or the code of a validation rule.
     pub code: &'static str,
-    /// Where the value is, outermost first: the name of the argument or variable, then fields and indices.
+    /// Path to the value, outermost first: the name of the argument or variable, then fields and indices.
     pub path: Vec<PathSegment>,
-    /// The value as written, shortened; `None` when the rule tells enough.
+    /// The value as written, truncated. `None` if `rule` is sufficient.
     pub value: Option<String>,
-    /// The rule that it breaks.
+    /// The violated rule, as a sentence of graphql-js.
     pub rule: String,
 }
 
 impl CoercionError {
-    /// An error of the value called `name`.
+    /// Returns an error about the argument or variable `name`.
     pub fn of(name: &str, rule: impl Into<String>) -> Self {
         Self {
             code: code::BAD_INPUT,
@@ -28,7 +28,7 @@ impl CoercionError {
         }
     }
 
-    /// The innermost name.
+    /// Returns the innermost field name.
     pub fn field(&self) -> Option<&str> {
         self.path.iter().rev().find_map(|segment| match segment {
             PathSegment::Field(name) => Some(name.as_str()),
@@ -36,12 +36,12 @@ impl CoercionError {
         })
     }
 
-    /// The message for a value in a document.
+    /// Returns the message for a value in a document.
     pub fn of_literal(&self) -> String {
         self.rule.clone()
     }
 
-    /// The message for a value in the variable that the path begins with.
+    /// Returns the message for a value of the variable that the path begins with.
     pub fn of_variable(&self) -> String {
         let (Some(PathSegment::Field(variable)), Some(value)) = (self.path.first(), &self.value)
         else {

@@ -1,4 +1,4 @@
-//! What a resolver can reach: the caller's own library and nothing else.
+//! [`Caller`]: what resolvers can access. It is the viewer's own library, and no other.
 
 use std::sync::{
     Arc,
@@ -20,21 +20,21 @@ use crate::{
     version::Head,
 };
 
-/// The viewer of one operation, and their library as of its start.
+/// The viewer of one operation, with access to the viewer's library.
 pub(super) struct Caller {
     pub viewer: Viewer,
-    /// The head before any resolver ran: a lower bound on what the answer shows.
+    /// Head before any resolver ran: a lower bound on how new the response is.
     pub head: Head,
     pub library: Library,
     pub feed: Feed,
     pub limits: Arc<Limits>,
-    /// The newest head that this operation has come to by itself.
+    /// Newest head that this operation wrote or received.
     pub reached: Reached,
     pub allowance: Allowance,
 }
 
 impl Caller {
-    /// Changes the caller's library.
+    /// Changes the caller's library and records the new head.
     pub async fn write<T, F>(&self, intent: Intent, change: F) -> Result<Written<T>, Error>
     where
         T: Serialize + DeserializeOwned + Send + 'static,
@@ -51,7 +51,7 @@ impl Caller {
         Ok(written)
     }
 
-    /// The head as it is now, never a replica's.
+    /// Returns the current head. It is never read from a replica.
     pub async fn present(&self) -> Result<Head, Error> {
         if self.library.has_replica() {
             return self.library.head(&self.viewer.user).await;
@@ -59,13 +59,13 @@ impl Caller {
         Ok(self.head)
     }
 
-    /// The version that the answer is at least as new as.
+    /// Returns the head that the response is at least as new as.
     pub fn answered(&self) -> Head {
         self.reached.0.lock().unwrap_or(self.head)
     }
 }
 
-/// The newest head that an operation wrote, or that a stream has told.
+/// Newest head that an operation wrote or that a stream reported.
 #[derive(Clone, Default)]
 pub(super) struct Reached(Arc<Mutex<Option<Head>>>);
 
@@ -76,7 +76,7 @@ impl Reached {
     }
 }
 
-/// Reaches the [`Caller`] from a resolver.
+/// Access to the [`Caller`] from a resolver.
 pub(super) trait CallerExt {
     fn caller(&self) -> &Caller;
 }
@@ -88,24 +88,24 @@ impl CallerExt for Context<'_> {
     }
 }
 
-/// How many times the text of an answer the rows of an operation's lists may hold.
+/// Maximum size of the database rows of an operation's lists, as a multiple of the maximum text in its response.
 const ROWS_AN_ANSWER: usize = 4;
 
-/// What an operation may still use of what its document does not tell in advance.
+/// Remaining budget of an operation, for costs that cannot be computed from its document.
 pub(super) struct Allowance {
-    /// Bytes of text in the answer.
+    /// Bytes of text in the response.
     text: AtomicUsize,
-    /// Bytes of the rows of lists, whether their texts are in the answer or not.
+    /// Bytes of the rows of lists, including text that the response does not select.
     rows: AtomicUsize,
-    /// Words to search for.
+    /// Number of search words.
     words: AtomicUsize,
-    /// Cancelled when there is more text than allowed.
+    /// Cancelled when the text or the rows exceed the budget.
     is_overdrawn: CancellationToken,
     limits: Arc<Limits>,
 }
 
 impl Allowance {
-    /// What a query may use.
+    /// Returns the budget of a query.
     pub fn of_query(limits: &Arc<Limits>) -> Self {
         Self {
             text: limits.max_answer.into(),
@@ -116,8 +116,8 @@ impl Allowance {
         }
     }
 
-    /// What anything else may: what a mutation answers about a change that it has made is not withheld, and is bounded
-    /// by the change.
+    /// Returns the budget of a mutation or subscription. Its text and rows are not limited: the payload of a committed
+    /// mutation must not be withheld, and the size of its change bounds it.
     pub fn of_other(limits: &Arc<Limits>) -> Self {
         Self {
             text: usize::MAX.into(),
@@ -126,8 +126,8 @@ impl Allowance {
         }
     }
 
-    /// Uses so many bytes of text, and lets other tasks run if this one has run for long. Never returns if that is more
-    /// than allowed: whoever runs the operation then drops it, by [`Allowance::overdrawn`].
+    /// Spends `bytes` of text, and yields to other tasks if this one has run for long. If the budget is exceeded, the
+    /// future never completes: the executor waits for [`Allowance::overdrawn`] and drops the operation.
     pub async fn spend(&self, bytes: usize) {
         if take(&self.text, bytes) {
             return consume_budget().await;
@@ -136,7 +136,7 @@ impl Allowance {
         std::future::pending::<()>().await;
     }
 
-    /// Uses so many bytes of the rows of a list, as [`Allowance::spend`] uses those of text.
+    /// Spends `bytes` of the rows of a list. If the budget is exceeded, the future never completes.
     pub async fn read(&self, bytes: u64) {
         if take(&self.rows, usize::try_from(bytes).unwrap_or(usize::MAX)) {
             return;
@@ -145,15 +145,15 @@ impl Allowance {
         std::future::pending::<()>().await;
     }
 
-    /// Waits until the answer has become too large.
+    /// Completes when the text or the rows exceed the budget.
     pub async fn overdrawn(&self) {
         self.is_overdrawn.cancelled().await;
     }
 
-    /// Uses the words of a search. Each costs a look at all texts of a library.
+    /// Spends the words of a search. Each word scans all texts of a library.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the operation has searched for too many already.
+    /// [`Error::Invalid`] if the operation exceeds the maximum number of search words.
     pub fn search(&self, search: &Search) -> Result<(), Error> {
         if take(&self.words, search.len()) {
             return Ok(());
@@ -168,7 +168,7 @@ impl Allowance {
     }
 }
 
-/// Takes `count` from what is left, if it is enough.
+/// Subtracts `count` from `left`. Returns `false` and changes nothing if `left` is smaller.
 fn take(left: &AtomicUsize, count: usize) -> bool {
     let less = |left: usize| left.checked_sub(count);
     let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);

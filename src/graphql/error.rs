@@ -1,37 +1,37 @@
-//! What an error looks like from outside: a message safe to show, and a stable `extensions.code`.
+//! Errors as clients see them: a message without internal details, and a stable `extensions.code`.
 //!
-//! | `extensions.code` | means |
+//! | `extensions.code` | meaning |
 //! |---|---|
 //! | `GRAPHQL_PARSE_FAILED` | the document is not GraphQL |
-//! | `GRAPHQL_VALIDATION_FAILED` | the document does not fit the schema |
-//! | `OPERATION_RESOLUTION_FAILURE` | `operationName` names no operation of the document, or is missing where there are several |
-//! | `QUERY_TOO_COMPLEX` | the document passes a limit on length, tokens, nesting, depth, fields, aliases or directives |
-//! | `ANSWER_TOO_LARGE` | the answer would hold more text than allowed; ask for less at once, such as a smaller `first` |
-//! | `SUBSCRIPTION_NOT_SUPPORTED` | a subscription was sent where there can be only one answer |
-//! | `PERSISTED_QUERY_NOT_FOUND` | no document is known by this hash or id; send the text along |
-//! | `PERSISTED_QUERY_HASH_MISMATCH` | the document is not the one that the hash or id names |
-//! | `PERSISTED_QUERY_NOT_SUPPORTED` | the server keeps no documents of clients |
-//! | `DOCUMENT_NOT_TRUSTED` | the server runs only the documents it was given, and this is none of them |
-//! | `BAD_USER_INPUT` | a value breaks a rule; `extensions.field` names it |
-//! | `FORBIDDEN` | the account does not exist in the app that makes the accounts |
-//! | `UNAVAILABLE` | the database cannot answer now; try again |
-//! | `INTERNAL_SERVER_ERROR` | a fault of ours, logged under `extensions.requestId` |
+//! | `GRAPHQL_VALIDATION_FAILED` | the document is not valid for the schema |
+//! | `OPERATION_RESOLUTION_FAILURE` | `operationName` is missing or does not name an operation |
+//! | `QUERY_TOO_COMPLEX` | the document exceeds a limit on length, tokens, nesting, depth, fields, aliases or directives |
+//! | `ANSWER_TOO_LARGE` | the response would exceed the maximum size of its text; request less, such as a smaller `first` |
+//! | `SUBSCRIPTION_NOT_SUPPORTED` | a subscription was sent over a transport with a single response |
+//! | `PERSISTED_QUERY_NOT_FOUND` | unknown hash or id; send the document too |
+//! | `PERSISTED_QUERY_HASH_MISMATCH` | the document does not match its hash or id |
+//! | `PERSISTED_QUERY_NOT_SUPPORTED` | the server does not keep documents of clients |
+//! | `DOCUMENT_NOT_TRUSTED` | the server runs only trusted documents, and this is not one of them |
+//! | `BAD_USER_INPUT` | a value is invalid; `extensions.field` names it |
+//! | `FORBIDDEN` | the account does not exist in the app that creates the accounts |
+//! | `UNAVAILABLE` | the database is unavailable; retry |
+//! | `INTERNAL_SERVER_ERROR` | a fault of the server, logged with `extensions.requestId` |
 //!
-//! What a mutation refuses is not an error but data: see `Refusal`.
+//! A refused mutation is data and not an error: see `Refusal`.
 
 use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
 use super::{code, coercion_error::CoercionError};
 use crate::{library::Error, version::UserId};
 
-/// An error with a code.
+/// Returns an error with a code.
 pub(super) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -> ServerError {
     let mut error = ServerError::new(message, at);
     extend(&mut error, "code", code);
     error
 }
 
-/// A value that does not fit.
+/// Returns the error for a value that input coercion rejects.
 pub(super) fn coercion_error(
     coercion_error: &CoercionError,
     message: String,
@@ -44,15 +44,15 @@ pub(super) fn coercion_error(
     error
 }
 
-/// Whose request failed, for the log.
+/// The user and the request of a failed operation, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub user: &'a UserId,
-    /// What the client is told too. On a stream, no span around an operation has it.
+    /// Also sent to the client. On a stream, the span of an operation does not have it.
     pub request_id: &'a str,
 }
 
-/// Gives every error of an operation that was run its code; hides and logs those that are our fault.
+/// Sets the code of each error of an executed operation. Hides and logs faults of the server.
 pub(super) fn present(errors: &mut [ServerError], asker: Asker<'_>) {
     for error in errors {
         present_one(error, asker);
@@ -86,7 +86,7 @@ fn present_one(error: &mut ServerError, asker: Asker<'_>) {
     }
 }
 
-/// Of the errors that the engine makes itself, only what it says of an argument's value is for the client.
+/// Presents an error that the engine created. Only its messages about argument values are safe for clients.
 fn present_of_engine(error: &mut ServerError, asker: Asker<'_>) {
     if error.message.starts_with("Failed to parse") {
         extend(error, "code", code::BAD_INPUT);
@@ -100,14 +100,14 @@ fn present_of_engine(error: &mut ServerError, asker: Asker<'_>) {
     }
 }
 
-/// An error that says no more than where to look for what went wrong.
+/// Returns an error that contains only the request id, to find the cause in the log.
 fn fault(request_id: &str) -> ServerError {
     let mut error = refusal(code::FAULT, "the server failed", None);
     extend(&mut error, "requestId", request_id);
     error
 }
 
-/// The same, of an operation that panicked.
+/// Logs a panic of an operation and returns its error.
 pub(super) fn panicked(asker: Asker<'_>) -> ServerError {
     log(code::FAULT, "a panic, which the line before reports", asker);
     fault(asker.request_id)

@@ -1,4 +1,4 @@
-//! Runs one operation of one viewer, the same way for every transport.
+//! [`Api`]: executes one operation of one viewer, the same way for every transport.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Api {
     preparer: Arc<Preparer>,
-    /// The schema without its rules, for operations that have passed them.
+    /// The engine's schema without validation rules, for operations that were validated before.
     schema: Schema,
     library: Library,
     feed: Feed,
@@ -41,10 +41,10 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API over `library`, with subscriptions from `feed`, for clients that send their documents or name those that
-    /// are trusted or kept.
+    /// Creates the API over `library`. Subscriptions follow `feed`. Clients send their documents, or reference trusted
+    /// or persisted `documents` by name.
     pub fn new(library: Library, feed: Feed, limits: Limits, documents: Documents) -> Self {
-        // The engine counts the braces of fragments too, and an interface is bound as one fragment for each type.
+        // The engine counts the braces of fragments too, and an interface is converted to one fragment for each type.
         let mut schema = builder()
             .validation_mode(ValidationMode::Fast)
             .limit_recursive_depth(2 * MAX_NESTING);
@@ -61,10 +61,10 @@ impl Api {
         }
     }
 
-    /// Checks a request, and tells of what kind its operation is.
+    /// Validates a request and returns its operation.
     ///
     /// # Errors
-    /// The request error to answer with.
+    /// The request error to send.
     pub fn operation(
         &self,
         viewer: &Viewer,
@@ -76,7 +76,7 @@ impl Api {
             .unwrap_or_else(|_| Err(error::panicked(asker(viewer, request_id)).into()))
     }
 
-    /// Runs a query or a mutation that was found valid.
+    /// Executes a validated query or mutation.
     pub async fn run(&self, viewer: &Viewer, operation: Operation, request_id: &str) -> Answer {
         if operation.kind() == OperationType::Subscription {
             let message = "a subscription needs a WebSocket or an event stream";
@@ -97,7 +97,7 @@ impl Api {
                 Err(error) => return error.answer(asker(viewer, request_id)),
             }
         } else {
-            // A write has limits of its own, and is made whole even if nobody waits for it.
+            // A write has separate limits, and completes even if the client disconnects.
             response.await
         };
         match response {
@@ -106,8 +106,8 @@ impl Api {
         }
     }
 
-    /// Runs a query when it is its viewer's turn, and stops it when it takes too long or answers too much. It is stopped
-    /// by dropping it, so it also stops when whoever waits for the answer drops this.
+    /// Executes a query when it is the viewer's turn. Stops it when it takes too long or its response is too large.
+    /// Dropping the future stops the query, so it also stops when the client disconnects.
     async fn run_query<T>(
         &self,
         caller: &Caller,
@@ -123,7 +123,7 @@ impl Api {
         }
     }
 
-    /// Runs a subscription that was found valid; of a query or a mutation, the stream is its one answer.
+    /// Executes a validated subscription. For a query or a mutation, the stream has a single response.
     pub fn stream(
         &self,
         viewer: &Viewer,
@@ -153,7 +153,7 @@ impl Api {
         answers.flatten_stream().boxed()
     }
 
-    /// What is wrong with the trusted documents, by id; to be looked at before serving.
+    /// Returns the errors of the trusted documents, by id. Check them before serving.
     pub fn invalid_documents(&self) -> Vec<(String, Answer)> {
         self.preparer.invalid_documents()
     }
@@ -164,8 +164,8 @@ impl Api {
         operation: &Operation,
         request_id: &str,
     ) -> Result<Arc<Caller>, Answer> {
-        // What a mutation answers is what it wrote, and what a stream tells is what there is. Changes are those up to a
-        // version of the primary, so what they lead to must not be older either.
+        // Mutations return their own writes, and streams report the current state, so both use the primary.
+        // `libraryChanges` reads up to a version of the primary, so its related rows must not be older.
         let is_query = operation.kind() == OperationType::Query;
         let library = if is_query && !operation.is_fresh {
             self.library.clone()
@@ -197,10 +197,10 @@ impl Api {
     }
 }
 
-/// Why a query was stopped.
+/// Reason why a query was stopped.
 enum Stopped {
     Failed(Error),
-    /// There would be more text in the answer than so many bytes.
+    /// The response would contain more than this number of bytes of text.
     TooLarge(usize),
 }
 
@@ -229,7 +229,7 @@ fn asker<'a>(viewer: &'a Viewer, request_id: &'a str) -> Asker<'a> {
     Asker { user, request_id }
 }
 
-/// What was run for a caller, with the version that it is at least as new as, bare and with its epoch.
+/// Returns the response of an executed operation. `libraryVersion` and `libraryHead` say how new its data is at least.
 fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
     error::present(&mut response.errors, asker(&caller.viewer, request_id));
     let head = caller.answered();
@@ -239,7 +239,7 @@ fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
     Answer::ran(response)
 }
 
-/// The answer to an operation that could not be run.
+/// Returns the response to an operation that could not be executed.
 fn refused(error: Error, asker: Asker<'_>) -> Answer {
     let error = async_graphql::Error::from(error);
     let mut errors = [error.into_server_error(async_graphql::Pos::default())];

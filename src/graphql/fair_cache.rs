@@ -1,9 +1,9 @@
-//! A bounded cache that no user can empty for the others.
+//! A bounded cache that is fair among users: no user can evict the entries of the others.
 //!
-//! An entry is claimed by up to [`CLAIMS`] users who have used it, and kept while one of them claims it.
+//! Up to [`CLAIMS`] users of an entry have a claim on it. An entry is evicted when its last claim is dropped.
 //!
-//! **Invariant:** when there is no room, whoever claims the most gives up the claim that was unused for longest. So users
-//! who fill the cache, alone or together, displace only what they alone use, once each claims as much as any other.
+//! **Invariant:** when the cache is full, the user with the most claims drops the least recently used of them. Once the
+//! claims of all users are equally large, users who fill the cache evict only entries that they alone claim.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
@@ -11,13 +11,13 @@ use lru::LruCache;
 
 use crate::version::UserId;
 
-/// How many users may claim one entry. The first ones do; another takes the place of one who gave it up.
+/// Maximum number of users with a claim on one entry. Later users get a claim only after another user dropped one.
 const CLAIMS: usize = 4;
 
-/// Values by key, each with a size.
+/// Values by key, bounded in number and in bytes.
 pub(in crate::graphql) struct FairCache<K: Hash + Eq, V> {
     entries: LruCache<K, Entry<V>>,
-    /// What each user claims; no entry means nothing.
+    /// Total size of each user's claims. Users without claims are absent.
     claims: HashMap<UserId, Size>,
     all: Size,
     most: Size,
@@ -25,7 +25,7 @@ pub(in crate::graphql) struct FairCache<K: Hash + Eq, V> {
 
 struct Entry<V> {
     value: V,
-    /// Who claims it; never nobody.
+    /// Users with a claim. **Invariant:** not empty.
     users: Vec<UserId>,
     bytes: usize,
 }
@@ -37,7 +37,7 @@ struct Size {
 }
 
 impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
-    /// A cache of at most so many entries and bytes.
+    /// Creates a cache of at most `entries` entries and `bytes` bytes.
     pub fn new(entries: usize, bytes: usize) -> Self {
         Self {
             entries: LruCache::unbounded(),
@@ -47,7 +47,7 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
         }
     }
 
-    /// The value of a key, which `user` now uses.
+    /// Returns the value of a key and records that `user` used it.
     pub fn find<Q>(&mut self, user: &UserId, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -61,7 +61,8 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
         Some(&entry.value)
     }
 
-    /// Keeps a value that `user` brought.
+    /// Inserts a value for `user` and evicts others until it fits. Ignores a known key or a value larger than the
+    /// cache.
     pub fn put(&mut self, user: &UserId, key: K, value: V, bytes: usize) {
         if self.find(user, &key).is_some() || bytes > self.most.bytes || self.most.entries == 0 {
             return;
@@ -80,7 +81,7 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
         self.entries.put(key, entry);
     }
 
-    /// Drops a claim, and the entry with the last one; `false` when there is nothing to drop.
+    /// Drops one claim, and its entry if that was the last claim. Returns `false` if no claim exists.
     fn drop_claim(&mut self) -> bool {
         let greediest = self.claims.iter().max_by_key(|(_, size)| **size);
         let Some(user) = greediest.map(|(user, _)| user.clone()) else {
@@ -104,7 +105,7 @@ impl<K: Hash + Eq + Clone, V> FairCache<K, V> {
         true
     }
 
-    /// How many bytes are kept.
+    /// Returns the total size of the entries, in bytes.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.all.bytes
@@ -154,7 +155,7 @@ mod tests {
     fn users_who_fill_the_cache_together_displace_none_that_others_use() {
         let mut cache = FairCache::new(10, 1_000);
         let (ann, ben) = (user("ann"), user("ben"));
-        // Used by everybody, the greedy ones first.
+        // Every user reads it, the greedy users first.
         let greedy = ["eve", "fay", "gus"].map(user);
         for one in &greedy {
             cache.put(one, "app".to_owned(), 0, 10);

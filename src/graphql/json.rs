@@ -1,29 +1,28 @@
-//! JSON as clients send it, to a value.
+//! Strict parser for JSON from clients.
 //!
-//! **Invariant:** nothing a client says is dropped in silence: an object with the same key twice is refused, where
-//! `serde_json` would keep the last.
-//! **Invariant:** half a character does not break a message: an escaped surrogate without its pair, which JavaScript
-//! makes of a text cut inside an emoji, is read as U+FFFD. Browsers write the same where they send such a text
-//! unescaped (Infra Standard, "scalar value string").
+//! **Invariant:** a duplicate key is an error. `serde_json` would keep the last value without an error.
+//! **Invariant:** an escaped lone surrogate is read as U+FFFD and does not make the message invalid. JavaScript
+//! produces one when it cuts a text inside an emoji. Browsers replace it in the same way when they send it unescaped
+//! (Infra Standard, "scalar value string").
 
 use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How much of a duplicate key an error repeats, in bytes.
+/// Maximum length of a duplicate key in an error message, in bytes.
 const MAX_KEY_BYTES: usize = 64;
 
 /// Parses a JSON text. A byte order mark before it is skipped (RFC 8259, section 8.1).
 ///
 /// # Errors
-/// When the text is not JSON, is nested too deeply, holds a number out of range, or the same key twice in an object.
+/// If the text is not JSON, is nested too deeply, or contains a number out of range or a duplicate key.
 pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_json::from_str(&with_whole_characters(text)).map(|Strict(value)| value)
 }
 
-/// The text with U+FFFD for each escaped surrogate that has no pair.
+/// Returns the text with each escaped lone surrogate replaced by U+FFFD.
 fn with_whole_characters(text: &str) -> Cow<'_, str> {
     let lone = if text.contains("\\u") {
         lone_surrogates(text.as_bytes())
@@ -40,10 +39,10 @@ fn with_whole_characters(text: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The length of `\uXXXX`.
+/// Length of `\uXXXX`, in bytes.
 const ESCAPE: usize = 6;
 
-/// Where the escapes of surrogates begin that have no pair.
+/// Returns the offsets of the escaped lone surrogates.
 fn lone_surrogates(text: &[u8]) -> Vec<usize> {
     let (mut lone, mut at) = (Vec::new(), 0);
     while let Some(next) = next_backslash(text, at) {
@@ -55,7 +54,7 @@ fn lone_surrogates(text: &[u8]) -> Vec<usize> {
                 ESCAPE
             }
             (Some(_), _) => ESCAPE,
-            // Another escape, such as that of a backslash.
+            // Another escape, such as an escaped backslash.
             (None, _) => 2,
         };
     }
@@ -67,14 +66,14 @@ fn next_backslash(text: &[u8], from: usize) -> Option<usize> {
     Some(from + rest.iter().position(|byte| *byte == b'\\')?)
 }
 
-/// The UTF-16 code unit that is escaped at `at`.
+/// Returns the UTF-16 code unit of the escape at `at`.
 fn code_unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + ESCAPE)?.strip_prefix(b"\\u")?;
     let digit = |unit: u32, byte: &u8| Some(unit << 4 | char::from(*byte).to_digit(16)?);
     digits.iter().try_fold(0, digit)
 }
 
-/// A value in which no object has a key twice.
+/// A value without duplicate keys.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -159,7 +158,7 @@ mod tests {
             (r#""\ud83d\u0041""#, "\u{fffd}A"),
             (r#""\ud83dx""#, "\u{fffd}x"),
             (r#""\ud83d\n""#, "\u{fffd}\n"),
-            // What only looks like one.
+            // Texts without a lone surrogate.
             (r#""\ud83d\ude00""#, "😀"),
             (r#""\\ud83d""#, r"\ud83d"),
             (r#""\\\ud83d""#, "\\\u{fffd}"),

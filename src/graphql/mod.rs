@@ -1,12 +1,13 @@
-//! The GraphQL API: what each field means, and how an operation of one viewer is run.
+//! The GraphQL API: its schema, its resolvers and the execution of operations.
 //!
-//! In the flow: `http` turns bytes into an [`async_graphql::Request`] and a [`Viewer`](crate::auth::Viewer); [`Api`] runs it; resolvers
-//! read the library, write it once a mutation, or follow the feed.
+//! In the flow: `http` parses bytes into an [`async_graphql::Request`] and a [`Viewer`](crate::auth::Viewer). [`Api`]
+//! executes it. Resolvers read the library, write it once per mutation, or follow the feed.
 //!
-//! **Invariant:** every operation has a viewer. There is no anonymous GraphQL.
-//! **Invariant:** every operation was checked as an [`Operation`], whatever transport it came by.
-//! **Invariant:** every answer to what was run, each event of a subscription too, says `extensions.libraryVersion`, a
-//! version its data is at least as new as. Only request errors, which show nothing, do not.
+//! **Invariant:** every operation has a viewer. The API does not serve anonymous requests.
+//! **Invariant:** every operation was validated as an [`Operation`], on every transport.
+//! **Invariant:** every response to an executed operation, and each event of a subscription, has
+//! `extensions.libraryVersion`. Its data is at least as new as this version. Request errors contain no data and omit
+//! it.
 
 mod batch;
 mod code;

@@ -1,5 +1,5 @@
-//! The mutation root. Each mutation, but that of tickets, is one `library.write`: one transaction, at most one step of the
-//! version.
+//! The mutation root. Each mutation is one `library.write`: one transaction that increments the version at most once.
+//! The exception is `createStreamTicket`, which does not change the library.
 
 use async_graphql::{Context, Object};
 
@@ -261,8 +261,8 @@ impl Mutation {
     }
 }
 
-/// A field of its own nullability: what fails is null with an error of its path, so that it hides nothing of what the
-/// mutations before it made.
+/// Makes a payload nullable. If the mutation fails, its field is null with an error at its path. A non-null field would
+/// make all of `data` null and hide the payloads of earlier mutations.
 async fn nullable<T, E>(made: impl Future<Output = Result<T, E>>) -> Option<Result<T, E>> {
     Some(made.await)
 }

@@ -1,16 +1,16 @@
-//! Documents that clients name instead of sending: trusted ones, given to the server at start, and persisted ones,
-//! kept from clients that sent the text along with its hash (Apollo's "automatic persisted queries").
+//! Documents that clients reference by name. Trusted documents come from a manifest at startup. Persisted documents
+//! were sent by clients together with their hash (Apollo's automatic persisted queries).
 //!
-//! In the flow: [`Documents::resolve`] puts the text into the request, which then goes the way of every other.
+//! In the flow: [`Documents::resolve`] puts the text into the request. Later steps handle it like a text that was sent.
 //!
-//! | the request has | a client of |
+//! | request parameter | clients |
 //! |---|---|
 //! | `documentId` | Relay, GraphQL Code Generator, the appendix "Persisted Documents" of GraphQL over HTTP |
 //! | `extensions.persistedQuery {version: 1, sha256Hash}` | Apollo |
 //!
-//! **Invariant:** a text is kept only after it was found valid, and under the hash of itself, so that no client can
-//! change what another one's hash means.
-//! **Invariant:** kept texts are bounded in number and in bytes, and no user can displace those of the others.
+//! **Invariant:** a text is kept only after it was validated, and only under its own hash. So no client can change the
+//! document that another client's hash names.
+//! **Invariant:** kept texts are bounded in number and in bytes, and no user can evict those of the others.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,17 +24,17 @@ use parking_lot::Mutex;
 use super::{code, error::refusal, fair_cache::FairCache};
 use crate::version::UserId;
 
-/// The name of the extension under which [`request`](super::request()) hands on a `documentId`.
+/// Name of the extension in which [`request`](super::request()) passes on a `documentId`.
 pub(super) const DOCUMENT_ID: &str = "documentId";
 
 type Hash = [u8; 32];
 
-/// How much is kept from clients.
+/// Limits on the documents that are kept from clients.
 #[derive(Debug, Clone, Copy)]
 pub struct KeepLimits {
-    /// How many documents. 0 keeps none, and says so to clients that ask.
+    /// Maximum number of documents. 0 keeps none, and clients get `PERSISTED_QUERY_NOT_SUPPORTED`.
     pub entries: usize,
-    /// How many bytes of documents in all.
+    /// Maximum total size of the documents, in bytes.
     pub bytes: usize,
 }
 
@@ -47,23 +47,23 @@ impl Default for KeepLimits {
     }
 }
 
-/// The documents that are known by name.
+/// The trusted and the persisted documents.
 #[derive(Default)]
 pub struct Documents {
-    /// By the id of the manifest, which in practice is a hash in hexadecimal.
+    /// Trusted documents by manifest id, which is a hexadecimal hash in practice.
     trusted: HashMap<String, Arc<str>>,
     trusted_texts: HashSet<Hash>,
     only_trusted: bool,
-    /// What clients sent.
+    /// Persisted documents of clients. `None` if none are kept.
     kept: Option<Mutex<FairCache<Hash, Arc<str>>>>,
 }
 
-/// A document to keep once it is found valid.
+/// Hash of a document to keep after validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ToKeep(Hash);
 
 impl Documents {
-    /// Keeps what clients send, within `limits`.
+    /// Keeps documents of clients, within `limits`.
     pub fn new(limits: KeepLimits) -> Self {
         let KeepLimits { entries, bytes } = limits;
         let kept = (entries > 0).then(|| Mutex::new(FairCache::new(entries, bytes)));
@@ -73,7 +73,7 @@ impl Documents {
         }
     }
 
-    /// Knows the documents of a manifest, by id; if `only`, no other is run.
+    /// Adds the documents of a manifest, by id. If `only` is true, other documents are refused.
     #[must_use]
     pub fn trust(mut self, manifest: HashMap<String, String>, only: bool) -> Self {
         for (id, text) in manifest {
@@ -84,14 +84,15 @@ impl Documents {
         self
     }
 
-    /// The trusted documents, by id.
+    /// Returns the trusted documents with their ids.
     pub fn trusted(&self) -> impl Iterator<Item = (&str, &str)> {
         self.trusted
             .iter()
             .map(|(id, text)| (id.as_str(), text.as_ref()))
     }
 
-    /// Puts the text that a request names into it. Returns what is to be kept if the text proves valid.
+    /// Replaces the document name in a request by its text. Returns the hash to keep the text under once it was
+    /// validated.
     pub(super) fn resolve(
         &self,
         user: &UserId,
@@ -133,7 +134,7 @@ impl Documents {
         text: &str,
     ) -> Result<Option<ToKeep>, ServerError> {
         let Some(kept) = &self.kept else {
-            // Apollo's clients look for this message, and then send texts from the start.
+            // Apollo's clients recognise this message, and then send texts from the start.
             let message = "PersistedQueryNotSupported";
             return Err(refusal(code::KEEPS_NO_DOCUMENTS, message, None));
         };
@@ -149,7 +150,7 @@ impl Documents {
         }
     }
 
-    /// Keeps a text that proved valid.
+    /// Keeps a text that was validated.
     pub(super) fn keep(&self, user: &UserId, ToKeep(hash): ToKeep, text: &str) {
         if let Some(kept) = &self.kept {
             kept.lock().put(user, hash, text.into(), text.len());
@@ -162,7 +163,7 @@ enum Named {
     Hash(String),
 }
 
-/// The name that a request gives its document, if it does.
+/// Returns the document name in a request, or `None` if it has only a text.
 fn named(request: &Request) -> Result<Option<Named>, ServerError> {
     if let Some(Value::String(id)) = request.extensions.0.get(DOCUMENT_ID) {
         return Ok(Some(Named::Id(id.clone())));
@@ -181,7 +182,7 @@ fn named(request: &Request) -> Result<Option<Named>, ServerError> {
 }
 
 fn unknown() -> ServerError {
-    // Apollo's clients look for this message, and then send the text along.
+    // Apollo's clients recognise this message, and then retry with the text.
     refusal(code::UNKNOWN_DOCUMENT, "PersistedQueryNotFound", None)
 }
 
@@ -196,7 +197,7 @@ fn hash(text: &str) -> Hash {
     hash
 }
 
-/// Reads 64 hexadecimal digits.
+/// Parses a hash of 64 hexadecimal digits.
 fn parse_hash(text: &str) -> Option<Hash> {
     let mut hash = Hash::default();
     hex::decode_to_slice(text, &mut hash).ok()?;
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_read_as_others_write_it() {
-        // FIPS 180-4's example, in upper and lower case.
+        // Example of FIPS 180-4, in lower and upper case.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(parse_hash(abc), Some(hash("abc")));
         assert_eq!(parse_hash(&abc.to_uppercase()), Some(hash("abc")));
@@ -277,7 +278,7 @@ mod tests {
         let to_keep = documents
             .resolve(&ann(), &mut persisted("{ a }", &hash))
             .unwrap();
-        // Not before it has proved valid.
+        // A text is not kept before it was validated.
         assert_eq!(
             code(documents.resolve(&ann(), &mut persisted("", &hash))),
             "PERSISTED_QUERY_NOT_FOUND"
@@ -339,7 +340,7 @@ mod tests {
             ] {
                 assert_eq!(documents.resolve(&ann(), &mut named).unwrap(), None);
                 assert_eq!(named.query, "{ one }");
-                // Naming it and sending it is the same.
+                // A name and its text resolve to the same request.
                 assert!(documents.resolve(&ann(), &mut named).is_ok());
                 named.query = "{ two }".to_owned();
                 assert_eq!(

@@ -1,20 +1,20 @@
-//! An operation that was found valid, and what it asks of its answer.
+//! [`Operation`]: a validated operation, and how new its response must be.
 
 use async_graphql::{Request, ServerError, Value as ConstValue, parser::types::OperationType};
 
 use super::{coercion_error::CoercionError, error};
 use crate::version::Version;
 
-/// The name, among a request's extensions, of the version that its answer must be at least as new as.
+/// Name of the request extension with the minimum version of the response.
 const MIN_VERSION: &str = "minLibraryVersion";
 
-/// An operation that was found valid.
+/// A validated operation.
 pub struct Operation {
     pub(super) request: Request,
     kind: OperationType,
-    /// Whether all that it reads must be what was written last, because it says of what version that is.
+    /// Whether all reads must use the primary, because the response states the version of its rows.
     pub(super) is_fresh: bool,
-    /// The version that a query's answer must be at least as new as.
+    /// Minimum version of a query's response.
     at_least: Option<Version>,
 }
 
@@ -33,17 +33,17 @@ impl Operation {
         }
     }
 
-    /// Whether it is a query, a mutation or a subscription.
+    /// Returns whether it is a query, a mutation or a subscription.
     pub fn kind(&self) -> OperationType {
         self.kind
     }
 
-    /// The version that a query's answer must be at least as new as.
+    /// Returns the minimum version of a query's response.
     pub(super) fn at_least(&self) -> Option<Version> {
         self.at_least
     }
 
-    /// The same, whose answer must not be older than `version` either.
+    /// Raises the minimum version of the response to `version`.
     #[must_use]
     pub fn no_older_than(self, version: Option<Version>) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Operation {
     }
 }
 
-/// The version that a client knows of, where it can send no header: `extensions.minLibraryVersion`.
+/// Reads `extensions.minLibraryVersion`, for clients that cannot send a header.
 pub(super) fn at_least(request: &Request) -> Result<Option<Version>, ServerError> {
     let version = match request.extensions.get(MIN_VERSION) {
         None | Some(ConstValue::Null) => return Ok(None),

@@ -94,8 +94,8 @@ impl Query {
         Node::find(ctx.caller(), "ids", &ids).await
     }
 
-    /// Page of the entries of the library, by keyset pagination: an entry that is created, changed or deleted between two
-    /// pages neither repeats nor hides another.
+    /// Page of the entries of the library, by keyset pagination. Creating, changing or deleting an entry between two
+    /// pages does not make other entries repeat or disappear.
     async fn progresses(
         &self,
         ctx: &Context<'_>,

@@ -1,32 +1,32 @@
-//! The parameters of a request in JSON, which every transport sends in the same form.
+//! GraphQL request parameters in JSON, in the form that all transports share.
 
 use async_graphql::{Extensions, Request, Value, Variables};
 use serde_json::Value as Json;
 
 use super::named_documents::DOCUMENT_ID;
 
-/// Why a JSON value is no request.
+/// Reason why a JSON value is not a GraphQL request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// It is no object.
+    /// The value is not an object.
     #[error("the request must be a JSON object")]
     NoObject,
-    /// It names no document.
+    /// The request has no document and does not name one.
     #[error("`query` is missing")]
     NoDocument,
-    /// A parameter that must be a string.
+    /// The parameter is not a string.
     #[error("`{0}` must be a string")]
     NoString(&'static str),
-    /// A parameter that must be an object.
+    /// The parameter is not an object.
     #[error("`{0}` must be an object")]
     NoMap(&'static str),
 }
 
-/// Reads the parameters `query`, `operationName`, `variables`, `extensions` and `documentId`. All but the document may
-/// be null, `""` or missing, as clients send them that have nothing to say; other parameters are ignored.
+/// Reads the parameters `query`, `operationName`, `variables`, `extensions` and `documentId`. All except `query` may be
+/// null, `""` or missing, because some clients send empty parameters. Other parameters are ignored.
 ///
 /// # Errors
-/// When a parameter is of the wrong type, or there is neither a document nor a name of one.
+/// If a parameter has the wrong type, or the document and its name are both missing.
 pub fn request(json: Json) -> Result<Request, Malformed> {
     let Json::Object(mut parameters) = json else {
         return Err(Malformed::NoObject);

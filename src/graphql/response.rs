@@ -1,4 +1,4 @@
-//! What an operation is answered with, in the form that every transport sends.
+//! [`Answer`]: the response to an operation, in the form that every transport sends.
 
 use async_graphql::{Response, ServerError, Value};
 use metrics::counter;
@@ -8,24 +8,24 @@ use super::error;
 
 /// A response to one operation, or one event of a subscription.
 ///
-/// Serializes as section 7.1 of the GraphQL specification says: `errors` first if there are any, and `data` if and only if the
-/// operation was run, so that a client can tell a request that was refused from a field that failed.
+/// Serializes by section 7.1 of the GraphQL specification: `errors` first if there are any, and `data` if and only if
+/// the operation was executed. So clients can distinguish request errors from field errors.
 ///
-/// What was run says `extensions.libraryVersion`. A request error does not: it shows nothing that could be old, and
-/// unless the database does not answer it is found without a look into it.
+/// An executed operation has `extensions.libraryVersion`. A request error omits it: it contains no data that could be
+/// old, and is usually found without reading the database.
 #[derive(Debug)]
 pub struct Answer(Outcome);
 
 #[derive(Debug)]
 enum Outcome {
-    /// A request error: nothing was run.
+    /// A request error: the operation was not executed.
     Refused(Vec<ServerError>),
-    /// The operation was run, though some of its fields may have failed.
+    /// The operation was executed. Some of its fields may have failed.
     Ran(Box<Response>),
 }
 
 impl Answer {
-    /// A request error. `code` is stable; `message` may be shown to anybody.
+    /// Creates a request error. `code` is stable. `message` must be safe for all clients.
     pub fn error(code: &str, message: impl Into<String>) -> Self {
         error::refusal(code, message, None).into()
     }
@@ -41,7 +41,8 @@ impl Answer {
         Self(Outcome::Ran(response.into()))
     }
 
-    /// The request errors of the specification: for them the operation was not run, and there is no `data`.
+    /// Returns the request errors of the specification. `None` if the operation was executed, so the response has
+    /// `data`.
     pub fn request_errors(&self) -> Option<&[ServerError]> {
         match &self.0 {
             Outcome::Refused(errors) => Some(errors),
@@ -49,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// What went wrong; empty if nothing did.
+    /// Returns all errors. Empty on success.
     pub fn errors(&self) -> &[ServerError] {
         match &self.0 {
             Outcome::Refused(errors) => errors,
@@ -57,7 +58,7 @@ impl Answer {
         }
     }
 
-    /// Whether the database could answer no field of it, so that the whole request is to be sent again.
+    /// Returns whether the database was unavailable for all fields, so that the client must retry the whole request.
     pub fn is_unavailable(&self) -> bool {
         let has_data = match &self.0 {
             Outcome::Refused(_) => false,
@@ -70,7 +71,7 @@ impl Answer {
         !has_data && self.errors().iter().any(is_of)
     }
 
-    /// The stable code of the first error.
+    /// Returns the stable code of the first error.
     pub fn code(&self) -> Option<&str> {
         code_of(self.errors().first()?)
     }
@@ -100,7 +101,7 @@ impl From<ServerError> for Answer {
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            // The engine's own order: `errors` if any, `data`, `extensions` if any.
+            // The engine's order: `errors` if any, `data`, `extensions` if any.
             Outcome::Ran(response) => response.serialize(serializer),
             Outcome::Refused(errors) => {
                 let mut answer = serializer.serialize_struct("Answer", 1)?;

@@ -1,4 +1,4 @@
-//! The schema.
+//! The type and the builder of the engine's schema.
 
 use async_graphql::SchemaBuilder;
 

@@ -1,8 +1,8 @@
-//! The schema in GraphQL's definition language, in the order in which one reads it: the roots, then each type after the
-//! first that refers to it, fields as they are declared.
+//! The schema in the schema definition language, in reading order: the root types, then each type after the first
+//! reference to it. Fields keep their order of declaration.
 //!
-//! The engine sorts types by name (async-graphql 8.0.0-rc.5, which has no option for another order; none filed), and
-//! prints the directives that every schema has. To be dropped when it keeps the order of declaration.
+//! Workaround for async-graphql 8.0.0-rc.5, which sorts types by name without an option (no issue filed) and prints the
+//! built-in directives. Delete when it can keep the order of declaration.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use apollo_compiler::{
 };
 use async_graphql::SDLExportOptions;
 
-/// The root types, which come first.
+/// Root types, which are printed first.
 const ROOTS: [&str; 3] = ["Query", "Mutation", "Subscription"];
 
-/// The schema as in `schema.graphql`.
+/// Returns the text of `schema.graphql`.
 pub fn sdl() -> String {
     let options = SDLExportOptions::new().include_specified_by();
     let text = super::schema::builder().finish().sdl_with_options(options);
-    // The engine prints what can be parsed, as a test holds. If it did not, its own order would do.
+    // A test checks that the engine's SDL can be parsed. Otherwise the engine's order is good enough.
     let Ok(mut document) = Document::parse(text.as_str(), "schema.graphql") else {
         return text;
     };
@@ -28,7 +28,7 @@ pub fn sdl() -> String {
 }
 
 fn in_reading_order(definitions: Vec<Definition>) -> Vec<Definition> {
-    // Directives and the names of the roots are those that every schema has.
+    // Every schema has these directives and the names of these roots, so they are omitted.
     let mut types: BTreeMap<Name, Definition> = definitions
         .into_iter()
         .filter(|it| !matches!(it, Definition::DirectiveDefinition(_)))
@@ -48,7 +48,7 @@ fn in_reading_order(definitions: Vec<Definition>) -> Vec<Definition> {
     ordered
 }
 
-/// The types that a definition names, in their order.
+/// Returns the types that a definition refers to, in order of reference.
 fn named_types(definition: &Definition) -> Vec<Name> {
     match definition {
         Definition::ObjectTypeDefinition(object) => {

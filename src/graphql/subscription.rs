@@ -1,6 +1,6 @@
-//! The subscription root: the feed, as GraphQL.
+//! The subscription root: the feed as GraphQL subscriptions.
 //!
-//! **Invariant:** each head of the feed is told, whatever else can be found out about it.
+//! **Invariant:** each head of the feed is reported, even if the kinds of changed rows cannot be read.
 
 use std::{pin::Pin, time::Duration};
 
@@ -54,7 +54,7 @@ impl Subscription {
     }
 }
 
-/// The caller's heads. Each is what the answer that tells it is at least as new as.
+/// Returns the caller's heads. Each head raises the version that its event states.
 async fn heads(caller: &Caller) -> Result<impl Stream<Item = Head> + use<>, Error> {
     let heads = caller.feed.follow(&caller.viewer.user, None).await?;
     let reached = caller.reached.clone();
@@ -67,7 +67,7 @@ fn heartbeat(period: Duration) -> Interval {
     heartbeat
 }
 
-/// One viewer's heads, on their way to being events.
+/// State of one `libraryEvents` stream.
 struct Events<H> {
     heads: Pin<Box<H>>,
     last: Option<Head>,
@@ -93,13 +93,13 @@ impl<H: Stream<Item = Head>> Events<H> {
         ))
     }
 
-    /// What changed between two heads; none when it cannot be told, and anything may have.
+    /// Returns the changes between two heads. `None` if they are unknown, so anything may have changed.
     async fn changed(&self, last: Head, head: Head) -> Option<Changed> {
         if last.epoch != head.epoch {
             return None;
         }
         let changed = self.library.changed(&self.user, last.version, head).await;
-        // The head is what matters. It is not read again, so it is told now or never.
+        // Report the head even if this read fails: the feed does not send it again.
         changed.unwrap_or_else(|error| {
             tracing::warn!(
                 user.id = self.user.as_str(),

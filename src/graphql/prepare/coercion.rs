@@ -1,6 +1,6 @@
-//! Input coercion (GraphQL, sections 3.5 to 3.12): from a value as written to one of its type.
+//! Input coercion (GraphQL, sections 3.5 to 3.12): converts a value as written to a value of its type.
 //!
-//! **Invariant:** what comes out is of the type, whatever went in: the engine reads it without a check of its own.
+//! **Invariant:** every returned value has the requested type. The engine does not check it again.
 
 use std::collections::HashSet;
 
@@ -14,17 +14,17 @@ use async_graphql::{Name, PathSegment, Value as ConstValue, Variables, indexmap:
 use super::input::Input;
 use crate::graphql::{code, coercion_error::CoercionError, limits::MOST_ERRORS};
 
-/// Coerces the values of one argument or variable, and notes all that do not fit.
+/// Coerces the value of one argument or variable, and collects the errors.
 pub(super) struct Coerce<'s> {
     schema: &'s Schema,
-    /// `None` while a document is checked without them: then a variable fits.
+    /// `None` while a document is checked without variables. Every variable is accepted then.
     variables: Option<&'s Variables>,
     path: Vec<PathSegment>,
     pub coercion_errors: Vec<CoercionError>,
 }
 
 impl<'s> Coerce<'s> {
-    /// `name` is what the value is called in errors.
+    /// Creates a coercion. `name` is the name of the value in errors.
     pub fn new(schema: &'s Schema, variables: Option<&'s Variables>, name: &str) -> Self {
         Self {
             schema,
@@ -34,7 +34,7 @@ impl<'s> Coerce<'s> {
         }
     }
 
-    /// The value of a type; `None` if it is a variable that was omitted, or does not fit.
+    /// Returns the value as a `ty`. `None` if it is an omitted variable or is rejected.
     pub fn value(&mut self, input: Input<'_>, ty: &Type) -> Option<ConstValue> {
         if self.coercion_errors.len() >= MOST_ERRORS {
             return None;
@@ -57,7 +57,8 @@ impl<'s> Coerce<'s> {
         }
     }
 
-    /// A variable has been coerced to its own type, which fits here but for null (section 5.8.5).
+    /// Returns the value of a variable. It was coerced to the variable's type, so only null can be invalid (section
+    /// 5.8.5).
     fn variable(&mut self, name: &str, input: Input<'_>, ty: &Type) -> Option<ConstValue> {
         let value = self.variables?.get(name)?;
         if matches!(value, ConstValue::Null) && ty.is_non_null() {
@@ -69,7 +70,7 @@ impl<'s> Coerce<'s> {
 
     fn list(&mut self, input: Input<'_>, item: &Type) -> Option<ConstValue> {
         let Some(items) = input.list() else {
-            // A value stands for a list of it alone.
+            // A single value is coerced to a list of one element.
             return self.value(input, item).map(|item| vec![item].into());
         };
         let mut values = Vec::with_capacity(items.len());
@@ -93,7 +94,7 @@ impl<'s> Coerce<'s> {
             ExtendedType::InputObject(ty) => self.object(input, ty),
             ExtendedType::Enum(ty) => self.enum_value(input, ty),
             ExtendedType::Scalar(_) => self.scalar(input, name),
-            // Validation refuses such variables.
+            // Validation rejects such variables.
             ExtendedType::Object(_) | ExtendedType::Interface(_) | ExtendedType::Union(_) => None,
         }
     }
@@ -204,7 +205,7 @@ impl<'s> Coerce<'s> {
         Some(ConstValue::Object(values))
     }
 
-    /// Notes the required fields that were omitted. Where a variable stands, validation has seen to it.
+    /// Reports omitted required fields. Validation has checked the fields that are set to a variable.
     fn require(&mut self, input: Input<'_>, ty: &InputObjectType, given: &HashSet<&str>) {
         for (name, field) in &ty.fields {
             if !field.is_required() || given.contains(name.as_str()) {
@@ -250,7 +251,7 @@ impl<'s> Coerce<'s> {
     }
 }
 
-/// An ID is a string, or an integer that kept all of its digits.
+/// Returns an ID from a string, or from an integer that kept all of its digits.
 fn id(input: Input<'_>) -> Option<String> {
     let text = input.string().map(str::to_owned);
     text.or_else(|| input.is_exact().then(|| input.integer()).flatten())

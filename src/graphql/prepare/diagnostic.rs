@@ -1,7 +1,8 @@
-//! The parser's and the validator's errors as ours: graphql-js's sentences, our codes.
+//! Converts the errors of the parser and the validator to GraphQL errors, with the sentences of graphql-js and our
+//! codes.
 //!
-//! apollo-compiler 2.0.0-beta.2 gives them through two functions that it keeps for another program of its makers
-//! (`unstable_error_name`, `unstable_to_json_compat`): hence the exact version. To be replaced when it has public ones.
+//! Workaround for apollo-compiler 2.0.0-beta.2: only `unstable_error_name` and `unstable_to_json_compat` give the
+//! details of an error, so the version is pinned exactly. Replace them when public functions exist.
 
 use apollo_compiler::diagnostic::Diagnostic;
 use apollo_compiler::{
@@ -13,7 +14,7 @@ use async_graphql::{Pos, ServerError};
 use super::{document::Document, literals::Literals};
 use crate::graphql::{code, error::refusal, limits::MOST_ERRORS};
 
-/// What the parser finds in other servers: the document is no well-formed one.
+/// Errors that other servers report when they parse: the document is not well-formed.
 const SYNTAX: [&str; 4] = [
     "TypeSystemDefinition",
     "AmbiguousAnonymousOperation",
@@ -21,7 +22,7 @@ const SYNTAX: [&str; 4] = [
     "FragmentNameCollision",
 ];
 
-/// What our own check of values says with the field's name.
+/// Errors that our value check reports too, with the name of the field.
 const VALUES: [&str; 7] = [
     "UnsupportedValueType",
     "IntCoercionError",
@@ -32,9 +33,9 @@ const VALUES: [&str; 7] = [
     "OneOfInputObjectFieldCount",
 ];
 
-/// The errors of a text that is not GraphQL.
+/// Returns the error of a text that is not GraphQL.
 pub(super) fn syntax(found: &DiagnosticList) -> Vec<ServerError> {
-    // One bracket out of place makes many errors; the first is the one to correct.
+    // One misplaced bracket causes many errors, so report only the first.
     let first = found.iter().next();
     let Some(first) = first else {
         return vec![refusal(code::PARSE_FAILED, "Syntax Error", None)];
@@ -50,13 +51,13 @@ pub(super) fn syntax(found: &DiagnosticList) -> Vec<ServerError> {
     vec![error]
 }
 
-/// Whether an error is that a variable is not used.
+/// Returns whether an error is about an unused variable.
 pub(super) fn is_of_unused_variable(error: &ServerError) -> bool {
     let message = &error.message;
     message.starts_with("Variable \"$") && message.contains("\" is never used")
 }
 
-/// All that is wrong with a document: with its values first, as our own check says it.
+/// Returns all errors of a document. The errors of our value check come first.
 pub(super) fn all(
     found: Option<&DiagnosticList>,
     literals: Literals,
@@ -70,10 +71,10 @@ pub(super) fn all(
         }
         let name = found.error.unstable_error_name().unwrap_or_default();
         let offset = found.error.location().map(|span| span.offset());
-        let is_told = match name {
+        let is_reported = match name {
             _ if VALUES.contains(&name) => says_values,
             "RequiredArgument" => offset.is_some_and(|at| literals.null_arguments.contains(&at)),
-            // It counts fields, not the names that they are answered under; none filed.
+            // apollo-compiler 2.0.0-beta.2 counts fields and not response names (no issue filed).
             "SubscriptionUsesMultipleFields" => {
                 let operations = document.executable.operations.iter();
                 let mut subscriptions = operations.filter(|it| it.is_subscription());
@@ -81,7 +82,7 @@ pub(super) fn all(
             }
             _ => false,
         };
-        if is_told {
+        if is_reported {
             continue;
         }
         let code = match name {
@@ -91,7 +92,7 @@ pub(super) fn all(
         };
         let mut message = found.unstable_to_json_compat().message;
         if name == "ConflictingFieldType" {
-            // A quotation mark is missing; none filed.
+            // apollo-compiler 2.0.0-beta.2 omits a quotation mark (no issue filed).
             message = message.replacen(" and \"", "\" and \"", 1);
         }
         errors.push(refusal(code, message, position(&found)));

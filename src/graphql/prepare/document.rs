@@ -1,11 +1,11 @@
-//! A prepared document: parsed, within the limits on what is written, and valid for the schema.
+//! [`Document`]: a prepared document, which is parsed, within the size limits and valid for the schema.
 //!
 //! ```text
-//! text ─ lexical ─ parse ─ outline ─ validate ─ literals ─ Document
+//! text ─ lexical_scan ─ parse ─ document_size ─ validate ─ literals ─ Document
 //! ```
 //!
-//! **Invariant:** nothing but [`Document::prepare`] parses a client's document, and what it returns is valid.
-//! **Invariant:** what is prepared depends on the text and the limits alone, so it may be kept under the text.
+//! **Invariant:** only [`Document::prepare`] parses a client's document, and it returns only valid documents.
+//! **Invariant:** the result depends only on the text and the limits, so it can be cached by text.
 
 use std::collections::HashSet;
 
@@ -18,21 +18,22 @@ use async_graphql::{Pos, ServerError};
 use super::source_location::Positions;
 use crate::graphql::{code, error::refusal};
 
-/// A document that is valid for the schema, but for variables that are not used.
+/// A document that is valid for the schema, except for unused variables.
 pub(super) struct Document {
     pub executable: ExecutableDocument,
-    /// Variables that no operation uses (5.8.4): refused once the values of variables are known to fit.
+    /// Errors for variables that no operation uses (GraphQL 5.8.4). They are reported after the variable values are
+    /// coerced.
     pub unused: Vec<ServerError>,
     pub(super) lines: Positions,
 }
 
 impl Document {
-    /// Where a node is written.
+    /// Returns the source position of a node.
     pub fn position(&self, span: Option<apollo_compiler::parser::SourceSpan>) -> Pos {
         self.lines.position(span)
     }
 
-    /// `GetOperation` of the specification (section 6.1).
+    /// Selects the operation to execute: `GetOperation` of the specification (section 6.1).
     pub fn operation(&self, name: Option<&str>) -> Result<&Node<Operation>, ServerError> {
         let operations = &self.executable.operations;
         operations.get(name).map_err(|_| {
@@ -46,7 +47,7 @@ impl Document {
         })
     }
 
-    /// The names under which an operation's root fields are answered, whatever directives they have.
+    /// Returns the response names of an operation's root fields, ignoring all directives.
     pub fn root_keys(&self, operation: &Operation) -> HashSet<String> {
         let mut keys = HashSet::new();
         let mut sets: Vec<&SelectionSet> = vec![&operation.selection_set];

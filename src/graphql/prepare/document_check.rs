@@ -1,4 +1,4 @@
-//! Parses and validates a document, within the limits on what is written.
+//! Parses and validates a document, within the size limits.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -19,10 +19,10 @@ impl Document {
     /// Parses and validates a text.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All errors of the document.
     pub fn prepare(text: &Arc<str>, limits: &Limits) -> Result<Self, Vec<ServerError>> {
         lexical_scan::check(text, limits).map_err(one)?;
-        // A bracket may take several steps of recursion. The lexer has bounded the brackets.
+        // The parser may recurse several times for one bracket. The lexical scan has bounded the brackets.
         let mut parser = Parser::new().recursion_limit(MAX_NESTING * 4);
         let mut ast = parser
             .parse_ast(text.as_ref(), "document")
@@ -55,9 +55,10 @@ fn one(error: ServerError) -> Vec<ServerError> {
     vec![error]
 }
 
-/// Takes the defaults out that are null, by operation and variable: validation takes each for one that makes the
-/// variable fit where null does not (apollo-compiler 2.0.0-beta.2, `is_variable_usage_allowed`; none filed). To be
-/// dropped when it tells null from other defaults.
+/// Removes null defaults, and returns their operations and variables.
+///
+/// Workaround for apollo-compiler 2.0.0-beta.2 (no issue filed): `is_variable_usage_allowed` treats a null default like
+/// any other default, so it accepts a nullable variable in a non-null position. Delete when it distinguishes null.
 fn take_null_defaults(document: &mut ast::Document) -> HashSet<(Option<String>, String)> {
     let mut nulls = HashSet::new();
     for definition in &mut document.definitions {

@@ -1,11 +1,11 @@
-//! How large a document is as it is written, before anything expands or validates it.
+//! Size limits of a document as written. They are checked before fragments are expanded or validated.
 //!
-//! In the flow: after parsing. Validation and what comes after it may visit a fragment wherever it is spread: thirty
-//! fragments that spread the next one twice are a thousand million visits.
+//! In the flow: after parsing. Validation and later steps may visit a fragment once for each spread. 30 fragments that
+//! each spread the next one twice take a thousand million visits.
 //!
 //! **Invariant:** each fragment is measured once, so the time is linear in the document.
-//! **Invariant:** what passes makes nobody visit more than [`SELECTIONS`] selections of an operation or descend more than
-//! [`MAX_NESTING`] of them, fragments expanded.
+//! **Invariant:** an operation that passes has at most [`SELECTIONS`] selections and [`MAX_NESTING`] levels of nesting,
+//! with fragments expanded.
 
 use std::collections::HashMap;
 
@@ -21,14 +21,14 @@ use crate::graphql::{
     limits::{Limits, MAX_DIRECTIVES, MAX_NESTING},
 };
 
-/// The most operations in a document. Each is validated with all fragments that it reaches.
+/// Maximum number of operations in a document. Each is validated with all fragments that it reaches.
 const OPERATIONS: usize = 10;
 
-/// The most selections in an operation, fragments expanded. It bounds what validation visits; what the operation costs
-/// is measured later, when spreads are gone and fields of one name are one.
+/// Maximum number of selections in an operation, with fragments expanded. It bounds the work of validation. The cost of
+/// the operation is checked later, when fragments are expanded and fields are merged.
 pub(super) const SELECTIONS: usize = 10_000;
 
-/// Checks a document against the limits on what is written.
+/// Checks a document against the size limits.
 pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), ServerError> {
     let fragments = document.definitions.iter().filter_map(|definition| {
         let fragment = definition.as_fragment_definition()?;
@@ -58,7 +58,7 @@ pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), ServerEr
         let size = outline.set(&operation.selection_set, 0)?;
         outline.allow(size)?;
     }
-    // Used or not.
+    // Unused fragments are checked too.
     let names: Vec<_> = outline.fragments.keys().copied().collect();
     for name in names {
         let size = outline.fragment(name, 0)?;
@@ -73,22 +73,22 @@ pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), ServerEr
     Ok(())
 }
 
-/// What a set of selections comes to, fragments expanded.
+/// Size of a selection set, with fragments expanded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
     selections: usize,
-    /// Of fields.
+    /// Nesting depth of fields.
     depth: usize,
-    /// Of fields and fragments.
+    /// Nesting depth of fields and fragments.
     nesting: usize,
 }
 
 struct Outline<'d> {
     limits: &'d Limits,
     fragments: HashMap<&'d str, &'d Node<FragmentDefinition>>,
-    /// What is known of each fragment; nothing while it is being measured.
+    /// Sizes of the fragments. The size is zero while a fragment is being measured, so recursive spreads end.
     sizes: HashMap<&'d str, Size>,
-    /// Aliases as they are written, each fragment once.
+    /// Number of aliases as written. Each fragment counts once.
     aliases: usize,
 }
 
@@ -110,7 +110,7 @@ impl<'d> Outline<'d> {
 
     fn set(&mut self, set: &'d [Selection], above: usize) -> Result<Size, ServerError> {
         if set.is_empty() {
-            // The parser allows it, as a draft of the specification does.
+            // The parser accepts an empty selection set, as a draft of the specification does.
             let message = "Syntax Error: Expected Name, found \"}\".";
             return Err(refusal(code::PARSE_FAILED, message, None));
         }
@@ -158,7 +158,7 @@ impl<'d> Outline<'d> {
         Ok(sum)
     }
 
-    /// The size of a fragment; nothing of one that is unknown or spreads itself, which validation reports.
+    /// Returns the size of a fragment. It is zero for unknown and recursive fragments, which validation reports.
     fn fragment(&mut self, name: &str, above: usize) -> Result<Size, ServerError> {
         let Some((&name, &fragment)) = self.fragments.get_key_value(name) else {
             return Ok(Size::default());

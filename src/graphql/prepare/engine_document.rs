@@ -1,6 +1,7 @@
-//! Hands a plan to the engine, as a document in the form that its own parser would make.
+//! Converts a plan to a document of the engine, in the form that the engine's parser returns.
 //!
-//! **Invariant:** what is bound is one operation without variables, spreads, `@skip` or `@include`, every value coerced.
+//! **Invariant:** the document has one operation without variables, fragment spreads, `@skip` and `@include`. Every
+//! value is coerced.
 
 use std::collections::HashMap;
 
@@ -21,7 +22,7 @@ use super::{
     plan::{Below, Planned},
 };
 
-/// The document of a plan that was found cheap enough.
+/// Returns the engine's document for a plan that passed the cost check.
 pub(super) fn bind(
     document: &Document,
     operation: &Operation,
@@ -41,7 +42,7 @@ pub(super) fn bind(
     }
 }
 
-/// What an operation is.
+/// Returns the operation type.
 pub(super) fn kind(operation: &Operation) -> OperationType {
     match operation.operation_type {
         Kind::Query => OperationType::Query,

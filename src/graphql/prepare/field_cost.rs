@@ -1,28 +1,28 @@
-//! What a field costs to read, beyond the one field that it is in the answer.
+//! Weight of a field: the cost of its read, in addition to the 1 that it counts in the response.
 //!
-//! A weight of 1 stands for as much work as one field of a row that has been read.
+//! A weight of 1 is the cost of one field of a row that was already read.
 
 use async_graphql::Value;
 
 use super::plan::Planned;
 
-/// What a data loader reads for one place: a key among those of the whole answer.
+/// Weight of one key in a batched read.
 const LOADED: u64 = 2;
 
-/// What reads every row of a library: a count or an aggregate.
+/// Weight of a read of all rows of a library: a count or an aggregate.
 const WHOLE_LIBRARY: u64 = 1_000;
 
-/// What looks for one word in every row of a library.
+/// Weight of a search word, which is compared with all rows of a library.
 const WORD: u64 = 500;
 
-/// What an element of a list of all labels costs to read, at least.
+/// Minimum weight of an element in a list of all labels.
 pub(super) const LABEL: u64 = 3;
 
-/// What a change costs to read, at least: a story or a progress, with all of its texts, and as many of the other kind
-/// that the page then has no room for.
+/// Minimum weight of a change: a story or a progress with all of its texts. As many rows of the other kind are read
+/// too, and do not fit into the page.
 const CHANGE: u64 = 20;
 
-/// Fields that are read by themselves.
+/// Fields with their own read.
 const WEIGHTS: [(&str, &str, u64); 16] = [
     ("Fandom", "storyCount", LOADED),
     ("Tag", "storyCount", LOADED),
@@ -42,7 +42,7 @@ const WEIGHTS: [(&str, &str, u64); 16] = [
     ("DeleteFandomPayload", "changedStories", LOADED),
 ];
 
-/// What a field costs to read once.
+/// Returns the weight of a field.
 pub(super) fn of(field: &Planned<'_>) -> u64 {
     let found = WEIGHTS
         .iter()
@@ -51,7 +51,7 @@ pub(super) fn of(field: &Planned<'_>) -> u64 {
     reading.saturating_add(WORD.saturating_mul(words(field)))
 }
 
-/// What an element of a page costs to read, at least.
+/// Returns the minimum weight of an element of a page.
 pub(super) fn of_element(field: &Planned<'_>) -> u64 {
     if field.field.name == "libraryChanges" {
         CHANGE
@@ -60,7 +60,7 @@ pub(super) fn of_element(field: &Planned<'_>) -> u64 {
     }
 }
 
-/// How many words its arguments search for.
+/// Returns the number of search words in a field's arguments.
 fn words(field: &Planned<'_>) -> u64 {
     let searched = field
         .arguments

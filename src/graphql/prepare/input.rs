@@ -1,13 +1,13 @@
-//! A value that a client wrote, in a document or in the JSON of its variables.
+//! [`Input`]: a value from a client, in a document or in the JSON of its variables.
 
 use apollo_compiler::{Node, ast};
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Number, Value as ConstValue, Variables};
 
-/// How much of a value an error shows, in characters.
+/// Maximum length of a value in an error message, in characters.
 const SHOWN: usize = 80;
 
-/// A value as it was written.
+/// A value before input coercion.
 #[derive(Clone, Copy)]
 pub(super) enum Input<'v> {
     Literal(&'v Node<ast::Value>),
@@ -22,7 +22,7 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// The elements of a list.
+    /// Returns the elements of a list.
     pub fn list(self) -> Option<Vec<Self>> {
         match self {
             Self::Literal(value) => value
@@ -33,7 +33,7 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// The fields of an object.
+    /// Returns the fields of an object.
     pub fn object(self) -> Option<Vec<(&'v str, Self)>> {
         match self {
             Self::Literal(value) => value.as_object().map(|fields| {
@@ -62,7 +62,7 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// The name of an enum value, which JSON has as a string.
+    /// Returns the name of an enum value, which is a string in JSON.
     pub fn enum_value(self) -> Option<&'v str> {
         match self {
             Self::Literal(value) => value.as_enum().map(apollo_compiler::Name::as_str),
@@ -78,8 +78,8 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// An integer of any size, in decimal digits (GraphQL, section 3.5.1): in a document one that is written as one, in
-    /// JSON, which has one kind of number, one without a fraction.
+    /// Returns an integer of any size as decimal digits (GraphQL, section 3.5.1). A literal must be written as an
+    /// integer. JSON has one number type, so a JSON number must have no fraction.
     pub fn integer(self) -> Option<String> {
         match self {
             Self::Literal(value) => match &**value {
@@ -97,7 +97,7 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// Whether an integer kept all of its digits.
+    /// Returns whether an integer kept all of its digits. A float loses digits beyond 2^53 - 1.
     pub fn is_exact(self) -> bool {
         const MOST: f64 = 9_007_199_254_740_991.0;
         match self {
@@ -108,7 +108,7 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// A number that is finite as a float.
+    /// Returns a number that is finite as a float.
     pub fn number(self) -> Option<Number> {
         match self {
             Self::Literal(value) => value.to_f64().and_then(Number::from_f64),
@@ -117,7 +117,7 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// The value as it is, its variables filled in: what a custom scalar takes.
+    /// Returns the value without coercion, for a custom scalar. Variables are replaced by their values.
     pub fn any(self, variables: Option<&Variables>) -> ConstValue {
         let Self::Literal(value) = self else {
             let Self::Json(value) = self else {
@@ -152,7 +152,7 @@ impl<'v> Input<'v> {
         }
     }
 
-    /// The value for an error, shortened.
+    /// Returns the value for an error message, truncated.
     pub fn shown(self) -> String {
         let text = match self {
             Self::Literal(value) => value.serialize().no_indent().to_string(),
@@ -166,7 +166,7 @@ impl<'v> Input<'v> {
     }
 }
 
-/// A float without a fraction, in digits.
+/// Returns the decimal digits of a float without a fraction.
 fn whole(float: f64) -> String {
     let digits = format!("{float:.0}");
     if digits == "-0" {

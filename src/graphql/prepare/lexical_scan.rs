@@ -1,9 +1,10 @@
 //! Counts the tokens and the open brackets of a document before it is parsed.
 //!
-//! In the flow: first of all that happens to a document. The parser behind it descends by recursion and builds a tree of
-//! every token, so both are bounded here, by the parser's own lexer.
+//! In the flow: the first step for a document. The parser descends recursively and builds a tree of all tokens. So this
+//! scan bounds the nesting and the tokens, with the lexer of the parser.
 //!
-//! **Invariant:** what passes nests at most [`MAX_NESTING`] brackets and has at most [`Limits::max_tokens`] tokens.
+//! **Invariant:** a document that passes nests at most [`MAX_NESTING`] brackets and has at most [`Limits::max_tokens`]
+//! tokens.
 //! **Invariant:** the time is linear in the length, and the length is checked first.
 
 use apollo_parser::{Lexer, TokenKind};
@@ -16,7 +17,8 @@ use crate::graphql::{
     limits::{Limits, MAX_NESTING},
 };
 
-/// Checks that a document may be parsed. The first token that is none is reported: the parser would go on to the last.
+/// Checks that a document is small enough to parse. Reports the first invalid token; the parser would read on to the
+/// end.
 pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ServerError> {
     let too_complex = |what: String| Err(refusal(code::TOO_COMPLEX, what, None));
     if text.len() > limits.max_document {

@@ -1,13 +1,13 @@
-//! Checks the values that a document writes, and what else its validator misses.
+//! Checks the literal values in a document, and other rules that the validator misses.
 //!
-//! | rule of the specification | apollo-compiler 2.0.0-beta.2 (none filed) |
+//! | rule of the specification | apollo-compiler 2.0.0-beta.2 (no issue filed) |
 //! |---|---|
-//! | 5.6.1 values of correct type | does not say which field of an input is wrong |
-//! | 5.6.3 input object field uniqueness | takes the first of two |
-//! | (ours) no introspection where it is switched off | has no switch |
+//! | 5.6.1 values of correct type | does not report which field of an input is wrong |
+//! | 5.6.3 input object field uniqueness | accepts duplicates and uses the first |
+//! | (ours) no introspection if it is disabled | has no option |
 //!
-//! Two more are closed elsewhere: null as a default (`document`), and lists of different lengths in two fields that are
-//! one (`plan`). Each may go when the validator keeps the rule.
+//! Two more workarounds are elsewhere: null defaults in `document_check`, and fields to merge whose lists differ in
+//! length in `plan`. Delete each when the validator implements the rule.
 
 use std::collections::HashSet;
 
@@ -25,11 +25,11 @@ use crate::graphql::{
     limits::Limits,
 };
 
-/// What is wrong with the values of a document.
+/// Errors of the values in a document.
 #[derive(Default)]
 pub(super) struct Literals {
     pub errors: Vec<ServerError>,
-    /// Where the fields are that have null for a required argument.
+    /// Source offsets of fields with null for a required argument.
     pub null_arguments: HashSet<usize>,
 }
 
@@ -72,7 +72,7 @@ impl Check<'_> {
             match selection {
                 Selection::Field(field) => self.field(field),
                 Selection::InlineFragment(inline) => self.set(&inline.selection_set),
-                // It is checked where it is defined.
+                // A fragment is checked at its definition.
                 Selection::FragmentSpread(_) => {}
             }
         }
@@ -135,7 +135,7 @@ impl Check<'_> {
         }
     }
 
-    /// Finds fields that an input object has twice.
+    /// Reports duplicate fields of input objects.
     fn twice(&mut self, value: &Node<Value>) {
         match &**value {
             Value::List(items) => items.iter().for_each(|item| self.twice(item)),

@@ -1,16 +1,16 @@
-//! From a request as it was sent to an operation that may be run.
+//! Converts a request to an operation that can be executed.
 //!
 //! ```text
-//! Request ─ documents.resolve ─ prepare(text) [kept] ─ select ─ coerce variables ─ plan ─ operation_cost ─ engine_document ─ Operation
+//! Request ─ documents.resolve ─ prepare(text) [cached] ─ select ─ coerce variables ─ plan ─ operation_cost ─ engine_document ─ Operation
 //! ```
 //!
-//! apollo-compiler parses and validates what clients send against our SDL. The engine (async-graphql) has a parser and
-//! rules of its own, which depart from the specification and can be made to exhaust the stack, so no text of a client
-//! reaches it: it is given a document that [`engine_document`](self::engine_document) made.
+//! apollo-compiler parses and validates client documents against our SDL. The parser and the rules of the engine
+//! (async-graphql) depart from the specification, and a crafted document can exhaust their stack. So the engine never
+//! parses a client's text: it gets a document that [`engine_document`](self::engine_document) built.
 //!
-//! **Invariant:** every transport passes here.
-//! **Invariant:** whatever is refused here is a request error; whatever fails later is a field's.
-//! **Invariant:** nothing is bound that [`operation_cost`](self::operation_cost) has not admitted.
+//! **Invariant:** the requests of every transport pass through this module.
+//! **Invariant:** a refusal in this module is a request error. A later failure is a field error.
+//! **Invariant:** the engine gets only plans that [`operation_cost`](self::operation_cost) admitted.
 
 mod coercion;
 mod diagnostic;

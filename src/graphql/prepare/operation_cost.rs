@@ -1,17 +1,18 @@
-//! What a planned operation may cost, before anything of it is bound or run: its aliases and its complexity.
+//! Cost limits of a planned operation, on its aliases and its complexity. They are checked before any field is
+//! executed.
 //!
-//! Complexity is what an answer may hold and what is read for it:
+//! Complexity estimates the size of the response and the reads that it takes:
 //!
 //! | field | counts |
 //! |---|---|
-//! | any | 1, and its [weight](super::field_cost) if it is read by itself |
-//! | a list in a page | what is below it, `first` times |
-//! | a list without `first`, such as the tags of a story | what is below it, [`SOME`] times; what is read by itself, [`MOST`] times |
-//! | such a list at the root, which is of all that a user has | what is below it, [`ALL`] times |
-//! | one of a union | as the type of which the most is selected |
+//! | any field | 1, and its [weight](super::field_cost) if it has its own read |
+//! | a list in a page | its selection, `first` times |
+//! | a list without `first`, such as the tags of a story | its selection, [`SOME`] times; fields with their own read, [`MOST`] times |
+//! | a list without `first` at the root, which holds all rows of a user | its selection, [`ALL`] times |
+//! | a union or an interface | the selection of its most expensive type |
 //!
-//! **Invariant:** the time is linear in the plan, which [`outline`](super::document_size) bounds.
-//! **Invariant:** whatever grows with a library counts for more than one, whether or not it takes `first`.
+//! **Invariant:** the time is linear in the plan, which [`document_size`](super::document_size) bounds.
+//! **Invariant:** a list that grows with the library counts for more than one element, with or without `first`.
 
 use async_graphql::{ServerError, Value};
 
@@ -21,17 +22,17 @@ use super::{
 };
 use crate::graphql::{code, error::refusal, limits::Limits};
 
-/// How many elements a list in an object is taken to have. A story has a few tags as a rule.
+/// Assumed number of elements of a list in an object. A story usually has a few tags.
 const SOME: u64 = 10;
 
-/// How many elements such a list may have.
+/// Maximum number of elements of such a list.
 const MOST: u64 = 100;
 
-/// How many elements a list of all that a user has is taken to have: more than most have, and a quarter of what they
-/// may, so that asking for all tags and all fandoms is cheap enough for everybody, and asking many times is not.
+/// Assumed number of elements of a list of all rows of a user: more than most users have, and a quarter of the maximum.
+/// So every user may request all tags and all fandoms, but not many times in one operation.
 const ALL: u64 = 2_500;
 
-/// Checks the complexity of an operation.
+/// Checks the aliases and the complexity of an operation.
 pub(super) fn check(plan: &[Planned<'_>], limits: &Limits) -> Result<(), ServerError> {
     let cost = Measure { limits }.sum(plan, None);
     if cost.aliases > limits.max_aliases {
@@ -53,14 +54,14 @@ pub(super) fn check(plan: &[Planned<'_>], limits: &Limits) -> Result<(), ServerE
     Err(refusal(code::TOO_COMPLEX, message, None))
 }
 
-/// What a set of fields comes to.
+/// Cost of a set of fields.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
-    /// What is in the answer.
+    /// Fields in the response.
     shown: u64,
-    /// What is read field by field.
+    /// Weights of the fields with their own read.
     read: u64,
-    /// Those in one place count once, however many elements there are.
+    /// Aliases. A list counts them once, for any number of elements.
     aliases: usize,
 }
 
@@ -91,7 +92,7 @@ struct Measure<'l> {
 }
 
 impl Measure<'_> {
-    /// The cost of fields in an object; `page` is how many elements its lists have, if it is a page.
+    /// Returns the cost of fields in an object. If the object is a page, `page` is the number of elements of its lists.
     fn sum(&self, fields: &[Planned<'_>], page: Option<u64>) -> Cost {
         let costs = fields.iter().map(|field| self.field(field, page));
         costs.fold(Cost::default(), Cost::and)
@@ -111,11 +112,11 @@ impl Measure<'_> {
         };
         let is_root = field.parent == "Query";
         let (elements, least) = match (first.or(page), is_list) {
-            // Its lists have counted the page.
+            // The lists of the page have counted its elements.
             (_, false) => ((1, 1), first.unwrap_or(0) * field_cost::of_element(field)),
             (Some(elements), true) => ((elements, elements), 0),
             (None, true) if is_root => ((ALL, ALL), ALL * field_cost::LABEL),
-            // The lists of introspection are as long for everybody.
+            // The length of an introspection list does not depend on the user.
             (None, true) if field.parent.starts_with("__") => ((1, 1), 0),
             (None, true) => ((SOME, MOST), 0),
         };
@@ -127,8 +128,8 @@ impl Measure<'_> {
         }
     }
 
-    /// How many elements a field that takes `first` or `ids` gives: as many as they say, its default when `first` is
-    /// absent or null.
+    /// Returns the number of elements of a field that takes `first` or `ids`: the requested number, or the default if
+    /// `first` is absent or null.
     fn first(&self, field: &Planned<'_>) -> Option<u64> {
         let ids = field.arguments.iter().find(|(name, _)| *name == "ids");
         if let Some((_, Value::List(ids))) = ids {
@@ -143,7 +144,7 @@ impl Measure<'_> {
             let default = definition.default_value.as_ref();
             default.and_then(|value| value.to_i32()?.try_into().ok())
         };
-        // No field gives more than its page, so more is not what it would cost.
+        // A field returns at most one page, so a larger `first` does not cost more.
         Some(first.unwrap_or(most).clamp(1, most))
     }
 }

@@ -1,13 +1,15 @@
-//! What an operation will run: its fields, fragments expanded, those of one name made one, and their values coerced.
+//! Execution plan of an operation: its fields with fragments expanded, fields of one response name merged, and
+//! arguments coerced.
 //!
-//! In the flow: `CollectFields` of the specification (section 6.3.2) and `CoerceArgumentValues` (6.4.1), ahead of the
-//! engine. [`measure`](super::operation_cost) decides on the plan, [`bind`](super::engine_document) hands it to the engine.
+//! In the flow: `CollectFields` of the specification (section 6.3.2) and `CoerceArgumentValues` (6.4.1), before the
+//! engine. [`operation_cost`](super::operation_cost) checks the plan. [`engine_document`](super::engine_document)
+//! converts it.
 //!
-//! | the specification | the engine (async-graphql 8.0.0-rc.5; none filed) |
+//! | specification | async-graphql 8.0.0-rc.5 (no issue filed) |
 //! |---|---|
-//! | 6.4.1: an argument whose variable is omitted takes the argument's default | reads null |
-//! | 6.3.2: fields of one response name are one field | runs each, so a mutation twice |
-//! | 5.2.4.1: a subscription has one root field | merges the streams of many, ignores those in fragments |
+//! | 6.4.1: an argument whose variable is omitted takes its default | reads null |
+//! | 6.3.2: fields with the same response name are merged | executes each, so a mutation runs twice |
+//! | 5.2.4.1: a subscription has one root field | merges the streams of several fields, ignores those in fragments |
 
 use std::collections::HashSet;
 
@@ -26,26 +28,26 @@ use crate::graphql::{
     error::{self, refusal},
 };
 
-/// A field to run.
+/// A field to execute.
 pub(super) struct Planned<'d> {
     pub field: &'d Node<Field>,
-    /// The type that it is selected of.
+    /// Name of the type that it is selected on.
     pub parent: &'d str,
-    /// Its values; what is omitted is left out.
+    /// Coerced arguments. Omitted arguments are absent.
     pub arguments: Vec<(&'d Name, ConstValue)>,
     pub below: Below<'d>,
 }
 
-/// What is selected below a field.
+/// Selection below a field.
 pub(super) enum Below<'d> {
     Nothing,
-    /// Of an object.
+    /// Fields of an object.
     Fields(Vec<Planned<'d>>),
-    /// Of each type that a union or an interface may turn out to be.
+    /// Fields of each possible type of a union or an interface.
     ByType(Vec<(&'d Name, Vec<Planned<'d>>)>),
 }
 
-/// Plans an operation for coerced variables.
+/// Plans an operation with coerced variables.
 pub(super) fn plan<'d>(
     document: &'d Document,
     operation: &'d Operation,
@@ -64,7 +66,7 @@ struct Plan<'d, 'v> {
 }
 
 impl<'d> Plan<'d, '_> {
-    /// The fields that apply to an object type.
+    /// Returns the merged fields that apply to an object type.
     fn fields(
         &self,
         ty: &'d Name,
@@ -199,8 +201,8 @@ impl<'d> Plan<'d, '_> {
         })
     }
 
-    /// Refuses two fields that differ in the length of a list, which the validator takes for the same
-    /// (apollo-compiler 2.0.0-beta.2, `same_value`; none filed).
+    /// Refuses two fields to merge whose lists differ in length. Workaround for apollo-compiler 2.0.0-beta.2 (no issue
+    /// filed): `same_value` does not compare the lengths. Delete when it does.
     fn is_one(&self, one: &Field, other: &Node<Field>) -> Result<(), ServerError> {
         let is_in = |argument: &Node<Argument>| {
             let found = other.specified_argument_by_name(&argument.name);
@@ -218,7 +220,7 @@ impl<'d> Plan<'d, '_> {
     }
 }
 
-/// Whether two values have lists of the same lengths; the validator has compared the rest.
+/// Returns whether the lists in two values have the same lengths. The validator has compared the rest.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::List(one), Value::List(other)) => {
@@ -232,7 +234,7 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// `DoesFragmentTypeApply` of the specification.
+/// Implements `DoesFragmentTypeApply` of the specification (section 6.3.2).
 fn applies(condition: Option<&Name>, ty: &Name) -> bool {
     condition.is_none_or(|condition| condition == ty || SCHEMA.is_subtype(condition, ty))
 }

@@ -1,4 +1,4 @@
-//! [`Preparer`]: the steps in their order, and the documents that are kept prepared.
+//! [`Preparer`]: runs the steps of preparation in order, and caches prepared documents.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,15 +17,15 @@ use crate::{
     version::UserId,
 };
 
-/// Makes operations of requests.
+/// Converts requests to operations.
 pub(in crate::graphql) struct Preparer {
     documents: Documents,
     limits: Arc<Limits>,
-    /// The trusted documents, by text.
+    /// Trusted documents by text.
     trusted: HashMap<Arc<str>, Arc<Document>>,
-    /// What is wrong with trusted documents, by id.
+    /// Errors of the trusted documents, by id.
     invalid: Vec<(String, Vec<ServerError>)>,
-    /// What clients sent, by text.
+    /// Cached documents of clients, by text.
     prepared: Mutex<FairCache<Arc<str>, Arc<Document>>>,
 }
 
@@ -49,7 +49,7 @@ impl Preparer {
         }
     }
 
-    /// What is wrong with the trusted documents, by id.
+    /// Returns the errors of the trusted documents, by id.
     pub fn invalid_documents(&self) -> Vec<(String, Answer)> {
         let invalid = self.invalid.iter();
         let refused = |errors: &Vec<_>| Answer::refused(errors.clone());
@@ -58,7 +58,7 @@ impl Preparer {
             .collect()
     }
 
-    /// Checks a request of a user and makes it an operation.
+    /// Validates a user's request and returns its operation.
     pub fn operation(&self, user: &UserId, mut request: Request) -> Result<Operation, Answer> {
         let at_least = at_least(&request)?;
         let to_keep = self.documents.resolve(user, &mut request)?;
@@ -67,15 +67,15 @@ impl Preparer {
         let operation = document.operation(name.as_deref())?;
 
         let given = std::mem::take(&mut request.variables);
-        // Values come first: a request whose values do not fit is refused by 400, not 422, which audits of GraphQL over
-        // HTTP ask for with a variable that is not used.
+        // Report invalid variable values before unused variables. Audits of GraphQL over HTTP send an invalid value for
+        // an unused variable, and expect the status 400 and not 422.
         let variables = variables::coerce(&document, operation, &given).map_err(refuse)?;
         if !document.unused.is_empty() {
             return Err(refuse(document.unused.clone()));
         }
         let plan = plan::plan(&document, operation, &variables)?;
         operation_cost::check(&plan, &self.limits)?;
-        // Rows beside the changes must be of the same database.
+        // Rows that are selected beside the changes must come from the same database.
         let is_fresh = plan
             .iter()
             .any(|field| field.field.name == "libraryChanges");
@@ -108,7 +108,7 @@ impl Preparer {
     }
 }
 
-/// Prepares a document that may be asked for later, and measures its operations without variables.
+/// Prepares a trusted document, and checks the cost of its operations without variables.
 fn check(text: &Arc<str>, limits: &Limits) -> Result<Document, Vec<ServerError>> {
     let document = Document::prepare(text, limits)?;
     if !document.unused.is_empty() {

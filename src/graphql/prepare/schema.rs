@@ -1,11 +1,11 @@
-//! The schema that clients' documents are validated against: our own SDL, with what the engine knows of introspection.
+//! The schema for validating client documents: our SDL with the introspection fields that the engine supports.
 
 use std::{collections::HashSet, sync::LazyLock};
 
 use apollo_compiler::{Schema, schema::ExtendedType, validation::Valid};
 use futures_util::FutureExt as _;
 
-/// The types of introspection, all fields of which the engine may be asked for.
+/// Introspection types. Fields that the engine does not support are removed from them.
 const INTROSPECTION: [&str; 6] = [
     "__Schema",
     "__Type",
@@ -15,7 +15,7 @@ const INTROSPECTION: [&str; 6] = [
     "__Directive",
 ];
 
-/// The schema. It is the same in every server of a process.
+/// The validated schema. It is the same for all servers of a process.
 pub(super) static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     #[expect(
         clippy::expect_used,
@@ -35,8 +35,8 @@ pub(super) static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     Valid::assume_valid(schema)
 });
 
-/// The fields of a type of introspection that the engine knows (async-graphql 8.0.0-rc.5 lacks
-/// `__Schema.directives(includeDeprecated:)`, for example; none filed). What it does not know, it cannot answer.
+/// Returns the fields of an introspection type that the engine supports. async-graphql 8.0.0-rc.5 lacks
+/// `__Schema.directives(includeDeprecated:)`, for example (no issue filed).
 fn fields_of_engine(name: &str) -> HashSet<String> {
     let query = format!("{{ __type(name: \"{name}\") {{ fields {{ name }} }} }}");
     let schema = crate::graphql::schema::builder().finish();
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_takes_a_custom_scalar_takes_no_object() {
-        // Validation does not look at the variables inside an object that a custom scalar is given.
+        // Validation does not check variables inside an object literal for a custom scalar.
         let of_text = ["Head"];
         for ty in SCHEMA.types.values() {
             let inputs: Vec<_> = match ty {
@@ -96,7 +96,7 @@ mod tests {
         let mutation = SCHEMA.root_operation(OperationType::Mutation).unwrap();
         let mutations = &SCHEMA.get_object(mutation).unwrap().fields;
         for (name, mutation) in mutations {
-            // What fails is null, and nothing beside it.
+            // If a mutation fails, its field is null and other fields keep their values.
             assert!(!mutation.ty.is_non_null(), "{name}");
             let payload = SCHEMA.get_object(mutation.ty.inner_named_type()).unwrap();
             let version = &payload.fields["libraryVersion"];

@@ -1,4 +1,4 @@
-//! Lines and columns of a document, which errors show and the engine keeps of each field.
+//! Lines and columns in a document, for errors and for the fields of the engine.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use async_graphql::Pos;
 
 use crate::lines::Lines;
 
-/// A text, and where its lines begin.
+/// A text and the offsets of its lines.
 pub(super) struct Positions {
     text: Arc<str>,
     lines: Lines,
@@ -19,12 +19,12 @@ impl Positions {
         Self { text, lines }
     }
 
-    /// The line and the column, in characters, at which a node begins; both from 1.
+    /// Returns the line and the column at which a node begins. Both count from 1, columns in characters.
     pub fn position(&self, span: Option<SourceSpan>) -> Pos {
         self.at(span.map_or(0, |span| span.offset()))
     }
 
-    /// The line and the column of a byte.
+    /// Returns the line and the column of a byte offset.
     pub fn at(&self, offset: usize) -> Pos {
         let line = self.lines.number(offset);
         let before = self.text.get(self.lines.begin(line)..offset);

@@ -1,4 +1,4 @@
-//! `CoerceVariableValues` of the specification (section 6.1.2).
+//! Coercion of variable values: `CoerceVariableValues` of the specification (section 6.1.2).
 
 use apollo_compiler::executable::Operation;
 use async_graphql::{Name, ServerError, Variables};
@@ -6,10 +6,11 @@ use async_graphql::{Name, ServerError, Variables};
 use super::{coercion::Coerce, document::Document, input::Input, schema::SCHEMA};
 use crate::graphql::{coercion_error::CoercionError, error};
 
-/// The variables of an operation. What was omitted and has no default stays omitted; what is not defined goes.
+/// Coerces the variables of an operation. An omitted variable without a default stays omitted. Undefined variables are
+/// dropped.
 ///
 /// # Errors
-/// All values that do not fit.
+/// All values that input coercion rejects.
 pub(super) fn coerce(
     document: &Document,
     operation: &Operation,

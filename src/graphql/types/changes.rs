@@ -1,4 +1,4 @@
-//! What changed since a version.
+//! Changes of the library since a version.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,9 +15,9 @@ use crate::{
 
 /// A page of the changes of the library since a version.
 ///
-/// Apply the changes in order: a row replaces the one of its type and id, and a tombstone removes it. While `hasMore` is
-/// true, ask again with `after: endCursor`. The copy is at `version` once the last page is applied, whatever was written
-/// meanwhile.
+/// Apply the changes in order: a row replaces the one of its type and id, and a tombstone removes it. While `hasMore`
+/// is true, ask again with `after: endCursor`. Once the last page is applied, the copy is at `version`, even if the
+/// library changed in the meantime.
 ///
 /// Changes are ordered by stamp, and of one stamp tags and fandoms come before stories, those before progresses, and
 /// tombstones last. A label that was renamed later may therefore follow the stories that carry it: a copy stores label
@@ -32,7 +32,7 @@ pub(in crate::graphql) struct LibraryChanges {
     /// are made to that copy.
     head: Head,
     /// Whether the copy must be dropped and loaded again with `since: 0`, because its history was purged or the library
-    /// was restored from a backup. There are no changes then. Mutations that were not sent yet stay in the outbox:
+    /// was restored from a backup. `changes` is empty then. Keep mutations that were not sent yet in the outbox, and
     /// send them with the `base` that they were made against.
     reset: bool,
     /// Whether another page follows.

@@ -1,4 +1,4 @@
-//! What deletions answer: the ids that are gone, and the rows that lost something with them.
+//! Payloads of deletions: the deleted ids, and the rows that changed with them.
 
 use std::{collections::BTreeSet, sync::Arc};
 

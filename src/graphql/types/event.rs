@@ -1,4 +1,4 @@
-//! What `libraryEvents` tells.
+//! Events of `libraryEvents`.
 
 use async_graphql::{Enum, ID, SimpleObject};
 use time::OffsetDateTime;

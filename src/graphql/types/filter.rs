@@ -1,4 +1,4 @@
-//! What lists are asked for: which elements, and in which order.
+//! Filters and sort orders of lists.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ struct LabelFilter {
 impl ProgressFilter {
     pub fn parse(self) -> Result<library::ProgressFilter, Error> {
         let [min_rating, max_rating] = match self.rating {
-            // A range without ends still asks for a rating.
+            // A range without bounds still requires a rating.
             Some(RatingRange { min, max }) => [min.or(Some(0.0)), max],
             None => [None, None],
         };

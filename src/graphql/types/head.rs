@@ -1,4 +1,4 @@
-//! The scalar in which a client holds what its copy reflects.
+//! The `Head` scalar: the point in history that a client's copy reflects.
 
 use async_graphql::{InputValueResult, Scalar, ScalarType, Value};
 
@@ -16,7 +16,7 @@ pub(in crate::graphql) struct Head(Result<version::Head, InvalidHead>);
 #[Scalar]
 impl ScalarType for Head {
     fn parse(value: Value) -> InputValueResult<Self> {
-        // The resolver refuses what is no head, because only there the error can name the field.
+        // The resolver reports an invalid head, because only its error can name the field.
         Ok(Self(match value {
             Value::String(text) => text.parse(),
             _ => Err(InvalidHead),

@@ -1,4 +1,4 @@
-//! Ids of the API: UUIDs in their usual form.
+//! Ids of the API: UUIDs in their standard text form.
 
 use async_graphql::ID;
 use uuid::Uuid;

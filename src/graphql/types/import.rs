@@ -1,4 +1,4 @@
-//! What `importLibrary` answers.
+//! Payload of `importLibrary`.
 
 use async_graphql::{Enum, ID, SimpleObject};
 

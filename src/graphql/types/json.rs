@@ -1,4 +1,4 @@
-//! The scalar of values whose type depends on the field that they are of.
+//! Scalar for values whose type depends on the field that they belong to.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 

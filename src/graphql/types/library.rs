@@ -67,7 +67,7 @@ impl Library {
     }
 
     /// Epoch that the version belongs to. A new epoch begins when the library is restored from a backup. A copy of
-    /// another epoch is stale, whatever its version.
+    /// another epoch is stale at any version.
     async fn epoch(&self, ctx: &Context<'_>) -> Result<ID, Error> {
         Ok(self.present(ctx).await?.epoch.to_string().into())
     }

@@ -1,6 +1,6 @@
-//! The API's types: thin wrappers over `library`'s, one noun a file.
+//! GraphQL types of the API: thin wrappers over the types of `library`, one noun per file.
 //!
-//! A row is never shown as it is stored: what the API says is written here, and a new column is not a new field.
+//! Stored rows are not exposed directly. Each field is declared here, so a new column does not become a new field.
 
 mod changes;
 mod date_time;

@@ -1,4 +1,4 @@
-//! Objects by their ids alone, as Relay's global object identification has them.
+//! Objects by id (Relay global object identification).
 
 use std::{
     collections::{BTreeSet, HashMap},

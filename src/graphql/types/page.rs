@@ -1,4 +1,4 @@
-//! Pages of lists, as the Relay cursor connections specification has them.
+//! Pages of lists (Relay cursor connections specification).
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl ProgressCursor {
     }
 
     fn encode(&self) -> String {
-        // It holds text and numbers alone, which are JSON for certain.
+        // Serialization cannot fail: a cursor holds only text and numbers.
         BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&self.0).unwrap_or_default())
     }
 }

@@ -1,4 +1,4 @@
-//! What mutations answer: the library after them, and either what was made or why it was not.
+//! Payloads of mutations: the library after the mutation, and either its result or the reason of its refusal.
 
 use async_graphql::{Enum, ID, SimpleObject};
 
@@ -105,7 +105,7 @@ impl Conflict {
 
 impl FieldConflict {
     fn new(status: &str, clash: Clash) -> Self {
-        // A cleared field is absent or null, and never the JSON value null.
+        // A cleared field is absent, and not the JSON value null.
         let shown = |value: serde_json::Value| (!value.is_null()).then_some(Json(value));
         Self {
             field: match clash.field.as_str() {

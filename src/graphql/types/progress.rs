@@ -103,7 +103,7 @@ impl Progress {
         }
         let story = self.batch.story(ctx.caller(), self.row.story_id);
         let story = story.await?;
-        // The database lets no progress stand without its story; one that is gone was deleted between two reads.
+        // The database guarantees that a progress has a story. A missing story was deleted between two reads.
         let gone = || Error::unavailable("the entry was deleted while it was read");
         let story = story.map(|story| Story::new(story, &self.batch));
         story.ok_or_else(gone)

@@ -1,4 +1,4 @@
-//! Tickets for streams.
+//! Tickets that open streams.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(in crate::graphql) struct CreateStreamTicketPayload {
     ticket: Option<String>,
     /// Seconds for which the ticket is valid. Null means that the mutation was refused.
     expires_in: Option<i32>,
-    /// Reason why no ticket was created. Null means that one was.
+    /// Reason why no ticket was created. Null means that the ticket was created.
     refusal: Option<Refusal>,
 }
 

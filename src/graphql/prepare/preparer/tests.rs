@@ -30,7 +30,7 @@ fn read(query: &str, variables: Json) -> Result<Operation, Answer> {
     read_with(Limits::default(), query, variables)
 }
 
-/// The code of a refusal, and the field that it names.
+/// Returns the code of a refusal and the field that it names.
 fn refusal(answer: Result<Operation, Answer>) -> (String, Json) {
     let Err(answer) = answer else {
         panic!("it was not refused");
@@ -94,7 +94,7 @@ fn what_selects_changes_reads_the_primary_alone() {
     }
 }
 
-/// The root fields of what is run.
+/// Returns the root fields to execute.
 fn root_fields(mut operation: Operation) -> Vec<Field> {
     let document = operation.request.parsed_query().unwrap().clone();
     let DocumentOperations::Single(operation) = document.operations else {
@@ -110,7 +110,7 @@ fn root_fields(mut operation: Operation) -> Vec<Field> {
         .collect()
 }
 
-/// The query that tools send to learn the schema, as graphql-js has it.
+/// The introspection query of graphql-js, which common tools send.
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } subscriptionType { name } types { ...FullType } directives { name description locations args { ...InputValue } } } } fragment FullType on __Type { kind name description fields(includeDeprecated: true) { name description args { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason } inputFields { ...InputValue } interfaces { ...TypeRef } enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } possibleTypes { ...TypeRef } } fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue } fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } }";
 
 #[test]
@@ -307,11 +307,11 @@ fn a_misfit_says_where_it_is() {
     let query = "mutation ($a: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $a) { libraryVersion } }";
     let variables = json!({"a": {"id": "a", "tagIds": ["a", 1.5]}});
     let Err(refused) = read(query, variables) else {
-        panic!("1.5 is no ID");
+        panic!("1.5 is not an ID");
     };
-    let told =
+    let message =
         "Variable \"$a\" got invalid value 1.5 at \"a.tagIds[1]\"; ID cannot represent value: 1.5";
-    assert_eq!(refused.errors()[0].message, told);
+    assert_eq!(refused.errors()[0].message, message);
     assert_eq!(refused.errors()[0].locations[0].column, 11);
 }
 
@@ -463,7 +463,7 @@ fn the_engine_is_given_one_operation_with_nothing_left_to_decide() {
         assert!(!bound.contains(&format!("\"{left}\"")), "{bound}");
     }
     assert_eq!(bound.matches("\"tags\"").count(), 2, "{bound}");
-    // One of each type, whatever it was selected in.
+    // One fragment for each type, wherever its fields were selected.
     assert_eq!(bound.matches("InlineFragment").count(), 5);
 }
 
@@ -597,7 +597,7 @@ fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
         (aliases(50, "tags { id name }"), false),
         (aliases(50, "fandoms { id }"), false),
         (copy, true),
-        // What is selected of one type in two places is one field, unless it is called otherwise.
+        // Two selections of a field on one type are one field, unless one of them has an alias.
         (twice.clone(), true),
         (twice.replacen("tags {", "twice: tags {", 1), false),
         (aliases(2, &format!("{changes} {{ version }}")), true),
@@ -674,13 +674,13 @@ fn fragments_that_multiply_are_refused_at_once() {
 fn errors_of_one_document_are_reported_up_to_a_number() {
     let query = format!("{{ {} }}", "nope ".repeat(1_000));
     let Err(refused) = read(&query, json!({})) else {
-        panic!("there is no such field");
+        panic!("the field does not exist");
     };
     assert_eq!(refused.errors().len(), MOST_ERRORS);
 }
 
 #[test]
-fn without_introspection_the_schema_is_not_told() {
+fn without_introspection_the_schema_is_not_disclosed() {
     let limits = || Limits {
         no_introspection: true,
         ..Limits::default()
@@ -690,7 +690,7 @@ fn without_introspection_the_schema_is_not_told() {
         "GRAPHQL_VALIDATION_FAILED"
     );
     let Err(refused) = read_with(limits(), "{ libraryVersio }", json!({})) else {
-        panic!("there is no such field");
+        panic!("the field does not exist");
     };
     assert!(
         !refused.errors()[0].message.contains("libraryVersion"),

@@ -1,4 +1,4 @@
-//! What `importLibrary` takes.
+//! Input of `importLibrary`.
 
 use async_graphql::InputObject;
 

@@ -1,4 +1,4 @@
-//! What mutations take beside what they are about: who asks, and against which version.
+//! Common fields of mutation inputs: the device, the idempotency key and the base version.
 
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ enum OnConflict {
     /// Change the fields that do not conflict, merge sets of labels by what was added and removed, keep the furthest
     /// chapter, and list the fields that were not changed.
     Merge,
-    /// Change all fields, whatever other devices changed.
+    /// Change all fields, including those that other devices changed.
     Overwrite,
 }
 

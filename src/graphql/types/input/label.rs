@@ -1,4 +1,4 @@
-//! What mutations of tags and fandoms take.
+//! Inputs of the mutations of tags and fandoms.
 
 use async_graphql::{ID, InputObject};
 

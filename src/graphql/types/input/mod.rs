@@ -1,4 +1,4 @@
-//! What mutations take: one input object each.
+//! Inputs of mutations, one input object each.
 
 mod import;
 mod intent;

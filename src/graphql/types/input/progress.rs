@@ -1,4 +1,4 @@
-//! What mutations of progresses take.
+//! Inputs of the mutations of progresses.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 

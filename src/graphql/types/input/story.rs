@@ -1,4 +1,4 @@
-//! What mutations of stories take.
+//! Inputs of the mutations of stories.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
