@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod architecture;
 pub mod documented_clients;
+pub mod language;
 pub mod readme;
 pub mod refresh_loop;
 pub mod schema_changes;
