@@ -50,7 +50,7 @@ fn limits() -> Vec<Limit> {
         limit("--max-document", 100, padded(100), padded(101), complex),
         limit("--max-tokens", 12, fields(10), fields(11), complex),
         limit("--max-depth", 5, nested(5), nested(6), complex),
-        limit("--max-complexity", 30, fields(30), fields(31), complex),
+        limit("--max-complexity", 30, aliases(30), aliases(31), complex),
         limit("--max-aliases", 7, aliases(7), aliases(8), complex),
         limit("--max-page", 13, page(13), page(14), "BAD_USER_INPUT"),
         limit(
