@@ -583,6 +583,8 @@ impl TestProcess {
         let mut faketime = without_settings(Command::new("faketime"));
         faketime
             .args(["--exclude-monotonic", "-f", offset])
+            // faketime waits for its child, and leaves it behind when it is killed.
+            .args(["setpriv", "--pdeathsig", "KILL"])
             .arg(env!("CARGO_BIN_EXE_library-sync"));
         Self::run(faketime, free_port(), url, flags, log)
             .ready()
