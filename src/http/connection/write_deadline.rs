@@ -39,8 +39,9 @@ const MIN_RATE: u32 = 4 << 10;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: u32 = 3;
 
-/// Maximum time from a client's FIN to the beginning of its response.
-const HALF_CLOSED: Duration = Duration::from_secs(1);
+/// Maximum time from a client's FIN to the beginning of its response. The operation of a client that has left must end
+/// within a second.
+const HALF_CLOSED: Duration = Duration::from_millis(500);
 
 /// The deadlines that apply to each connection.
 #[derive(Debug, Clone)]
