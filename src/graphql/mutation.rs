@@ -91,10 +91,12 @@ impl Mutation {
         #[graphql(desc = "Entry to delete.")] input: DeleteProgressInput,
     ) -> Option<Result<DeleteProgressPayload, Error>> {
         nullable(async {
-            let (id, intent) = input.into_id()?;
+            let (id, base, intent) = input.into_deletion()?;
             let written = ctx
                 .caller()
-                .write(intent, move |library| Box::pin(library.delete_progress(id)))
+                .write(intent, move |library| {
+                    Box::pin(library.delete_progress(id, base))
+                })
                 .await?;
             Ok(written.into())
         })

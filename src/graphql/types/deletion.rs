@@ -7,7 +7,7 @@ use async_graphql::{ComplexObject, Context, ID, SimpleObject};
 use super::{
     Fandom, Story, Tag,
     page::page_size,
-    payload::{After, Refusal},
+    payload::{After, Conflict, Refusal, Resolution},
 };
 use crate::{
     graphql::{batch::Batch, context::CallerExt as _},
@@ -28,6 +28,8 @@ pub(in crate::graphql) struct DeleteProgressPayload {
     deleted_progress_id: Option<ID>,
     /// UUID of the story that was deleted with the progress. Null means that the mutation was refused.
     deleted_story_id: Option<ID>,
+    /// Fields that other devices changed after `base`. Null means that there are none.
+    conflict: Option<Conflict>,
     /// Reason why nothing was changed. Null means that the mutation was made.
     refusal: Option<Refusal>,
     #[graphql(skip)]
@@ -37,15 +39,20 @@ pub(in crate::graphql) struct DeleteProgressPayload {
 impl From<Written<DeletedEntry>> for DeleteProgressPayload {
     fn from(written: Written<DeletedEntry>) -> Self {
         let after = After::from(&written);
-        let (deleted, refusal) = match written.outcome {
-            Ok(deleted) => (Some(deleted), None),
-            Err(refusal) => (None, Some(refusal.into())),
+        let (deleted, conflict, refusal) = match written.outcome {
+            Ok(deleted) => (Some(deleted), None, None),
+            Err(mut refusal) => {
+                let clashes = std::mem::take(&mut refusal.clashes);
+                let conflict = Conflict::new(Resolution::Rejected, "status", clashes);
+                (None, conflict, Some(refusal.into()))
+            }
         };
         let story = deleted.as_ref().and_then(|deleted| deleted.story);
         Self {
             after,
             deleted_progress_id: deleted.as_ref().map(|it| it.progress.to_string().into()),
             deleted_story_id: story.map(|id| id.to_string().into()),
+            conflict,
             refusal,
             labels: deleted.map_or_else(Default::default, |it| [it.tag_ids, it.fandom_ids]),
         }

@@ -96,7 +96,7 @@ pub(in crate::graphql) struct FieldConflict {
 
 impl Conflict {
     /// `status` is what the input calls the field that the library calls `status`.
-    fn new(resolution: Resolution, status: &str, clashes: Vec<Clash>) -> Option<Self> {
+    pub(super) fn new(resolution: Resolution, status: &str, clashes: Vec<Clash>) -> Option<Self> {
         let field = |clash| FieldConflict::new(status, clash);
         let fields: Vec<_> = clashes.into_iter().map(field).collect();
         (!fields.is_empty()).then_some(Self { resolution, fields })

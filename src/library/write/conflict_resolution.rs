@@ -4,6 +4,7 @@
 //! **Invariant:** a change without a base that does not lower a chapter needs no statement here.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::{
             patch::{self, Fields},
         },
     },
-    version::Version,
+    version::{Head, Version},
 };
 
 /// The row that a change updates.
@@ -63,6 +64,40 @@ impl LibraryWriter {
                 Ok((patch::apply(stored, &fields)?, left))
             }
         }
+    }
+
+    /// Refuses to delete a row whose fields other devices changed after `base`. The deletion counts as a change of every
+    /// field to null.
+    ///
+    /// # Errors
+    /// Refused, with the fields, if there are any.
+    pub(super) async fn refuse_unseen_changes(
+        &self,
+        target: Target,
+        stored: &impl Serialize,
+        base: Head,
+    ) -> Result<(), Error> {
+        let held = patch::fields(stored)?;
+        let change: Fields = held
+            .keys()
+            .map(|field| (field.clone(), Value::Null))
+            .collect();
+        let since = self.changed_since(target, base, &held, &change).await?;
+        let against = Against::new(Some(base), None, false)?;
+        if let Resolution::Reject(mut clashes) = conflict::resolve(against, &since, &held, &change)
+        {
+            self.name_origins(target, &mut clashes).await?;
+            // Both rows of an entry have a status, so it is named as in the inputs.
+            let status = match target.kind {
+                Kind::Progress => "readingStatus",
+                _ => "publicationStatus",
+            };
+            for clash in clashes.iter_mut().filter(|clash| clash.field == STATUS) {
+                status.clone_into(&mut clash.field);
+            }
+            return Err(Refusal::conflict(clashes));
+        }
+        Ok(())
     }
 
     /// Returns the fields of a change without a base that are left because another device is further: the chapter and

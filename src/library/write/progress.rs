@@ -10,15 +10,18 @@ use super::{
     conflict_resolution::Target,
     writer::{LibraryWriter, Updated},
 };
-use crate::library::{
-    entity::progress,
-    error::{Error, Refusal},
-    model::{
-        id::{LabelId, ProgressId, StoryId},
-        kind::Kind,
-        limits::Usage,
-        progress::{Progress, ProgressPatch, ProgressState},
+use crate::{
+    library::{
+        entity::progress,
+        error::{Error, Refusal},
+        model::{
+            id::{LabelId, ProgressId, StoryId},
+            kind::Kind,
+            limits::Usage,
+            progress::{Progress, ProgressPatch, ProgressState},
+        },
     },
+    version::Head,
 };
 
 /// What is gone with a progress.
@@ -128,9 +131,18 @@ impl LibraryWriter {
     /// Deletes an entry: the progress and its story, with a tombstone for each.
     ///
     /// # Errors
-    /// Refused when the progress does not exist.
-    pub async fn delete_progress(&mut self, id: ProgressId) -> Result<DeletedEntry, Error> {
+    /// Refused when the progress does not exist, or when another device changed the entry after `base`.
+    pub async fn delete_progress(
+        &mut self,
+        id: ProgressId,
+        base: Option<Head>,
+    ) -> Result<DeletedEntry, Error> {
         let progress = self.progress(id).await?;
+        if let Some(base) = base {
+            let (target, state) = (progress.target(), &progress.state);
+            self.refuse_unseen_changes(target, state, base).await?;
+            self.refuse_unseen_story(progress.story_id, base).await?;
+        }
         progress::Entity::delete_by_id((self.user.as_str().to_owned(), id.0))
             .exec(&self.tx)
             .await?;

@@ -13,18 +13,21 @@ use super::{
     conflict_resolution::Target,
     writer::{LibraryWriter, Updated},
 };
-use crate::library::{
-    entity::{progress, story},
-    error::{Error, Refusal},
-    model::{
-        id::{LabelId, ProgressId, StoryId},
-        kind::Kind,
-        label::{Label, LabelKind},
-        limits::Usage,
-        progress::{Progress, ProgressState},
-        story::{Story, StoryContent, StoryPatch, StoryState},
-        story_url,
+use crate::{
+    library::{
+        entity::{progress, story},
+        error::{Error, Refusal},
+        model::{
+            id::{LabelId, ProgressId, StoryId},
+            kind::Kind,
+            label::{Label, LabelKind},
+            limits::Usage,
+            progress::{Progress, ProgressState},
+            story::{Story, StoryContent, StoryPatch, StoryState},
+            story_url,
+        },
     },
+    version::Head,
 };
 
 /// The input of `createStoryWithProgress`.
@@ -246,6 +249,14 @@ impl LibraryWriter {
         };
         self.bury(Kind::Story, id.0, &row).await?;
         Ok([row.tag_ids, row.fandom_ids])
+    }
+
+    /// Refuses if another device changed the story after `base`.
+    pub(super) async fn refuse_unseen_story(&self, id: StoryId, base: Head) -> Result<(), Error> {
+        let story = self.find_story(id).await?;
+        let story = story.ok_or_else(|| Error::fault("a progress without a story"))?;
+        self.refuse_unseen_changes(story.target(), &story.content, base)
+            .await
     }
 
     async fn find_story(&self, id: StoryId) -> Result<Option<Story>, Error> {

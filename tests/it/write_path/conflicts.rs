@@ -325,6 +325,34 @@ on_each_database! {
         assert_eq!(shared.ann.refused(update, too_many).await, "BAD_USER_INPUT");
     }
 
+    async fn an_entry_is_deleted_only_if_no_other_device_changed_it_since_the_base(db: Db) {
+        let app = TestApp::start(db).await;
+        let fields = "deletedProgressId refusal { code } conflict { resolution fields { field theirs device { id } } }";
+        let delete = async |shared: &Shared<'_>, base: &Value| {
+            let input = json!({"id": shared.progress, "base": base, "device": {"id": "tablet"}});
+            shared.ann.mutate("deleteProgress", "DeleteProgressInput", input, fields).await
+        };
+        let shared = Shared::new(&app, json!({})).await;
+        for (change, field, theirs) in [
+            (json!({"notes": "n"}), "notes", "n"),
+            (json!({"readingStatus": "READING"}), "readingStatus", "READING"),
+            (json!({"description": "e"}), "description", "e"),
+            (json!({"publicationStatus": "COMPLETED"}), "publicationStatus", "COMPLETED"),
+        ] {
+            let base = json!(shared.ann.head().await);
+            shared.on("phone", change, json!({})).await;
+            let refused = delete(&shared, &base).await;
+            assert_eq!(refused["refusal"]["code"], "CONFLICT");
+            assert_eq!(refused["deletedProgressId"], Value::Null);
+            let by = json!({"field": field, "theirs": theirs, "device": {"id": "phone"}});
+            assert_eq!(refused["conflict"], json!({"resolution": "REJECTED", "fields": [by]}));
+        }
+        // The device's own changes do not conflict, and a current base has seen all.
+        let base = json!(shared.ann.head().await);
+        shared.on("tablet", json!({"notes": "mine"}), json!({})).await;
+        assert_eq!(delete(&shared, &base).await["deletedProgressId"], shared.progress);
+    }
+
     async fn a_base_is_needed_to_find_clashes(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;

@@ -4,8 +4,9 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 
 use super::intent::{AgainstInput, IntentInput, clear, set};
 use crate::{
-    graphql::types::{id::progress_id, progress::ReadingStatus},
+    graphql::types::{head::Head, id::progress_id, progress::ReadingStatus},
     library::{Against, Error, Intent, ProgressId, ProgressPatch, Rating},
+    version,
 };
 
 /// Changes of a progress. A field that is omitted keeps its value.
@@ -57,13 +58,21 @@ impl UpdateProgressInput {
 pub(in crate::graphql) struct DeleteProgressInput {
     /// UUID of the progress of the entry.
     id: ID,
+    /// Head that the client's copy of the entry reflects. If another device changed the entry after that head, nothing is
+    /// deleted, and the refusal is CONFLICT. Null means that the entry is deleted in any case.
+    base: Option<Head>,
     #[graphql(flatten)]
     intent: IntentInput,
 }
 
 impl DeleteProgressInput {
-    pub fn into_id(self) -> Result<(ProgressId, Intent), Error> {
+    pub fn into_deletion(self) -> Result<(ProgressId, Option<version::Head>, Intent), Error> {
         let id = progress_id("id", &self.id)?;
-        Ok((id, self.intent.of("deleteProgress", &id)?))
+        let base = self.base.map(|base| base.read("base")).transpose()?;
+        let intent = match base {
+            Some(base) => self.intent.of("deleteProgress", &(id, base))?,
+            None => self.intent.of("deleteProgress", &id)?,
+        };
+        Ok((id, base, intent))
     }
 }
