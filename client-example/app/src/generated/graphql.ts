@@ -35,6 +35,7 @@ export type CreateStoryWithProgressInput = {
 };
 
 export type DeleteProgressInput = {
+  base?: string | null | undefined;
   device?: DeviceInput | null | undefined;
   id: string;
   idempotencyKey?: string | null | undefined;
