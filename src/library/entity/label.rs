@@ -3,9 +3,9 @@
 //! sea-orm binds an entity to one table, so statements on labels are built from these names.
 
 use sea_orm::{
-    FromQueryResult,
+    FromQueryResult, Order, QueryResult,
     entity::prelude::*,
-    sea_query::{self, Alias},
+    sea_query::{self, Alias, Expr, ExprTrait as _, Query, SelectStatement},
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         id::LabelId,
         label::{Label, LabelKind, LabelName},
     },
-    version::Version,
+    version::{UserId, Version},
 };
 
 /// The names of the tables and columns of one kind.
@@ -80,4 +80,21 @@ impl From<Row> for Label {
             name: LabelName::stored(row.name),
         }
     }
+}
+
+/// Selects the rows of a user's labels of one kind, by name.
+pub(in crate::library) fn select_by_name(user: &UserId, kind: LabelKind) -> SelectStatement {
+    Query::select()
+        .columns(Column::ROW)
+        .from(names(kind).table)
+        .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+        .order_by(Column::NameKey, Order::Asc)
+        .to_owned()
+}
+
+/// Returns the labels in rows that hold the columns of a [`Row`].
+pub(in crate::library) fn labels_in(rows: &[QueryResult]) -> Result<Vec<Label>, DbErr> {
+    rows.iter()
+        .map(|row| Ok(Row::from_query_result(row, "")?.into()))
+        .collect()
 }

@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
-    Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
     sea_query::{Alias, Expr, Query, UnionType},
 };
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::{
     library::{
         database::any_of::one_of,
         entity::{
-            label::{self, Column, names},
+            label::{self, Column},
             progress, story, user,
         },
         error::Error,
@@ -139,22 +139,12 @@ impl Library {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let select = Query::select()
-            .columns(Column::ROW)
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-            .and_where(one_of(
-                self.db.backend(),
-                Expr::col(Column::Id),
-                ids.iter().map(|id| id.0),
-            ))
-            .order_by(Column::NameKey, Order::Asc)
-            .to_owned();
+        let ids = ids.iter().map(|id| id.0);
+        let mut select = label::select_by_name(user, kind);
+        select.and_where(one_of(self.db.backend(), Expr::col(Column::Id), ids));
         let reader = self.db.reader(user).await?;
         let rows = self.db.in_time(reader.query_all(&select)).await?;
-        rows.iter()
-            .map(|row| Ok(label::Row::from_query_result(row, "")?.into()))
-            .collect()
+        Ok(label::labels_in(&rows)?)
     }
 
     /// The first so many stories of this user, by id, whose newest change is that of `head`. None in another epoch.

@@ -13,7 +13,7 @@ use crate::{
     library::{
         database::any_of::one_of,
         entity::{
-            label::{Column, Row, names},
+            label::{Column, Row, labels_in, names, select_by_name},
             progress, story,
         },
         error::Error,
@@ -82,17 +82,10 @@ impl Library {
         kind: LabelKind,
         search: &Search,
     ) -> Result<Vec<Label>, Error> {
-        let select = Query::select()
-            .columns(Column::ROW)
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-            .cond_where(search.in_any(&[Expr::col(Column::NameKey)]))
-            .order_by(Column::NameKey, Order::Asc)
-            .to_owned();
+        let mut select = select_by_name(user, kind);
+        select.cond_where(search.in_any(&[Expr::col(Column::NameKey)]));
         let rows = self.db.reader(user).await?.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(Row::from_query_result(row, "")?.into()))
-            .collect()
+        Ok(labels_in(&rows)?)
     }
 
     /// Counts the stories that have each of these labels, in one statement. Labels without stories are absent.
@@ -156,9 +149,7 @@ impl Library {
             .limit(u64::from(first))
             .to_owned();
         let rows = self.db.reader(user).await?.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(Row::from_query_result(row, "")?.into()))
-            .collect()
+        Ok(labels_in(&rows)?)
     }
 
     /// Returns the labels of one kind on each of these stories, by name, in one statement.

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ConnectionTrait as _, ExprTrait as _, FromQueryResult as _,
+    ConnectionTrait as _, ExprTrait as _,
     sea_query::{DynIden, Expr, Query, UnionType},
 };
 
 use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::library::{
     database::any_of::one_of,
-    entity::label::{Column, Row, names},
+    entity::label::{Column, labels_in, names, select_by_name},
     error::{Error, Refusal},
     model::{
         id::{LabelId, StoryId},
@@ -51,21 +51,10 @@ impl LibraryWriter {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let select = Query::select()
-            .columns(Column::ROW)
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(one_of(
-                self.tx.get_database_backend(),
-                Expr::col(Column::Id),
-                ids.iter().map(|id| id.0),
-            ))
-            .order_by(Column::NameKey, sea_orm::Order::Asc)
-            .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(Row::from_query_result(row, "")?.into()))
-            .collect()
+        let (backend, ids) = (self.tx.get_database_backend(), ids.iter().map(|id| id.0));
+        let mut select = select_by_name(&self.user, kind);
+        select.and_where(one_of(backend, Expr::col(Column::Id), ids));
+        Ok(labels_in(&self.tx.query_all(&select).await?)?)
     }
 
     /// Returns the tags and the fandoms of a story, in one statement.
