@@ -7,7 +7,7 @@ use async_graphql::{ComplexObject, Context, ID, SimpleObject};
 use super::{
     Fandom, Story, Tag,
     page::page_size,
-    payload::{After, Conflict, Refusal, Resolution},
+    payload::{After, Conflict, Refusal},
 };
 use crate::{
     graphql::{batch::Batch, context::CallerExt as _},
@@ -42,8 +42,7 @@ impl From<Written<DeletedEntry>> for DeleteProgressPayload {
         let (deleted, conflict, refusal) = match written.outcome {
             Ok(deleted) => (Some(deleted), None, None),
             Err(mut refusal) => {
-                let clashes = std::mem::take(&mut refusal.clashes);
-                let conflict = Conflict::new(Resolution::Rejected, "status", clashes);
+                let conflict = Conflict::of_refusal(&mut refusal, "status");
                 (None, conflict, Some(refusal.into()))
             }
         };

@@ -96,10 +96,16 @@ pub(in crate::graphql) struct FieldConflict {
 
 impl Conflict {
     /// `status` is what the input calls the field that the library calls `status`.
-    pub(super) fn new(resolution: Resolution, status: &str, clashes: Vec<Clash>) -> Option<Self> {
+    fn new(resolution: Resolution, status: &str, clashes: Vec<Clash>) -> Option<Self> {
         let field = |clash| FieldConflict::new(status, clash);
         let fields: Vec<_> = clashes.into_iter().map(field).collect();
         (!fields.is_empty()).then_some(Self { resolution, fields })
+    }
+
+    /// Takes the clashes of a refusal.
+    pub(super) fn of_refusal(refusal: &mut library::Refusal, status: &str) -> Option<Self> {
+        let clashes = std::mem::take(&mut refusal.clashes);
+        Self::new(Resolution::Rejected, status, clashes)
     }
 }
 
@@ -229,8 +235,7 @@ macro_rules! update_payload {
                         Self { after, $($field,)* conflict, refusal: None }
                     }
                     Err(mut refusal) => {
-                        let clashes = std::mem::take(&mut refusal.clashes);
-                        let conflict = Conflict::new(Resolution::Rejected, $status, clashes);
+                        let conflict = Conflict::of_refusal(&mut refusal, $status);
                         Self { after, $($field: None,)* conflict, refusal: Some(refusal.into()) }
                     }
                 }
