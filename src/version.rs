@@ -168,15 +168,21 @@ impl FromStr for Head {
 pub struct InvalidHead;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod testing {
+    use super::{Epoch, Head, Version};
 
-    fn head(epoch: i64, version: i32) -> Head {
+    /// A head of two numbers.
+    pub(crate) fn head(epoch: i64, version: i32) -> Head {
         Head {
             epoch: Epoch::new(epoch),
             version: Version::new(version),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::head, *};
 
     #[test]
     fn a_newer_epoch_is_greater_at_any_version() {

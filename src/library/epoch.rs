@@ -301,13 +301,7 @@ fn log_begun(user: &UserId, head: Head, reported: Head, source: HeadSource, begu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn head(epoch: i64, version: i32) -> Head {
-        Head {
-            epoch: Epoch::new(epoch),
-            version: Version::new(version),
-        }
-    }
+    use crate::version::testing::head;
 
     #[test]
     fn only_a_head_below_a_known_or_claimed_one_is_lower() {

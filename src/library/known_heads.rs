@@ -47,14 +47,7 @@ impl KnownHeads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::version::{Epoch, Version};
-
-    fn head(epoch: i64, version: i32) -> Head {
-        Head {
-            epoch: Epoch::new(epoch),
-            version: Version::new(version),
-        }
-    }
+    use crate::version::testing::head;
 
     #[test]
     fn known_heads_only_grow_and_an_older_epoch_is_lower() {

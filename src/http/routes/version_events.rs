@@ -212,14 +212,7 @@ fn unix_millis() -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::version::{Epoch, Version};
-
-    fn head(epoch: i64, version: i32) -> Head {
-        Head {
-            epoch: Epoch::new(epoch),
-            version: Version::new(version),
-        }
-    }
+    use crate::version::testing::head;
 
     fn events(last_seen: Option<Head>) -> Events {
         Events {
