@@ -196,7 +196,7 @@ on_each_database! {
         })
         .await;
         assert_eq!(rig.status("/healthz").await, StatusCode::OK);
-        // A refusal is no answer of the library's: clients and proxies see it by the status.
+        // A refusal is not an answer of the library, so clients and proxies see it in the status.
         for (accept, body) in [
             ("application/json", story()),
             ("application/graphql-response+json", story()),

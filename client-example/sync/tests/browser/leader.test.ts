@@ -107,7 +107,7 @@ describe("eight tabs", () => {
   });
 });
 
-test("a tab that is opened late is told the news at once", async () => {
+test("a tab that is opened late gets the news at once", async () => {
   const first = await new Tab().open();
   first.leader.broadcast(head("1.7"), "connected");
   const late = await new Tab().open();

@@ -56,7 +56,7 @@ test("a change is answered with the head of its own write, also when it is sent 
   expect(await server.send(entry())).toMatchObject({ kind: "accepted", head: { epoch: 1, version: 2 } });
 });
 
-test("an ended session is told apart from every other failure", async () => {
+test("an ended session is distinguished from every other failure", async () => {
   const { instead } = tiny;
   instead.push({ path: "/api/library-version", status: 401, type: "text/plain", body: "Unauthorized" });
   await expect(server.readHead(null)).rejects.toBeInstanceOf(SignedOutError);
@@ -66,7 +66,7 @@ test("an ended session is told apart from every other failure", async () => {
   expect(await server.send(entry())).toEqual({ kind: "signedOut" });
 });
 
-test("a query that cannot succeed is told apart from one that may", async () => {
+test("a query that cannot succeed is distinguished from one that may", async () => {
   tiny.instead.push({ path: "/graphql", status: 422, body: error("QUERY_TOO_COMPLEX") });
   await expect(server.query("query { a }", {})).rejects.toBeInstanceOf(PermanentError);
   tiny.instead.push({ path: "/graphql", status: 503, body: error("UNAVAILABLE") });

@@ -1,4 +1,4 @@
-//! A server as a process, on a database whose disk fails when it is told to.
+//! A server as a process, on a database whose disk fails on command.
 
 use std::{fs::File, path::PathBuf, process::Stdio, time::Duration};
 
