@@ -29,9 +29,7 @@ impl Node {
         request: &Parts,
         ask: Ask,
     ) -> Result<Viewer, HttpError> {
-        let viewer = self.authenticator.viewer(request, ask).await?;
-        note(request, &viewer);
-        self.counted(viewer)
+        self.admitted(request, self.authenticator.viewer(request, ask).await?)
     }
 
     /// Returns the viewer of a request that opens a stream with a token or with a ticket in `?ticket=`.
@@ -47,9 +45,7 @@ impl Node {
         request: &Parts,
         ask: Ask,
     ) -> Result<Viewer, HttpError> {
-        let viewer = self.stream_viewer(request, ask).await?;
-        note(request, &viewer);
-        self.counted(viewer)
+        self.admitted(request, self.stream_viewer(request, ask).await?)
     }
 
     /// Returns the viewer of a request with a GraphQL operation. Its result can be a stream if `may_stream`.
@@ -77,8 +73,7 @@ impl Node {
         {
             return Err(HttpError::NotPreflighted);
         }
-        note(request, &viewer);
-        self.counted(viewer)
+        self.admitted(request, viewer)
     }
 
     /// Returns the viewer of the token in `authorization` of a `connection_init`.
@@ -100,6 +95,17 @@ impl Node {
     /// When the viewer exceeds the rate limit.
     pub(super) fn count_operation(&self, viewer: &Viewer) -> Result<(), RateLimited> {
         self.rate_limiter.user(&viewer.user)
+    }
+
+    /// Records the viewer for the log, protects the connection from eviction, and counts the request.
+    fn admitted(&self, request: &Parts, viewer: Viewer) -> Result<Viewer, HttpError> {
+        if let Some(connection) = Connection::of(&request.extensions) {
+            connection.authenticate();
+        }
+        if let Some(user) = request.extensions.get::<RequestUser>() {
+            user.set(&viewer.user);
+        }
+        self.counted(viewer)
     }
 
     fn counted(&self, viewer: Viewer) -> Result<Viewer, HttpError> {
@@ -126,16 +132,6 @@ impl Node {
             expires_at: kept.expires_at,
             credential: Credential::Ticket,
         })
-    }
-}
-
-/// Records the viewer for the log, and protects the connection from eviction.
-fn note(request: &Parts, viewer: &Viewer) {
-    if let Some(connection) = Connection::of(&request.extensions) {
-        connection.authenticate();
-    }
-    if let Some(user) = request.extensions.get::<RequestUser>() {
-        user.set(&viewer.user);
     }
 }
 
