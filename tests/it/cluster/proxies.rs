@@ -1,4 +1,4 @@
-//! The proxies whose settings README shows, as it shows them: two servers behind each, and all transports through it.
+//! The proxies whose settings docs/operations.md shows, as it shows them: two servers behind each, and all transports through it.
 
 use std::{
     fs,
@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    docs::readme::blocks,
     support::crowd::{Crowd, Habits, Timeline},
+    support::printed::blocks,
     support::servers::{free_port, kill_group},
     support::test_app::{Db, TestDatabase, TestProcess, soon, token},
 };
@@ -102,7 +102,7 @@ impl Front {
 }
 
 impl Front {
-    /// Replaces one server as README says: SIGTERM, wait for its end, start the new one, wait for `/readyz`.
+    /// Replaces one server as docs/operations.md says: SIGTERM, wait for its end, start the new one, wait for `/readyz`.
     async fn replace(&mut self, server: usize) {
         let old = &mut self.servers[server];
         let port = old.base.rsplit(':').next().unwrap().parse().unwrap();
@@ -131,7 +131,7 @@ impl Drop for Front {
 }
 
 impl Kind {
-    /// What README shows, with the addresses of the test.
+    /// What docs/operations.md shows, with the addresses of the test.
     fn settings(self, port: u16, servers: &[TestProcess; 2]) -> String {
         let (language, shown, bound) = match self {
             Self::Nginx => ("nginx", "listen 80;", format!("listen 127.0.0.1:{port};")),
@@ -142,7 +142,7 @@ impl Kind {
             ),
             Self::Haproxy => ("haproxy", "bind :80", format!("bind 127.0.0.1:{port}")),
         };
-        let [settings] = blocks(language).try_into().unwrap();
+        let [settings] = blocks("docs/operations.md", language).try_into().unwrap();
         let mut settings: String = settings;
         let [one, two] = servers
             .each_ref()

@@ -51,6 +51,7 @@ fn texts() -> Vec<(PathBuf, String)> {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "schema.graphql",
     ]
     .map(PathBuf::from)

@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod architecture;
 pub mod documented_clients;
 pub mod language;
+pub mod links;
 pub mod readme;
 pub mod refresh_loop;
 pub mod schema_changes;

@@ -1,11 +1,18 @@
-//! README.md, ARCHITECTURE.md and CONTRIBUTING.md match the code.
+//! README.md and the pages of docs/ match the code: settings, codes, routes, metrics, messages and commands.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use clap::{Arg, CommandFactory as _, Parser as _, error::ErrorKind};
 use library_sync::config::Cli;
 
-use crate::{docs::architecture::sources, support::printed, support::test_app::repository};
+use crate::{
+    docs::{
+        architecture::sources,
+        links::{code_spans, documents},
+    },
+    support::printed,
+    support::test_app::repository,
+};
 
 /// Text in capitals that is no code of an error.
 const NO_CODES: [&str; 5] = [
@@ -16,13 +23,10 @@ const NO_CODES: [&str; 5] = [
     "SCREAMING_SNAKE_CASE",
 ];
 
-fn readme() -> String {
-    fs::read_to_string(repository().join("README.md")).unwrap()
-}
+const CONFIGURATION: &str = "docs/configuration.md";
 
-/// The code blocks of a language.
-pub fn blocks(language: &str) -> Vec<String> {
-    printed::blocks("README.md", language)
+fn page(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The table of settings, as `serve --help` has them.
@@ -97,13 +101,13 @@ fn the_configuration_is_that_of_the_help() {
         "<!-- configuration: begin -->\n",
         "<!-- configuration: end -->",
     );
-    let text = readme();
+    let text = page(CONFIGURATION);
     let (before, rest) = text.split_once(begin).unwrap();
     let (table, after) = rest.split_once(end).unwrap();
     let expected = configuration();
     if std::env::var_os("UPDATE_README").is_some() {
         let text = format!("{before}{begin}{expected}{end}{after}");
-        return fs::write(repository().join("README.md"), text).unwrap();
+        return fs::write(repository().join(CONFIGURATION), text).unwrap();
     }
     for row in expected.lines().chain(table.lines()) {
         let is_in_both = expected.contains(row) && table.contains(row);
@@ -160,10 +164,8 @@ fn is_code(text: &str) -> bool {
 
 #[test]
 fn the_table_of_codes_has_every_code_and_no_other() {
-    let text = readme();
-    let (_, section) = text.split_once("\n### Error codes\n").unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let text = page("docs/errors.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     let told: BTreeSet<_> = rows
         .map(|row| row.split('`').next().unwrap().to_owned())
         .collect();
@@ -177,7 +179,7 @@ fn the_table_of_codes_has_every_code_and_no_other() {
 
 #[test]
 fn every_code_says_whether_to_retry() {
-    let text = readme();
+    let text = page("docs/errors.md");
     let rows = |from: &str, to: &str| -> Vec<(String, String)> {
         let (_, table) = text.split_once(from).unwrap();
         let table = table.split(to).next().unwrap().to_owned();
@@ -214,7 +216,7 @@ fn every_code_says_whether_to_retry() {
 
 #[test]
 fn every_route_and_every_metric_has_its_row() {
-    let text = readme();
+    let text = page("docs/api.md") + &page("docs/metrics.md");
     let rows: Vec<_> = text
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -245,61 +247,75 @@ fn every_route_and_every_metric_has_its_row() {
     }
 }
 
-#[test]
-fn every_file_that_is_named_exists() {
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
-        let text = fs::read_to_string(repository().join(document)).unwrap();
-        let files = named_files(&text);
-        assert!(files.len() > 3, "{document}: {files:?}");
-        for file in files {
-            assert!(repository().join(file).exists(), "{document}: {file}");
-        }
-    }
-}
-
-/// The targets of links into the repository, and the paths in code spans. The text of a link is its target.
-fn named_files(text: &str) -> BTreeSet<&str> {
-    let mut files = BTreeSet::new();
-    for (before, rest) in text.match_indices("](").map(|(at, _)| text.split_at(at)) {
-        let target = rest[2..].split([')', '#']).next().unwrap();
-        let title = before.rsplit('[').next().unwrap();
-        if !target.is_empty() && !target.starts_with("http") {
-            assert!(
-                title == target || !title.contains(['/', '.']),
-                "[{title}]({target})"
-            );
-            files.insert(target);
-        }
-    }
-    let folders = ["src/", "tests/", "scripts/", "migration/", "docs/", ".ci/"];
-    let in_code = text
-        .split('`')
-        .filter(|code| !code.contains([' ', '\n', ':']));
-    files.extend(in_code.filter(|code| folders.iter().any(|folder| code.starts_with(folder))));
-    files
+/// The arguments of this program in a line of a shell.
+fn command(line: &str) -> Option<Vec<&str>> {
+    let (_, command) = ["cargo run -- ", "library-sync "]
+        .into_iter()
+        .find_map(|program| line.split_once(program))?;
+    let command = command.split([')', '#', '>', '|']).next().unwrap();
+    Some(
+        ["library-sync"]
+            .into_iter()
+            .chain(command.split_whitespace())
+            .collect(),
+    )
 }
 
 #[test]
 fn every_command_is_one() {
-    let text = readme();
-    let in_blocks = blocks("sh").join("\n");
-    let in_prose = text.split('`').filter(|code| !code.contains('\n'));
-    let mut commands = BTreeSet::new();
-    for line in in_blocks.lines().chain(in_prose) {
-        let program = ["cargo run -- ", "library-sync "]
-            .into_iter()
-            .find_map(|program| line.split_once(program));
-        if let Some((_, command)) = program {
-            commands.insert(command.split([')', '#', '>']).next().unwrap().trim());
+    let documents = documents();
+    let blocks = documents
+        .iter()
+        .flat_map(|path| printed::blocks(path, "sh"));
+    let blocks: Vec<_> = blocks.collect();
+    let spans: Vec<_> = documents.iter().flat_map(|path| code_spans(path)).collect();
+    let complete: Vec<_> = blocks
+        .iter()
+        .flat_map(|block| block.lines())
+        .filter_map(command)
+        .collect();
+    let in_prose: Vec<_> = spans.iter().filter_map(|span| command(span)).collect();
+    assert!(complete.len() > 7 && in_prose.len() > 7);
+    let shows = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
+    // Prose names a command without its arguments.
+    let is_named = [
+        ErrorKind::MissingRequiredArgument,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ];
+    for (commands, permitted) in [
+        (complete, &shows[..]),
+        (in_prose, &[shows, is_named].concat()),
+    ] {
+        for command in commands {
+            if let Err(error) = Cli::try_parse_from(&command) {
+                assert!(permitted.contains(&error.kind()), "{command:?}: {error}");
+            }
         }
     }
-    assert!(commands.len() > 7, "{commands:?}");
-    for command in commands {
-        let words = ["library-sync"]
-            .into_iter()
-            .chain(command.split_whitespace());
-        if let Err(error) = Cli::try_parse_from(words) {
-            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{command}: {error}");
+}
+
+#[test]
+fn every_message_of_troubleshooting_is_in_the_code() {
+    let text = page("docs/troubleshooting.md");
+    let (_, table) = text.split_once("| Message | Cause and remedy |\n").unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let code: String = sources("src").into_iter().map(|it| it.text).collect();
+    // The markup around a word is not a part of what a terminal shows.
+    let code = code.replace('`', "");
+    let messages = table.lines().filter_map(|row| row.strip_prefix("| `"));
+    let messages: Vec<_> = messages.map(|row| row.split('`').next().unwrap()).collect();
+    assert!(messages.len() > 5);
+    for message in messages {
+        // Values that differ each time: an address, a file.
+        let words: Vec<_> = message.split([' ', ':', ';']).collect();
+        let fixed: Vec<_> = words
+            .split(|word| word.contains("127.0.0.1") || word.contains(".db") || word.is_empty())
+            .map(|words| words.join(" "))
+            .filter(|words| words.contains(' '))
+            .collect();
+        assert!(!fixed.is_empty(), "{message}");
+        for words in fixed {
+            assert!(code.contains(&words), "no message has: {words}");
         }
     }
 }

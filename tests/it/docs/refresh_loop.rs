@@ -1,4 +1,4 @@
-//! The loop that README prints for clients, through everything that a page lives through.
+//! The loop that docs/concepts.md prints for clients, through everything that a page lives through.
 
 use std::{fs, time::Duration};
 
@@ -76,9 +76,9 @@ impl Page {
 }
 
 #[test]
-fn the_readme_prints_the_loop_that_is_tested() {
+fn the_docs_print_the_loop_that_is_tested() {
     let file = fs::read_to_string(repository().join("docs/examples/refresh.mjs")).unwrap();
-    assert_eq!(printed::blocks("README.md", "js"), [file]);
+    assert_eq!(printed::blocks("docs/concepts.md", "js"), [file]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
