@@ -9,7 +9,9 @@ const entry = (name: string) => ({
 export default defineConfig({
   // The documented programs import the package by its name.
   resolve: {
-    alias: ["core", "query", "outbox", "browser", "graphql-ws", "react", "worker", "compat"].map(entry),
+    alias: ["core", "query", "outbox", "browser", "graphql-ws", "react", "worker", "compat", "testing"].map(
+      entry,
+    ),
   },
   test: { include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"], testTimeout: 60_000 },
 });

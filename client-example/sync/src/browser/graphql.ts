@@ -2,7 +2,7 @@
 //
 // Invariant: every request settles within 30 s.
 
-import { type Head, parseHead, SignedOutError } from "../core/index.ts";
+import { formatHead, type Head, parseHead, SignedOutError } from "../core/index.ts";
 import type { OutboxEntry, SendOutcome } from "../outbox/index.ts";
 import { type Answer, PermanentError } from "../query/index.ts";
 
@@ -50,6 +50,8 @@ export class ServerError extends Error {
 
 export class Server {
   readonly #options: ServerOptions;
+  /** What follows the head in the server's entity tags: it names the user. Null before the first answer. */
+  #tagEnd: string | null = null;
 
   constructor(options: ServerOptions = {}) {
     this.#options = options;
@@ -87,15 +89,23 @@ export class Server {
     return outcomeOf(body);
   }
 
-  /** Reads the head from the primary. The server answers in a few bytes while it equals `known`. */
+  /**
+   * Reads the head from the primary. The server answers without a body while it equals `known`, and begins a new epoch if
+   * `known` is newer: a restore has undone it.
+   */
   async readHead(known: Head | null): Promise<Head> {
     const headers = new Headers(await this.#options.headers?.());
-    if (known !== null) headers.set("if-none-match", `"${known.epoch}.${known.version}"`);
+    const isNamed = known !== null && this.#tagEnd !== null;
+    if (isNamed) headers.set("if-none-match", `"${formatHead(known)}${this.#tagEnd}`);
     const response = await this.#fetch("/api/library-version", { headers, cache: "no-store" });
     if (response.status === 304 && known !== null) return known;
     if (!response.ok) throw await failure(response);
     const { epoch, version } = (await response.json()) as { epoch: string; version: number };
-    return headFrom(`${epoch}.${version}`);
+    const head = headFrom(`${epoch}.${version}`);
+    const begin = `"${formatHead(head)}`;
+    const etag = response.headers.get("etag") ?? "";
+    if (etag.startsWith(begin)) this.#tagEnd = etag.slice(begin.length);
+    return head;
   }
 
   async #post(request: object, minimum: Head | null, signal?: AbortSignal): Promise<GraphQLBody> {

@@ -10,7 +10,7 @@ import {
   type LibraryOptions,
 } from "../../src/browser/index.ts";
 import type { OutboxEntry } from "../../src/outbox/index.ts";
-import { FakeChannels, FakeLocks } from "./fakes.ts";
+import { TestChannels, TestLocks } from "../../src/testing/index.ts";
 import { TinyServer } from "./tiny_server.ts";
 
 interface List {
@@ -20,15 +20,15 @@ interface List {
 const READ = "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { libraryVersion } }";
 let tiny: TinyServer;
 let url: string;
-let locks: FakeLocks;
-let channels: FakeChannels;
+let locks: TestLocks;
+let channels: TestChannels;
 let users = 0;
 const opened: Library[] = [];
 
 beforeEach(async () => {
   tiny = new TinyServer();
   url = await tiny.start();
-  [locks, channels] = [new FakeLocks(), new FakeChannels()];
+  [locks, channels] = [new TestLocks(), new TestChannels()];
   users += 1;
 });
 afterEach(() => {

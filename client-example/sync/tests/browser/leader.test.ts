@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Leader } from "../../src/browser/leader.ts";
 import { type Connection, formatHead, parseHead } from "../../src/core/index.ts";
+import { TestChannels, TestLocks } from "../../src/testing/index.ts";
 import { VirtualClock } from "../simulation/clock.ts";
-import { FakeChannels, FakeLocks } from "./fakes.ts";
 
 let clock: VirtualClock;
-let locks: FakeLocks;
-let channels: FakeChannels;
+let locks: TestLocks;
+let channels: TestChannels;
 
 class Tab {
   readonly channel = channels.open("tabs");
@@ -50,8 +50,8 @@ const head = (text: string) => parseHead(text);
 
 beforeEach(() => {
   clock = new VirtualClock();
-  locks = new FakeLocks();
-  channels = new FakeChannels();
+  locks = new TestLocks();
+  channels = new TestChannels();
 });
 
 describe("eight tabs", () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { EventSource } from "eventsource";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Library } from "../../src/browser/index.ts";
-import { FakeLocks } from "./fakes.ts";
+import { TestLocks } from "../../src/testing/index.ts";
 import { TinyServer } from "./tiny_server.ts";
 
 interface Entry {
@@ -29,7 +29,7 @@ beforeEach(async () => {
   vi.stubGlobal("EventSource", function open(path: string) {
     return new EventSource(url + path);
   });
-  vi.stubGlobal("navigator", { locks: new FakeLocks(), onLine: true });
+  vi.stubGlobal("navigator", { locks: new TestLocks(), onLine: true });
   folder = mkdtempSync(new URL("./readme-", import.meta.url).pathname);
 });
 afterEach(() => {

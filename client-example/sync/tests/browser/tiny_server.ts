@@ -56,7 +56,7 @@ export class TinyServer {
   }
 
   #head({ headers }: IncomingMessage, response: ServerResponse): void {
-    const etag = `"1.${this.version}"`;
+    const etag = `"1.${this.version}-0123456789abcdef"`;
     if (headers["if-none-match"] === etag) response.writeHead(304, { etag }).end();
     else json(response, { version: this.version, epoch: "1" }, { etag });
   }

@@ -13,7 +13,8 @@ import {
   useLibraryQuery,
   useLibraryVersionSync,
 } from "../../src/react/index.ts";
-import { FakeChannels, FakeEventSource, FakeLocks } from "../browser/fakes.ts";
+import { TestChannels, TestLocks } from "../../src/testing/index.ts";
+import { FakeEventSource } from "../browser/fakes.ts";
 
 const READ = "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { libraryVersion } }";
 
@@ -76,8 +77,8 @@ function Screen() {
 }
 
 function open() {
-  const locks = new FakeLocks();
-  const channels = new FakeChannels();
+  const locks = new TestLocks();
+  const channels = new TestChannels();
   const options = {
     locks,
     fetch: answer as typeof fetch,

@@ -11,9 +11,9 @@ import {
   shownOver,
 } from "../../src/outbox/index.ts";
 import { libraryQuery, QueryScreen, type Stamped, stampOf } from "../../src/query/index.ts";
+import type { Random } from "../../src/testing/random.ts";
 import type { VirtualClock } from "./clock.ts";
 import { Network, type Weather } from "./network.ts";
-import type { Random } from "./random.ts";
 import type { Library, SimulatedServer } from "./server.ts";
 
 const PREFIX = ["library", "ann"];

@@ -1,8 +1,8 @@
 // Between a device and the server: slow, lossy, and sometimes not there.
 
 import { SignedOutError } from "../../src/core/index.ts";
+import type { Random } from "../../src/testing/random.ts";
 import type { VirtualClock } from "./clock.ts";
-import type { Random } from "./random.ts";
 
 /** How often the network misbehaves. */
 export interface Weather {

@@ -1,9 +1,9 @@
 // One random schedule: two or three devices, a bad network, and a quiet end after which everything must be fresh.
 
+import { Random } from "../../src/testing/random.ts";
 import { VirtualClock } from "./clock.ts";
 import { Device } from "./device.ts";
 import type { Weather } from "./network.ts";
-import { Random } from "./random.ts";
 import { SimulatedServer } from "./server.ts";
 
 const STEPS = 40;

@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { openDatabase } from "../../src/browser/database.ts";
 import { IdbStorage } from "../../src/browser/idb_storage.ts";
 import { observe, observed, setCurrentUser } from "../../src/browser/worker_state.ts";
+import { TestChannels, TestLocks } from "../../src/testing/index.ts";
 import { installWorker, retireWorker, type WorkerScope } from "../../src/worker/index.ts";
-import { FakeChannels, FakeLocks } from "../browser/fakes.ts";
 import { TinyServer } from "../browser/tiny_server.ts";
 
 type Listener = (event: Record<string, unknown>) => void;
@@ -223,13 +223,13 @@ describe("a background sync", () => {
   const tag = "library-version-sync";
   let tiny: TinyServer;
   let url: string;
-  let locks: FakeLocks;
+  let locks: TestLocks;
 
   beforeEach(async () => {
     tiny = new TinyServer();
     url = await tiny.start();
-    locks = new FakeLocks();
-    const channels = new FakeChannels();
+    locks = new TestLocks();
+    const channels = new TestChannels();
     const openChannel = (name: string) => channels.open(name);
     installWorker(scope.worker, { release: "new", shell: [...shell], url, locks, openChannel });
     return () => tiny.stop();
