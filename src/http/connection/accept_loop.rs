@@ -7,8 +7,8 @@
 //! **Invariant:** a connection without a [slot](super::connection_slots) is served health checks only. Other requests
 //! are refused, and the connection is closed. [`RESERVE`] limits the number of such connections, and a new one evicts
 //! the oldest.
-//! **Invariant:** during a drain, only connections that are already in the backlog are accepted. Running requests may
-//! finish, and all connections have ended when the grace period is over.
+//! **Invariant:** during a drain, only connections that are already in the backlog are accepted. Running requests, and
+//! requests that arrive within [`LAST_REQUEST`], are served. All connections have ended when the grace period is over.
 
 use std::{
     io,
@@ -18,13 +18,12 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use futures_util::FutureExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
@@ -51,6 +50,12 @@ const MAX_HEAD: usize = 128 << 10;
 
 /// Pause after a failed accept, because the cause may be a resource limit such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long after the drain begins an open connection may still send a request.
+///
+/// hyper closes a connection that has no request even if the bytes of one have arrived. A proxy answers 502 for a POST
+/// that it sent on such a connection, because it cannot know whether the server has begun it (RFC 9110, section 9.2.2).
+const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Timeouts of connections.
 #[derive(Debug, Clone)]
@@ -103,6 +108,8 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener)?;
     let server = Server::new(slots, routes, &limits, stop);
     server.accept(|| listener.accept()).await;
+    let listener = listener.into_std()?;
+    server.accept_backlog(&listener);
     // The system now refuses connections, so clients connect to another node.
     drop(listener);
     server.finish().await;
@@ -189,9 +196,21 @@ impl Server {
                 }
             }
         }
-        // Closing the listener would reset the connections in the backlog, so accept them first.
-        while let Some(Ok((stream, peer))) = accept().now_or_never() {
-            self.begin(stream, peer, &mut reports);
+    }
+
+    /// Accepts the connections that the system has completed.
+    ///
+    /// Closing a listener resets the connections in its backlog, and a proxy does not repeat a POST that it has sent. The
+    /// system is asked directly, because tokio returns only connections that its last poll of the system has reported.
+    fn accept_backlog(&self, listener: &std::net::TcpListener) {
+        let mut reports = Reports::default();
+        while let Ok((stream, peer)) = listener.accept() {
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.begin(stream, peer, &mut reports);
+            }
         }
     }
 
@@ -248,10 +267,15 @@ fn connect(
     let served = kind.http.serve_connection(TokioIo::new(stream), service);
     async move {
         let mut served = pin!(served.with_upgrades());
+        let last_request = async {
+            drain.cancelled().await;
+            sleep(LAST_REQUEST).await;
+        };
         tokio::select! {
             biased;
             _ = &mut served => return,
-            () = drain.cancelled() => served.as_mut().graceful_shutdown(),
+            () = cut.cancelled() => return,
+            () = last_request => served.as_mut().graceful_shutdown(),
         }
         tokio::select! {
             _ = &mut served => {}
@@ -461,6 +485,35 @@ mod tests {
             server.stop.drain.cancel();
         };
         tokio::join!(accepting, client);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_made_just_before_the_drain_is_served() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Routes {
+            served: Router::new().route("/", get(async || "served")),
+            overflow: None,
+        };
+        let stop = Stop {
+            drain: CancellationToken::new(),
+            grace: SECOND,
+        };
+        let serving = serve(listener, slots(10, 0), routes, LIMITS, stop.clone());
+        let client = async {
+            // Nothing is awaited here, so tokio does not learn of the connection before the drain.
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+            io::Write::write_all(&mut stream, request).unwrap();
+            stop.drain.cancel();
+            stream.set_nonblocking(true).unwrap();
+            let mut stream = TcpStream::from_std(stream).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("served"), "{answer}");
+        };
+        let (served, ()) = tokio::join!(serving, client);
+        served.unwrap();
     }
 
     #[tokio::test]
