@@ -69,7 +69,7 @@ pub(in crate::http) async fn observe(
     );
     // Without `close`, the next request on a keep-alive connection could arrive after the node has stopped.
     if node.stopping.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
-        headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -80,7 +80,10 @@ pub(in crate::http) fn head(content_type: HeaderValue) -> Response {
 }
 
 /// Returns the headers of a stream. They forbid caches, transformations and buffering.
-pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
+///
+/// `Connection: close` keeps a proxy from reusing the connection of a stream that the drain has ended, just before the
+/// server closes it.
+pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, HeaderValue); 4] {
     let cache_control = HeaderValue::from_static("no-cache, no-transform");
     // nginx, and proxies that copied it, buffer responses without this header.
     let buffering = HeaderName::from_static("x-accel-buffering");
@@ -88,6 +91,7 @@ pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, Heade
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, cache_control),
         (buffering, HeaderValue::from_static("no")),
+        (header::CONNECTION, HeaderValue::from_static("close")),
     ]
 }
 

@@ -62,6 +62,7 @@ on_each_database! {
             ("content-type", SSE),
             ("cache-control", "no-cache, no-transform"),
             ("x-accel-buffering", "no"),
+            ("connection", "close"),
         ] {
             assert_eq!(stream.headers()[name], value);
         }
@@ -81,6 +82,7 @@ on_each_database! {
             ("content-type", content_type),
             ("cache-control", "no-cache, no-transform"),
             ("x-accel-buffering", "no"),
+            ("connection", "close"),
         ] {
             assert_eq!(stream.headers()[name], value);
         }

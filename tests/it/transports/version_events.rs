@@ -67,6 +67,7 @@ on_each_database! {
             ("content-type", "text/event-stream"),
             ("cache-control", "no-cache, no-transform"),
             ("x-accel-buffering", "no"),
+            ("connection", "close"),
         ] {
             assert_eq!(stream.headers()[name], value);
         }
