@@ -249,9 +249,8 @@ by_each_proxy! {
         let (requests, failed) = crowd.requests();
         let longest = crowd.lags(&front.base).last().copied().unwrap();
         println!("{kind:?}: {failed} of {requests} requests failed; the longest gap of a device was {longest:?}");
-        // At most 1 in 1,000 on a quiet machine, as it prints. Where other tests take the processors, a connection is at
-        // times made so late that its server has gone; each such request is sent again under its key and answered.
-        assert!(failed * 100 <= requests, "{failed} of {requests} requests failed:\n{}", timeline.text());
+        // Each was sent again under its key and answered.
+        assert!(failed * 1000 <= requests, "{failed} of {requests} requests failed:\n{}", timeline.text());
         assert!(longest < Duration::from_secs(10), "a device knew of nothing for {longest:?}:\n{}", timeline.text());
     }
 
