@@ -54,6 +54,7 @@ macro_rules! by_each_proxy {
 
 /// A proxy in front of two servers on one database.
 struct Front {
+    kind: Kind,
     base: String,
     database: TestDatabase,
     flags: Vec<String>,
@@ -80,6 +81,7 @@ impl Front {
         let folder = TempDir::with_prefix("library-sync-test-").unwrap();
         let proxy = kind.command(&folder, &kind.settings(port, &servers));
         let front = Self {
+            kind,
             base: format!("http://127.0.0.1:{port}"),
             database,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
@@ -102,7 +104,8 @@ impl Front {
 }
 
 impl Front {
-    /// Replaces one server as docs/operations.md says: SIGTERM, wait for its end, start the new one, wait for `/readyz`.
+    /// Replaces one server as docs/operations.md says: SIGTERM, wait for its end, start the new one, wait for `/readyz` and
+    /// for two checks of the proxy.
     async fn replace(&mut self, server: usize) {
         let old = &mut self.servers[server];
         let port = old.base.rsplit(':').next().unwrap().parse().unwrap();
@@ -120,7 +123,25 @@ impl Front {
             }
         })
         .await;
+        if self.kind.checks_health() {
+            let own = checks(old).await;
+            soon("the proxy checks the new server twice", async {
+                while checks(old).await < own + 2 {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            })
+            .await;
+        }
     }
+}
+
+/// How often `/readyz` of a server has answered that it is ready.
+async fn checks(server: &TestProcess) -> u64 {
+    let metrics = reqwest::get(server.url("/metrics")).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let series = "library_sync_http_requests_total{route=\"/readyz\",status=\"200\"} ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(series));
+    count.map_or(0, |count| count.parse().unwrap())
 }
 
 impl Drop for Front {
@@ -131,6 +152,11 @@ impl Drop for Front {
 }
 
 impl Kind {
+    /// Whether the proxy asks for `/readyz`. The open-source nginx does not: it tries the servers in turn.
+    fn checks_health(self) -> bool {
+        self != Self::Nginx
+    }
+
     /// What docs/operations.md shows, with the addresses of the test.
     fn settings(self, port: u16, servers: &[TestProcess; 2]) -> String {
         let (language, shown, bound) = match self {
