@@ -9,7 +9,7 @@ use std::{
 use crate::support::test_app::repository;
 
 /// Documents outside docs/.
-const ROOTS: [&str; 9] = [
+const ROOTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -19,6 +19,7 @@ const ROOTS: [&str; 9] = [
     "client-example/app/README.md",
     "client-example/sync/README.md",
     "tests/clients/README.md",
+    "tests/protocol/README.md",
 ];
 
 const MAX_LINES: usize = 180;

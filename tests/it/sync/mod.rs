@@ -6,4 +6,5 @@ pub mod deltas;
 pub mod failover;
 pub mod library_events;
 pub mod model;
+pub mod protocol;
 pub mod retention;

@@ -1,0 +1,80 @@
+//! The rules of docs/protocol.md, tested by the programs in tests/protocol, which can test any server.
+
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::support::test_app::{
+    Db, SECRET, TestDatabase, TestProcess, on_each_database, program, repository, token, token_for,
+};
+
+/// A short heartbeat, so that waits for one are short. No limits of rates, which belong to no rule.
+const FLAGS: [&str; 8] = [
+    "--heartbeat",
+    "400ms",
+    "--jwt-leeway",
+    "0s",
+    "--max-user-rate",
+    "0",
+    "--max-address-rate",
+    "0",
+];
+
+/// Time limit of a program, in seconds, on a busy machine.
+const LIMIT: &str = "240";
+
+/// Runs a program of tests/protocol and returns what it prints. It must succeed.
+async fn succeeds(file: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new("timeout");
+    command
+        .args([LIMIT, "node"])
+        .arg(repository().join("tests/protocol").join(file))
+        .args(arguments)
+        .args(["--heartbeat", "0.4"])
+        .stdin(Stdio::null());
+    let run = tokio::task::spawn_blocking(move || command.output());
+    let run = run.await.unwrap().unwrap();
+    let printed = String::from_utf8(run.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{file}:\n{printed}{errors}");
+    printed
+}
+
+/// The shell command that begins a new epoch for a user.
+fn begin_epoch(database: &TestDatabase, user: &str) -> String {
+    let program = program();
+    let program = program.get_program().to_str().unwrap();
+    let url = &database.url;
+    format!("'{program}' epoch new --user '{user}' --database-url '{url}'")
+}
+
+on_each_database! {
+    async fn the_server_follows_every_rule_of_the_protocol(db: Db) {
+        let database = TestDatabase::new(db).await;
+        let server = TestProcess::serve(&database.url, &FLAGS).await;
+        let expiring = token_for("eve", Duration::from_secs(5));
+        let printed = succeeds("conformance.mjs", &[
+            "--url", &server.base, "--token", &token("ann"), "--other-token", &token("bob"),
+            "--expiring-token", &expiring, "--begin-epoch", &begin_epoch(&database, "ann"),
+        ]).await;
+        assert!(printed.contains(" 0 broken, 0 blocked, 0 skipped"), "{printed}");
+    }
+}
+
+/// A mutant is a proxy that breaks one rule. docs/protocol.md, the tests and the mutants have the same ids.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_mutant_of_a_rule_of_the_protocol_is_noticed_by_that_rule_alone() {
+    let database = TestDatabase::new(Db::Sqlite).await;
+    let server = TestProcess::serve(&database.url, &FLAGS).await;
+    let begin_epoch = begin_epoch(&database, "{user}");
+    let arguments = [
+        "--url",
+        &server.base,
+        "--secret",
+        SECRET,
+        "--begin-epoch",
+        &begin_epoch,
+    ];
+    succeeds("mutants.mjs", &arguments).await;
+}
