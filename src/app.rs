@@ -4,12 +4,12 @@
 //! requests, its writes and its notices, in this order. Shutdown takes at most `--shutdown-delay`, `--shutdown-grace` and
 //! 5 s in all, even if a client or a server does not respond.
 
+mod authenticator;
 pub mod open_database;
 pub mod settings;
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -19,19 +19,19 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    authenticator::authenticator,
     open_database::{database_options, open_database},
     settings::{connection_limits, graphql_limits, settings, slot_limits, stream_limits},
 };
 use crate::{
     address::DatabaseAddress,
-    auth::{JwksTiming, Keys, Rules, Verifier},
     broker::{self, Broker},
     config::{self, Serve},
     feed::Feed,
     graphql::{Api, Documents, KeepLimits},
     http::{
-        self, Authenticator, ConnectionLimits, ConnectionSlots, Node, Parts, PendingSockets,
-        RateLimiter, Readiness, Routes, SlotLimits, Stop, Streams,
+        self, ConnectionLimits, ConnectionSlots, Node, Parts, PendingSockets, RateLimiter,
+        Readiness, Routes, SlotLimits, Stop, Streams,
     },
     hub::Hub,
     library::{Database, DatabaseOptions, Library, Opening, Retention, Witnessed},
@@ -321,55 +321,6 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
         )
     })?;
     Ok(documents.trust(manifest, config.only_trusted_documents))
-}
-
-fn authenticator(config: &config::Keys) -> anyhow::Result<Authenticator> {
-    let keys = match (&config.jwt_secret, &config.jwt_public_key, &config.jwks_url) {
-        (Some(secret), None, None) => {
-            Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
-        }
-        (None, Some(key), None) => {
-            Keys::pem(&pem(&key.0)?).context("--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)")
-        }
-        (None, None, Some(url)) => {
-            let timing = JwksTiming {
-                refetch: config.jwks_refetch,
-                ..JwksTiming::default()
-            };
-            Keys::jwks(&url.0, timing).context("--jwks-url (LIBRARY_SYNC_JWKS_URL)")
-        }
-        (None, None, None) => Err(anyhow::anyhow!(
-            "no key to check tokens with: give --jwt-secret (LIBRARY_SYNC_JWT_SECRET), \
-             --jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY) or --jwks-url (LIBRARY_SYNC_JWKS_URL)"
-        )),
-        _ => Err(anyhow::anyhow!(
-            "give only one of --jwt-secret, --jwt-public-key and --jwks-url"
-        )),
-    }?;
-    let rules = Rules {
-        issuer: config.jwt_issuer.clone(),
-        audience: config.jwt_audience.clone(),
-        leeway: config.jwt_leeway,
-    };
-    Ok(Authenticator {
-        verifier: Verifier::new(keys, rules),
-        origins: config.allowed_origins.clone(),
-        session_cookie: config.session_cookie.clone(),
-    })
-}
-
-/// Returns the PEM of a public key, which is given directly or as the path of a file.
-fn pem(text_or_path: &str) -> anyhow::Result<Vec<u8>> {
-    if text_or_path.contains("-----BEGIN") {
-        return Ok(text_or_path.as_bytes().to_vec());
-    }
-    let setting = "--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)";
-    // Text that is not the path of a file may be a secret, so the error does not repeat it.
-    anyhow::ensure!(
-        Path::new(text_or_path).exists(),
-        "{setting}: is not PEM text or the path of an existing file"
-    );
-    std::fs::read(text_or_path).with_context(|| format!("{setting}: cannot read {text_or_path}"))
 }
 
 fn broker(address: &str, database: &DatabaseAddress) -> anyhow::Result<Arc<dyn Broker>> {

@@ -1,5 +1,7 @@
 //! The session cookie in a request's `Cookie` headers (RFC 6265, section 4.2).
 
+use std::borrow::Cow;
+
 /// Finds the value of the cookie `name`, without its optional quotes.
 ///
 /// Takes the values of all `Cookie` headers, because HTTP/2 clients may send one header per cookie. Names are
@@ -9,16 +11,49 @@ pub fn find_cookie<'a>(
     headers: impl IntoIterator<Item = &'a [u8]>,
     name: &str,
 ) -> Option<&'a [u8]> {
+    cookies(headers)
+        .find(|(key, _)| *key == name.as_bytes())
+        .map(|(_, value)| value)
+        .filter(|value| !value.is_empty())
+}
+
+/// Finds the value of the cookie `name`, or else joins its chunks `name.0`, `name.1` and so on in numeric order.
+///
+/// Auth.js splits a value that exceeds the size limit of a cookie. The order in which browsers send cookies is arbitrary.
+/// The first chunk of a number counts.
+pub fn find_chunked_cookie<'a>(headers: &[&'a [u8]], name: &str) -> Option<Cow<'a, [u8]>> {
+    let headers = headers.iter().copied();
+    if let Some(whole) = find_cookie(headers.clone(), name) {
+        return Some(Cow::Borrowed(whole));
+    }
+    let mut chunks: Vec<(u8, &[u8])> = cookies(headers)
+        .filter_map(|(key, value)| {
+            let number = key.strip_prefix(name.as_bytes())?.strip_prefix(b".")?;
+            Some((std::str::from_utf8(number).ok()?.parse().ok()?, value))
+        })
+        .collect();
+    chunks.sort_by_key(|(number, _)| *number);
+    chunks.dedup_by_key(|(number, _)| *number);
+    let joined: Vec<u8> = chunks
+        .iter()
+        .flat_map(|(_, chunk)| *chunk)
+        .copied()
+        .collect();
+    (!joined.is_empty()).then_some(Cow::Owned(joined))
+}
+
+/// Returns the names and unquoted values of all cookies.
+fn cookies<'a>(
+    headers: impl IntoIterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     headers
         .into_iter()
         .flat_map(|header| header.split(|byte| *byte == b';'))
         .filter_map(|pair| {
             let at = pair.iter().position(|byte| *byte == b'=')?;
-            Some((&pair[..at], &pair[at + 1..]))
+            let (name, value) = (&pair[..at], &pair[at + 1..]);
+            Some((name.trim_ascii(), unquoted(value.trim_ascii())))
         })
-        .find(|(key, _)| key.trim_ascii() == name.as_bytes())
-        .map(|(_, value)| unquoted(value.trim_ascii()))
-        .filter(|value| !value.is_empty())
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
@@ -99,6 +134,34 @@ mod tests {
             "a=\"; xsession=t\"",
         ] {
             assert_eq!(find([header], "session"), None, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_are_joined_in_numeric_order_unless_the_whole_cookie_exists() {
+        let joined = |headers: &[&str]| {
+            let headers: Vec<_> = headers.iter().map(|header| header.as_bytes()).collect();
+            let found = super::find_chunked_cookie(&headers, "session");
+            found.map(|value| String::from_utf8(value.into_owned()).unwrap())
+        };
+        let found = |headers: &[&str]| joined(headers).unwrap_or_default();
+        assert_eq!(found(&["session.1=b; a=1; session.0=a"]), "ab");
+        assert_eq!(
+            found(&["session.10=c; session.2=b", "session.1=\"a\""]),
+            "abc"
+        );
+        assert_eq!(found(&["session.0=a; session.0=later"]), "a");
+        assert_eq!(found(&["session.0=a; session=whole"]), "whole");
+        assert_eq!(found(&["session.0=a; session.1="]), "a");
+        for other in [
+            "",
+            "sessionx0=a",
+            "session.=a",
+            "session.a=a",
+            "session.0x=a",
+            "session.0=",
+        ] {
+            assert_eq!(joined(&[other]), None, "{other:?}");
         }
     }
 

@@ -16,11 +16,17 @@ pub struct Keys(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
+    Absent,
     Configured(Arc<Key>),
     Served(Arc<Jwks>),
 }
 
 impl Keys {
+    /// Accepts no token, for a server that only accepts session cookies of Auth.js.
+    pub fn none() -> Self {
+        Self(Source::Absent)
+    }
+
     /// Verifies HS256 tokens with a shared secret of at least 32 raw bytes.
     pub fn secret(secret: &[u8]) -> Result<Self, InvalidKey> {
         check_secret(secret)?;
@@ -43,7 +49,7 @@ impl Keys {
     /// Returns whether tokens can be verified: false until the first successful fetch from a key server.
     pub fn are_known(&self) -> bool {
         match &self.0 {
-            Source::Configured(_) => true,
+            Source::Absent | Source::Configured(_) => true,
             Source::Served(jwks) => jwks.has_keys(),
         }
     }
@@ -51,6 +57,7 @@ impl Keys {
     /// Finds the key for a token's header. A configured key matches every header.
     pub(super) async fn find(&self, token: &Header) -> Result<Arc<Key>, Rejection> {
         match &self.0 {
+            Source::Absent => Err(Rejection::Untrusted),
             Source::Configured(key) => Ok(Arc::clone(key)),
             Source::Served(jwks) => jwks.find(token.kid.as_deref(), token.alg).await,
         }

@@ -4,6 +4,7 @@
 //! Authorization ─ bearer ───────┐
 //! Cookie ─ find_cookie  ────────┼─ Verifier ─ Keys (one key, or a JWKS) ─┬─ Viewer
 //! connection_init ─ bearer ─────┘                                        │
+//! Cookie of Auth.js ─ AuthjsSessions ─────────────────────────────────────┤
 //! ?ticket= ─ Ticket, whose viewer the library stores by digest ───────────┘
 //! ```
 //!
@@ -13,6 +14,7 @@
 //!
 //! **Invariant:** the signature is verified before any claim is read, so errors reveal nothing about unverified claims.
 
+mod authjs;
 mod bearer;
 mod cookie;
 mod jwk;
@@ -29,6 +31,7 @@ mod verify;
 mod viewer;
 
 pub use self::{
+    authjs::{AUTHJS_COOKIES, AuthjsSession, AuthjsSessions, InvalidAuthjsSecret},
     bearer::bearer,
     cookie::find_cookie,
     jwks::JwksTiming,

@@ -8,10 +8,13 @@ pub enum Rejection {
     /// Longer than `MAX_TOKEN_BYTES` (8 KiB).
     #[error("the token is longer than {} bytes", MAX_TOKEN_BYTES)]
     TooLong,
-    /// Not a signed JSON Web Token, or one whose claims have the wrong types.
+    /// A session cookie longer than 16 KiB.
+    #[error("the session cookie is longer than 16384 bytes")]
+    SessionTooLong,
+    /// Not a signed or encrypted JSON Web Token, or one whose claims have the wrong types.
     #[error("the token is malformed")]
     Malformed,
-    /// Another algorithm, an unknown key, a `crit` header, or an invalid signature. The message does not say which.
+    /// Another algorithm, an unknown key, a `crit` header, or an invalid signature or tag. The message does not say which.
     #[error("the token's signature is not accepted")]
     Untrusted,
     /// The token has no `kid`, and no published key is for its algorithm.
@@ -78,6 +81,7 @@ mod tests {
         }
         for rejection in [
             Rejection::TooLong,
+            Rejection::SessionTooLong,
             Rejection::Malformed,
             Rejection::Untrusted,
             Rejection::NoKeyFits,

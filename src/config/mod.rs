@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** `--help`, `Debug` and errors never contain a secret.
 
+mod authjs;
 mod backup;
 mod cli;
 mod database;
@@ -25,6 +26,7 @@ mod token;
 mod tokens;
 
 pub use self::{
+    authjs::Authjs,
     backup::{Backup, Restore},
     cli::{Cli, Command},
     database::Database,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use humantime::parse_duration;
 
-use super::{period::parse_period, secret::Secret};
+use super::{authjs::Authjs, period::parse_period, secret::Secret};
 use crate::auth::Origins;
 
-/// Token verification settings. Exactly one of the first three is required.
+/// Token verification settings. At most one of the first three is allowed. Without them, only cookies of Auth.js are accepted.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tokens")]
 pub struct Keys {
@@ -48,6 +48,9 @@ pub struct Keys {
     /// Name of a session cookie that may hold the token. By default, cookies are ignored.
     #[arg(long, env, value_name = "NAME")]
     pub session_cookie: Option<String>,
+    /// Sessions of an Auth.js app.
+    #[command(flatten)]
+    pub authjs: Authjs,
     /// Origins whose pages may use the cookie and read responses, separated by commas, such as `https://app.example`. The
     /// server's own origin is always allowed.
     #[arg(

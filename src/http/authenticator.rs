@@ -6,7 +6,10 @@
 use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use super::error::HttpError;
-use crate::auth::{Ask, Credential, Origins, Rejection, Verifier, Viewer, bearer, find_cookie};
+use crate::auth::{
+    Ask, AuthjsSession, AuthjsSessions, Credential, Origins, Rejection, Verifier, Viewer, bearer,
+    find_cookie,
+};
 
 /// Authenticates requests by bearer token or session cookie.
 pub struct Authenticator {
@@ -16,6 +19,14 @@ pub struct Authenticator {
     pub origins: Origins,
     /// Name of the cookie that holds a token. `None` disables cookies.
     pub session_cookie: Option<String>,
+    /// Verifies the session cookies of an Auth.js app. `None` ignores them.
+    pub authjs_sessions: Option<AuthjsSessions>,
+}
+
+/// The credential in a request's cookies.
+enum SessionCookie<'r> {
+    Token(&'r [u8]),
+    Authjs(AuthjsSession<'r>),
 }
 
 impl Authenticator {
@@ -33,14 +44,25 @@ impl Authenticator {
         if !self.admits(&request.headers, ask) {
             return Err(HttpError::ForbiddenOrigin);
         }
-        let token = std::str::from_utf8(cookie).map_err(|_| Rejection::Malformed)?;
-        Ok(self.verifier.verify(token, Credential::Cookie).await?)
+        match cookie {
+            SessionCookie::Token(token) => {
+                let token = std::str::from_utf8(token).map_err(|_| Rejection::Malformed)?;
+                Ok(self.verifier.verify(token, Credential::Cookie).await?)
+            }
+            SessionCookie::Authjs(session) => Ok(session.verify()?),
+        }
     }
 
-    fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
-        let name = self.session_cookie.as_deref()?;
+    /// Finds the cookie that counts: the one of `--session-cookie`, or else the one of Auth.js.
+    fn cookie<'r>(&'r self, headers: &'r HeaderMap) -> Option<SessionCookie<'r>> {
         let headers = headers.get_all(header::COOKIE).iter();
-        find_cookie(headers.map(HeaderValue::as_bytes), name)
+        let headers: Vec<_> = headers.map(HeaderValue::as_bytes).collect();
+        let name = self.session_cookie.as_deref();
+        if let Some(token) = name.and_then(|name| find_cookie(headers.iter().copied(), name)) {
+            return Some(SessionCookie::Token(token));
+        }
+        let session = self.authjs_sessions.as_ref()?.find(&headers)?;
+        Some(SessionCookie::Authjs(session))
     }
 
     fn admits(&self, headers: &HeaderMap, ask: Ask) -> bool {

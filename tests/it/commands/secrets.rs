@@ -56,6 +56,10 @@ fn wrong_values(setting: &str) -> Vec<String> {
             "MARK",
         ],
         "jwt_secret" => &["MARK", "-MARK"],
+        // Any text is a valid secret, so the run fails at its database.
+        "authjs_secret" | "authjs_secret_1" | "authjs_secret_2" | "authjs_secret_3" => {
+            &["MARK", "-MARK"]
+        }
         "jwt_public_key" => &[
             "MARK",
             "-----BEGIN PRIVATE KEY-----\nMARK\n-----END PRIVATE KEY-----\n",
@@ -94,6 +98,9 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
         }
         "read_database_url" if command != "serve" => {
             others.extend(["--database-url", "sqlite://there.db?mode=rw"]);
+        }
+        _ if setting.starts_with("authjs_secret") => {
+            others.splice(..2, ["--database-url", "sqlite://missing.db"]);
         }
         "read_database_url" | "broker_url" => others.extend(["--jwt-secret", SECRET]),
         _ => {}

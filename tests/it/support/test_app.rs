@@ -71,6 +71,14 @@ pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     output.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
 
+/// The stable code in the body of a refusal, in GraphQL's form or tRPC's.
+pub fn error_code(body: &Value) -> &Value {
+    match &body["errors"][0]["extensions"]["code"] {
+        Value::Null => &body["error"]["data"]["reason"],
+        code => code,
+    }
+}
+
 /// An empty database, which goes when this is dropped (a PostgreSQL one with its server).
 pub struct TestDatabase {
     pub url: String,
@@ -321,7 +329,7 @@ fn serve_config(url: &str, flags: &[&str]) -> config::Serve {
     // There is one source of keys: the secret, unless the test names another.
     let has_keys = flags
         .iter()
-        .any(|flag| matches!(*flag, "--jwt-public-key" | "--jwks-url"));
+        .any(|flag| matches!(*flag, "--jwt-public-key" | "--jwks-url" | "--authjs-secret"));
     let secret: &[&str] = if has_keys {
         &[]
     } else {

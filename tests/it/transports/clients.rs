@@ -21,10 +21,25 @@ pub const CLIENTS: [&str; 4] = [
 ];
 
 /// The folder `tests/clients`, with its packages installed.
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     std::env::var_os("LIBRARY_SYNC_TEST_CLIENTS")
         .expect("LIBRARY_SYNC_TEST_CLIENTS: run the tests by scripts/test, which installs the clients they need")
         .into()
+}
+
+/// Runs a program of that folder to its end, and returns what it prints, line by line.
+pub async fn output(arguments: &[&str]) -> Vec<Value> {
+    let mut program = Command::new("node");
+    program.args(arguments).current_dir(folder());
+    let running = tokio::task::spawn_blocking(move || program.output());
+    let output = soon(arguments[0], running).await.unwrap().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", arguments[0]);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// A client that follows the library version, as a process that ends when this is dropped.
