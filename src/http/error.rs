@@ -1,7 +1,7 @@
 //! [`HttpError`]: the refusals of all routes, each with a status and a stable code.
 //!
 //! Every route answers with the body of a GraphQL response with errors only, so clients need one parser:
-//! `{"errors":[{"message":"…","extensions":{"code":"…"}}]}`.
+//! `{"errors":[{"message":"…","extensions":{"code":"…"}}]}`. The tRPC route is the exception, for tRPC's clients.
 
 use axum::{
     Json,
@@ -182,6 +182,15 @@ impl HttpError {
     }
 }
 
+/// What an error response says. The response carries it to routes whose clients read another body.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    /// The stable code.
+    pub code: &'static str,
+    /// The sentence.
+    pub message: String,
+}
+
 /// A failure of the server, for the log. The response carries it to the request log, which knows the user.
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
@@ -228,8 +237,10 @@ impl IntoResponse for HttpError {
         let (status, code) = self.status_and_code();
         counter!("library_sync_errors_total", "code" => code).increment(1);
         let fault = self.fault();
-        let body = json!({"errors": [{"message": self.to_string(), "extensions": {"code": code}}]});
+        let message = self.to_string();
+        let body = json!({"errors": [{"message": message, "extensions": {"code": code}}]});
         let mut response = (status, Json(body)).into_response();
+        response.extensions_mut().insert(Refusal { code, message });
         if let Some(fault) = fault {
             response.extensions_mut().insert(fault);
         }

@@ -21,7 +21,7 @@ mod streams;
 use axum::{
     Router,
     http::{HeaderValue, header},
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
@@ -57,13 +57,19 @@ pub fn router(node: Node) -> Router {
     } else {
         Router::new()
     };
+    let by_address = from_fn_with_state(node.clone(), rate_limit::by_address);
+    let trpc = Router::new()
+        .route("/api/trpc/view.getVersion", get(trpc::version))
+        .method_not_allowed_fallback(only_get)
+        .layer(by_address.clone())
+        .layer(from_fn(trpc::format_errors));
     let api = Router::new()
         .route("/graphql", graphql::handler::route())
         .route("/api/library-version", get(library_version::version))
         .route("/api/library-version-events", get(version_events::events))
-        .route("/api/trpc/view.getVersion", get(trpc::version))
         .method_not_allowed_fallback(only_get)
-        .layer(from_fn_with_state(node.clone(), rate_limit::by_address))
+        .layer(by_address)
+        .merge(trpc)
         .layer(cors::layer(node.clone()));
     let health = health::routes(!node.settings.metrics_apart);
     let routes = playground.merge(api).merge(health);

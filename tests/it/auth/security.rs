@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     support::socket::{LIBRARY_VERSION, Socket},
-    support::test_app::{Db, SECRET, TestApp, TestDatabase, TestProcess, soon, token},
+    support::test_app::{Db, SECRET, TestApp, TestDatabase, TestProcess, error_code, soon, token},
     support::transport::{Told, Transport},
 };
 
@@ -593,8 +593,8 @@ async fn whatever_is_refused_has_a_code_and_a_method_that_is_not_there_names_tho
         let version = answer.headers().get("sec-websocket-version").cloned();
         let status = answer.status().as_u16();
         let body: Value = soon("a body", answer.json()).await.unwrap();
-        let code = body["errors"][0]["extensions"]["code"].as_str();
-        (status, code.unwrap().to_owned(), allow, version)
+        let code = error_code(&body).as_str().unwrap().to_owned();
+        (status, code, allow, version)
     };
     for path in ["/", "/nothing", "/graphql/x", "/api/", "/playground/none"] {
         let (status, code, ..) = ask("GET", path, &[]).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     support::servers::Server,
     support::socket::Socket,
-    support::test_app::{TestApp, TestDatabase, soon, token},
+    support::test_app::{TestApp, TestDatabase, error_code, soon, token},
     transports::clients::{CLIENTS, Client},
 };
 
@@ -34,10 +34,7 @@ async fn assert_unavailable(response: Response, what: &str) {
     let retry_after = response.headers()["retry-after"].to_str().unwrap();
     assert!((1..=30).contains(&retry_after.parse().unwrap()), "{what}");
     let body: Value = soon("a body", response.json()).await.unwrap();
-    assert_eq!(
-        body["errors"][0]["extensions"]["code"], "UNAVAILABLE",
-        "{what}: {body}"
-    );
+    assert_eq!(error_code(&body), "UNAVAILABLE", "{what}: {body}");
     assert!(!body.to_string().contains("5432"), "{body}");
 }
 

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     support::socket::Socket,
-    support::test_app::{Db, TestApp, TestDatabase, TestProcess, soon, token},
+    support::test_app::{Db, TestApp, TestDatabase, TestProcess, error_code, soon, token},
     support::transport::Transport,
 };
 
@@ -23,11 +23,7 @@ async fn told(request: RequestBuilder) -> (u16, Option<u64>, Value) {
     let retry = retry.map(|seconds| seconds.to_str().unwrap().parse().unwrap());
     let status = answer.status().as_u16();
     let body: Value = soon("the body", answer.json()).await.unwrap_or_default();
-    (
-        status,
-        retry,
-        body["errors"][0]["extensions"]["code"].clone(),
-    )
+    (status, retry, error_code(&body).clone())
 }
 
 fn ask(app: &TestApp, user: &str) -> RequestBuilder {

@@ -15,12 +15,16 @@ use crate::{
 };
 
 /// Text in capitals that is no code of an error.
-const NO_CODES: [&str; 5] = [
+const NO_CODES: [&str; 8] = [
     "CARGO_PKG_VERSION",
     "FANFICTION_NET",
     "JSON",
+    // tRPC's own names of errors.
+    "METHOD_NOT_SUPPORTED",
     "POST",
     "SCREAMING_SNAKE_CASE",
+    "SERVICE_UNAVAILABLE",
+    "UNAUTHORIZED",
 ];
 
 const CONFIGURATION: &str = "docs/configuration.md";

@@ -4,6 +4,7 @@ pub mod client_conformance;
 pub mod clients;
 pub mod conformance;
 pub mod every_transport;
+pub mod next_app;
 pub mod trpc;
 pub mod version_events;
 pub mod websocket;
