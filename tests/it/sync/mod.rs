@@ -7,4 +7,5 @@ pub mod failover;
 pub mod library_events;
 pub mod model;
 pub mod protocol;
+pub mod python_client;
 pub mod retention;

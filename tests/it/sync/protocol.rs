@@ -53,7 +53,7 @@ on_each_database! {
     async fn the_server_follows_every_rule_of_the_protocol(db: Db) {
         let database = TestDatabase::new(db).await;
         let server = TestProcess::serve(&database.url, &FLAGS).await;
-        let expiring = token_for("eve", Duration::from_secs(5));
+        let expiring = token_for("eve", Duration::from_secs(8));
         let printed = succeeds("conformance.mjs", &[
             "--url", &server.base, "--token", &token("ann"), "--other-token", &token("bob"),
             "--expiring-token", &expiring, "--begin-epoch", &begin_epoch(&database, "ann"),

@@ -60,6 +60,7 @@ export const rules = {
   "IDEM-1": async ({ ann }) => {
     const input = { name: unique("tag"), idempotencyKey: key() };
     await ann.change("createTag", input);
+    await ann.tag();
     const before = await ann.head();
     await ann.mutate("createTag", input);
     equal((await ann.head()).text, before.text, "head after a retry");
