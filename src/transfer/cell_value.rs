@@ -154,9 +154,8 @@ pub(super) fn publication_status(cell: &str) -> Result<StoryStatus, String> {
 /// Parses a reading status, also in the terms of Goodreads shelves and reading trackers.
 pub(super) fn reading_status(cell: &str) -> Result<ProgressStatus, String> {
     Ok(match plain(cell).as_str() {
-        "toread" | "wanttoread" | "plantoread" | "planned" | "unread" | "tbr" | "later" => {
-            ProgressStatus::NotStarted
-        }
+        "toread" | "wanttoread" | "unread" | "tbr" | "later" => ProgressStatus::NotStarted,
+        "planned" => ProgressStatus::PlanToRead,
         "currentlyreading" | "inprogress" | "started" | "current" => ProgressStatus::Reading,
         "onhold" | "onpause" | "hold" => ProgressStatus::Paused,
         "read" | "finished" | "complete" | "done" => ProgressStatus::Completed,

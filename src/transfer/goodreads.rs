@@ -64,10 +64,10 @@ fn shelves(entry: &EntryLine) -> String {
 
 fn shelf(status: ProgressStatus) -> &'static str {
     match status {
-        ProgressStatus::NotStarted => "to-read",
+        ProgressStatus::NotStarted | ProgressStatus::PlanToRead => "to-read",
         ProgressStatus::Reading => "currently-reading",
         ProgressStatus::Completed => "read",
         ProgressStatus::Paused => "on-hold",
-        ProgressStatus::Dropped => "did-not-finish",
+        ProgressStatus::Dropped | ProgressStatus::DroppedAsAbandoned => "did-not-finish",
     }
 }

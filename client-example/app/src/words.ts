@@ -8,6 +8,8 @@ export const READING: Record<ReadingStatus, string> = {
   PAUSED: "Paused",
   COMPLETED: "Completed",
   DROPPED: "Dropped",
+  PLAN_TO_READ: "Plan to read",
+  DROPPED_AS_ABANDONED: "Dropped, because abandoned",
 };
 
 export const PUBLICATION: Record<PublicationStatus, string> = {
@@ -15,6 +17,7 @@ export const PUBLICATION: Record<PublicationStatus, string> = {
   COMPLETED: "Completed",
   HIATUS: "On hiatus",
   ABANDONED: "Abandoned",
+  UNKNOWN: "Unknown",
 };
 
 const FIELDS: Record<string, string> = {

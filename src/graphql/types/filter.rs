@@ -131,7 +131,8 @@ enum ProgressOrderField {
     Title,
     /// `Story.author`.
     Author,
-    /// `Progress.readingStatus`, in the order NOT_STARTED, READING, PAUSED, COMPLETED, DROPPED.
+    /// `Progress.readingStatus`, in the order NOT_STARTED, READING, PAUSED, COMPLETED, DROPPED, PLAN_TO_READ,
+    /// DROPPED_AS_ABANDONED.
     ReadingStatus,
     /// `Progress.rating`.
     Rating,

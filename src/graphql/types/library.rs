@@ -133,6 +133,10 @@ pub(in crate::graphql) struct ReadingStatusCounts {
     completed: i32,
     /// Number of entries with the status DROPPED.
     dropped: i32,
+    /// Number of entries with the status PLAN_TO_READ.
+    plan_to_read: i32,
+    /// Number of entries with the status DROPPED_AS_ABANDONED.
+    dropped_as_abandoned: i32,
 }
 
 #[ComplexObject]
@@ -186,6 +190,8 @@ impl From<library::Stats> for LibraryStats {
                 paused: int(stats.by_status.paused),
                 completed: int(stats.by_status.completed),
                 dropped: int(stats.by_status.dropped),
+                plan_to_read: int(stats.by_status.plan_to_read),
+                dropped_as_abandoned: int(stats.by_status.dropped_as_abandoned),
             },
             rated_count: int(stats.rated),
             average_rating: stats.average_rating,

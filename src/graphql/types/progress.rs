@@ -24,6 +24,10 @@ pub(in crate::graphql) enum ReadingStatus {
     Completed,
     /// The story was given up.
     Dropped,
+    /// The user plans to read the story.
+    PlanToRead,
+    /// The story was given up because its author has abandoned it.
+    DroppedAsAbandoned,
 }
 
 /// The progress of one story, as the API shows it.

@@ -51,6 +51,8 @@ pub(in crate::graphql) enum PublicationStatus {
     Hiatus,
     /// The author has given it up, and no more chapters are expected.
     Abandoned,
+    /// It is not known whether the author still writes it.
+    Unknown,
 }
 
 /// A story, as the API shows it.

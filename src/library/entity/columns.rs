@@ -17,6 +17,11 @@ pub(super) fn find_without<E: EntityTrait>(keys: &[E::Column]) -> Select<E> {
         .fold(E::find().select_only().columns(shown), empty)
 }
 
+/// Reads a status or a source. A name that this version does not know is read as `unknown`.
+pub(super) fn known_name<T: FromStr>(name: &str, unknown: T) -> T {
+    name.parse().unwrap_or(unknown)
+}
+
 pub(super) fn parse_name<T: FromStr>(column: &str, name: &str) -> Result<T, DbErr> {
     name.parse()
         .map_err(|_| DbErr::Type(format!("{column} holds the unknown name {name:?}")))

@@ -1,7 +1,8 @@
 //! The sea-orm entities. Private, so that code outside `library` cannot read or write rows.
 //!
-//! Statuses and sources are stored in the older app's spelling. An unknown stored name is a fault, not a default, which
-//! the next write would overwrite.
+//! Statuses and sources are stored in the older app's spelling. An unknown stored name, of a newer version for example,
+//! is read as a default, so that no page fails. It is written only when a change sets it, so the default never replaces
+//! it.
 
 pub(super) mod columns;
 pub(super) mod label;

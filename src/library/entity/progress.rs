@@ -3,13 +3,13 @@
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
 use super::{
-    columns::{find_without, millis, parse_name},
+    columns::{find_without, known_name, millis},
     story,
 };
 use crate::{
     library::model::{
         id::{ProgressId, StoryId},
-        progress::{Progress, ProgressState, Rating},
+        progress::{Progress, ProgressState, ProgressStatus, Rating},
         text::fold,
     },
     version::{UserId, Version},
@@ -54,7 +54,7 @@ impl TryFrom<Model> for Progress {
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             state: ProgressState {
-                status: parse_name("topaz_progress.status", &row.status)?,
+                status: known_name(&row.status, ProgressStatus::default()),
                 current_chapter: row.current_chapter,
                 rating: row.rating.map(Rating::from_tenths),
                 notes: row.notes,

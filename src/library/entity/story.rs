@@ -2,11 +2,12 @@
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
-use super::columns::{find_without, millis, parse_name};
+use super::columns::{find_without, known_name, millis};
 use crate::{
     library::model::{
         id::StoryId,
-        story::{Story, StoryContent},
+        source::Source,
+        story::{Story, StoryContent, StoryStatus},
         story_url,
         text::fold,
     },
@@ -61,8 +62,8 @@ impl TryFrom<Model> for Story {
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             content: StoryContent {
-                source: parse_name("topaz_story.source", &row.source)?,
-                status: parse_name("topaz_story.status", &row.status)?,
+                source: known_name(&row.source, Source::Other),
+                status: known_name(&row.status, StoryStatus::Unknown),
                 title: row.title,
                 author: row.author,
                 url: row.url_typed.unwrap_or(row.url),
@@ -76,14 +77,47 @@ impl TryFrom<Model> for Story {
     }
 }
 
+/// The columns by which stories are compared, sorted and searched.
+pub(in crate::library) struct Keys {
+    /// The address in normalised form.
+    pub url: String,
+    pub title: String,
+    pub author: String,
+    pub search: String,
+}
+
+impl Keys {
+    pub fn of(content: &StoryContent) -> Self {
+        let (title, author) = (fold(&content.title), fold(&content.author));
+        let description = content.description.as_deref().map(fold).unwrap_or_default();
+        Self {
+            url: story_url::key(&content.url),
+            // A search term contains no line break, so a match never spans two texts.
+            search: format!("{title}\n{author}\n{description}"),
+            title,
+            author,
+        }
+    }
+}
+
+/// Returns the columns `url` and `url_typed` of a story whose address another story has: both with a fragment. `url` is
+/// then not in normalised form, so that it differs from the other's.
+pub(in crate::library) fn addressed(
+    key: &str,
+    typed: &str,
+    fragment: &str,
+) -> (String, Option<String>) {
+    (
+        format!("{key}{fragment}"),
+        Some(format!("{typed}{fragment}")),
+    )
+}
+
 /// Returns the complete row of `story`.
 pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
     let content = story.content.clone();
-    let url = story_url::key(&content.url);
-    let (title_key, author_key) = (fold(&content.title), fold(&content.author));
-    let description_key = content.description.as_deref().map(fold).unwrap_or_default();
-    // A search term contains no line break, so a match never spans two texts.
-    let search_key = format!("{title_key}\n{author_key}\n{description_key}");
+    let keys = Keys::of(&content);
+    let url = keys.url;
     ActiveModel {
         user_id: Set(user.as_str().to_owned()),
         id: Set(story.id.0),
@@ -99,9 +133,9 @@ pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
         chapter_count: Set(content.chapter_count),
         word_count: Set(content.word_count),
         is_nsfw: Set(content.is_nsfw),
-        title_key: Set(title_key),
-        author_key: Set(author_key),
-        search_key: Set(search_key),
+        title_key: Set(keys.title),
+        author_key: Set(keys.author),
+        search_key: Set(keys.search),
         created_at: Set(millis(story.created_at)),
         updated_at: Set(millis(story.updated_at)),
     }

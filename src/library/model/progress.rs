@@ -37,6 +37,10 @@ pub enum ProgressStatus {
     Completed,
     /// Abandoned.
     Dropped,
+    /// On the reading list.
+    PlanToRead,
+    /// Abandoned because the author has abandoned the story.
+    DroppedAsAbandoned,
 }
 
 /// A rating from 0.0 to 5.0, in tenths.
@@ -137,8 +141,24 @@ impl ProgressState {
     /// # Errors
     /// [`Error::Invalid`] with the first invalid field.
     pub fn tidy(self) -> Result<Self, Error> {
-        text::count("currentChapter", Some(self.current_chapter))?;
-        text::prose("notes", self.notes.as_deref(), Self::MAX_NOTES)?;
+        self.tidy_since(None)
+    }
+
+    /// Checks the fields that differ from those of a stored state, which may break a rule that is newer than it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the first invalid field.
+    pub fn tidy_changes(self, stored: &Self) -> Result<Self, Error> {
+        self.tidy_since(Some(stored))
+    }
+
+    fn tidy_since(self, stored: Option<&Self>) -> Result<Self, Error> {
+        if stored.is_none_or(|stored| stored.current_chapter != self.current_chapter) {
+            text::count("currentChapter", Some(self.current_chapter))?;
+        }
+        if stored.is_none_or(|stored| stored.notes != self.notes) {
+            text::prose("notes", self.notes.as_deref(), Self::MAX_NOTES)?;
+        }
         Ok(self)
     }
 }

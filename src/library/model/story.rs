@@ -39,6 +39,8 @@ pub enum StoryStatus {
     Hiatus,
     /// No further chapter is expected.
     Abandoned,
+    /// Not known.
+    Unknown,
 }
 
 /// The row of a story.
@@ -94,17 +96,36 @@ impl StoryContent {
     /// The default author.
     pub const UNKNOWN_AUTHOR: &str = "Unknown";
 
-    fn tidy(&mut self) -> Result<(), Error> {
-        text::line("title", &mut self.title, Self::MAX_TITLE)?;
-        if text::is_blank(&self.author) {
-            Self::UNKNOWN_AUTHOR.clone_into(&mut self.author);
+    /// Trims and checks the fields that differ from the stored ones.
+    fn tidy(&mut self, stored: Option<&Self>) -> Result<(), Error> {
+        let is_new = |differs: fn(&Self, &Self) -> bool, new: &Self| {
+            stored.is_none_or(|stored| differs(new, stored))
+        };
+        if is_new(|a, b| a.title != b.title, self) {
+            text::line("title", &mut self.title, Self::MAX_TITLE)?;
         }
-        text::line("author", &mut self.author, Self::MAX_AUTHOR)?;
-        self.url = parse_url(&self.url)?.0;
-        text::prose("description", self.description.as_deref(), Self::MAX_PROSE)?;
-        text::prose("summary", self.summary.as_deref(), Self::MAX_PROSE)?;
-        text::count("chapterCount", self.chapter_count)?;
-        text::count("wordCount", self.word_count)
+        if is_new(|a, b| a.author != b.author, self) {
+            if text::is_blank(&self.author) {
+                Self::UNKNOWN_AUTHOR.clone_into(&mut self.author);
+            }
+            text::line("author", &mut self.author, Self::MAX_AUTHOR)?;
+        }
+        if is_new(|a, b| a.url != b.url, self) {
+            self.url = parse_url(&self.url)?.0;
+        }
+        if is_new(|a, b| a.description != b.description, self) {
+            text::prose("description", self.description.as_deref(), Self::MAX_PROSE)?;
+        }
+        if is_new(|a, b| a.summary != b.summary, self) {
+            text::prose("summary", self.summary.as_deref(), Self::MAX_PROSE)?;
+        }
+        if is_new(|a, b| a.chapter_count != b.chapter_count, self) {
+            text::count("chapterCount", self.chapter_count)?;
+        }
+        if is_new(|a, b| a.word_count != b.word_count, self) {
+            text::count("wordCount", self.word_count)?;
+        }
+        Ok(())
     }
 }
 
@@ -129,10 +150,29 @@ impl StoryState {
     ///
     /// # Errors
     /// [`Error::Invalid`] with the first invalid field.
-    pub fn tidy(mut self) -> Result<Self, Error> {
-        self.content.tidy()?;
-        for (field, ids) in [("tagIds", &self.tag_ids), ("fandomIds", &self.fandom_ids)] {
-            if ids.len() > Self::MAX_LABELS {
+    pub fn tidy(self) -> Result<Self, Error> {
+        self.tidy_since(None)
+    }
+
+    /// Trims and checks the fields that differ from those of a stored state, which may break a rule that is newer than it.
+    /// A set of labels over the limit may not grow.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the first invalid field.
+    pub fn tidy_changes(self, stored: &Self) -> Result<Self, Error> {
+        self.tidy_since(Some(stored))
+    }
+
+    fn tidy_since(mut self, stored: Option<&Self>) -> Result<Self, Error> {
+        self.content.tidy(stored.map(|stored| &stored.content))?;
+        let held = stored.map_or([0, 0], |stored| {
+            [stored.tag_ids.len(), stored.fandom_ids.len()]
+        });
+        for (field, ids, held) in [
+            ("tagIds", &self.tag_ids, held[0]),
+            ("fandomIds", &self.fandom_ids, held[1]),
+        ] {
+            if ids.len() > Self::MAX_LABELS.max(held) {
                 let rule = format!("at most {} labels", Self::MAX_LABELS);
                 return Err(Error::invalid(field, rule));
             }

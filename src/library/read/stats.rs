@@ -45,6 +45,8 @@ pub struct StatusCounts {
     pub paused: i64,
     pub completed: i64,
     pub dropped: i64,
+    pub plan_to_read: i64,
+    pub dropped_as_abandoned: i64,
 }
 
 /// Counts without a join of stories and progresses, because every story has one progress.
@@ -59,6 +61,8 @@ FROM topaz_user AS u, (
     count(*) FILTER (WHERE status = 'Paused') AS paused,
     count(*) FILTER (WHERE status = 'Completed') AS completed,
     count(*) FILTER (WHERE status = 'Dropped') AS dropped,
+    count(*) FILTER (WHERE status = 'PlanToRead') AS plan_to_read,
+    count(*) FILTER (WHERE status = 'DroppedAsAbandoned') AS dropped_as_abandoned,
     count(rating) AS rated,
     coalesce(sum(rating), 0) AS tenths,
     count(*) FILTER (WHERE search_key <> '') AS with_notes,
@@ -97,6 +101,8 @@ impl Library {
                 paused: number("paused")?,
                 completed: number("completed")?,
                 dropped: number("dropped")?,
+                plan_to_read: number("plan_to_read")?,
+                dropped_as_abandoned: number("dropped_as_abandoned")?,
             },
             rated,
             average_rating,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ActiveValue::NotSet, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -108,12 +108,13 @@ impl LibraryWriter {
     ) -> Result<Updated<Progress>, Error> {
         let mut row = self.progress(id).await?;
         // An invalid value is an error, even for a field that is not written.
-        crate::library::model::patch::apply(&row.state, &change)?.tidy()?;
+        crate::library::model::patch::apply(&row.state, &change)?.tidy_changes(&row.state)?;
         let (after, left) = self
             .resolve(row.target(), &row.state, &change, against)
             .await?;
-        let after = after.tidy()?;
+        let after = after.tidy_changes(&row.state)?;
         if after != row.state {
+            let keeps_status = after.status == row.state.status;
             self.record(Kind::Progress, id.0, &row.state, &after)
                 .await?;
             self.shrink(row.state.usage());
@@ -121,9 +122,12 @@ impl LibraryWriter {
             row.state = after;
             row.stamp = self.stamp(Kind::Progress);
             row.updated_at = self.now;
-            progress::Entity::update(progress::row(&self.user, &row))
-                .exec(&self.tx)
-                .await?;
+            let mut columns = progress::row(&self.user, &row);
+            if keeps_status {
+                // The stored name may be one that only a newer version knows.
+                columns.status = NotSet;
+            }
+            progress::Entity::update(columns).exec(&self.tx).await?;
         }
         Ok(Updated { row, left })
     }

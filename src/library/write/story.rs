@@ -147,12 +147,12 @@ impl LibraryWriter {
             content: story.content.clone(),
         };
         // An invalid value is an error, even for a field that is not written.
-        crate::library::model::patch::apply(&before, &change)?.tidy()?;
+        crate::library::model::patch::apply(&before, &change)?.tidy_changes(&before)?;
         let (after, left) = self
             .resolve(story.target(), &before, &change, against)
             .await?;
         refuse_merged_labels(&change, &after)?;
-        let after = after.tidy()?;
+        let after = after.tidy_changes(&before)?;
         if after.content.url != before.content.url {
             self.refuse_url_of_another(&after.content.url, Some(id))
                 .await?;
@@ -185,6 +185,8 @@ impl LibraryWriter {
     ) -> Result<Story, Error> {
         let id = story.id;
         let keeps_address = after.content.url == before.content.url;
+        let keeps_source = after.content.source == before.content.source;
+        let keeps_status = after.content.status == before.content.status;
         self.record(Kind::Story, id.0, before, &after).await?;
         self.relink(LabelKind::Tag, id, &before.tag_ids, &after.tag_ids)
             .await?;
@@ -200,6 +202,13 @@ impl LibraryWriter {
             // Stories older than the uniqueness rule may share an address, so it is not written again.
             row.url = NotSet;
             row.url_typed = NotSet;
+        }
+        // A stored name may be one that only a newer version knows.
+        if keeps_source {
+            row.source = NotSet;
+        }
+        if keeps_status {
+            row.status = NotSet;
         }
         story::Entity::update(row).exec(&self.tx).await?;
         Ok(story)

@@ -61,13 +61,16 @@ export type PublicationStatus =
   | 'ABANDONED'
   | 'COMPLETED'
   | 'HIATUS'
-  | 'ONGOING';
+  | 'ONGOING'
+  | 'UNKNOWN';
 
 export type ReadingStatus =
   | 'COMPLETED'
   | 'DROPPED'
+  | 'DROPPED_AS_ABANDONED'
   | 'NOT_STARTED'
   | 'PAUSED'
+  | 'PLAN_TO_READ'
   | 'READING';
 
 export type RefusalCode =

@@ -130,14 +130,16 @@ impl OrderField {
     }
 }
 
-/// The ordinal of a reading status.
+/// The ordinal of a reading status. A status that a newer version has stored is last.
 fn reading_order() -> Expr {
+    let last = i32::try_from(ProgressStatus::iter().len()).unwrap_or(i32::MAX);
     let ordinal = |cases: CaseStatement, (ordinal, status): (i32, ProgressStatus)| {
         cases.case(progress::Column::Status.eq(<&str>::from(status)), ordinal)
     };
     (0..)
         .zip(ProgressStatus::iter())
         .fold(CaseStatement::new(), ordinal)
+        .finally(last)
         .into()
 }
 
