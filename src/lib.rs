@@ -44,6 +44,7 @@ pub mod hub;
 pub mod feed;
 
 // Composition.
+pub mod adopt;
 pub mod app;
 pub mod commands;
 pub mod config;

@@ -35,6 +35,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Dev(dev) => commands::dev(&dev).await,
         Command::Serve(serve) => commands::serve(&serve).await,
         Command::Migrate(migrate) => commands::migrate(migrate.direction).await,
+        Command::Adopt(adopt) => commands::adopt(&adopt).await,
         Command::Import(import) => commands::import(&import).await,
         Command::Export(export) => commands::export(&export).await,
         Command::Backup(backup) => commands::backup(&backup).await,

@@ -38,7 +38,7 @@ pub async fn up(db: &Database, options: &DatabaseOptions) -> Result<(), DbErr> {
     if db.shares_sessions() && is_up_to_date(db, options).await? {
         return Ok(());
     }
-    in_turn(db, options, async |connection| {
+    exclusively(db, options, async |connection| {
         let newer = newer(connection).await?;
         if newer.is_empty() {
             return with_retries(|| Migrator::up(connection, None)).await;
@@ -87,7 +87,7 @@ pub async fn check_known(db: &Database, options: &DatabaseOptions) -> Result<(),
 
 /// Reverts the newest `steps` migrations.
 pub async fn down(db: &Database, options: &DatabaseOptions, steps: u32) -> Result<(), DbErr> {
-    in_turn(db, options, async |connection| {
+    exclusively(db, options, async |connection| {
         with_retries(|| Migrator::down(connection, Some(steps))).await
     })
     .await
@@ -129,17 +129,21 @@ async fn applied(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> 
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-/// Runs `work` while no other node migrates. The lock ends with its connection, even if this process dies.
-async fn in_turn(
+/// Runs `work` on a separate connection while no other node migrates. The lock ends with its connection, even if this
+/// process dies.
+///
+/// # Errors
+/// Those of `work`, and when no connection can hold the lock.
+pub async fn exclusively<T, E: From<DbErr>>(
     db: &Database,
     options: &DatabaseOptions,
-    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), DbErr>,
-) -> Result<(), DbErr> {
+    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<T, E>,
+) -> Result<T, E> {
     if options.address.postgres().is_none() {
         return work(&db.open_for_migrations(options).await?).await;
     }
     if db.shares_sessions() {
-        return Err(DbErr::Custom(SHARED.to_owned()));
+        return Err(DbErr::Custom(SHARED.to_owned()).into());
     }
     let lock = lock(db, options).await?;
     let connection = db.open_for_migrations(options).await?;
@@ -176,7 +180,7 @@ async fn with_retries<F: Future<Output = Result<(), DbErr>>>(
     change().await
 }
 
-/// SQLSTATE 55P03, lock not available.
-fn is_lock_timeout(error: &DbErr) -> bool {
+/// Returns whether a lock was not available in time: SQLSTATE 55P03.
+pub fn is_lock_timeout(error: &DbErr) -> bool {
     sql_code(error).as_deref() == Some("55P03")
 }

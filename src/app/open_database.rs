@@ -8,7 +8,7 @@ use crate::{
     address::DatabaseAddress,
     broker::Memory,
     config,
-    library::{Database, DatabaseOptions, Library, Opening},
+    library::{Database, DatabaseOptions, Library, OlderApp, Opening},
     schema_migration,
 };
 
@@ -40,13 +40,50 @@ pub async fn open_library(config: &config::Database, opening: Opening) -> anyhow
 /// Opens the configured database.
 ///
 /// # Errors
-/// When it cannot be opened, with the setting, the address without its secrets, and the cause.
+/// When it cannot be opened, with the setting, the address without its secrets, and the cause; or when it holds tables of
+/// the older app under names that library-sync needs.
 pub async fn open_database(
+    config: &config::Database,
+    options: &DatabaseOptions,
+) -> anyhow::Result<Database> {
+    let db = open_any_database(config, options).await?;
+    let older = db.find_older_app().await.context(config.setting())?;
+    if let Some(older) = older {
+        let refused = refusal(older);
+        db.close().await?;
+        anyhow::bail!("{}: {refused}", config.setting());
+    }
+    Ok(db)
+}
+
+/// Opens the configured database, even if it holds tables of the older app.
+///
+/// # Errors
+/// When it cannot be opened, with the setting, the address without its secrets, and the cause.
+pub async fn open_any_database(
     config: &config::Database,
     options: &DatabaseOptions,
 ) -> anyhow::Result<Database> {
     let opened = Database::connect(options).await;
     opened.context(config.setting())
+}
+
+/// Returns why library-sync does not use a database with these tables, and what to do.
+pub fn refusal(older: OlderApp) -> &'static str {
+    match older {
+        OlderApp::Stories => {
+            "the database is the older app's: its topaz_story has no column user_id: stop the older app, make a backup \
+             and run `library-sync adopt`"
+        }
+        OlderApp::SetAside => {
+            "the search path leads to topaz_before, where `library-sync adopt` keeps the older app's tables: connect \
+             with another role, or with ?options=-csearch_path%3Dpublic"
+        }
+        OlderApp::Works => {
+            "the database is a later version of the older app's, with topaz_work instead of topaz_story, which \
+             library-sync cannot adopt: give an empty database"
+        }
+    }
 }
 
 /// Returns the options of the configured database.

@@ -1,5 +1,6 @@
 //! The commands, one per file. `main` parses the command line and runs one of them.
 
+mod adopt;
 mod backup;
 mod dev;
 mod dev_app;
@@ -14,6 +15,7 @@ mod stop_signal;
 mod token;
 
 pub use self::{
+    adopt::adopt,
     backup::{backup, restore},
     dev::dev,
     epoch::epoch,

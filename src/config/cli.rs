@@ -3,6 +3,7 @@
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
+    adopt::Adopt,
     backup::{Backup, Restore},
     dev::Dev,
     epoch::Epoch,
@@ -64,6 +65,12 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Apply, revert or list database migrations.
     Migrate(Migrate),
+    /// Take over a PostgreSQL database of the older app, or give it back.
+    ///
+    /// Moves the older app's tables into the schema topaz_before, migrates, and copies each user's library into the tables
+    /// of library-sync, in one transaction. Stop the older app and make a backup first. Prints a line for each row that is
+    /// repaired, merged, kept although it breaks a rule, or left out. See docs/moving-from-the-older-app.md.
+    Adopt(Adopt),
     /// Import entries into a user's library from CSV, JSON or another program's export.
     ///
     /// Entries with a URL that the library already has are skipped. Entries without a title or with an invalid URL are

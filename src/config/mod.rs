@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** `--help`, `Debug` and errors never contain a secret.
 
+mod adopt;
 mod authjs;
 mod backup;
 mod cli;
@@ -26,6 +27,7 @@ mod token;
 mod tokens;
 
 pub use self::{
+    adopt::Adopt,
     authjs::Authjs,
     backup::{Backup, Restore},
     cli::{Cli, Command},

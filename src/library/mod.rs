@@ -52,6 +52,7 @@ pub use self::{
         first_connection::OpenError,
         options::{DatabaseOptions, Opening},
         pools::Database,
+        schema_check::{OlderApp, SET_ASIDE},
     },
     error::{Clash, Error, Refusal, RefusalCode},
     handle::Library,
@@ -65,7 +66,8 @@ pub use self::{
         progress::{Progress, ProgressPatch, ProgressState, ProgressStatus, Rating},
         source::Source,
         story::{Story, StoryContent, StoryPatch, StoryState, StoryStatus},
-        story_url::parse_url,
+        story_url::{is_storable_url, is_unsafe_url, parse_url},
+        text::repaired_line,
     },
     read::{
         change_log::Changed,
@@ -86,6 +88,7 @@ pub use self::{
     retention::purge::{Retention, Witnessed},
     ticket::KeptTicket,
     write::{
+        adopted::{AdoptedEntry, insert_entries, insert_labels, insert_links},
         conflict::{Against, OnConflict},
         intent::Intent,
         progress::DeletedEntry,

@@ -25,6 +25,7 @@ mod database;
 mod denial_of_service;
 mod docs;
 mod graphql;
+mod older_app;
 mod read_path;
 mod sync;
 mod transports;

@@ -1,5 +1,7 @@
 //! Health checks and metrics, for load balancers and operators.
 
+use std::borrow::Cow;
+
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use metrics::gauge;
 
@@ -22,24 +24,22 @@ async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: readiness. 503 while the node stops, while the database does not answer or rejects writes, and until
-/// the first keys are loaded.
+/// `GET /readyz`: readiness. 503 while the node stops, while the database does not answer, lacks a table or column, or
+/// rejects writes, and until the first keys are loaded.
 async fn readyz(State(node): State<Node>) -> impl IntoResponse {
     match why_not_ready(&node).await {
-        None => (StatusCode::OK, "ready"),
+        None => (StatusCode::OK, Cow::Borrowed("ready")),
         Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, fault),
     }
 }
 
-async fn why_not_ready(node: &Node) -> Option<&'static str> {
+async fn why_not_ready(node: &Node) -> Option<Cow<'static, str>> {
     if node.stopping.is_cancelled() {
-        Some("stopping")
+        Some(Cow::Borrowed("stopping"))
     } else if !node.authenticator.verifier.is_ready() {
-        Some("the key server has not answered yet")
-    } else if !node.readiness.is_database_ready(&node.library).await {
-        Some("the database does not answer, or takes no writes")
+        Some(Cow::Borrowed("the key server has not answered yet"))
     } else {
-        None
+        node.readiness.database_fault(&node.library).await
     }
 }
 

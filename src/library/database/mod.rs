@@ -13,6 +13,7 @@ pub(super) mod pools;
 pub(super) mod promises;
 pub(super) mod read_connection;
 pub(super) mod replica;
+pub(super) mod schema_check;
 pub(super) mod sqlite_copy;
 pub(super) mod sqlite_file;
 pub(super) mod statement_metrics;

@@ -13,7 +13,7 @@
 
 use std::{
     future::{Future, ready},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -74,6 +74,8 @@ pub struct Database {
     /// Maximum wait for a turn, or for a connection.
     pub(in crate::library) wait: Duration,
     patience: Duration,
+    /// Whether the tables were once found complete, see [`Database::missing_schema`].
+    pub(super) has_schema: Arc<AtomicBool>,
     /// Clock skew between this node and the database.
     pub(in crate::library) skew: Arc<Skew>,
 }
@@ -126,6 +128,7 @@ impl Database {
             max_replica_lag: options.max_replica_lag,
             wait: options.acquire_timeout,
             patience: options.patience(),
+            has_schema: Arc::default(),
             skew: Arc::default(),
         };
         db.look_at_replica().await;

@@ -37,7 +37,7 @@ use crate::library::{
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Time limit of a probe: shorter than the timeouts of common health checks.
-const PROBE_PATIENCE: Duration = Duration::from_millis(900);
+pub(super) const PROBE_PATIENCE: Duration = Duration::from_millis(900);
 
 /// Timeout of the probe for SQLite's write lock.
 pub(in crate::library) const PROBE_BUSY: Duration = Duration::from_millis(200);

@@ -78,8 +78,8 @@ impl LabelName {
         Ok(Self(name))
     }
 
-    /// Wraps a stored name.
-    pub(in crate::library) fn stored(name: String) -> Self {
+    /// Wraps a stored name, which may break a rule for new names.
+    pub(crate) fn stored(name: String) -> Self {
         Self(name)
     }
 

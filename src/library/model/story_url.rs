@@ -52,14 +52,28 @@ pub fn parse_url(text: &str) -> Result<(String, Url), Error> {
     Ok((text.to_owned(), url))
 }
 
-/// Returns the normalised form. A text that is not an address is returned unchanged.
+/// Returns whether a text that may not be an address fits the index of addresses.
+pub fn is_storable_url(text: &str) -> bool {
+    text.len() <= MAX_URL && key(text).len() <= MAX_URL
+}
+
+/// Returns whether a browser that opens the address would run a script.
+pub fn is_unsafe_url(text: &str) -> bool {
+    // Browsers skip tabs and line breaks in a scheme; so does the parser.
+    let is_script = |url: Url| matches!(url.scheme(), "javascript" | "data" | "vbscript");
+    Url::parse(text).is_ok_and(is_script)
+}
+
+/// Returns the normalised form. A text that is not an http or https address or a URN is returned unchanged.
 pub(in crate::library) fn key(text: &str) -> String {
     Url::parse(text).map_or_else(|_| text.to_owned(), |url| key_of(&url))
 }
 
 fn key_of(url: &Url) -> String {
-    if !matches!(url.scheme(), "http" | "https") {
-        return urn_key(url.as_str());
+    match url.scheme() {
+        "http" | "https" => {}
+        "urn" => return urn_key(url.as_str()),
+        _ => return url.as_str().to_owned(),
     }
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
     let port = url.port().map_or(String::new(), |port| format!(":{port}"));

@@ -74,6 +74,15 @@ fn trim(text: &str) -> &str {
     text.trim_matches(is_padding)
 }
 
+/// Returns the single-line text that is nearest to `text`: with spaces for control characters, trimmed, and cut at `max`
+/// characters. `None` if it has no visible character.
+pub fn repaired_line(text: &str, max: usize) -> Option<String> {
+    let spaced = text.replace(char::is_control, " ");
+    let cut: String = trim(&spaced).chars().take(max).collect();
+    let line = trim(&cut);
+    (!is_blank(line)).then(|| line.to_owned())
+}
+
 /// Checks a multi-line text. Rejects NUL, which PostgreSQL cannot store.
 pub(in crate::library) fn prose(
     field: &'static str,

@@ -1,5 +1,6 @@
 //! Changes of a library, each in one transaction: bump, change, stamp, commit, announce.
 
+pub(super) mod adopted;
 pub(super) mod changes_since;
 pub(super) mod conflict;
 pub(super) mod conflict_resolution;

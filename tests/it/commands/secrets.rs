@@ -89,7 +89,7 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
         "import" => vec!["--sub", "ann", "there.csv"],
         "export" | "token" => vec!["--sub", "ann"],
         "backup" | "restore" => vec!["there.csv.new"],
-        "epoch new" | "migrate up" | "migrate down" | "migrate status" => vec![],
+        "adopt" | "epoch new" | "migrate up" | "migrate down" | "migrate status" => vec![],
         _ => panic!("`{command}` takes a secret: say here how it is run"),
     };
     match setting {

@@ -9,7 +9,7 @@ use std::{
 use crate::support::test_app::repository;
 
 /// What each room may import. All may import `version`, the core identifiers.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("version", &[]),
     ("address", &[]),
     ("error_chain", &[]),
@@ -24,6 +24,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("graphql", &["auth", "library", "feed", "lines"]),
     ("http", &["graphql", "feed", "auth", "library", "metrics"]),
     ("schema_migration", &["library"]),
+    ("adopt", &["library", "schema_migration"]),
 ];
 
 /// Imports of settings: flags are parsed into values and limits of these rooms, so that an error names the flag.

@@ -1,0 +1,139 @@
+//! [`undo`]: reverts the migrations of an adoption, and moves the older tables back, in one transaction.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "drops the copies and moves the older app's tables back"
+)]
+
+use std::time::Duration;
+
+use migration::Migrator;
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, TransactionTrait as _,
+};
+use sea_orm_migration::MigratorTrait as _;
+
+use super::{
+    error::Error,
+    older_tables::OlderTables,
+    record::{self, Record, number},
+    set_aside, users,
+};
+use crate::{
+    library::{Database, DatabaseOptions, OlderApp, SET_ASIDE},
+    schema_migration,
+};
+
+/// Attempts to lock the tables while others use them, and the pause between two.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The tables that the migrations create, except that of users. They are emptied first, because some migrations rewrite
+/// every row when they are reverted.
+const OURS: &str = "topaz_story, topaz_progress, topaz_tag, topaz_fandom, topaz_story_tag, topaz_story_fandom, \
+     topaz_tombstone, topaz_receipt, topaz_write, topaz_field_change, topaz_label_removal, topaz_ticket";
+
+/// What was undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undone {
+    /// The adoption: the older app's tables are where they were.
+    Adoption,
+    /// The migrations of an earlier version, which had failed half way.
+    HalfMigration,
+}
+
+/// Gives the database back to the older app, as the adoption found it.
+///
+/// # Errors
+/// When it was not adopted; when readers have changed their libraries since, unless `discard_changes`; or when a step
+/// fails. Nothing is changed then.
+pub async fn undo(
+    db: &Database,
+    options: &DatabaseOptions,
+    discard_changes: bool,
+) -> Result<Undone, Error> {
+    if options.address.postgres().is_none() {
+        return Err(Error::NotPostgres);
+    }
+    schema_migration::exclusively(db, options, async |connection| {
+        let is_adopted = record::exists(connection).await?;
+        if !is_adopted && db.find_older_app().await? != Some(OlderApp::Stories) {
+            return Err(Error::NotAdopted);
+        }
+        if !is_adopted && record::count_migrations(connection).await? == 0 {
+            return Err(Error::NotAdopted);
+        }
+        let tx = begin(connection, is_adopted).await?;
+        let done = if is_adopted {
+            give_back(&tx, discard_changes)
+                .await
+                .map(|()| Undone::Adoption)
+        } else {
+            Migrator::down(&tx, None)
+                .await
+                .map_err(Error::from)
+                .map(|()| Undone::HalfMigration)
+        };
+        match done {
+            Ok(_) => tx.commit().await?,
+            Err(_) => tx.rollback().await?,
+        }
+        done
+    })
+    .await
+}
+
+/// Begins the transaction with all tables locked.
+async fn begin(
+    connection: &DatabaseConnection,
+    is_adopted: bool,
+) -> Result<DatabaseTransaction, Error> {
+    let tables = if is_adopted {
+        format!("topaz_user, {OURS}")
+    } else {
+        "topaz_user".to_owned()
+    };
+    let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
+    for attempt in 1.. {
+        let tx = connection.begin().await?;
+        match tx.execute_unprepared(&lock).await {
+            Err(error) if attempt < TRIES && schema_migration::is_lock_timeout(&error) => {
+                tx.rollback().await?;
+                tracing::info!("the tables are in use; retrying to lock them");
+                tokio::time::sleep(PAUSE).await;
+            }
+            locked => {
+                locked?;
+                return Ok(tx);
+            }
+        }
+    }
+    Err(Error::NotAdopted)
+}
+
+async fn give_back(tx: &DatabaseTransaction, discard_changes: bool) -> Result<(), Error> {
+    let record = Record::read(tx).await?;
+    if !discard_changes {
+        let users = number(tx, "SELECT count(DISTINCT user_id) FROM topaz_write").await?;
+        if users > 0 {
+            return Err(Error::ChangedSince { users });
+        }
+    }
+    tx.execute_unprepared(&format!("TRUNCATE {OURS}")).await?;
+    let applied = record::count_migrations(tx).await?;
+    let steps = applied.saturating_sub(record.migrations_before);
+    Migrator::down(tx, Some(steps)).await?;
+    if !record.had_migrations_table {
+        tx.execute_unprepared("DROP TABLE seaql_migrations").await?;
+    }
+    let older = OlderTables::set_aside(tx).await?;
+    set_aside::lock(tx, &older).await?;
+    set_aside::put_back(tx, &older, &record.home).await?;
+    users::restore(tx).await?;
+    for table in record::TABLES {
+        tx.execute_unprepared(&format!("DROP TABLE {SET_ASIDE}.{table}"))
+            .await?;
+    }
+    tx.execute_unprepared(&format!("DROP SCHEMA {SET_ASIDE}"))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! A PostgreSQL database of the older app: it is refused before it is adopted, adopted as a whole, and given back.
+
+pub mod adopting;
+pub mod guard;
+pub mod older_database;
+pub mod statuses;
