@@ -18,12 +18,18 @@ const shell = ["/", "/app.webmanifest", "/icon.svg", ...new Set(files.map((file)
 const page = readFileSync(new URL("dist/index.html", import.meta.url), "utf8");
 const release = createHash("sha256").update(manifest).update(page).digest("hex").slice(0, 12);
 
-export default defineConfig({
+// `--mode retired` builds the script that takes a worker away, which is served in its place when that is needed.
+export default defineConfig(({ mode }) => ({
   publicDir: false,
   define: { __SHELL__: JSON.stringify(shell), __RELEASE__: JSON.stringify(release) },
   build: {
     emptyOutDir: false,
     target: "es2022",
-    lib: { entry: "src/worker.ts", formats: ["iife"], name: "worker", fileName: () => "sw.js" },
+    lib: {
+      entry: mode === "retired" ? "src/retired_worker.ts" : "src/worker.ts",
+      formats: ["iife"],
+      name: "worker",
+      fileName: () => (mode === "retired" ? "retired_sw.js" : "sw.js"),
+    },
   },
-});
+}));

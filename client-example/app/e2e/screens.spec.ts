@@ -1,7 +1,8 @@
 // The screens: what one can do on them, and that everybody can use them.
 
 import { AxeBuilder } from "@axe-core/playwright";
-import { chapters, expect, isFresh, test } from "./server.ts";
+import type { Page } from "@playwright/test";
+import { chapters, expect, isFresh, readNext, test } from "./server.ts";
 
 test("a story is added by its address, edited, found, and removed with a chance to undo", async ({
   browser,
@@ -21,12 +22,16 @@ test("a story is added by its address, edited, found, and removed with a chance 
   await dialog.getByLabel("Chapters read").fill("7");
   await dialog.getByLabel("Chapters out").fill("14");
   await dialog.getByLabel("Tags").fill("detectives, to reread");
+  await dialog.getByLabel("Fandoms").fill("Sherlock Holmes");
   await dialog.getByRole("button", { name: "Save" }).click();
   await expect(chapters(page, "A Study in Scarlet")).toHaveText("7 / 14");
   await expect(page.getByRole("list", { name: "Tags" })).toHaveText("detectivesto reread");
   await isFresh(page);
   expect(await server.chapters("ann")).toEqual({ "A Study in Scarlet": 7 });
 
+  await expect(page.getByRole("list", { name: "Fandoms" })).toHaveText("Sherlock Holmes");
+  await page.getByRole("combobox", { name: "Fandom" }).selectOption("Sherlock Holmes");
+  await expect(page.getByText("1 story", { exact: true })).toBeVisible();
   await page.getByLabel("Search").fill("nothing like it");
   await expect(page.getByText("0 stories of 1")).toBeVisible();
   await page.getByLabel("Search").fill("scarlet study");
@@ -57,15 +62,70 @@ test("more stories appear as one scrolls", async ({ browser, server, signIn }) =
   await expect.poll(scroll, { timeout: 30_000 }).toBe(100);
 });
 
+const GOODREADS = `Book Id,Title,Author,ISBN13,My Rating,Exclusive Shelf,Bookshelves,Price
+1,Emma,Jane Austen,9780141439587,4,read,classics,9.99
+2,Dracula,Bram Stoker,,0,currently-reading,"gothic, classics",
+3,,Nobody,,,,,
+4,Persuasion,Jane Austen,,great,to-read,,`;
+
+test("a file is imported: its columns are matched, it is previewed, and one can change both", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  const context = await browser.newContext();
+  const page = await signIn(context, "ann");
+  await page.getByRole("button", { name: "Import a file" }).click();
+  const dialog = page.getByRole("dialog", { name: "Import a file" });
+  await dialog.getByLabel("A table of stories").setInputFiles({
+    name: "goodreads.csv",
+    mimeType: "text/csv",
+    buffer: Buffer.from(GOODREADS),
+  });
+  await expect(dialog.getByRole("status")).toContainText("3 stories of 4 rows");
+  await expect(
+    dialog.getByRole("row", { name: /^Emma Jane Austen Completed 4 urn:isbn:9780141439587$/ }),
+  ).toBeVisible();
+  await expect(dialog.getByText("Skipped rows: 1")).toBeVisible();
+  await expect(dialog.getByText("Values that are left out: 1")).toBeVisible();
+  await dialog.getByRole("combobox", { name: "Bookshelves" }).selectOption("Fandoms");
+  await dialog.getByRole("combobox", { name: "Author" }).selectOption("");
+  await dialog.getByRole("button", { name: "Import 3 stories" }).click();
+  await expect(page.getByText("3 stories", { exact: true })).toBeVisible();
+  await expect(page.getByRole("list", { name: "Fandoms" })).toHaveCount(2);
+  await isFresh(page);
+  expect(Object.keys(await server.chapters("ann")).sort()).toEqual(["Dracula", "Emma", "Persuasion"]);
+});
+
+test("the sync panel names what was changed, and the device that did", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  await server.add("ann", "Emma", 3);
+  const page = await signIn(await browser.newContext(), "ann");
+  const changes = page.getByRole("region", { name: "Recent changes" }).getByRole("listitem");
+  await page.locator("summary").click();
+  // Only the server's events name the device, and they begin once the panel is open.
+  await expect(async () => {
+    await server.read("ann", "Emma", 9);
+    await server.read("ann", "Emma", 8);
+    await expect(changes.filter({ hasText: "E-reader: Emma: chapter 8" }).first()).toBeVisible({
+      timeout: 2_000,
+    });
+  }).toPass();
+  await readNext(page, "Emma");
+  await expect(changes.first()).toContainText("This device: Emma: chapter 9");
+});
+
 for (const colorScheme of ["light", "dark"] as const) {
   test(`axe finds nothing on any screen in the ${colorScheme} scheme`, async ({
     browser,
     server,
     signIn,
   }) => {
-    await server.add("ann", "Emma", 3);
     const context = await browser.newContext({ colorScheme, viewport: { width: 390, height: 844 } });
-    const check = async (page: import("@playwright/test").Page, screen: string) => {
+    const check = async (page: Page, screen: string) => {
       const { violations } = await new AxeBuilder({ page }).analyze();
       expect(violations.map(({ id, nodes }) => `${screen}: ${id}: ${nodes[0]?.html}`)).toEqual([]);
     };
@@ -75,14 +135,52 @@ for (const colorScheme of ["light", "dark"] as const) {
     await check(signedOut, "sign in");
     await signedOut.close();
     const page = await signIn(context, "ann");
+    await check(page, "empty list");
+    await server.addLabelled("ann", "Emma", 3);
+    await expect(chapters(page, "Emma")).toHaveText("3");
     await check(page, "list");
     await page.locator("summary").click();
+    await server.read("ann", "Emma", 4);
+    await expect(page.getByText("Emma: chapter 4")).toBeVisible();
     await check(page, "sync panel");
+    await page.locator("summary").first().click();
+    await page.getByLabel("Add a story by its address").fill("no address");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await check(page, "an address that is none");
     await page.getByRole("button", { name: "Edit Emma" }).click();
     await check(page, "edit");
     await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Import a file" }).click();
+    await check(page, "import");
+    await page.getByLabel("A table of stories").setInputFiles({
+      name: "goodreads.csv",
+      mimeType: "text/csv",
+      buffer: Buffer.from(GOODREADS),
+    });
+    await page.getByText("Skipped rows: 1").click();
+    await check(page, "preview of an import");
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await context.setOffline(true);
+    await readNext(page, "Emma");
+    await expect(page.getByText("1 unsent change.")).toBeVisible();
+    await check(page, "offline");
+    await server.read("ann", "Emma", 9);
+    await context.setOffline(false);
+    await expect(page.getByRole("dialog", { name: "Emma was changed elsewhere" })).toBeVisible();
+    await check(page, "conflict");
+    await page.getByRole("button", { name: "Keep theirs" }).click();
     await page.getByRole("button", { name: "Remove Emma" }).click();
     await check(page, "undo");
+    await page.getByRole("button", { name: "Undo" }).click();
+    await context.clearCookies();
+    await page.reload();
+    await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
+    const renewing = await context.newPage();
+    await renewing.goto(`${server.url}/#token=${server.token("ann", 4)}`);
+    await expect(renewing.getByRole("heading", { name: "Your session has ended" })).toBeVisible({
+      timeout: 60_000,
+    });
+    await check(renewing, "renewal");
   });
 }
 

@@ -50,11 +50,11 @@ export class Server {
       .toBe(200);
   }
 
-  async kill(): Promise<void> {
+  async kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     const killed = this.#process;
-    if (killed === null || killed.exitCode !== null) return;
+    if (killed === null || killed.exitCode !== null || killed.signalCode !== null) return;
     const ended = new Promise((done) => killed.once("exit", done));
-    killed.kill("SIGKILL");
+    killed.kill(signal);
     await ended;
   }
 
@@ -83,6 +83,28 @@ export class Server {
     const mutation = `mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion } }`;
     const url = `https://stories.example/${encodeURIComponent(title)}`;
     await this.graphql(user, mutation, { title, url, currentChapter });
+  }
+
+  /** Adds a story with a tag and a fandom. */
+  async addLabelled(user: string, title: string, currentChapter: number): Promise<void> {
+    const mutation =
+      "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
+    const url = `https://stories.example/${encodeURIComponent(title)}`;
+    const entry = { title, url, currentChapter, tags: ["classics"], fandoms: ["Austen"], rating: 4.5 };
+    await this.graphql(user, mutation, { entries: [entry] });
+  }
+
+  /** Another device, the e-reader, reads a story to a chapter. */
+  async read(user: string, title: string, currentChapter: number): Promise<void> {
+    const query = "query { progresses(first: 100) { nodes { id story { title } } } }";
+    const { progresses } = await this.graphql<{
+      progresses: { nodes: { id: string; story: { title: string } }[] };
+    }>(user, query);
+    const id = progresses.nodes.find(({ story }) => story.title === title)?.id;
+    const mutation =
+      "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { libraryVersion } }";
+    const device = { id: "e-reader", name: "E-reader" };
+    await this.graphql(user, mutation, { id, currentChapter, rewind: true, device });
   }
 
   /** The chapters that the server knows as read, by title. */

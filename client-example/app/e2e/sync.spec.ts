@@ -138,6 +138,27 @@ test("a conflict names the field and both values, and the person decides", async
   expect(await server.chapters("ann")).toEqual({ Emma: 4 });
 });
 
+test("a removal of what another device has changed since is asked about", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  await server.add("ann", "Emma", 3);
+  const context = await browser.newContext();
+  const page = await signIn(context, "ann");
+  await context.setOffline(true);
+  await page.getByRole("button", { name: "Remove Emma" }).click();
+  await expect(why(page)).toHaveText("1 change waits: offline");
+  await server.read("ann", "Emma", 9);
+  await context.setOffline(false);
+  const dialog = page.getByRole("dialog", { name: "Emma was changed elsewhere" });
+  await expect(dialog).toContainText(/E-reader set the chapter to 9 on .*You removed it\./);
+  expect(await server.chapters("ann")).toEqual({ Emma: 9 });
+  await dialog.getByRole("button", { name: "Remove it anyway" }).click();
+  await expect(dialog).toHaveCount(0);
+  await expect.poll(() => server.chapters("ann")).toEqual({});
+});
+
 test("another user signs in, and sees nothing of the first", async ({ browser, server, signIn }) => {
   await server.add("ann", "Emma", 3);
   await server.add("bob", "Dracula", 1);

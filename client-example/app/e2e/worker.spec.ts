@@ -1,6 +1,6 @@
 // What happens while no page is open, and where no stream passes.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import type { BrowserContext, CDPSession } from "@playwright/test";
 import { BufferingProxy } from "./buffering_proxy.ts";
 import { chapters, expect, isFresh, readNext, type Server, test, why } from "./server.ts";
@@ -136,4 +136,35 @@ test("a worker that keeps showing an old page is replaced by the next release", 
     return page.getByRole("heading", { name: "Sign in" }).isVisible();
   };
   await expect.poll(isBack, { timeout: 30_000, intervals: [2_000] }).toBe(true);
+});
+
+test("a worker that is retired leaves: its caches go, and pages come from the server", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  await server.add("ann", "Emma", 3);
+  const context = await browser.newContext();
+  const page = await signIn(context, "ann");
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
+  const state = () =>
+    page.evaluate(async () => {
+      const registrations = await navigator.serviceWorker.getRegistrations();
+      return { workers: registrations.length, caches: (await caches.keys()).length };
+    });
+  expect(await state()).toEqual({ workers: 1, caches: 1 });
+  copyFileSync(`${server.app}/retired_sw.js`, `${server.app}/sw.js`);
+  // The app itself must not install it anew.
+  await page.route("**/sw.js", (route) => route.fulfill({ status: 404 }));
+  const update = async () => {
+    await page.evaluate(async () => {
+      for (const registration of await navigator.serviceWorker.getRegistrations())
+        await registration.update();
+    });
+    return state();
+  };
+  await expect.poll(update, { timeout: 30_000 }).toEqual({ workers: 0, caches: 0 });
+  await isFresh(page);
 });

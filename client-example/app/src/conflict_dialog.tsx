@@ -4,11 +4,9 @@ import type { OutboxEntry } from "library-sync-client/outbox";
 import type { ReactNode } from "react";
 import { Dialog } from "./dialog.tsx";
 import type { LibraryView } from "./entries.ts";
-import type { UpdateProgressMutation } from "./generated/graphql.ts";
-import { useChanges } from "./library.ts";
+import type { ConflictPartsFragment } from "./generated/graphql.ts";
+import { isRemoval, useChanges } from "./library.ts";
 import { fieldName, valueText } from "./words.ts";
-
-type Conflict = NonNullable<NonNullable<UpdateProgressMutation["updateProgress"]>["conflict"]>;
 
 export function ConflictDialog({ rejected, view }: { rejected: OutboxEntry; view: LibraryView }): ReactNode {
   const changes = useChanges();
@@ -17,7 +15,8 @@ export function ConflictDialog({ rejected, view }: { rejected: OutboxEntry; view
   const { id } = rejected.mutation.variables.input;
   const title =
     view.entries.find((entry) => entry.id === id || entry.storyId === id)?.title ?? "your library";
-  const conflict = (rejection.payload as { conflict?: Conflict | null } | null)?.conflict;
+  const conflict = (rejection.payload as { conflict?: ConflictPartsFragment | null } | null)?.conflict;
+  const isRemoved = isRemoval(rejected);
   const dismiss = () => void changes.dismiss(rejected);
   if (!conflict) {
     return (
@@ -38,17 +37,23 @@ export function ConflictDialog({ rejected, view }: { rejected: OutboxEntry; view
           <li key={field}>
             {device?.name ?? "Another device"} set the {fieldName(field)} to{" "}
             <strong>{valueText(theirs)}</strong>
-            {at ? ` on ${new Date(at).toLocaleString()}` : ""}. You set it to{" "}
-            <strong>{valueText(yours)}</strong>.
+            {at ? ` on ${new Date(at).toLocaleString()}` : ""}.
+            {!isRemoved && (
+              <>
+                {" "}
+                You set it to <strong>{valueText(yours)}</strong>.
+              </>
+            )}
           </li>
         ))}
       </ul>
+      {isRemoved && <p>You removed it.</p>}
       <div className="actions">
         <button type="button" onClick={dismiss}>
-          Keep theirs
+          {isRemoved ? "Keep it" : "Keep theirs"}
         </button>
         <button type="button" className="primary" onClick={() => void changes.insist(rejected)}>
-          Use mine
+          {isRemoved ? "Remove it anyway" : "Use mine"}
         </button>
       </div>
     </Dialog>

@@ -37,9 +37,14 @@ export const Changes = graphql(`
           tags {
             id
           }
+          fandoms {
+            id
+          }
+          stamp
         }
         ... on Progress {
           id
+          stamp
           storyId
           currentChapter
           readingStatus
@@ -51,6 +56,20 @@ export const Changes = graphql(`
           kind
           rowId
         }
+      }
+    }
+  }
+`);
+
+export const ConflictParts = graphql(`
+  fragment ConflictParts on Conflict {
+    fields {
+      field
+      theirs
+      yours
+      at
+      device {
+        name
       }
     }
   }
@@ -76,15 +95,7 @@ export const UpdateProgress = graphql(`
         message
       }
       conflict {
-        fields {
-          field
-          theirs
-          yours
-          at
-          device {
-            name
-          }
-        }
+        ...ConflictParts
       }
     }
   }
@@ -98,15 +109,7 @@ export const UpdateStory = graphql(`
         message
       }
       conflict {
-        fields {
-          field
-          theirs
-          yours
-          at
-          device {
-            name
-          }
-        }
+        ...ConflictParts
       }
     }
   }
@@ -124,9 +127,24 @@ export const CreateTag = graphql(`
   }
 `);
 
+export const CreateFandom = graphql(`
+  mutation CreateFandom($input: CreateLabelInput!) {
+    createFandom(input: $input) {
+      refusal {
+        code
+        message
+        existingId
+      }
+    }
+  }
+`);
+
 export const DeleteEntry = graphql(`
   mutation DeleteEntry($input: DeleteProgressInput!) {
     deleteProgress(input: $input) {
+      conflict {
+        ...ConflictParts
+      }
       refusal {
         code
         message
@@ -134,3 +152,34 @@ export const DeleteEntry = graphql(`
     }
   }
 `);
+
+export const ImportEntries = graphql(`
+  mutation ImportEntries($input: ImportLibraryInput!) {
+    importLibrary(input: $input) {
+      importedCount
+      duplicateCount
+      invalidCount
+      refusal {
+        code
+        message
+      }
+    }
+  }
+`);
+
+export const Events = graphql(`
+  subscription Events {
+    libraryEvents {
+      kind
+      version
+      device {
+        name
+      }
+    }
+  }
+`);
+
+/** Returns the name of a document's operation. Changes that an earlier release of the app has stored have it too. */
+export function operationOf(document: string): string {
+  return /(?:mutation|query|subscription) (\w+)/.exec(document)?.[1] ?? "";
+}

@@ -2,42 +2,23 @@
 
 import { type FormEvent, type ReactNode, useId } from "react";
 import { Dialog } from "./dialog.tsx";
-import type { Entry } from "./entries.ts";
+import type { Entry, LibraryView, Names } from "./entries.ts";
 import type { PublicationStatus, ReadingStatus } from "./generated/graphql.ts";
 import { useChanges } from "./library.ts";
 import { PUBLICATION, READING } from "./words.ts";
 
 export function EditDialog({
   entry,
-  tags,
+  view: { tags, fandoms },
   onClose,
 }: {
   entry: Entry;
-  tags: ReadonlyMap<string, string>;
+  view: LibraryView;
   onClose: () => void;
 }): ReactNode {
   const changes = useChanges();
   const form = useId();
-  const names = entry.tagIds.map((id) => tags.get(id) ?? "");
-
-  const tagIdsOf = async (text: string): Promise<string[]> => {
-    const byName = new Map([...tags].map(([id, name]) => [name.toLowerCase(), id]));
-    const ids: string[] = [];
-    for (const name of new Set(
-      text
-        .split(",")
-        .map((part) => part.trim())
-        .filter(Boolean),
-    )) {
-      let id = byName.get(name.toLowerCase());
-      if (id === undefined) {
-        id = crypto.randomUUID();
-        await changes.createTag(id, name);
-      }
-      ids.push(id);
-    }
-    return ids;
-  };
+  const [tagText, fandomText] = [namesOf(entry.tagIds, tags), namesOf(entry.fandomIds, fandoms)];
 
   const save = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -57,10 +38,15 @@ export function EditDialog({
       publicationStatus: text("publicationStatus") as PublicationStatus,
       chapterCount: number("chapterCount"),
     });
-    const tagIds = text("tags") === names.join(", ") ? {} : { tagIds: await tagIdsOf(text("tags")) };
+    const tagIds =
+      text("tags") === tagText ? {} : { tagIds: await idsOf(text("tags"), tags, changes.createTag) };
+    const fandomIds =
+      text("fandoms") === fandomText
+        ? {}
+        : { fandomIds: await idsOf(text("fandoms"), fandoms, changes.createFandom) };
     if (Object.keys(progress).length > 0)
       await changes.updateProgress({ id: entry.id, rewind: true, ...progress });
-    const storyChange = { ...story, ...tagIds };
+    const storyChange = { ...story, ...tagIds, ...fandomIds };
     if (Object.keys(storyChange).length > 0) await changes.updateStory({ id: entry.storyId, ...storyChange });
   };
 
@@ -100,7 +86,11 @@ export function EditDialog({
         </label>
         <label>
           Tags, with commas between them
-          <input name="tags" defaultValue={names.join(", ")} />
+          <input name="tags" defaultValue={tagText} />
+        </label>
+        <label>
+          Fandoms, with commas between them
+          <input name="fandoms" defaultValue={fandomText} />
         </label>
       </form>
       <div className="actions">
@@ -144,4 +134,34 @@ function Choice({
 function changed<Fields extends Partial<Entry>>(entry: Entry, fields: Fields): Partial<Fields> {
   const different = Object.entries(fields).filter(([name, value]) => entry[name as keyof Entry] !== value);
   return Object.fromEntries(different) as Partial<Fields>;
+}
+
+function namesOf(ids: readonly string[], names: Names): string {
+  return ids.map((id) => names.get(id) ?? "").join(", ");
+}
+
+/** Returns the ids of the labels that a text names. Creates those that do not exist. */
+async function idsOf(
+  text: string,
+  names: Names,
+  create: (id: string, name: string) => Promise<unknown>,
+): Promise<string[]> {
+  const byName = new Map([...names].map(([id, name]) => [name.toLowerCase(), id]));
+  const wanted = new Set(
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter(Boolean),
+  );
+  const ids: string[] = [];
+  for (const name of wanted) {
+    let id = byName.get(name.toLowerCase());
+    if (id === undefined) {
+      id = crypto.randomUUID();
+      byName.set(name.toLowerCase(), id);
+      await create(id, name);
+    }
+    ids.push(id);
+  }
+  return ids;
 }

@@ -2,7 +2,7 @@
 
 import type { Row } from "library-sync-client/browser";
 import type { OutboxEntry } from "library-sync-client/outbox";
-import { AddStory, CreateTag, DeleteEntry, UpdateProgress, UpdateStory } from "./documents.ts";
+import { operationOf } from "./documents.ts";
 import type { PublicationStatus, ReadingStatus } from "./generated/graphql.ts";
 
 /** A story with the reading state of it. */
@@ -15,6 +15,7 @@ export interface Entry {
   readonly publicationStatus: PublicationStatus;
   readonly chapterCount: number | null;
   readonly tagIds: readonly string[];
+  readonly fandomIds: readonly string[];
   readonly currentChapter: number;
   readonly readingStatus: ReadingStatus;
   readonly rating: number | null;
@@ -24,33 +25,42 @@ export interface Entry {
   readonly isUnsent: boolean;
 }
 
+/** Names of labels of one kind by their ids. */
+export type Names = ReadonlyMap<string, string>;
+
 /** What the screen shows of the library. */
 export interface LibraryView {
   readonly entries: readonly Entry[];
-  /** Names of tags by their ids. */
-  readonly tags: ReadonlyMap<string, string>;
+  readonly tags: Names;
+  readonly fandoms: Names;
 }
 
 /** Joins the rows of the copy. */
 export function viewOf(rows: ReadonlyMap<string, Row>): LibraryView {
   const entries: Entry[] = [];
   const tags = new Map<string, string>();
+  const fandoms = new Map<string, string>();
   for (const row of rows.values()) {
     if (row.kind === "TAG") tags.set(row.id, String(row["name"]));
+    if (row.kind === "FANDOM") fandoms.set(row.id, String(row["name"]));
     if (row.kind !== "PROGRESS") continue;
-    const story = rows.get(`STORY ${row["storyId"]}`);
+    const story = rows.get(`STORY ${row["storyId"]}`) as StoryRow | undefined;
     if (story === undefined) continue;
-    const {
-      tags: labels,
-      id: storyId,
-      kind: _,
-      ...fields
-    } = story as Row & { tags: readonly { id: string }[] };
-    const entry = { ...fields, ...row, storyId, tagIds: labels.map(({ id }) => id), isUnsent: false };
-    entries.push(entry as unknown as Entry);
+    const { tags: itsTags, fandoms: itsFandoms = [], id: storyId, kind: _, stamp: __, ...fields } = story;
+    const labels = { tagIds: itsTags.map(idOf), fandomIds: itsFandoms.map(idOf) };
+    const { kind: ___, stamp: ____, ...progress } = row;
+    entries.push({ ...fields, ...progress, storyId, ...labels, isUnsent: false } as unknown as Entry);
   }
-  return { entries, tags };
+  return { entries, tags, fandoms };
 }
+
+interface StoryRow extends Row {
+  readonly tags: readonly { id: string }[];
+  /** Missing in a copy that an earlier release of the app has stored. */
+  readonly fandoms?: readonly { id: string }[];
+}
+
+const idOf = ({ id }: { id: string }) => id;
 
 /** Lays changes over the view, in their order. */
 export function overlay(view: LibraryView, changes: readonly OutboxEntry[]): LibraryView {
@@ -60,19 +70,21 @@ export function overlay(view: LibraryView, changes: readonly OutboxEntry[]): Lib
 function apply(view: LibraryView, { mutation, state, madeAt }: OutboxEntry): LibraryView {
   const input = mutation.variables.input as Record<string, unknown>;
   const isUnsent = state.kind !== "accepted";
-  const { tags } = view;
-  switch (mutation.query) {
-    case String(UpdateProgress):
+  const labelled = (names: Names) => new Map(names).set(String(input["id"]), String(input["name"]));
+  switch (operationOf(mutation.query)) {
+    case "UpdateProgress":
       return edit(view, (entry) => entry.id === input["id"], { ...fieldsOf(input), isUnsent });
-    case String(UpdateStory):
+    case "UpdateStory":
       return edit(view, (entry) => entry.storyId === input["id"], { ...fieldsOf(input), isUnsent });
-    case String(DeleteEntry):
-      return { tags, entries: view.entries.filter(({ id }) => id !== input["id"]) };
-    case String(CreateTag):
-      return { ...view, tags: new Map(tags).set(String(input["id"]), String(input["name"])) };
-    case String(AddStory): {
+    case "DeleteEntry":
+      return { ...view, entries: view.entries.filter(({ id }) => id !== input["id"]) };
+    case "CreateTag":
+      return { ...view, tags: labelled(view.tags) };
+    case "CreateFandom":
+      return { ...view, fandoms: labelled(view.fandoms) };
+    case "AddStory": {
       const entry = { ...added(input, madeAt), isUnsent };
-      return { tags, entries: [entry, ...view.entries.filter(({ id }) => id !== entry.id)] };
+      return { ...view, entries: [entry, ...view.entries.filter(({ id }) => id !== entry.id)] };
     }
     default:
       return view;
@@ -103,6 +115,7 @@ function added(input: Record<string, unknown>, madeAt: number): Omit<Entry, "isU
     publicationStatus: "ONGOING",
     chapterCount: null,
     tagIds: [],
+    fandomIds: [],
     currentChapter: Number(currentChapter ?? 0),
     readingStatus: "NOT_STARTED",
     rating: null,
@@ -116,6 +129,7 @@ export interface Wanted {
   readonly search: string;
   readonly status: ReadingStatus | null;
   readonly tagId: string | null;
+  readonly fandomId: string | null;
   readonly order: "changed" | "title" | "author" | "progress";
 }
 
@@ -127,11 +141,15 @@ const ORDERS: Record<Wanted["order"], (a: Entry, b: Entry) => number> = {
 };
 
 /** Chooses and orders entries. Every word of the search occurs in the title, the author or the notes. */
-export function choose(entries: readonly Entry[], { search, status, tagId, order }: Wanted): Entry[] {
+export function choose(
+  entries: readonly Entry[],
+  { search, status, tagId, fandomId, order }: Wanted,
+): Entry[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (entry: Entry) => {
     if (status !== null && entry.readingStatus !== status) return false;
     if (tagId !== null && !entry.tagIds.includes(tagId)) return false;
+    if (fandomId !== null && !entry.fandomIds.includes(fandomId)) return false;
     const text = `${entry.title} ${entry.author} ${entry.notes ?? ""}`.toLowerCase();
     return words.every((word) => text.includes(word));
   };

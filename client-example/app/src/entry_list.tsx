@@ -1,25 +1,24 @@
 // The list: more entries appear as one scrolls to its end.
 
 import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
-import { choose, type Entry, type Wanted } from "./entries.ts";
+import { choose, type Entry, type LibraryView, type Names, type Wanted } from "./entries.ts";
 import { useChanges } from "./library.ts";
 import { PUBLICATION, READING } from "./words.ts";
 
 const PAGE = 30;
 
 export function EntryList({
-  entries,
-  tags,
+  view,
   wanted,
   onEdit,
   onRemove,
 }: {
-  entries: readonly Entry[];
-  tags: ReadonlyMap<string, string>;
+  view: LibraryView;
   wanted: Wanted;
   onEdit: (entry: Entry) => void;
   onRemove: (entry: Entry) => void;
 }): ReactNode {
+  const { entries, tags, fandoms } = view;
   const chosen = useMemo(() => choose(entries, wanted), [entries, wanted]);
   const [shown, setShown] = useState(PAGE);
   const end = useRef<HTMLDivElement>(null);
@@ -40,7 +39,14 @@ export function EntryList({
       </p>
       <ul className="entries">
         {chosen.slice(0, shown).map((entry) => (
-          <EntryCard key={entry.id} entry={entry} tags={tags} onEdit={onEdit} onRemove={onRemove} />
+          <EntryCard
+            key={entry.id}
+            entry={entry}
+            tags={tags}
+            fandoms={fandoms}
+            onEdit={onEdit}
+            onRemove={onRemove}
+          />
         ))}
       </ul>
       <div ref={end} />
@@ -51,11 +57,13 @@ export function EntryList({
 function EntryCard({
   entry,
   tags,
+  fandoms,
   onEdit,
   onRemove,
 }: {
   entry: Entry;
-  tags: ReadonlyMap<string, string>;
+  tags: Names;
+  fandoms: Names;
   onEdit: (entry: Entry) => void;
   onRemove: (entry: Entry) => void;
 }): ReactNode {
@@ -65,7 +73,6 @@ function EntryCard({
   const isLast = chapterCount !== null && next === chapterCount && publicationStatus === "COMPLETED";
   const read = () =>
     changes.updateProgress({ id, currentChapter: next, readingStatus: isLast ? "COMPLETED" : "READING" });
-  const names = entry.tagIds.map((tagId) => tags.get(tagId)).filter((name) => name !== undefined);
   return (
     <li className="entry">
       <div className="about">
@@ -78,13 +85,8 @@ function EntryCard({
           {author} · {PUBLICATION[publicationStatus]} · {READING[readingStatus]}
           {entry.rating === null ? "" : ` · ${entry.rating} of 5`}
         </p>
-        {names.length > 0 && (
-          <ul className="tags" aria-label="Tags">
-            {names.map((name) => (
-              <li key={name}>{name}</li>
-            ))}
-          </ul>
-        )}
+        <Labels label="Fandoms" ids={entry.fandomIds} names={fandoms} />
+        <Labels label="Tags" ids={entry.tagIds} names={tags} />
       </div>
       <div className="chapters">
         <output aria-label={`Chapters read of ${title}`}>
@@ -110,5 +112,17 @@ function EntryCard({
         </button>
       </div>
     </li>
+  );
+}
+
+function Labels({ label, ids, names }: { label: string; ids: readonly string[]; names: Names }): ReactNode {
+  const shown = ids.map((id) => names.get(id)).filter((name) => name !== undefined);
+  if (shown.length === 0) return null;
+  return (
+    <ul className={`labels ${label.toLowerCase()}`} aria-label={label}>
+      {shown.map((name) => (
+        <li key={name}>{name}</li>
+      ))}
+    </ul>
   );
 }

@@ -1,17 +1,19 @@
 // Search, filters and order of the list.
 
 import type { ReactNode } from "react";
-import type { Wanted } from "./entries.ts";
+import type { Names, Wanted } from "./entries.ts";
 import type { ReadingStatus } from "./generated/graphql.ts";
 import { READING } from "./words.ts";
 
 export function Filters({
   wanted,
   tags,
+  fandoms,
   onChange,
 }: {
   wanted: Wanted;
-  tags: ReadonlyMap<string, string>;
+  tags: Names;
+  fandoms: Names;
   onChange: (wanted: Wanted) => void;
 }): ReactNode {
   const set = (change: Partial<Wanted>) => onChange({ ...wanted, ...change });
@@ -39,21 +41,13 @@ export function Filters({
           ))}
         </select>
       </label>
-      {tags.size > 0 && (
-        <label>
-          Tag
-          <select value={wanted.tagId ?? ""} onChange={(event) => set({ tagId: event.target.value || null })}>
-            <option value="">All</option>
-            {[...tags]
-              .sort(([, a], [, b]) => a.localeCompare(b))
-              .map(([id, name]) => (
-                <option key={id} value={id}>
-                  {name}
-                </option>
-              ))}
-          </select>
-        </label>
-      )}
+      <LabelFilter label="Tag" names={tags} id={wanted.tagId} onChange={(tagId) => set({ tagId })} />
+      <LabelFilter
+        label="Fandom"
+        names={fandoms}
+        id={wanted.fandomId}
+        onChange={(fandomId) => set({ fandomId })}
+      />
       <label>
         Order
         <select
@@ -67,5 +61,34 @@ export function Filters({
         </select>
       </label>
     </search>
+  );
+}
+
+function LabelFilter({
+  label,
+  names,
+  id,
+  onChange,
+}: {
+  label: string;
+  names: Names;
+  id: string | null;
+  onChange: (id: string | null) => void;
+}): ReactNode {
+  if (names.size === 0) return null;
+  return (
+    <label>
+      {label}
+      <select value={id ?? ""} onChange={(event) => onChange(event.target.value || null)}>
+        <option value="">All</option>
+        {[...names]
+          .sort(([, a], [, b]) => a.localeCompare(b))
+          .map(([key, name]) => (
+            <option key={key} value={key}>
+              {name}
+            </option>
+          ))}
+      </select>
+    </label>
   );
 }

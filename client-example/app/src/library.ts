@@ -6,11 +6,23 @@ import type { OutboxEntry } from "library-sync-client/outbox";
 import type { Load } from "library-sync-client/query";
 import { useLibrary, useLibraryQuery } from "library-sync-client/react";
 import { useMemo } from "react";
-import { AddStory, Changes, CreateTag, DeleteEntry, UpdateProgress, UpdateStory } from "./documents.ts";
+import { noteChanges, noteOwnChange } from "./change_log.ts";
+import {
+  AddStory,
+  Changes,
+  CreateFandom,
+  CreateTag,
+  DeleteEntry,
+  ImportEntries,
+  operationOf,
+  UpdateProgress,
+  UpdateStory,
+} from "./documents.ts";
 import { type Entry, type LibraryView, overlay, viewOf } from "./entries.ts";
 import type {
   ChangesQuery,
   CreateStoryWithProgressInput,
+  ImportEntry,
   UpdateProgressInput,
   UpdateStoryWithRelationsInput,
 } from "./generated/graphql.ts";
@@ -18,10 +30,15 @@ import type {
 const VIEW = ["view"];
 
 /** How the app connects: own changes are patched in, and settled once the copy has them. */
-export const options: Pick<LibraryOptions, "patch" | "settlesOutbox"> = {
-  patch: (entry) => (data) =>
-    overlay(data as LibraryView, [{ ...entry, state: { kind: "accepted", head: "0.0" } }]),
+export const options: Pick<LibraryOptions, "copyShape" | "patch" | "settlesOutbox"> = {
+  patch: (entry, payload) => {
+    noteOwnChange(entry, payload);
+    // What an import has added is not in its input: it is loaded.
+    if (operationOf(entry.mutation.query) === "ImportEntries") return () => undefined;
+    return (data) => overlay(data as LibraryView, [{ ...entry, state: { kind: "accepted", head: "0.0" } }]);
+  },
   settlesOutbox: true,
+  copyShape: String(Changes),
 };
 
 async function loadPage(server: Server, since: Head | null, after: string | null): Promise<ChangesPage> {
@@ -39,7 +56,9 @@ async function loadPage(server: Server, since: Head | null, after: string | null
 
 function load(library: Library): Load<LibraryView> {
   return async () => {
-    const head = await library.copy.pull((since, after) => loadPage(library.server, since, after));
+    const { rows, head: since } = library.copy;
+    const head = await library.copy.pull((from, after) => loadPage(library.server, from, after));
+    if (since?.epoch === head.epoch) noteChanges(rows, library.copy.rows, library.outbox.entries());
     await library.outbox.settle(head);
     return { data: viewOf(library.copy.rows), head };
   };
@@ -56,7 +75,7 @@ export function useView(): LibraryView | undefined {
 export function showCopy(library: Library, set: (key: readonly unknown[], held: unknown) => void): void {
   const { head, rows } = library.copy;
   const { queryKey } = library.query(VIEW, load(library));
-  if (head !== null) set(queryKey, { data: viewOf(rows), asOf: formatHead(head) });
+  if (rows.size > 0 || head !== null) set(queryKey, { data: viewOf(rows), asOf: head && formatHead(head) });
 }
 
 /** The changes that the app can make. */
@@ -79,17 +98,23 @@ export function useChanges() {
         change(UpdateStory, { ...base(), ...input }, `story:${input.id}`),
       addStory: (input: CreateStoryWithProgressInput) => change(AddStory, input),
       createTag: (id: string, name: string) => change(CreateTag, { id, name }),
-      deleteEntry: (entry: Entry) => change(DeleteEntry, { id: entry.id }),
+      createFandom: (id: string, name: string) => change(CreateFandom, { id, name }),
+      deleteEntry: (entry: Entry) => change(DeleteEntry, { ...base(), id: entry.id }),
+      importEntries: (entries: readonly ImportEntry[]) => change(ImportEntries, { entries }),
       /** Sends a rejected change once more, over what the other device set. */
       insist: async (rejected: OutboxEntry) => {
         const { base: _, idempotencyKey: __, device: ___, ...input } = rejected.mutation.variables.input;
-        await library.change({
-          ...rejected.mutation,
-          variables: { input: { ...input, onConflict: "OVERWRITE" } },
-        });
+        // A deletion without a base is made in any case.
+        const policy = isRemoval(rejected) ? {} : { onConflict: "OVERWRITE" };
+        await library.change({ ...rejected.mutation, variables: { input: { ...input, ...policy } } });
         await library.outbox.dismiss(rejected.key);
       },
       dismiss: (rejected: OutboxEntry) => library.outbox.dismiss(rejected.key),
     };
   }, [library]);
+}
+
+/** Whether a change removes an entry. */
+export function isRemoval({ mutation }: OutboxEntry): boolean {
+  return operationOf(mutation.query) === "DeleteEntry";
 }

@@ -1,11 +1,12 @@
 // The one page of the app: the list with its controls, and what is laid over it.
 
 import { useLibrary, useLibraryVersionSync, useOutbox } from "library-sync-client/react";
-import { type ReactNode, useCallback, useState } from "react";
+import { lazy, type ReactNode, Suspense, useCallback, useState } from "react";
 import { AddStoryForm } from "./add_story.tsx";
+import { clearLog } from "./change_log.ts";
 import { ConflictDialog } from "./conflict_dialog.tsx";
 import { EditDialog } from "./edit_dialog.tsx";
-import type { Entry, Wanted } from "./entries.ts";
+import type { Entry, LibraryView, Wanted } from "./entries.ts";
 import { EntryList } from "./entry_list.tsx";
 import { Filters } from "./filters.tsx";
 import { useChanges, useView } from "./library.ts";
@@ -13,7 +14,10 @@ import { endSession } from "./session.ts";
 import { SyncPanel } from "./sync_panel.tsx";
 import { UndoBar } from "./undo_bar.tsx";
 
-const EVERYTHING: Wanted = { search: "", status: null, tagId: null, order: "changed" };
+const EVERYTHING: Wanted = { search: "", status: null, tagId: null, fandomId: null, order: "changed" };
+const NOTHING: LibraryView = { entries: [], tags: new Map(), fandoms: new Map() };
+/** Few people import twice, so its code is loaded when it is wanted. */
+const ImportDialog = lazy(async () => ({ default: (await import("./import_dialog.tsx")).ImportDialog }));
 
 export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () => void }): ReactNode {
   const library = useLibrary();
@@ -23,6 +27,7 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
   const rejected = useOutbox().find(({ state }) => state.kind === "rejected");
   const [wanted, setWanted] = useState(EVERYTHING);
   const [editing, setEditing] = useState<Entry | null>(null);
+  const [isImporting, setIsImporting] = useState(false);
   const [removing, setRemoving] = useState<Entry | null>(null);
   const remove = useCallback(
     (entry: Entry | null) => {
@@ -39,9 +44,11 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
     if (!window.confirm(`Sign out ${user}?${lost}`)) return;
     await library.signOut();
     endSession();
+    clearLog();
     onSignOut();
   };
-  const shown = view?.entries.filter(({ id }) => id !== removing?.id) ?? [];
+  const { entries, tags, fandoms } = view ?? NOTHING;
+  const shown = { tags, fandoms, entries: entries.filter(({ id }) => id !== removing?.id) };
   return (
     <>
       <header className="top">
@@ -55,18 +62,28 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
       )}
       <main>
         <AddStoryForm />
-        <Filters wanted={wanted} tags={view?.tags ?? new Map()} onChange={setWanted} />
+        <p className="tools">
+          <button type="button" onClick={() => setIsImporting(true)}>
+            Import a file
+          </button>
+        </p>
+        <Filters wanted={wanted} tags={tags} fandoms={fandoms} onChange={setWanted} />
         {view === undefined ? (
           <p role="status">{why}</p>
         ) : (
-          <EntryList entries={shown} tags={view.tags} wanted={wanted} onEdit={setEditing} onRemove={remove} />
+          <EntryList view={shown} wanted={wanted} onEdit={setEditing} onRemove={remove} />
         )}
       </main>
       {removing !== null && (
         <UndoBar entry={removing} onUndo={() => setRemoving(null)} onEnd={() => remove(null)} />
       )}
       {editing !== null && view !== undefined && (
-        <EditDialog entry={editing} tags={view.tags} onClose={() => setEditing(null)} />
+        <EditDialog entry={editing} view={view} onClose={() => setEditing(null)} />
+      )}
+      {isImporting && (
+        <Suspense fallback={null}>
+          <ImportDialog onClose={() => setIsImporting(false)} />
+        </Suspense>
       )}
       {rejected !== undefined && view !== undefined && (
         <ConflictDialog key={rejected.key} rejected={rejected} view={view} />

@@ -22,10 +22,13 @@ export function SignIn({
     if ((await findUser()) === null) setError("The server does not accept this token. It may have expired.");
     else onSignedIn();
   };
+  // A renewal is asked for above the library, which is the page's main part then.
+  const [Part, Heading] = isRenewal ? (["section", "h2"] as const) : (["main", "h1"] as const);
+  const title = isRenewal ? "Your session has ended" : "Sign in";
   return (
-    <main className="sign-in">
+    <Part className="sign-in" aria-label={title}>
       <form onSubmit={(event) => void submit(event)}>
-        <h1>{isRenewal ? "Your session has ended" : "Sign in"}</h1>
+        <Heading>{title}</Heading>
         {isRenewal && <p>What you change is kept on this device and sent once you have signed in.</p>}
         <label>
           Token
@@ -46,6 +49,6 @@ export function SignIn({
           Sign in
         </button>
       </form>
-    </main>
+    </Part>
   );
 }

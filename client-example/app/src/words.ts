@@ -30,11 +30,21 @@ const FIELDS: Record<string, string> = {
   author: "author",
   chapterCount: "number of chapters",
   tagIds: "tags",
+  fandomIds: "fandoms",
+  tags: "tags",
+  fandoms: "fandoms",
+  url: "address",
+  name: "name",
 };
+
+/** What a person calls a field of an input or a row. Null for a field that they do not know. */
+export function knownField(field: string): string | null {
+  return FIELDS[field] ?? null;
+}
 
 /** What a person calls a field of an input. */
 export function fieldName(field: string): string {
-  return FIELDS[field] ?? field;
+  return knownField(field) ?? field;
 }
 
 /** A value of a field in words. */

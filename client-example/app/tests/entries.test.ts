@@ -1,14 +1,22 @@
 import type { Row } from "library-sync-client/browser";
 import type { OutboxEntry } from "library-sync-client/outbox";
 import { describe, expect, test } from "vitest";
-import { AddStory, CreateTag, DeleteEntry, UpdateProgress, UpdateStory } from "../src/documents.ts";
+import {
+  AddStory,
+  CreateFandom,
+  CreateTag,
+  DeleteEntry,
+  UpdateProgress,
+  UpdateStory,
+} from "../src/documents.ts";
 import { choose, type Entry, overlay, titleOf, viewOf, type Wanted } from "../src/entries.ts";
 import { deviceName } from "../src/session.ts";
 
 const rows = new Map<string, Row>(
   [
     { kind: "TAG", id: "t1", name: "classics" },
-    story("s1", "Emma", "Jane Austen", ["t1"]),
+    { kind: "FANDOM", id: "f1", name: "Austen" },
+    story("s1", "Emma", "Jane Austen", ["t1"], ["f1"]),
     progress("p1", "s1", 3, "READING"),
     story("s2", "Dracula", "Bram Stoker", []),
     progress("p2", "s2", 27, "COMPLETED"),
@@ -16,7 +24,7 @@ const rows = new Map<string, Row>(
   ].map((row) => [`${row.kind} ${row.id}`, row as Row]),
 );
 
-function story(id: string, title: string, author: string, tags: string[]) {
+function story(id: string, title: string, author: string, tags: string[], fandoms: string[] = []) {
   const fields = {
     title,
     author,
@@ -24,7 +32,8 @@ function story(id: string, title: string, author: string, tags: string[]) {
     publicationStatus: "ONGOING",
     chapterCount: null,
   };
-  return { kind: "STORY", id, ...fields, tags: tags.map((tag) => ({ id: tag })) };
+  const labels = (ids: string[]) => ids.map((label) => ({ id: label }));
+  return { kind: "STORY", id, stamp: 3, ...fields, tags: labels(tags), fandoms: labels(fandoms) };
 }
 
 function progress(id: string, storyId: string, currentChapter: number, readingStatus: string) {
@@ -56,7 +65,13 @@ const titles = (entries: readonly Entry[]) => entries.map(({ title }) => title);
 
 test("an entry joins a progress with its story; a progress whose story is missing is left out", () => {
   expect(titles(view.entries)).toEqual(["Emma", "Dracula"]);
-  expect(view.entries[0]).toMatchObject({ id: "p1", storyId: "s1", currentChapter: 3, tagIds: ["t1"] });
+  expect(view.entries[0]).toMatchObject({
+    id: "p1",
+    storyId: "s1",
+    currentChapter: 3,
+    tagIds: ["t1"],
+    fandomIds: ["f1"],
+  });
 });
 
 describe("a change that waits is shown", () => {
@@ -91,13 +106,23 @@ describe("a change that waits is shown", () => {
     expect(titles(overlay(once, [add]).entries)).toEqual(["Persuasion", "Emma", "Dracula"]);
   });
 
-  test("as a removal, and as a new tag", () => {
-    const { entries, tags } = overlay(view, [
+  test("as a removal, and as a new label", () => {
+    const { entries, tags, fandoms } = overlay(view, [
       waiting(DeleteEntry, { id: "p1" }),
       waiting(CreateTag, { id: "t2", name: "new" }),
+      waiting(CreateFandom, { id: "f2", name: "Dickens" }),
     ]);
     expect(titles(entries)).toEqual(["Dracula"]);
     expect(tags.get("t2")).toBe("new");
+    expect(fandoms.get("f2")).toBe("Dickens");
+  });
+
+  test("also if an earlier release of the app has made it, whose documents differ", () => {
+    const change = waiting(UpdateProgress, { id: "p1", currentChapter: 4 });
+    const query =
+      "mutation UpdateProgress($input: UpdateProgressInput!) { updateProgress(input: $input) { refusal { code } } }";
+    const earlier = { ...change, mutation: { ...change.mutation, query } };
+    expect(overlay(view, [earlier]).entries[0]?.currentChapter).toBe(4);
   });
 
   test("not as unsent once the server has made it", () => {
@@ -107,13 +132,14 @@ describe("a change that waits is shown", () => {
 });
 
 describe("the list", () => {
-  const all: Wanted = { search: "", status: null, tagId: null, order: "title" };
+  const all: Wanted = { search: "", status: null, tagId: null, fandomId: null, order: "title" };
   test.each<[string, Partial<Wanted>, string[]]>([
     ["by title", {}, ["Dracula", "Emma"]],
     ["by chapters read", { order: "progress" }, ["Dracula", "Emma"]],
     ["by author", { order: "author" }, ["Dracula", "Emma"]],
     ["of a status", { status: "READING" }, ["Emma"]],
     ["of a tag", { tagId: "t1" }, ["Emma"]],
+    ["of a fandom", { fandomId: "f1" }, ["Emma"]],
     ["of every word of a search, in any case", { search: " JANE em" }, ["Emma"]],
     ["of a search without a match", { search: "jane dracula" }, []],
   ])("is chosen and ordered %s", (_, wanted, expected) => {

@@ -16,21 +16,29 @@ import * as types from './graphql';
  */
 type Documents = {
     "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n": typeof types.ViewerDocument,
-    "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": typeof types.ChangesDocument,
+    "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n          fandoms {\n            id\n          }\n          stamp\n        }\n        ... on Progress {\n          id\n          stamp\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": typeof types.ChangesDocument,
+    "\n  fragment ConflictParts on Conflict {\n    fields {\n      field\n      theirs\n      yours\n      at\n      device {\n        name\n      }\n    }\n  }\n": typeof types.ConflictPartsFragmentDoc,
     "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": typeof types.AddStoryDocument,
-    "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": typeof types.UpdateProgressDocument,
-    "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": typeof types.UpdateStoryDocument,
+    "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        ...ConflictParts\n      }\n    }\n  }\n": typeof types.UpdateProgressDocument,
+    "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        ...ConflictParts\n      }\n    }\n  }\n": typeof types.UpdateStoryDocument,
     "\n  mutation CreateTag($input: CreateLabelInput!) {\n    createTag(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": typeof types.CreateTagDocument,
-    "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": typeof types.DeleteEntryDocument,
+    "\n  mutation CreateFandom($input: CreateLabelInput!) {\n    createFandom(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": typeof types.CreateFandomDocument,
+    "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      conflict {\n        ...ConflictParts\n      }\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": typeof types.DeleteEntryDocument,
+    "\n  mutation ImportEntries($input: ImportLibraryInput!) {\n    importLibrary(input: $input) {\n      importedCount\n      duplicateCount\n      invalidCount\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": typeof types.ImportEntriesDocument,
+    "\n  subscription Events {\n    libraryEvents {\n      kind\n      version\n      device {\n        name\n      }\n    }\n  }\n": typeof types.EventsDocument,
 };
 const documents: Documents = {
     "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n": types.ViewerDocument,
-    "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": types.ChangesDocument,
+    "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n          fandoms {\n            id\n          }\n          stamp\n        }\n        ... on Progress {\n          id\n          stamp\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": types.ChangesDocument,
+    "\n  fragment ConflictParts on Conflict {\n    fields {\n      field\n      theirs\n      yours\n      at\n      device {\n        name\n      }\n    }\n  }\n": types.ConflictPartsFragmentDoc,
     "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": types.AddStoryDocument,
-    "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": types.UpdateProgressDocument,
-    "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n": types.UpdateStoryDocument,
+    "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        ...ConflictParts\n      }\n    }\n  }\n": types.UpdateProgressDocument,
+    "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        ...ConflictParts\n      }\n    }\n  }\n": types.UpdateStoryDocument,
     "\n  mutation CreateTag($input: CreateLabelInput!) {\n    createTag(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": types.CreateTagDocument,
-    "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": types.DeleteEntryDocument,
+    "\n  mutation CreateFandom($input: CreateLabelInput!) {\n    createFandom(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": types.CreateFandomDocument,
+    "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      conflict {\n        ...ConflictParts\n      }\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": types.DeleteEntryDocument,
+    "\n  mutation ImportEntries($input: ImportLibraryInput!) {\n    importLibrary(input: $input) {\n      importedCount\n      duplicateCount\n      invalidCount\n      refusal {\n        code\n        message\n      }\n    }\n  }\n": types.ImportEntriesDocument,
+    "\n  subscription Events {\n    libraryEvents {\n      kind\n      version\n      device {\n        name\n      }\n    }\n  }\n": types.EventsDocument,
 };
 
 /**
@@ -40,7 +48,11 @@ export function graphql(source: "\n  query Viewer {\n    viewer {\n      id\n   
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n"): typeof import('./graphql').ChangesDocument;
+export function graphql(source: "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n          fandoms {\n            id\n          }\n          stamp\n        }\n        ... on Progress {\n          id\n          stamp\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n"): typeof import('./graphql').ChangesDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment ConflictParts on Conflict {\n    fields {\n      field\n      theirs\n      yours\n      at\n      device {\n        name\n      }\n    }\n  }\n"): typeof import('./graphql').ConflictPartsFragmentDoc;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
@@ -48,11 +60,11 @@ export function graphql(source: "\n  mutation AddStory($input: CreateStoryWithPr
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n"): typeof import('./graphql').UpdateProgressDocument;
+export function graphql(source: "\n  mutation UpdateProgress($input: UpdateProgressInput!) {\n    updateProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        ...ConflictParts\n      }\n    }\n  }\n"): typeof import('./graphql').UpdateProgressDocument;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        fields {\n          field\n          theirs\n          yours\n          at\n          device {\n            name\n          }\n        }\n      }\n    }\n  }\n"): typeof import('./graphql').UpdateStoryDocument;
+export function graphql(source: "\n  mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {\n    updateStoryWithRelations(input: $input) {\n      refusal {\n        code\n        message\n      }\n      conflict {\n        ...ConflictParts\n      }\n    }\n  }\n"): typeof import('./graphql').UpdateStoryDocument;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
@@ -60,7 +72,19 @@ export function graphql(source: "\n  mutation CreateTag($input: CreateLabelInput
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      refusal {\n        code\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').DeleteEntryDocument;
+export function graphql(source: "\n  mutation CreateFandom($input: CreateLabelInput!) {\n    createFandom(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n"): typeof import('./graphql').CreateFandomDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation DeleteEntry($input: DeleteProgressInput!) {\n    deleteProgress(input: $input) {\n      conflict {\n        ...ConflictParts\n      }\n      refusal {\n        code\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').DeleteEntryDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation ImportEntries($input: ImportLibraryInput!) {\n    importLibrary(input: $input) {\n      importedCount\n      duplicateCount\n      invalidCount\n      refusal {\n        code\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').ImportEntriesDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription Events {\n    libraryEvents {\n      kind\n      version\n      device {\n        name\n      }\n    }\n  }\n"): typeof import('./graphql').EventsDocument;
 
 
 export function graphql(source: string) {

@@ -46,6 +46,36 @@ export type DeviceInput = {
   name?: string | null | undefined;
 };
 
+export type ImportEntry = {
+  author?: string | null | undefined;
+  chapterCount?: number | null | undefined;
+  currentChapter?: number | null | undefined;
+  description?: string | null | undefined;
+  fandoms?: Array<string> | null | undefined;
+  isNsfw?: boolean | null | undefined;
+  notes?: string | null | undefined;
+  publicationStatus?: PublicationStatus | null | undefined;
+  rating?: number | null | undefined;
+  readingStatus?: ReadingStatus | null | undefined;
+  source?: StorySource | null | undefined;
+  summary?: string | null | undefined;
+  tags?: Array<string> | null | undefined;
+  title: string;
+  url: string;
+  wordCount?: number | null | undefined;
+};
+
+export type ImportLibraryInput = {
+  device?: DeviceInput | null | undefined;
+  entries: Array<ImportEntry>;
+  idempotencyKey?: string | null | undefined;
+};
+
+export type LibraryEventKind =
+  | 'CHANGED'
+  | 'CONNECTED'
+  | 'HEARTBEAT';
+
 export type LibraryKind =
   | 'FANDOM'
   | 'PROGRESS'
@@ -140,11 +170,13 @@ export type ChangesQueryVariables = Exact<{
 
 export type ChangesQuery = { libraryChanges: { reset: boolean, hasMore: boolean, endCursor: string | null, head: string, changes: Array<
       | { __typename: 'Fandom', id: string, name: string }
-      | { __typename: 'Progress', id: string, storyId: string, currentChapter: number, readingStatus: ReadingStatus, rating: number | null, notes: string | null, updatedAt: string }
-      | { __typename: 'Story', id: string, title: string, author: string, url: string, publicationStatus: PublicationStatus, chapterCount: number | null, tags: Array<{ id: string }> }
+      | { __typename: 'Progress', id: string, stamp: number, storyId: string, currentChapter: number, readingStatus: ReadingStatus, rating: number | null, notes: string | null, updatedAt: string }
+      | { __typename: 'Story', id: string, title: string, author: string, url: string, publicationStatus: PublicationStatus, chapterCount: number | null, stamp: number, tags: Array<{ id: string }>, fandoms: Array<{ id: string }> }
       | { __typename: 'Tag', id: string, name: string }
       | { __typename: 'Tombstone', kind: LibraryKind, rowId: string }
     > } };
+
+export type ConflictPartsFragment = { fields: Array<{ field: string, theirs: unknown, yours: unknown, at: string | null, device: { name: string | null } | null }> };
 
 export type AddStoryMutationVariables = Exact<{
   input: CreateStoryWithProgressInput;
@@ -174,12 +206,31 @@ export type CreateTagMutationVariables = Exact<{
 
 export type CreateTagMutation = { createTag: { refusal: { code: RefusalCode, message: string, existingId: string | null } | null } | null };
 
+export type CreateFandomMutationVariables = Exact<{
+  input: CreateLabelInput;
+}>;
+
+
+export type CreateFandomMutation = { createFandom: { refusal: { code: RefusalCode, message: string, existingId: string | null } | null } | null };
+
 export type DeleteEntryMutationVariables = Exact<{
   input: DeleteProgressInput;
 }>;
 
 
-export type DeleteEntryMutation = { deleteProgress: { refusal: { code: RefusalCode, message: string } | null } | null };
+export type DeleteEntryMutation = { deleteProgress: { conflict: { fields: Array<{ field: string, theirs: unknown, yours: unknown, at: string | null, device: { name: string | null } | null }> } | null, refusal: { code: RefusalCode, message: string } | null } | null };
+
+export type ImportEntriesMutationVariables = Exact<{
+  input: ImportLibraryInput;
+}>;
+
+
+export type ImportEntriesMutation = { importLibrary: { importedCount: number, duplicateCount: number, invalidCount: number, refusal: { code: RefusalCode, message: string } | null } | null };
+
+export type EventsSubscriptionVariables = Exact<{ [key: string]: never; }>;
+
+
+export type EventsSubscription = { libraryEvents: { kind: LibraryEventKind, version: number, device: { name: string | null } | null } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -199,7 +250,19 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
-
+export const ConflictPartsFragmentDoc = new TypedDocumentString(`
+    fragment ConflictParts on Conflict {
+  fields {
+    field
+    theirs
+    yours
+    at
+    device {
+      name
+    }
+  }
+}
+    `, {"fragmentName":"ConflictParts"}) as unknown as TypedDocumentString<ConflictPartsFragment, unknown>;
 export const ViewerDocument = new TypedDocumentString(`
     query Viewer {
   viewer {
@@ -234,9 +297,14 @@ export const ChangesDocument = new TypedDocumentString(`
         tags {
           id
         }
+        fandoms {
+          id
+        }
+        stamp
       }
       ... on Progress {
         id
+        stamp
         storyId
         currentChapter
         readingStatus
@@ -271,19 +339,21 @@ export const UpdateProgressDocument = new TypedDocumentString(`
       message
     }
     conflict {
-      fields {
-        field
-        theirs
-        yours
-        at
-        device {
-          name
-        }
-      }
+      ...ConflictParts
     }
   }
 }
-    `) as unknown as TypedDocumentString<UpdateProgressMutation, UpdateProgressMutationVariables>;
+    fragment ConflictParts on Conflict {
+  fields {
+    field
+    theirs
+    yours
+    at
+    device {
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<UpdateProgressMutation, UpdateProgressMutationVariables>;
 export const UpdateStoryDocument = new TypedDocumentString(`
     mutation UpdateStory($input: UpdateStoryWithRelationsInput!) {
   updateStoryWithRelations(input: $input) {
@@ -292,19 +362,21 @@ export const UpdateStoryDocument = new TypedDocumentString(`
       message
     }
     conflict {
-      fields {
-        field
-        theirs
-        yours
-        at
-        device {
-          name
-        }
-      }
+      ...ConflictParts
     }
   }
 }
-    `) as unknown as TypedDocumentString<UpdateStoryMutation, UpdateStoryMutationVariables>;
+    fragment ConflictParts on Conflict {
+  fields {
+    field
+    theirs
+    yours
+    at
+    device {
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<UpdateStoryMutation, UpdateStoryMutationVariables>;
 export const CreateTagDocument = new TypedDocumentString(`
     mutation CreateTag($input: CreateLabelInput!) {
   createTag(input: $input) {
@@ -316,13 +388,61 @@ export const CreateTagDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<CreateTagMutation, CreateTagMutationVariables>;
+export const CreateFandomDocument = new TypedDocumentString(`
+    mutation CreateFandom($input: CreateLabelInput!) {
+  createFandom(input: $input) {
+    refusal {
+      code
+      message
+      existingId
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateFandomMutation, CreateFandomMutationVariables>;
 export const DeleteEntryDocument = new TypedDocumentString(`
     mutation DeleteEntry($input: DeleteProgressInput!) {
   deleteProgress(input: $input) {
+    conflict {
+      ...ConflictParts
+    }
     refusal {
       code
       message
     }
   }
 }
-    `) as unknown as TypedDocumentString<DeleteEntryMutation, DeleteEntryMutationVariables>;
+    fragment ConflictParts on Conflict {
+  fields {
+    field
+    theirs
+    yours
+    at
+    device {
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<DeleteEntryMutation, DeleteEntryMutationVariables>;
+export const ImportEntriesDocument = new TypedDocumentString(`
+    mutation ImportEntries($input: ImportLibraryInput!) {
+  importLibrary(input: $input) {
+    importedCount
+    duplicateCount
+    invalidCount
+    refusal {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ImportEntriesMutation, ImportEntriesMutationVariables>;
+export const EventsDocument = new TypedDocumentString(`
+    subscription Events {
+  libraryEvents {
+    kind
+    version
+    device {
+      name
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<EventsSubscription, EventsSubscriptionVariables>;

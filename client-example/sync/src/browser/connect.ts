@@ -37,6 +37,11 @@ export interface LibraryOptions extends ServerOptions {
    * Otherwise accepted changes are forgotten as soon as the screen reflects them.
    */
   readonly settlesOutbox?: boolean;
+  /**
+   * Names what the rows of the copy hold, such as the text of the query. After a release that changes it, stored rows are
+   * shown until they are loaded again.
+   */
+  readonly copyShape?: string;
   /** Called when the person has signed out in another tab, after everything of theirs was removed from this one. */
   readonly onSignOut?: () => void;
   /** For tests. */
@@ -73,7 +78,7 @@ export interface Library {
 export async function connectLibrary(options: LibraryOptions): Promise<Library> {
   const database = "indexedDB" in globalThis ? await openDatabase(options.user) : null;
   if (database !== null) await setCurrentUser(options.user);
-  const copy = await LibraryCopy.open(database);
+  const copy = await LibraryCopy.open(database, options.copyShape);
   const connected = new ConnectedLibrary(options, database, copy);
   await connected.outbox.reload();
   connected.open();

@@ -4,15 +4,14 @@
 // every other tab and the service worker then wait for it.
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
-import type { Head } from "../core/index.ts";
 import type { OutboxEntry } from "../outbox/index.ts";
-import type { Row } from "./library_copy.ts";
+import type { Row, StoredHead } from "./library_copy.ts";
 
 interface Schema extends DBSchema {
   outbox: { key: number; value: OutboxEntry; indexes: { key: string } };
   rows: { key: [string, string]; value: Row };
   /** The one value `copy`: the head that the rows reflect. */
-  heads: { key: "copy"; value: Head };
+  heads: { key: "copy"; value: StoredHead };
 }
 
 export type Database = IDBPDatabase<Schema>;

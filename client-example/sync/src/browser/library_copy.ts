@@ -30,30 +30,42 @@ export type LoadChanges = (since: Head | null, after: string | null) => Promise<
 
 type Rows = ReadonlyMap<string, Row>;
 
+/** A head with the shape of the rows that reflect it. */
+export interface StoredHead extends Head {
+  readonly shape?: string;
+}
+
 export class LibraryCopy {
   readonly #database: Database | null;
   #rows: Rows;
   #head: Head | null;
+  readonly #shape: string;
   #pulling: Promise<Head> | null = null;
 
-  private constructor(database: Database | null, head: Head | null, rows: Rows) {
+  private constructor(database: Database | null, shape: string, head: Head | null, rows: Rows) {
     this.#database = database;
+    this.#shape = shape;
     this.#head = head;
     this.#rows = rows;
   }
 
-  /** Opens the stored copy. Without a database it is kept in memory. */
-  static async open(database: Database | null): Promise<LibraryCopy> {
-    if (database === null) return new LibraryCopy(null, null, new Map());
+  /**
+   * Opens the stored copy. Without a database it is kept in memory. `shape` names what the rows hold: rows of another
+   * shape can be shown, and are all loaded again.
+   */
+  static async open(database: Database | null, shape = ""): Promise<LibraryCopy> {
+    if (database === null) return new LibraryCopy(null, shape, null, new Map());
     const transaction = database.transaction(["rows", "heads"]);
-    const [rows, head] = await Promise.all([
+    const [rows, stored] = await Promise.all([
       transaction.objectStore("rows").getAll(),
       transaction.objectStore("heads").get("copy"),
     ]);
-    return new LibraryCopy(database, head ?? null, new Map(rows.map((row) => [keyOf(row), row])));
+    const isKnown = stored !== undefined && (stored.shape ?? "") === shape;
+    const head = isKnown ? { epoch: stored.epoch, version: stored.version } : null;
+    return new LibraryCopy(database, shape, head, new Map(rows.map((row) => [keyOf(row), row])));
   }
 
-  /** The head that the rows reflect. Null for an empty copy. */
+  /** The head that the rows reflect. Null for an empty copy, and for rows of another shape. */
   get head(): Head | null {
     return this.#head;
   }
@@ -73,7 +85,7 @@ export class LibraryCopy {
 
   async #walk(load: LoadChanges): Promise<Head> {
     let since = this.#head;
-    let rows = new Map(this.#rows);
+    let rows = since === null ? new Map<string, Row>() : new Map(this.#rows);
     let after: string | null = null;
     for (;;) {
       const page = await load(since, after);
@@ -97,7 +109,7 @@ export class LibraryCopy {
     this.#head = head;
     if (this.#database === null) return;
     try {
-      await store(this.#database, before, { rows, head });
+      await store(this.#database, before, { rows, head: { ...head, shape: this.#shape } });
     } catch {
       // The disk is full, say. What is not stored is loaded again after a restart.
     }
@@ -110,12 +122,17 @@ interface Copy {
 }
 
 /** Replaces the stored copy in one transaction, unless another tab has stored a newer one. */
-async function store(database: Database, before: Copy, after: Copy & { readonly head: Head }): Promise<void> {
+async function store(
+  database: Database,
+  before: Copy,
+  after: Copy & { readonly head: StoredHead },
+): Promise<void> {
   const transaction = database.transaction(["rows", "heads"], "readwrite");
   const stored = (await transaction.objectStore("heads").get("copy")) ?? null;
-  if (!isNewer(stored, after.head)) {
+  const isSameShape = stored === null || (stored.shape ?? "") === after.head.shape;
+  if (!isSameShape || !isNewer(stored, after.head)) {
     const rows = transaction.objectStore("rows");
-    const isKnown = isSame(stored, before.head);
+    const isKnown = isSameShape && isSame(stored, before.head);
     if (!isKnown) void rows.clear();
     for (const [key, row] of after.rows) if (!isKnown || before.rows.get(key) !== row) void rows.put(row);
     for (const [key, { kind, id }] of before.rows)

@@ -7,6 +7,7 @@ import { SYNC_TAG } from "../browser/worker_state.ts";
 import { handlePush, type PushOptions } from "./push.ts";
 import type {
   FetchEventLike,
+  InstallEventLike,
   NotificationEventLike,
   SubscriptionChangeEventLike,
   WorkerScope,
@@ -36,7 +37,7 @@ export function installWorker(scope: WorkerScope, options: WorkerOptions): void 
       await cache.addAll([...options.shell]);
       await scope.skipWaiting();
     };
-    event.waitUntil(fill());
+    event.waitUntil(Promise.all([fill(), passBy(event)]));
   });
   scope.addEventListener("activate", (event) => {
     const clean = deleteCaches(scope, cacheName).then(() => scope.clients.claim());
@@ -66,6 +67,16 @@ export function retireWorker(scope: WorkerScope): void {
     };
     event.waitUntil(retire());
   });
+}
+
+/**
+ * Has the browser send requests for data past the worker. A worker that is not running, or whose process is frozen with a
+ * tab, would hold them up.
+ */
+async function passBy(event: InstallEventLike): Promise<void> {
+  const paths = ["/graphql", "/api/*"];
+  const routes = paths.map((urlPattern) => ({ condition: { urlPattern }, source: "network" }) as const);
+  await event.addRoutes?.(routes);
 }
 
 async function deleteCaches(scope: WorkerScope, kept: string | null): Promise<void> {

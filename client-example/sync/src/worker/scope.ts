@@ -3,6 +3,14 @@
 export interface ExtendableEventLike {
   waitUntil(work: Promise<unknown>): void;
 }
+export interface InstallEventLike extends ExtendableEventLike {
+  /** Has the browser answer some requests without the worker. Missing in Firefox 153 and Safari 18. */
+  addRoutes?(routes: readonly Route[]): Promise<void>;
+}
+export interface Route {
+  readonly condition: { readonly urlPattern: string };
+  readonly source: "network";
+}
 export interface PushEventLike extends ExtendableEventLike {
   readonly data: { json(): unknown } | null;
   /** Declarative Web Push: the notification that the browser has made of the message. */
@@ -47,7 +55,8 @@ export interface WorkerScope {
   };
   readonly caches: CacheStorage;
   skipWaiting(): Promise<void>;
-  addEventListener(type: "install" | "activate", listener: (event: ExtendableEventLike) => void): void;
+  addEventListener(type: "install", listener: (event: InstallEventLike) => void): void;
+  addEventListener(type: "activate", listener: (event: ExtendableEventLike) => void): void;
   addEventListener(type: "push", listener: (event: PushEventLike) => void): void;
   addEventListener(type: "notificationclick", listener: (event: NotificationEventLike) => void): void;
   addEventListener(type: "sync", listener: (event: SyncEventLike) => void): void;

@@ -130,6 +130,17 @@ describe("the copy of the library", () => {
     expect([copy.head, ids(copy)]).toEqual([at(5), ["a"]]);
   });
 
+  test("of rows of another shape is shown, and loaded from the beginning", async () => {
+    await (await LibraryCopy.open(database, "old")).pull(answers(page(5, ["a", "b"])).load);
+    const copy = await LibraryCopy.open(database, "new");
+    expect([ids(copy), copy.head]).toEqual([["a", "b"], null]);
+    const { load, asked } = answers(page(5, ["b", "c"]));
+    await copy.pull(load);
+    expect(asked).toEqual([[null, null]]);
+    const again = await LibraryCopy.open(database, "new");
+    expect([ids(again), again.head]).toMatchObject([["b", "c"], at(5)]);
+  });
+
   test("of another tab that is newer is not replaced, and one that is older is replaced whole", async () => {
     const [first, second] = [await LibraryCopy.open(database), await LibraryCopy.open(database)];
     await second.pull(answers(page(6, ["a", "gone"])).load);

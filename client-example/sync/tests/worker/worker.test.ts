@@ -165,6 +165,17 @@ describe("a click on a notification", () => {
   });
 });
 
+test("requests for data pass the worker by, where the browser can do that", async () => {
+  const scope = new Scope();
+  installWorker(scope.worker, { release: "new", shell: [...shell] });
+  const addRoutes = vi.fn(async () => {});
+  await scope.send("install", { addRoutes });
+  expect(addRoutes).toHaveBeenCalledWith([
+    { condition: { urlPattern: "/graphql" }, source: "network" },
+    { condition: { urlPattern: "/api/*" }, source: "network" },
+  ]);
+});
+
 test("a subscription that the browser has ended is made anew and registered", async () => {
   const resubscribed = vi.fn(async () => {});
   installWorker(scope.worker, { release: "new", shell: [...shell], resubscribed });
