@@ -1,8 +1,10 @@
 // The tests that need the real server: LIBRARY_SYNC_TEST_BINARY, or the debug build of this repository.
 
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  resolve: { alias: { "#debug": fileURLToPath(new URL("src/debug/silent.ts", import.meta.url)) } },
   test: {
     include: ["tests/**/*.server.ts"],
     testTimeout: 60_000,

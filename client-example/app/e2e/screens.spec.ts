@@ -104,8 +104,10 @@ test("the sync panel names what was changed, and the device that did", async ({
 }) => {
   await server.add("ann", "Emma", 3);
   const page = await signIn(await browser.newContext(), "ann");
+  await readNext(page, "Emma");
   const changes = page.getByRole("region", { name: "Recent changes" }).getByRole("listitem");
   await page.locator("summary").click();
+  await expect(changes).toHaveText([/This device: Emma: chapter 4/]);
   // Only the server's events name the device, and they begin once the panel is open.
   await expect(async () => {
     await server.read("ann", "Emma", 9);

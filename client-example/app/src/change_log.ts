@@ -41,6 +41,15 @@ export function clearLog(): void {
   publish([]);
 }
 
+/** The rows that changes can be about. A progress has the title of its story. */
+export function rememberTitles(rows: ReadonlyMap<string, Row>): void {
+  for (const row of rows.values()) {
+    const named = row.kind === "PROGRESS" ? rows.get(`STORY ${row["storyId"]}`) : row;
+    const name = named?.["title"] ?? named?.["name"];
+    if (name !== undefined) titles.set(row.id, String(name));
+  }
+}
+
 /** The server has made a change of this device. */
 export function noteOwnChange({ mutation }: OutboxEntry, payload: unknown): void {
   const { input } = mutation.variables;
@@ -67,7 +76,8 @@ export function noteChanges(
   const removed = new Set(
     made.filter(({ mutation }) => operationOf(mutation.query) === "DeleteEntry").map(subjectOf),
   );
-  for (const rows of [before, after]) for (const row of rows.values()) remember(row);
+  rememberTitles(before);
+  rememberTitles(after);
   const changes: Pick<NotedChange, "by" | "what">[] = [];
   for (const [key, row] of after) {
     const old = before.get(key);
@@ -106,16 +116,8 @@ function fieldsText(fields: Readonly<Record<string, unknown>>): string {
   return texts.filter((text) => text !== null).join(", ");
 }
 
-function nameOf(row: Row): string {
-  const of = row.kind === "PROGRESS" ? String(row["storyId"]) : row.id;
-  return titles.get(of) ?? "a story";
-}
-
-function remember(row: Row): void {
-  const name = row["title"] ?? row["name"];
-  if (name !== undefined) titles.set(row.id, String(name));
-  const story = row.kind === "PROGRESS" ? titles.get(String(row["storyId"])) : undefined;
-  if (story !== undefined) titles.set(row.id, story);
+function nameOf({ id }: Row): string {
+  return titles.get(id) ?? "a story";
 }
 
 function add(changes: readonly Pick<NotedChange, "by" | "what">[]): void {

@@ -12,11 +12,14 @@ export function EntryList({
   wanted,
   onEdit,
   onRemove,
+  children,
 }: {
   view: LibraryView;
   wanted: Wanted;
   onEdit: (entry: Entry) => void;
   onRemove: (entry: Entry) => void;
+  /** Shown beside the number of stories. */
+  children: ReactNode;
 }): ReactNode {
   const { entries, tags, fandoms } = view;
   const chosen = useMemo(() => choose(entries, wanted), [entries, wanted]);
@@ -33,10 +36,13 @@ export function EntryList({
   }, []);
   return (
     <>
-      <p className="count" role="status">
-        {chosen.length === 1 ? "1 story" : `${chosen.length} stories`}
-        {chosen.length < entries.length ? ` of ${entries.length}` : ""}
-      </p>
+      <div className="count">
+        <p role="status">
+          {chosen.length === 1 ? "1 story" : `${chosen.length} stories`}
+          {chosen.length < entries.length ? ` of ${entries.length}` : ""}
+        </p>
+        {children}
+      </div>
       <ul className="entries">
         {chosen.slice(0, shown).map((entry) => (
           <EntryCard
@@ -70,7 +76,8 @@ function EntryCard({
   const changes = useChanges();
   const { id, title, author, url, currentChapter, chapterCount, readingStatus, publicationStatus } = entry;
   const next = currentChapter + 1;
-  const isLast = chapterCount !== null && next === chapterCount && publicationStatus === "COMPLETED";
+  const isComplete = chapterCount !== null && publicationStatus === "COMPLETED";
+  const isLast = isComplete && next === chapterCount;
   const read = () =>
     changes.updateProgress({ id, currentChapter: next, readingStatus: isLast ? "COMPLETED" : "READING" });
   return (
@@ -82,7 +89,7 @@ function EntryCard({
           </a>
         </h2>
         <p>
-          {author} · {PUBLICATION[publicationStatus]} · {READING[readingStatus]}
+          {author} · {READING[readingStatus]} · story {PUBLICATION[publicationStatus].toLowerCase()}
           {entry.rating === null ? "" : ` · ${entry.rating} of 5`}
         </p>
         <Labels label="Fandoms" ids={entry.fandomIds} names={fandoms} />
@@ -99,6 +106,7 @@ function EntryCard({
         <button
           type="button"
           className="primary"
+          disabled={isComplete && next > chapterCount}
           onClick={() => void read()}
           aria-label={`Read chapter ${next} of ${title}`}
         >

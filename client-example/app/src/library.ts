@@ -6,7 +6,7 @@ import type { OutboxEntry } from "library-sync-client/outbox";
 import type { Load } from "library-sync-client/query";
 import { useLibrary, useLibraryQuery } from "library-sync-client/react";
 import { useMemo } from "react";
-import { noteChanges, noteOwnChange } from "./change_log.ts";
+import { noteChanges, noteOwnChange, rememberTitles } from "./change_log.ts";
 import {
   AddStory,
   Changes,
@@ -58,6 +58,7 @@ function load(library: Library): Load<LibraryView> {
   return async () => {
     const { rows, head: since } = library.copy;
     const head = await library.copy.pull((from, after) => loadPage(library.server, from, after));
+    rememberTitles(library.copy.rows);
     if (since?.epoch === head.epoch) noteChanges(rows, library.copy.rows, library.outbox.entries());
     await library.outbox.settle(head);
     return { data: viewOf(library.copy.rows), head };
@@ -75,6 +76,7 @@ export function useView(): LibraryView | undefined {
 export function showCopy(library: Library, set: (key: readonly unknown[], held: unknown) => void): void {
   const { head, rows } = library.copy;
   const { queryKey } = library.query(VIEW, load(library));
+  rememberTitles(rows);
   if (rows.size > 0 || head !== null) set(queryKey, { data: viewOf(rows), asOf: head && formatHead(head) });
 }
 

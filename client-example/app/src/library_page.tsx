@@ -62,16 +62,15 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
       )}
       <main>
         <AddStoryForm />
-        <p className="tools">
-          <button type="button" onClick={() => setIsImporting(true)}>
-            Import a file
-          </button>
-        </p>
         <Filters wanted={wanted} tags={tags} fandoms={fandoms} onChange={setWanted} />
         {view === undefined ? (
           <p role="status">{why}</p>
         ) : (
-          <EntryList view={shown} wanted={wanted} onEdit={setEditing} onRemove={remove} />
+          <EntryList view={shown} wanted={wanted} onEdit={setEditing} onRemove={remove}>
+            <button type="button" onClick={() => setIsImporting(true)}>
+              Import a file
+            </button>
+          </EntryList>
         )}
       </main>
       {removing !== null && (

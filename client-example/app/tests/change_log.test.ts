@@ -1,7 +1,7 @@
 import type { Row } from "library-sync-client/browser";
 import type { OutboxEntry } from "library-sync-client/outbox";
 import { beforeEach, expect, test } from "vitest";
-import { changeLog, clearLog, noteChanges, noteOwnChange } from "../src/change_log.ts";
+import { changeLog, clearLog, noteChanges, noteOwnChange, rememberTitles } from "../src/change_log.ts";
 import { DeleteEntry, UpdateProgress } from "../src/documents.ts";
 
 const rows = (...of: object[]) => new Map((of as Row[]).map((row) => [`${row.kind} ${row.id}`, row]));
@@ -23,7 +23,7 @@ test("a change of another device is noted with its version, once", () => {
 });
 
 test("a change of this device is noted as its own, and not again when the copy has it", () => {
-  noteChanges(new Map(), before, []);
+  rememberTitles(before);
   const own = made(UpdateProgress, { id: "p1", currentChapter: 4 }, 3);
   noteOwnChange(own, {});
   noteChanges(before, rows(story, { ...progress, currentChapter: 4, stamp: 3 }), [own]);
@@ -44,7 +44,7 @@ test("a story that another device adds or removes is noted once, though it has t
 });
 
 test("a removal by this device is not noted as another's", () => {
-  noteChanges(new Map(), before, []);
+  rememberTitles(before);
   const own = made(DeleteEntry, { id: "p1" }, 3);
   noteOwnChange(own, {});
   noteChanges(before, new Map(), [own]);

@@ -101,7 +101,9 @@ describe("an entry", () => {
     ["Words", "12,345", 12_345],
     ["Words", "3.0", 3],
     ["Read Status", "did-not-finish", "DROPPED"],
+    ["Read Status", "Plan to read", "PLAN_TO_READ"],
     ["Status", "In-Progress", "ONGOING"],
+    ["Status", "HIATUS", "HIATUS"],
   ])("reads %s %s", (column, cell, value) => {
     const [row] = imported(`Title;${column}\nA;${cell}`);
     expect(row && "entry" in row && [Object.values(row.entry)[2], row.leftOut]).toEqual([value, []]);

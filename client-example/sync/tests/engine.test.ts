@@ -24,6 +24,8 @@ class Bench {
   reads = 0;
   waiting = 0;
   outcome: DrainOutcome = { kind: "drained" };
+  /** Sends the changes instead. */
+  drain: (() => Promise<DrainOutcome>) | null = null;
   readonly engine = new SyncEngine({
     clock: this.clock,
     random: () => 0,
@@ -48,6 +50,7 @@ class Bench {
     waiting: {
       count: () => this.waiting,
       drain: async () => {
+        if (this.drain !== null) return this.drain();
         if (this.outcome.kind === "drained") this.waiting = 0;
         return this.outcome;
       },
@@ -193,6 +196,37 @@ describe("the engine", () => {
     expect(bench.engine.why()).toBe("fresh; connecting");
   });
 
+  test("reports within a minute that another tab holds the changes", async () => {
+    await bench.start();
+    bench.waiting = 2;
+    let finish = () => {};
+    bench.drain = () =>
+      new Promise((done) => {
+        finish = () => done({ kind: "drained" });
+      });
+    bench.engine.changesWait();
+    await bench.clock.pass(1_000);
+    expect(bench.engine.why()).toBe("sending 2 changes");
+    await bench.clock.pass(59_000);
+    expect(bench.engine.why()).toBe("2 changes wait: another tab does not finish sending");
+    bench.waiting = 0;
+    finish();
+    await bench.clock.pass(100);
+    expect(bench.engine.why()).toBe("fresh; connecting");
+  });
+
+  test("reports a storage that fails, until it works again", async () => {
+    await bench.start();
+    bench.waiting = 1;
+    bench.drain = () => Promise.reject(new Error("the disk is full"));
+    bench.engine.changesWait();
+    await bench.clock.pass(1_000);
+    expect(bench.engine.why()).toBe("1 change waits: this device's storage fails; trying again");
+    bench.drain = null;
+    await bench.clock.pass(60_000);
+    expect(bench.engine.why()).toBe("fresh; connecting");
+  });
+
   test("goes on refetching while a change is stuck", async () => {
     await bench.start();
     bench.waiting = 1;
@@ -301,7 +335,14 @@ test("why comes from a closed list", () => {
       for (const waiting of [0, 1, 3]) {
         for (const stuckOn of [null, "UNAVAILABLE"]) {
           for (const unreachable of [false, true]) {
-            sentences.add(explain({ phase, connection, waiting, stuckOn, unreachable }));
+            for (const [storageFails, stalled] of [
+              [false, false],
+              [true, false],
+              [false, true],
+            ] as const) {
+              const facts = { phase, connection, waiting, stuckOn, unreachable, storageFails, stalled };
+              sentences.add(explain(facts));
+            }
           }
         }
       }
@@ -309,14 +350,18 @@ test("why comes from a closed list", () => {
   }
   expect([...sentences].sort()).toMatchInlineSnapshot(`
     [
+      "1 change waits: another tab does not finish sending",
       "1 change waits: offline",
       "1 change waits: signed out",
       "1 change waits: the server answered UNAVAILABLE",
       "1 change waits: the server does not answer; trying again",
+      "1 change waits: this device's storage fails; trying again",
+      "3 changes wait: another tab does not finish sending",
       "3 changes wait: offline",
       "3 changes wait: signed out",
       "3 changes wait: the server answered UNAVAILABLE",
       "3 changes wait: the server does not answer; trying again",
+      "3 changes wait: this device's storage fails; trying again",
       "fresh",
       "fresh; connecting",
       "loading",

@@ -1,6 +1,7 @@
 // Which column of a table is which field of an entry, and the entries that follow.
 
 import type { ImportEntry, PublicationStatus, ReadingStatus } from "../generated/graphql.ts";
+import { PUBLICATION, READING } from "../words.ts";
 import type { Table, TableRow } from "./table.ts";
 
 /** The server's limit, in bytes. */
@@ -97,8 +98,8 @@ const READERS: Partial<Record<Field, (text: string) => unknown>> = {
   author: (text) => text.slice(0, 200),
   tags: listOf,
   fandoms: listOf,
-  readingStatus: (text) => choice(READING, text),
-  publicationStatus: (text) => choice(PUBLICATION, text),
+  readingStatus: (text) => choice(READING_WORDS, READING, text),
+  publicationStatus: (text) => choice(PUBLICATION_WORDS, PUBLICATION, text),
   currentChapter: wholeNumber,
   chapterCount: wholeNumber,
   wordCount: wholeNumber,
@@ -107,23 +108,37 @@ const READERS: Partial<Record<Field, (text: string) => unknown>> = {
   description: (text) => text.slice(0, 10_000),
 };
 
-const READING: readonly (readonly [RegExp, ReadingStatus])[] = [
-  [/^(to-?read|plan.*|want.*|unread|not-?started)$/, "NOT_STARTED"],
-  [/^(currently-?reading|reading|in-?progress|started)$/, "READING"],
-  [/^(paused|on-?hold|hiatus)$/, "PAUSED"],
-  [/^(read|completed?|finished|done)$/, "COMPLETED"],
-  [/^(dropped|dnf|did-?not-?finish|abandoned)$/, "DROPPED"],
-];
-const PUBLICATION: readonly (readonly [RegExp, PublicationStatus])[] = [
-  [/^(ongoing|in-?progress|wip|updating|no|false)$/, "ONGOING"],
-  [/^(completed?|finished|done|yes|true)$/, "COMPLETED"],
-  [/^(hiatus|on-?hiatus|paused)$/, "HIATUS"],
-  [/^(abandoned|dropped|discontinued)$/, "ABANDONED"],
-];
+/** Words of other apps, without case, spaces and hyphens. `library-sync import` has the same. */
+const READING_WORDS: Readonly<Record<string, ReadingStatus>> = {
+  ...words("NOT_STARTED", "toread wanttoread unread tbr later"),
+  ...words("PLAN_TO_READ", "planned"),
+  ...words("READING", "currentlyreading inprogress started current"),
+  ...words("PAUSED", "onhold onpause hold"),
+  ...words("COMPLETED", "read finished complete done"),
+  ...words("DROPPED", "didnotfinish dnf abandoned quit gaveup"),
+};
+const PUBLICATION_WORDS: Readonly<Record<string, PublicationStatus>> = {
+  ...words("ONGOING", "inprogress wip workinprogress updating active incomplete"),
+  ...words("COMPLETED", "complete finished done oneshot"),
+  ...words("HIATUS", "onhiatus onhold paused"),
+  ...words("ABANDONED", "discontinued dropped cancelled canceled dead"),
+};
 
-function choice<Value>(words: readonly (readonly [RegExp, Value])[], text: string): Value | null {
-  const plain = text.toLowerCase().replaceAll(/[\s_]+/g, "-");
-  return words.find(([word]) => word.test(plain))?.[1] ?? null;
+function words<Value extends string>(value: Value, known: string): Record<string, Value> {
+  return Object.fromEntries(known.split(" ").map((word) => [word, value]));
+}
+
+/** Returns the value that a cell names, in a word of another app or in its own name. */
+function choice<Value extends string>(
+  known: Readonly<Record<string, Value>>,
+  names: Readonly<Record<Value, string>>,
+  text: string,
+): Value | null {
+  const plain = text.toLowerCase().replaceAll(/[\s_-]+/g, "");
+  const named = (Object.keys(names) as Value[]).find(
+    (name) => name.toLowerCase().replaceAll("_", "") === plain,
+  );
+  return known[plain] ?? named ?? null;
 }
 
 /** "12", "12,345" and "12/?". */

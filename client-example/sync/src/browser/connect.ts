@@ -4,6 +4,7 @@
 
 import type { QueryClient } from "@tanstack/query-core";
 import { deleteDB } from "idb";
+import { debug } from "#debug";
 import { type Clock, type Head, isNewer, SyncEngine } from "../core/index.ts";
 import { type Coalescing, MemoryStorage, type Mutation, Outbox, type OutboxEntry } from "../outbox/index.ts";
 import { type LibraryQuery, type Load, libraryQuery, type Patch, QueryScreen } from "../query/index.ts";
@@ -118,6 +119,7 @@ class ConnectedLibrary implements Library {
       screen: this.#screen,
       waiting: this.outbox,
       readHead: (known) => this.server.readHead(known),
+      failed: (error) => debug("failed, and trying again", error),
     });
     this.#stream = this.#makeStream(clock);
     this.#leader = this.#makeLeader(clock, name);
@@ -155,6 +157,8 @@ class ConnectedLibrary implements Library {
       this.#screen.watch(() => this.engine.screenChanged()),
       this.outbox.subscribe(() => this.engine.changesWait()),
       this.engine.subscribe(() => {
+        const { why, target, applied } = this.engine.state;
+        debug(why, { target, applied });
         // Not what is applied: a query whose load began before the change may still be on its way.
         const { shown } = this.engine;
         if (shown !== null && !this.#options.settlesOutbox) quietly(this.outbox.settle(shown));
@@ -224,7 +228,11 @@ class ConnectedLibrary implements Library {
     return new Outbox({
       storage: this.#database === null ? new MemoryStorage() : new IdbStorage(this.#database),
       lock: (work) => this.#locks.request(`${name}:outbox`, {}, work),
-      send: (entry) => this.server.send(entry),
+      send: async (entry) => {
+        const outcome = await this.server.send(entry);
+        debug(`change ${entry.key}: ${outcome.kind}`);
+        return outcome;
+      },
       accepted: (entry, head, payload) => {
         const { patch } = this.#options;
         if (patch !== undefined) this.#screen.patch(head, patch(entry, payload));
@@ -248,6 +256,7 @@ class ConnectedLibrary implements Library {
         this.#leader.broadcast(head, this.engine.state.connection);
       },
       connection: (connection) => {
+        debug(`stream: ${connection}`);
         this.engine.setConnection(connection);
         this.#leader.broadcast(null, connection);
       },
@@ -263,8 +272,14 @@ class ConnectedLibrary implements Library {
       channel: this.#channel,
       name: `${name}:stream`,
       isVisible: () => globalThis.document?.visibilityState !== "hidden",
-      lead: () => this.#stream.restart(),
-      follow: () => this.#stream.stop(),
+      lead: () => {
+        debug("this tab leads");
+        this.#stream.restart();
+      },
+      follow: () => {
+        debug("this tab follows");
+        this.#stream.stop();
+      },
       news: (head, connection) => {
         if (head !== null) this.#heard(head);
         this.engine.setConnection(connection);

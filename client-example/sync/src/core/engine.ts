@@ -9,11 +9,14 @@ import { backoff } from "./backoff.ts";
 import { Deferral } from "./deferral.ts";
 import { type Head, isNewer } from "./head.ts";
 import { HeadCheck } from "./head_check.ts";
-import type { Cancel, Ports } from "./ports.ts";
-import { type Connection, explain, isEqual, type Phase, type SyncState } from "./state.ts";
+import type { Cancel, DrainOutcome, Ports } from "./ports.ts";
+import { type Connection, explain, isEqual, type Phase, type SyncState, type Why } from "./state.ts";
 
 /** A mutation holds refreshes at most this long: its answer usually makes the refresh unnecessary. */
 const LONGEST_HOLD_MS = 2_000;
+/** An attempt to send that goes on for this long waits for another tab: each request settles within 30 s. */
+const STALLED_AFTER_MS = 45_000;
+
 /** A call of `caughtUp` that waits for the screen. */
 interface Waiter {
   readonly head: Head;
@@ -40,6 +43,8 @@ export class SyncEngine {
   #misses = 0;
   #cancelBackoff: Cancel | null = null;
   #unreachable = false;
+  #storageFails = false;
+  #stalled = false;
   readonly #deferral: Deferral;
   #waiters: Waiter[] = [];
   #state: SyncState;
@@ -91,7 +96,7 @@ export class SyncEngine {
   }
 
   /** One sentence of state, from a closed list. */
-  why(): string {
+  why(): Why {
     return this.#state.why;
   }
 
@@ -233,8 +238,11 @@ export class SyncEngine {
   /** One step of work. Returns whether there may be more to do at once. */
   async #step(): Promise<boolean> {
     try {
-      return await this.#work();
+      const goesOn = await this.#work();
+      this.#storageFails = false;
+      return goesOn;
     } catch (error) {
+      this.#storageFails = true;
       this.#ports.failed?.(error);
       this.#miss();
       return false;
@@ -253,7 +261,7 @@ export class SyncEngine {
   async #send(): Promise<boolean> {
     this.#publish();
     const session = this.#session;
-    const outcome = await this.#ports.waiting.drain();
+    const outcome = await this.#drained();
     switch (outcome.kind) {
       case "drained":
         this.#deferral.clear();
@@ -270,6 +278,19 @@ export class SyncEngine {
       case "signedOut":
         this.#failed(session);
         return false;
+    }
+  }
+
+  async #drained(): Promise<DrainOutcome> {
+    const cancel = this.#ports.clock.after(STALLED_AFTER_MS, () => {
+      this.#stalled = true;
+      this.#publish();
+    });
+    try {
+      return await this.#ports.waiting.drain();
+    } finally {
+      cancel();
+      this.#stalled = false;
     }
   }
 
@@ -356,7 +377,8 @@ export class SyncEngine {
     const waiting = this.#ports.waiting.count();
     const { stuckOn } = this.#deferral;
     const connection = this.#connection;
-    const why = explain({ phase, connection, waiting, stuckOn, unreachable: this.#unreachable });
+    const [unreachable, storageFails, stalled] = [this.#unreachable, this.#storageFails, this.#stalled];
+    const why = explain({ phase, connection, waiting, stuckOn, unreachable, storageFails, stalled });
     return { phase, target: this.#target, applied: this.#applied(), connection, waiting, why };
   }
 

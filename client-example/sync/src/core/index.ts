@@ -12,4 +12,4 @@ export {
   SignedOutError,
   type WaitingChanges,
 } from "./ports.ts";
-export type { Connection, Phase, SyncState } from "./state.ts";
+export type { Connection, Phase, SyncState, Why } from "./state.ts";

@@ -19,8 +19,31 @@ export interface SyncState {
   /** How many changes of this device wait to be sent. */
   readonly waiting: number;
   /** The sentence of `why()`. */
-  readonly why: string;
+  readonly why: Why;
 }
+
+type Cause = "signed out" | "offline" | "the server does not answer; trying again";
+type Delay =
+  | Cause
+  | "this device's storage fails; trying again"
+  | "another tab does not finish sending"
+  | `the server answered ${string}`;
+
+/** Every sentence that `why()` returns. Only numbers and the server's code vary. */
+export type Why =
+  | Cause
+  | `1 change waits: ${Delay}`
+  | `${number} changes wait: ${Delay}`
+  | "sending 1 change"
+  | `sending ${number} changes`
+  | "loading"
+  | "refreshing"
+  | "saving"
+  | "the server's answers are older than its newest version; trying again"
+  | "stream buffered by a proxy; polling"
+  | "no stream; polling"
+  | "fresh; connecting"
+  | "fresh";
 
 /** What `explain` decides from. */
 export interface Facts {
@@ -31,17 +54,21 @@ export interface Facts {
   readonly stuckOn: string | null;
   /** Whether the last request got no answer. */
   readonly unreachable: boolean;
+  /** Whether the last attempt to read or write the outbox failed. */
+  readonly storageFails: boolean;
+  /** Whether an attempt to send the waiting changes has gone on for long: another tab holds the lock. */
+  readonly stalled: boolean;
 }
 
-/** Returns the one sentence of state. The list is closed: only a number and the server's code vary. */
-export function explain({ phase, connection, waiting, stuckOn, unreachable }: Facts): string {
-  const cause = causeOf(phase, unreachable);
+/** Returns the one sentence of state. */
+export function explain(facts: Facts): Why {
+  const { phase, connection, waiting } = facts;
   if (waiting > 0) {
-    const changes = waiting === 1 ? "1 change waits" : `${waiting} changes wait`;
-    if (cause !== null) return `${changes}: ${cause}`;
-    if (stuckOn !== null) return `${changes}: the server answered ${stuckOn}`;
-    return waiting === 1 ? "sending 1 change" : `sending ${waiting} changes`;
+    const delay = delayOf(facts);
+    if (delay === null) return waiting === 1 ? "sending 1 change" : `sending ${waiting} changes`;
+    return waiting === 1 ? `1 change waits: ${delay}` : `${waiting} changes wait: ${delay}`;
   }
+  const cause = causeOf(facts);
   if (cause !== null) return cause;
   if (phase === "booting") return "loading";
   if (phase === "refreshing") return "refreshing";
@@ -53,7 +80,16 @@ export function explain({ phase, connection, waiting, stuckOn, unreachable }: Fa
   return "fresh";
 }
 
-function causeOf(phase: Phase, unreachable: boolean): string | null {
+/** Why changes wait. Null if they are being sent. */
+function delayOf(facts: Facts): Delay | null {
+  const cause = causeOf(facts);
+  if (cause !== null) return cause;
+  if (facts.storageFails) return "this device's storage fails; trying again";
+  if (facts.stuckOn !== null) return `the server answered ${facts.stuckOn}`;
+  return facts.stalled ? "another tab does not finish sending" : null;
+}
+
+function causeOf({ phase, unreachable }: Facts): Cause | null {
   if (phase === "signedOut") return "signed out";
   if (phase === "offline") return "offline";
   return unreachable ? "the server does not answer; trying again" : null;

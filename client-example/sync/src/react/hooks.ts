@@ -2,7 +2,7 @@
 
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useCallback, useMemo, useSyncExternalStore } from "react";
-import { type Phase, parseHead, type SyncState } from "../core/index.ts";
+import { type Phase, parseHead, type SyncState, type Why } from "../core/index.ts";
 import { type OutboxEntry, shownOver } from "../outbox/index.ts";
 import type { Load, Stamped } from "../query/index.ts";
 import { useLibrary } from "./provider.tsx";
@@ -21,7 +21,7 @@ export interface LibraryVersionSync {
   /** How many changes of this device wait to be sent. */
   readonly waiting: number;
   /** One sentence of state, from a closed list. */
-  readonly why: string;
+  readonly why: Why;
 }
 
 /** The state of the sync. Renders again when it changes. */

@@ -5,7 +5,10 @@ import { type Input, stars, uuid } from "./inputs.ts";
 import type { LibraryState, Progress, Story } from "./rows.ts";
 import { compareTexts, fold, trim, within, words } from "./text.ts";
 
-const STATUSES = ["NOT_STARTED", "READING", "PAUSED", "COMPLETED", "DROPPED"];
+const STATUSES = [
+  ...["NOT_STARTED", "READING", "PAUSED", "COMPLETED", "DROPPED"],
+  ...["PLAN_TO_READ", "DROPPED_AS_ABANDONED"],
+];
 const OF_STORY = new Set(["TITLE", "AUTHOR", "WORD_COUNT", "CHAPTER_COUNT"]);
 export const MAX_PAGE = 100;
 

@@ -174,6 +174,8 @@ export class Views {
         paused: withStatus("PAUSED"),
         completed: withStatus("COMPLETED"),
         dropped: withStatus("DROPPED"),
+        planToRead: withStatus("PLAN_TO_READ"),
+        droppedAsAbandoned: withStatus("DROPPED_AS_ABANDONED"),
       },
       ratedCount: ratings.length,
       averageRating: ratings.length === 0 ? null : tenths / ratings.length / 10,

@@ -35,7 +35,8 @@ const PROGRESS = "id storyId readingStatus currentChapter rating notes stamp cre
 const AFTER = `libraryVersion libraryHead replayed library { id version epoch head }
   refusal { code message field existingId }`;
 const CONFLICT = "conflict { resolution fields { field base yours theirs at device { id name } } }";
-const STATS = `stats { version storyCount readingStatusCounts { notStarted reading paused completed dropped }
+const STATS = `stats { version storyCount readingStatusCounts { notStarted reading paused completed dropped planToRead
+  droppedAsAbandoned }
   ratedCount averageRating withNotesCount nsfwCount readChapterCount chapterCount wordCount tagCount fandomCount
   topTags(first: 3) { id storyCount } topFandoms { id } }`;
 
@@ -90,8 +91,11 @@ const NAMES = [
   "ärger",
 ];
 const NOTES = ["slow start", "", "SLOW", null, "with  spaces"];
-const STATUSES = ["NOT_STARTED", "READING", "PAUSED", "COMPLETED", "DROPPED"];
-const PUBLICATION = ["ONGOING", "COMPLETED", "HIATUS", "ABANDONED"];
+const STATUSES = [
+  ...["NOT_STARTED", "READING", "PAUSED", "COMPLETED", "DROPPED"],
+  ...["PLAN_TO_READ", "DROPPED_AS_ABANDONED"],
+];
+const PUBLICATION = ["ONGOING", "COMPLETED", "HIATUS", "ABANDONED", "UNKNOWN"];
 const ORDERS = [
   ...["STAMP", "TITLE", "AUTHOR", "READING_STATUS", "RATING", "CURRENT_CHAPTER"],
   ...["UPDATED_AT", "CREATED_AT", "WORD_COUNT", "CHAPTER_COUNT"],

@@ -1,0 +1,1 @@
+export { connectLibrary } from "library-sync-client/browser";
