@@ -167,7 +167,9 @@ fn every_link_and_anchor_resolves() {
             }
             // A title that looks like a path is the path that it leads to.
             let shown = link.title.trim_matches('`');
-            let is_path = !shown.contains(' ') && shown.contains(['/', '.']);
+            let is_file = Path::new(shown).extension().is_some()
+                && Path::new(shown).extension() == path.extension();
+            let is_path = !shown.contains(' ') && (is_file || shown.contains('/'));
             if is_path && !link.path.ends_with(shown.trim_start_matches("../")) {
                 broken.push(format!(
                     "{document}: [{}] leads to {}",
