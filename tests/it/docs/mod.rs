@@ -3,8 +3,10 @@
 pub mod alerts;
 pub mod architecture;
 pub mod documented_clients;
+pub mod getting_started;
 pub mod language;
 pub mod links;
 pub mod readme;
 pub mod refresh_loop;
+pub mod release;
 pub mod schema_changes;
