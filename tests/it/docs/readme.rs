@@ -256,8 +256,8 @@ fn command(line: &str) -> Option<Vec<&str>> {
     let (before, command) = ["cargo run -- ", "library-sync "]
         .into_iter()
         .find_map(|program| line.split_once(program))?;
-    // A file or a unit of this name.
-    if before.ends_with(['/', '-', '.']) || before.starts_with("systemctl ") {
+    // A program runs after assignments. Elsewhere the name is that of a file or a unit.
+    if before.split_whitespace().any(|word| !word.contains('=')) || before.ends_with('/') {
         return None;
     }
     let command = command.split([')', '#', '>', '|']).next().unwrap();
