@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::architecture::sources;
+use super::{architecture::sources, links::documents};
 use crate::support::test_app::repository;
 
 /// A turn, and what to write instead.
@@ -47,21 +47,8 @@ fn says(line: &str, turn: &str) -> bool {
 /// Each file that people read: its path and its text.
 fn texts() -> Vec<(PathBuf, String)> {
     let root = repository();
-    let mut paths: Vec<PathBuf> = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "schema.graphql",
-    ]
-    .map(PathBuf::from)
-    .into();
-    for entry in fs::read_dir(root.join("docs")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "md") {
-            paths.push(path.strip_prefix(&root).unwrap().to_owned());
-        }
-    }
+    let mut paths: Vec<PathBuf> = documents().into_iter().map(PathBuf::from).collect();
+    paths.push(PathBuf::from("schema.graphql"));
     let mut texts: Vec<_> = paths
         .into_iter()
         .map(|path| (path.clone(), fs::read_to_string(root.join(&path)).unwrap()))
