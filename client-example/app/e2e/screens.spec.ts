@@ -45,6 +45,35 @@ test("a story is added by its address, edited, found, and removed with a chance 
   await expect.poll(() => server.chapters("ann")).toEqual({});
 });
 
+test("an entry is read on and edited with the keyboard alone, and the focus returns", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  await server.add("ann", "Emma", 3);
+  const page = await signIn(await browser.newContext(), "ann");
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
+  const tabTo = async (label: string) => {
+    for (let times = 0; times < 30 && (await focused()) !== label; times += 1)
+      await page.keyboard.press("Tab");
+    expect(await focused()).toBe(label);
+  };
+  await tabTo("Read chapter 4 of Emma");
+  await page.keyboard.press("Enter");
+  await expect(chapters(page, "Emma")).toHaveText("4");
+  await tabTo("Edit Emma");
+  await page.keyboard.press("Space");
+  await expect(page.getByLabel("Chapters read", { exact: true })).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await expect.poll(focused).toBe("Edit Emma");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("0");
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await expect.poll(() => server.chapters("ann")).toEqual({ Emma: 40 });
+});
+
 test("more stories appear as one scrolls", async ({ browser, server, signIn }) => {
   const entries = Array.from({ length: 100 }, (_, at) => ({
     title: `Story ${at}`,

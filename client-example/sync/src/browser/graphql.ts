@@ -136,13 +136,15 @@ export class Server {
 
 /** What a body says of the one mutation that was sent. */
 function outcomeOf(body: GraphQLBody): SendOutcome {
+  const [payload] = Object.values((body.data ?? {}) as Record<string, unknown>);
   const error = body.errors?.[0];
-  if (error !== undefined) {
+  // With a payload the change was made or refused. An error within it is about what was selected, such as the story of an
+  // entry that another device has deleted since, and another attempt meets it again.
+  if (error !== undefined && (payload === undefined || payload === null)) {
     const code = error.extensions?.code ?? "UNKNOWN";
     if (!PERMANENT.has(code)) return { kind: "deferred", answer: code };
     return { kind: "rejected", rejection: { code, message: error.message, payload: null } };
   }
-  const [payload] = Object.values((body.data ?? {}) as Record<string, unknown>);
   const refusal = (payload as { refusal?: { code: string; message: string } | null } | undefined)?.refusal;
   if (refusal) return { kind: "rejected", rejection: { ...refusal, payload } };
   return { kind: "accepted", head: headOf(body), payload };

@@ -45,6 +45,10 @@ export class TestNet {
     this.#lostAnswers += count;
   }
 
+  deliverAnswers(): void {
+    this.#lostAnswers = 0;
+  }
+
   readonly fetch: typeof fetch = async (input, init) => {
     if (this.#isCut) throw new TypeError("the network is cut");
     this.#requests += 1;

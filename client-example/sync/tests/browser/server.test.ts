@@ -89,6 +89,16 @@ test.each([
   expect(await server.send(entry())).toMatchObject(outcome);
 });
 
+test("a change that was made is accepted, also if a field of its answer cannot be read", async () => {
+  const data = { updateProgress: { refusal: null, progress: null } };
+  const errors = [
+    { message: "no", path: ["updateProgress", "progress", "story"], extensions: { code: "UNAVAILABLE" } },
+  ];
+  const body = JSON.stringify({ data, errors, extensions: { libraryHead: "1.1" } });
+  tiny.instead.push({ path: "/graphql", status: 200, body });
+  expect(await server.send(entry())).toMatchObject({ kind: "accepted", head: { epoch: 1, version: 1 } });
+});
+
 test("a proxy's page is a failure that passes", async () => {
   const page = { status: 502, type: "text/html", body: "<h1>Bad Gateway</h1>" };
   tiny.instead.push({ path: "/graphql", ...page }, { path: "/api/library-version", ...page });

@@ -40,7 +40,7 @@ interface List {
 
 const LIST = "query { progresses(first: 50) { nodes { id currentChapter story { title } } } }";
 const READ = `mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) {
-  refusal { code message } conflict { fields { field yours theirs device { name } at } } } }`;
+  progress { story { id } } refusal { code message } conflict { fields { field yours theirs device { name } at } } } }`;
 const CHANGES = `query ($since: Int!, $epoch: ID, $after: String) {
   libraryChanges(since: $since, epoch: $epoch, after: $after, first: 2) { head reset hasMore endCursor changes {
     __typename ... on Progress { id } ... on Story { id } ... on Tag { id } ... on Tombstone { kind rowId } } } }`;
@@ -199,6 +199,23 @@ export function cases(name: string, start: () => Backend | Promise<Backend>): vo
       await page.read("Emma", 4);
       await shows({ Emma: 4 });
       expect((await page.library.engine.caughtUp()).version).toBe(version + 1);
+    });
+
+    test("a change whose entry is deleted before its answer arrives does not hold up the outbox", async () => {
+      backend.net.loseAnswers(1_000);
+      await page.read("Emma", 4);
+      for (let tries = 0; tries < 400; tries += 1) {
+        if ((await backend.otherDevice.find("Emma"))?.currentChapter === 4) break;
+        await backend.pass();
+      }
+      backend.net.cut();
+      page.library.engine.setOnline(false);
+      await backend.otherDevice.remove("Emma");
+      backend.net.deliverAnswers();
+      backend.net.reconnect();
+      page.library.engine.setOnline(true);
+      await shows({});
+      expect(page.library.outbox.rejected()).toEqual([]);
     });
 
     test("a change that another device has made impossible is kept, with that device and both values", async () => {
