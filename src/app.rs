@@ -323,7 +323,11 @@ fn documents(config: &config::Http) -> anyhow::Result<Documents> {
     Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
-fn broker(address: &str, database: &DatabaseAddress) -> anyhow::Result<Arc<dyn Broker>> {
+/// Opens the configured broker.
+///
+/// # Errors
+/// When the address is invalid.
+pub fn broker(address: &str, database: &DatabaseAddress) -> anyhow::Result<Arc<dyn Broker>> {
     broker::open(address, database.postgres(), broker::Timing::default())
         .context("--broker-url (LIBRARY_SYNC_BROKER_URL)")
 }

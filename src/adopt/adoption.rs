@@ -13,8 +13,9 @@ use super::{
     copy,
     error::Error,
     labels,
+    live::begin_capture,
     older_tables::OlderTables,
-    record::{self, Record, number},
+    record::{self, Record, State, number},
     report::{self, Lines},
     set_aside, users, verification,
 };
@@ -40,6 +41,8 @@ SET LOCAL idle_in_transaction_session_timeout = 0;
 pub struct Adoption<'a> {
     /// Roll everything back at the end.
     pub dry_run: bool,
+    /// Let the older app go on, and record its changes for a follower.
+    pub live: bool,
     /// Where the report is printed.
     pub report: Lines<'a>,
     /// Called with the number of copied progresses and of all.
@@ -107,7 +110,7 @@ async fn begin(
         let older = db.find_older_app().await?.ok_or(Error::NothingToAdopt)?;
         let tables = OlderTables::find(connection, older).await?;
         let tx = connection.begin().await?;
-        match set_aside::lock(&tx, &tables).await {
+        match set_aside::lock(&tx, &tables, &[]).await {
             Err(error) if attempt < TRIES && schema_migration::is_lock_timeout(&error) => {
                 tx.rollback().await?;
                 tracing::info!("the older app uses its tables; retrying to lock them");
@@ -133,14 +136,21 @@ async fn within(
     adoption: Adoption<'_>,
 ) -> Result<(Adopted, bool), Error> {
     tx.execute_unprepared(SETTINGS).await?;
+    let state = if adoption.live {
+        State::Live
+    } else {
+        State::Copied
+    };
     let record = Record {
+        state,
+        labels: tables.labels,
         home: tables.schema.clone(),
         migrations_before: record::count_migrations(tx).await?,
         had_migrations_table: record::has_migrations_table(tx).await?,
     };
     set_aside::set_aside(tx, tables).await?;
     verification::refuse_doubled(tx).await?;
-    record.create(tx, tables.labels.into()).await?;
+    record.create(tx).await?;
     users::record(tx).await?;
     Migrator::up(tx, None).await?;
     users::begin(tx).await?;
@@ -148,6 +158,9 @@ async fn within(
     report::note_left_out(tx, tables.labels).await?;
     verification::verify(tx, tables.labels).await?;
     analyze(tx).await?;
+    if adoption.live {
+        begin_capture(tx, tables.labels).await?;
+    }
     report::print(tx, adoption.report).await?;
     Ok((adopted, adoption.dry_run))
 }

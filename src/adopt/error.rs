@@ -56,6 +56,22 @@ pub enum Error {
         /// How many users.
         users: i64,
     },
+    /// The adoption is in another state than the command needs.
+    #[error("the adoption {0}")]
+    OtherState(&'static str),
+    /// The two sides differ at the cut-over.
+    #[error(
+        "{differing} entries differ, so nothing is cut over and the adoption stays live: {named}"
+    )]
+    Differing {
+        /// How many entries.
+        differing: u64,
+        /// The first of them.
+        named: String,
+    },
+    /// A change of the older app could not be written.
+    #[error("a change of the older app cannot be copied")]
+    Library(#[source] crate::library::Error),
     /// The report cannot be printed.
     #[error("the report cannot be printed")]
     Print(#[from] std::io::Error),

@@ -99,62 +99,45 @@ impl Notes {
 
 fn story(row: &OlderRow, stamp: Version, now: OffsetDateTime, notes: &mut Notes) -> Story {
     let (created_at, updated_at) = times(row.story_created, row.story_updated, now);
-    let title = row.title.as_deref().unwrap_or_default();
-    let author = row.author.as_deref().unwrap_or_default();
-    let mut repaired = |rule: String| notes.story(Outcome::Repaired, rule);
-    let title = line(
-        "title",
-        title,
-        StoryContent::MAX_TITLE,
-        UNTITLED,
-        &mut repaired,
-    );
-    let author = line(
-        "author",
-        author,
-        StoryContent::MAX_AUTHOR,
-        StoryContent::UNKNOWN_AUTHOR,
-        &mut repaired,
-    );
-    let most = StoryContent::MAX_PROSE;
-    let description = prose(
-        "description",
-        row.description.as_deref(),
-        most,
-        &mut repaired,
-    );
-    let summary = prose("summary", row.summary.as_deref(), most, &mut repaired);
-    let chapter_count = count("chapter count", row.chapter_count, &mut repaired);
-    let word_count = count("word count", row.word_count, &mut repaired);
-    let source = name(
-        "source",
-        row.source.as_deref(),
-        Source::Other,
-        &mut repaired,
-    );
-    let status = name(
-        "status",
-        row.status.as_deref(),
-        StoryStatus::Unknown,
-        &mut repaired,
-    );
     Story {
         id: StoryId(row.story_id),
         stamp,
         created_at,
         updated_at,
-        content: StoryContent {
-            title,
-            author,
-            url: url(row, notes),
-            source,
-            status,
-            description,
-            summary,
-            chapter_count,
-            word_count,
-            is_nsfw: row.is_nsfw.unwrap_or_default(),
-        },
+        content: content(row, notes),
+    }
+}
+
+fn content(row: &OlderRow, notes: &mut Notes) -> StoryContent {
+    let (title, author) = (row.title.as_deref(), row.author.as_deref());
+    let (description, summary) = (row.description.as_deref(), row.summary.as_deref());
+    let (source, status) = (row.source.as_deref(), row.status.as_deref());
+    let most = StoryContent::MAX_PROSE;
+    let url = url(row, notes);
+    let said = &mut |rule: String| notes.story(Outcome::Repaired, rule);
+    StoryContent {
+        title: line(
+            "title",
+            title.unwrap_or_default(),
+            StoryContent::MAX_TITLE,
+            UNTITLED,
+            said,
+        ),
+        author: line(
+            "author",
+            author.unwrap_or_default(),
+            StoryContent::MAX_AUTHOR,
+            StoryContent::UNKNOWN_AUTHOR,
+            said,
+        ),
+        url,
+        source: name("source", source, Source::Other, said),
+        status: name("status", status, StoryStatus::Unknown, said),
+        description: prose("description", description, most, said),
+        summary: prose("summary", summary, most, said),
+        chapter_count: count("chapter count", row.chapter_count, said),
+        word_count: count("word count", row.word_count, said),
+        is_nsfw: row.is_nsfw.unwrap_or_default(),
     }
 }
 
@@ -223,6 +206,11 @@ pub(super) fn label(
         rule,
     });
     (label, note)
+}
+
+/// The key by which the copy of a label's name is compared.
+pub(super) fn folded_name(older: &str) -> String {
+    LabelName::stored(line("name", older, MAX_NAME, UNNAMED, &mut |_| {})).key()
 }
 
 /// Maps a text of one line: trimmed, without control characters, not empty, and not too long.

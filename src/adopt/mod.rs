@@ -12,6 +12,7 @@ mod copy;
 mod cursor;
 mod error;
 mod labels;
+mod live;
 mod mapping;
 mod older_row;
 mod older_tables;
@@ -25,6 +26,7 @@ mod verification;
 pub use self::{
     adoption::{Adopted, Adoption, adopt},
     error::Error,
+    live::{CutOver, cut_over, follow},
     report::Lines,
     undo::{Undone, undo},
 };

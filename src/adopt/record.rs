@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 
-use super::error::Error;
+use super::{error::Error, older_tables::Labels};
 use crate::library::SET_ASIDE;
 
 /// One row about the adoption, one per user as they were before, and one per line of the report.
@@ -47,9 +47,48 @@ pub(super) const TABLES: [&str; 4] = [
     "adoption_report",
 ];
 
+/// How far an adoption is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+pub(super) enum State {
+    /// Copied at once. The older app has stopped.
+    Copied,
+    /// The older app writes, and a follower copies its changes.
+    Live,
+    /// library-sync writes, and the older app no longer does.
+    CutOver,
+}
+
+impl State {
+    /// Checks that the adoption is in a state.
+    ///
+    /// # Errors
+    /// [`Error::OtherState`].
+    pub(super) fn require(self, wanted: Self) -> Result<(), Error> {
+        match self {
+            state if state == wanted => Ok(()),
+            Self::Copied => Err(Error::OtherState("was made at once, without --live")),
+            Self::Live => Err(Error::OtherState("is live")),
+            Self::CutOver => Err(Error::OtherState("is cut over")),
+        }
+    }
+
+    /// Stores the state.
+    #[expect(clippy::disallowed_methods, reason = "writes no row of a library")]
+    pub(super) async fn store(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let state: &str = self.into();
+        let update = format!("UPDATE {SET_ASIDE}.adoption SET state = '{state}'");
+        db.execute_unprepared(&update).await?;
+        Ok(())
+    }
+}
+
 /// What is recorded about an adoption.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
+    /// How far it is.
+    pub state: State,
+    /// Where the older app keeps labels.
+    pub labels: Labels,
     /// The schema of the older tables before.
     pub home: String,
     /// The number of migrations that were applied before.
@@ -61,17 +100,15 @@ pub(super) struct Record {
 impl Record {
     /// Creates the tables.
     #[expect(clippy::disallowed_methods, reason = "writes no row of a library")]
-    pub(super) async fn create(
-        &self,
-        db: &impl ConnectionTrait,
-        labels: &str,
-    ) -> Result<(), DbErr> {
+    pub(super) async fn create(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         db.execute_unprepared(CREATE).await?;
         let insert = "INSERT INTO topaz_before.adoption \
-             (home, labels, state, migrations_before, had_migrations_table) VALUES ($1, $2, 'copied', $3, $4)";
-        let values: [Value; 4] = [
+             (home, labels, state, migrations_before, had_migrations_table) VALUES ($1, $2, $3, $4, $5)";
+        let (labels, state): (&str, &str) = (self.labels.into(), self.state.into());
+        let values: [Value; 5] = [
             self.home.as_str().into(),
             labels.into(),
+            state.into(),
             i64::from(self.migrations_before).into(),
             self.had_migrations_table.into(),
         ];
@@ -92,14 +129,18 @@ impl Record {
         if !exists(db).await? {
             return Err(Error::NotAdopted);
         }
-        let select =
-            "SELECT home, migrations_before, had_migrations_table FROM topaz_before.adoption";
+        let select = "SELECT home, labels, state, migrations_before, had_migrations_table FROM topaz_before.adoption";
         let row = db
             .query_one_raw(Statement::from_string(DbBackend::Postgres, select))
             .await?;
         let row = row.ok_or(Error::NotAdopted)?;
         let before: i32 = row.try_get("", "migrations_before")?;
+        let (labels, state): (String, String) =
+            (row.try_get("", "labels")?, row.try_get("", "state")?);
+        let unknown = |_| DbErr::Custom("the adoption is of a newer version".to_owned());
         Ok(Self {
+            labels: labels.parse().map_err(unknown)?,
+            state: state.parse().map_err(unknown)?,
             home: row.try_get("", "home")?,
             migrations_before: u32::try_from(before).unwrap_or_default(),
             had_migrations_table: row.try_get("", "had_migrations_table")?,

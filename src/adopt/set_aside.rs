@@ -12,18 +12,38 @@ use sea_orm::{ConnectionTrait, DbErr};
 use super::{error::Error, older_tables::OlderTables, record::is_true};
 use crate::library::SET_ASIDE;
 
-/// Locks the tables of the older app against reads and writes. Fails after the lock timeout of the connection.
-pub(super) async fn lock(db: &impl ConnectionTrait, older: &OlderTables) -> Result<(), DbErr> {
-    let tables = older
-        .tables
-        .iter()
-        .map(|table| quoted(&older.schema, table));
-    let tables: Vec<_> = std::iter::once("topaz_user".to_owned())
-        .chain(tables)
-        .collect();
+/// How long a lock is waited for, in PostgreSQL's notation: less than `deadlock_timeout`, so that this side gives way.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '500ms'";
+
+/// Locks the tables of the older app, users and `more` against reads and writes.
+pub(super) async fn lock(
+    db: &impl ConnectionTrait,
+    older: &OlderTables,
+    more: &[&str],
+) -> Result<(), DbErr> {
+    let mut tables = names(older);
+    tables.extend(more.iter().map(|table| (*table).to_owned()));
+    tables.push("topaz_user".to_owned());
     let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables.join(", "));
+    db.execute_unprepared(LOCK_TIMEOUT).await?;
     db.execute_unprepared(&lock).await?;
     Ok(())
+}
+
+/// Locks the tables of the older app against changes.
+pub(super) async fn lock_against_changes(
+    db: &impl ConnectionTrait,
+    older: &OlderTables,
+) -> Result<(), DbErr> {
+    let lock = format!("LOCK TABLE {} IN SHARE MODE", names(older).join(", "));
+    db.execute_unprepared(LOCK_TIMEOUT).await?;
+    db.execute_unprepared(&lock).await?;
+    Ok(())
+}
+
+fn names(older: &OlderTables) -> Vec<String> {
+    let tables = older.tables.iter();
+    tables.map(|table| quoted(&older.schema, table)).collect()
 }
 
 /// Moves the tables and views into a new schema.

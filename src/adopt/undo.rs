@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use migration::Migrator;
 use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _,
 };
 use sea_orm_migration::MigratorTrait as _;
 
 use super::{
     error::Error,
+    live::{FOLLOWER_LOCK, end_capture},
     older_tables::OlderTables,
     record::{self, Record, number},
     set_aside, users,
@@ -29,8 +30,24 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The tables that the migrations create, except that of users. They are emptied first, because some migrations rewrite
 /// every row when they are reverted.
-const OURS: &str = "topaz_story, topaz_progress, topaz_tag, topaz_fandom, topaz_story_tag, topaz_story_fandom, \
-     topaz_tombstone, topaz_receipt, topaz_write, topaz_field_change, topaz_label_removal, topaz_ticket";
+const OURS: [&str; 12] = [
+    "topaz_story",
+    "topaz_progress",
+    "topaz_tag",
+    "topaz_fandom",
+    "topaz_story_tag",
+    "topaz_story_fandom",
+    "topaz_tombstone",
+    "topaz_receipt",
+    "topaz_write",
+    "topaz_field_change",
+    "topaz_label_removal",
+    "topaz_ticket",
+];
+
+/// Users with changes that the older app did not make.
+const CHANGED: &str =
+    "SELECT count(DISTINCT user_id) FROM topaz_write WHERE device_id IS DISTINCT FROM 'older-app'";
 
 /// What was undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,15 +104,11 @@ async fn begin(
     connection: &DatabaseConnection,
     is_adopted: bool,
 ) -> Result<DatabaseTransaction, Error> {
-    let tables = if is_adopted {
-        format!("topaz_user, {OURS}")
-    } else {
-        "topaz_user".to_owned()
-    };
-    let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
+    let older = OlderTables::set_aside(connection).await?;
+    let ours: &[&str] = if is_adopted { &OURS } else { &[] };
     for attempt in 1.. {
         let tx = connection.begin().await?;
-        match tx.execute_unprepared(&lock).await {
+        match lock(&tx, &older, ours).await {
             Err(error) if attempt < TRIES && schema_migration::is_lock_timeout(&error) => {
                 tx.rollback().await?;
                 tracing::info!("the tables are in use; retrying to lock them");
@@ -110,23 +123,31 @@ async fn begin(
     Err(Error::NotAdopted)
 }
 
+/// Waits for the step of a follower, and locks the tables.
+async fn lock(tx: &DatabaseTransaction, older: &OlderTables, ours: &[&str]) -> Result<(), DbErr> {
+    let wait = format!("SELECT pg_advisory_xact_lock({FOLLOWER_LOCK})");
+    tx.execute_unprepared(&wait).await?;
+    set_aside::lock(tx, older, ours).await
+}
+
 async fn give_back(tx: &DatabaseTransaction, discard_changes: bool) -> Result<(), Error> {
     let record = Record::read(tx).await?;
     if !discard_changes {
-        let users = number(tx, "SELECT count(DISTINCT user_id) FROM topaz_write").await?;
+        let users = number(tx, CHANGED).await?;
         if users > 0 {
             return Err(Error::ChangedSince { users });
         }
     }
-    tx.execute_unprepared(&format!("TRUNCATE {OURS}")).await?;
+    let older = OlderTables::set_aside(tx).await?;
+    end_capture(tx, &older).await?;
+    tx.execute_unprepared(&format!("TRUNCATE {}", OURS.join(", ")))
+        .await?;
     let applied = record::count_migrations(tx).await?;
     let steps = applied.saturating_sub(record.migrations_before);
     Migrator::down(tx, Some(steps)).await?;
     if !record.had_migrations_table {
         tx.execute_unprepared("DROP TABLE seaql_migrations").await?;
     }
-    let older = OlderTables::set_aside(tx).await?;
-    set_aside::lock(tx, &older).await?;
     set_aside::put_back(tx, &older, &record.home).await?;
     users::restore(tx).await?;
     for table in record::TABLES {

@@ -6,6 +6,7 @@
 //! | [`Error::Refused`] | the user: the library does not allow it now | data in the payload |
 //! | [`Error::UnknownUser`] | the app that owns the accounts | an error |
 //! | [`Error::Behind`] | the client: retry, or compare epochs | an error that says so |
+//! | [`Error::ReadOnly`] | the operator: cut over from the older app | an error that says so |
 //! | [`Error::Unavailable`] | the client: retry | an error that says so |
 //! | [`Error::Fault`] | the developers | an opaque error; logged once, at the edge |
 
@@ -51,6 +52,9 @@ pub enum Error {
         /// The current version.
         at: Version,
     },
+    /// The older app still writes the library, see `library-sync adopt --live`.
+    #[error("the library is read-only until the cut-over from the older app: retry later")]
+    ReadOnly,
     /// The database cannot serve now.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
@@ -65,6 +69,7 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::Refused(_) => "BAD_USER_INPUT",
             Self::UnknownUser => "FORBIDDEN",
+            Self::ReadOnly => "READ_ONLY",
             Self::Unavailable(_) | Self::Behind { .. } => "UNAVAILABLE",
             Self::Fault(_) => "INTERNAL_SERVER_ERROR",
         }
@@ -256,9 +261,14 @@ pub enum RefusalCode {
     IdempotencyKeyReused,
 }
 
+/// The SQLSTATE with which the triggers of a live adoption refuse a change.
+pub const READ_ONLY: &str = "LS001";
+
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        if is_transient(&error) {
+        if sql_code(&error).as_deref() == Some(READ_ONLY) {
+            Self::ReadOnly
+        } else if is_transient(&error) {
             Self::Unavailable(Arc::new(error))
         } else {
             Self::Fault(Arc::new(error))

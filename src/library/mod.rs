@@ -54,7 +54,7 @@ pub use self::{
         pools::Database,
         schema_check::{OlderApp, SET_ASIDE},
     },
-    error::{Clash, Error, Refusal, RefusalCode},
+    error::{Clash, Error, READ_ONLY, Refusal, RefusalCode},
     handle::Library,
     model::{
         device::Device,
@@ -91,6 +91,7 @@ pub use self::{
         adopted::{AdoptedEntry, insert_entries, insert_labels, insert_links},
         conflict::{Against, OnConflict},
         intent::Intent,
+        mirror::{MirroredEntry, is_address_of},
         progress::DeletedEntry,
         receipt::{IdempotencyKey, Once},
         story::{Entry, NewEntry},

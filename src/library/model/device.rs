@@ -18,6 +18,14 @@ impl Device {
         Self { id, name }
     }
 
+    /// The older app, as the device of the changes that a follower copies.
+    pub fn older_app() -> Self {
+        Self {
+            id: "older-app".to_owned(),
+            name: Some("Older app".to_owned()),
+        }
+    }
+
     /// Identifies the device among the user's devices.
     pub fn id(&self) -> &str {
         &self.id

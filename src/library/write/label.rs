@@ -92,29 +92,44 @@ impl LibraryWriter {
         };
         let (before, change) = (Named { name: row.name }, Named { name });
         let (after, left) = self.resolve(target, &before, &change, against).await?;
-        row.name = after.name.clone();
-        if after != before {
+        if after == before {
+            row.name = before.name;
+        } else {
             let existing = self.find_label_named(kind, &after.name).await?;
             if let Some(other) = existing.filter(|other| *other != id.0) {
                 return Err(Refusal::already_exists("name", other));
             }
-            self.record(kind.into(), id.0, &before, &after).await?;
-            self.shrink(Usage::texts([before.name.as_str()]));
-            self.grow(Usage::texts([after.name.as_str()]));
-            row.stamp = self.stamp(kind.into());
-            row.updated_at = self.now;
-            let update = Query::update()
-                .table(names(kind).table)
-                .value(Column::Stamp, row.stamp.number())
-                .value(Column::Name, row.name.as_str())
-                .value(Column::NameKey, row.name.key())
-                .value(Column::UpdatedAt, Expr::val(at(row.updated_at)))
-                .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-                .and_where(Expr::col(Column::Id).eq(id.0))
-                .to_owned();
-            self.tx.execute(&update).await?;
+            row.name = before.name;
+            row = self.store_name(kind, row, after.name).await?;
         }
         Ok(Updated { row, left })
+    }
+
+    /// Stamps and stores a changed name.
+    pub(super) async fn store_name(
+        &mut self,
+        kind: LabelKind,
+        mut row: Label,
+        name: LabelName,
+    ) -> Result<Label, Error> {
+        let (before, after) = (Named { name: row.name }, Named { name });
+        self.record(kind.into(), row.id.0, &before, &after).await?;
+        self.shrink(Usage::texts([before.name.as_str()]));
+        self.grow(Usage::texts([after.name.as_str()]));
+        row.name = after.name;
+        row.stamp = self.stamp(kind.into());
+        row.updated_at = self.now;
+        let update = Query::update()
+            .table(names(kind).table)
+            .value(Column::Stamp, row.stamp.number())
+            .value(Column::Name, row.name.as_str())
+            .value(Column::NameKey, row.name.key())
+            .value(Column::UpdatedAt, Expr::val(at(row.updated_at)))
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .and_where(Expr::col(Column::Id).eq(row.id.0))
+            .to_owned();
+        self.tx.execute(&update).await?;
+        Ok(row)
     }
 
     /// Deletes a label with a tombstone, and removes it from its stories, which are stamped. The numbers of statements and

@@ -12,6 +12,8 @@ pub(super) mod label;
 pub(super) mod label_removal;
 pub(super) mod library_write;
 pub(super) mod link;
+pub(super) mod mirror;
+pub(super) mod mirror_labels;
 pub(super) mod origin;
 pub(super) mod progress;
 pub(super) mod receipt;

@@ -114,22 +114,32 @@ impl LibraryWriter {
             .await?;
         let after = after.tidy_changes(&row.state)?;
         if after != row.state {
-            let keeps_status = after.status == row.state.status;
-            self.record(Kind::Progress, id.0, &row.state, &after)
-                .await?;
-            self.shrink(row.state.usage());
-            self.grow(after.usage());
-            row.state = after;
-            row.stamp = self.stamp(Kind::Progress);
-            row.updated_at = self.now;
-            let mut columns = progress::row(&self.user, &row);
-            if keeps_status {
-                // The stored name may be one that only a newer version knows.
-                columns.status = NotSet;
-            }
-            progress::Entity::update(columns).exec(&self.tx).await?;
+            row = self.store_progress(row, after).await?;
         }
         Ok(Updated { row, left })
+    }
+
+    /// Stamps and stores a changed progress.
+    pub(super) async fn store_progress(
+        &mut self,
+        mut row: Progress,
+        after: ProgressState,
+    ) -> Result<Progress, Error> {
+        let keeps_status = after.status == row.state.status;
+        self.record(Kind::Progress, row.id.0, &row.state, &after)
+            .await?;
+        self.shrink(row.state.usage());
+        self.grow(after.usage());
+        row.state = after;
+        row.stamp = self.stamp(Kind::Progress);
+        row.updated_at = self.now;
+        let mut columns = progress::row(&self.user, &row);
+        if keeps_status {
+            // The stored name may be one that only a newer version knows.
+            columns.status = NotSet;
+        }
+        progress::Entity::update(columns).exec(&self.tx).await?;
+        Ok(row)
     }
 
     /// Deletes an entry: the progress and its story, with a tombstone for each.

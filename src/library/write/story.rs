@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::NotSet, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -112,7 +113,7 @@ impl LibraryWriter {
         let tags = self.labels(LabelKind::Tag, &state.tag_ids).await?;
         let fandoms = self.labels(LabelKind::Fandom, &state.fandom_ids).await?;
 
-        let story = self.insert_story(new.story_id, state.content).await?;
+        let story = self.insert_story(new.story_id, state.content, None).await?;
         self.link(LabelKind::Tag, story.id, &state.tag_ids).await?;
         self.link(LabelKind::Fandom, story.id, &state.fandom_ids)
             .await?;
@@ -162,7 +163,7 @@ impl LibraryWriter {
         let story = if after == before {
             story
         } else {
-            self.store_story(story, &before, after).await?
+            self.store_story(story, &before, after, None).await?
         };
         let progress = self.find_progress_of(id).await?;
         Ok(Updated {
@@ -176,12 +177,13 @@ impl LibraryWriter {
         })
     }
 
-    /// Stamps and stores a changed story with its labels.
-    async fn store_story(
+    /// Stamps and stores a changed story with its labels. `address` has the columns of an address that another story has.
+    pub(super) async fn store_story(
         &mut self,
         mut story: Story,
         before: &StoryState,
         after: StoryState,
+        address: Option<(String, Option<String>)>,
     ) -> Result<Story, Error> {
         let id = story.id;
         let keeps_address = after.content.url == before.content.url;
@@ -202,6 +204,9 @@ impl LibraryWriter {
             // Stories older than the uniqueness rule may share an address, so it is not written again.
             row.url = NotSet;
             row.url_typed = NotSet;
+        } else if let Some((url, typed)) = address {
+            row.url = Set(url);
+            row.url_typed = Set(typed);
         }
         // A stored name may be one that only a newer version knows.
         if keeps_source {
@@ -214,10 +219,12 @@ impl LibraryWriter {
         Ok(story)
     }
 
-    async fn insert_story(
+    /// Stores a new story. `address` is as for [`Self::store_story`].
+    pub(super) async fn insert_story(
         &mut self,
         id: Option<StoryId>,
         content: StoryContent,
+        address: Option<(String, Option<String>)>,
     ) -> Result<Story, Error> {
         let is_given = id.is_some();
         let id = id.unwrap_or_else(StoryId::fresh);
@@ -232,7 +239,12 @@ impl LibraryWriter {
             self.unbury(Kind::Story, id.0).await?;
         }
         self.grow(story.usage());
-        story::Entity::insert(story::row(&self.user, &story))
+        let mut row = story::row(&self.user, &story);
+        if let Some((url, typed)) = address {
+            row.url = Set(url);
+            row.url_typed = Set(typed);
+        }
+        story::Entity::insert(row)
             .exec_without_returning(&self.tx)
             .await?;
         Ok(story)
@@ -268,7 +280,7 @@ impl LibraryWriter {
             .await
     }
 
-    async fn find_story(&self, id: StoryId) -> Result<Option<Story>, Error> {
+    pub(super) async fn find_story(&self, id: StoryId) -> Result<Option<Story>, Error> {
         let row = story::Entity::find_by_id((self.user.as_str().to_owned(), id.0))
             .one(&self.tx)
             .await?;
@@ -280,7 +292,11 @@ impl LibraryWriter {
     }
 
     /// Refuses an address that another story has, in any spelling.
-    async fn refuse_url_of_another(&self, url: &str, id: Option<StoryId>) -> Result<(), Error> {
+    pub(super) async fn refuse_url_of_another(
+        &self,
+        url: &str,
+        id: Option<StoryId>,
+    ) -> Result<(), Error> {
         let existing: Option<Uuid> = story::Entity::find()
             .select_only()
             .column(story::Column::Id)

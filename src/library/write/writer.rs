@@ -62,6 +62,8 @@ pub struct LibraryWriter {
     /// Bytes of history that the change produces.
     pub(super) history: i64,
     pub(super) growth_fields: GrowthFields,
+    /// Whether the change copies another program's, which no limit refuses.
+    pub(super) is_mirror: bool,
 }
 
 /// A row after a partial change, and the conflicting fields.
@@ -105,6 +107,7 @@ impl LibraryWriter {
             grown: Usage::default(),
             history: 0,
             growth_fields: GrowthFields::ONE,
+            is_mirror: false,
         })
     }
 

@@ -24,7 +24,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("graphql", &["auth", "library", "feed", "lines"]),
     ("http", &["graphql", "feed", "auth", "library", "metrics"]),
     ("schema_migration", &["library"]),
-    ("adopt", &["library", "schema_migration"]),
+    ("adopt", &["error_chain", "library", "schema_migration"]),
 ];
 
 /// Imports of settings: flags are parsed into values and limits of these rooms, so that an error names the flag.

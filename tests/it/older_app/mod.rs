@@ -2,5 +2,7 @@
 
 pub mod adopting;
 pub mod guard;
+pub mod live;
 pub mod older_database;
+pub mod older_writer;
 pub mod statuses;

@@ -105,6 +105,12 @@ impl Older {
     /// A database of this version.
     pub async fn database(self) -> TestDatabase {
         let database = TestDatabase::new(Db::Postgres).await;
+        self.fill(&database).await;
+        database
+    }
+
+    /// Makes this version in an empty database.
+    pub async fn fill(self, database: &TestDatabase) {
         let db = database.connect().await;
         let execute = async |sql: &str| {
             let done = db.execute_unprepared(sql).await;
@@ -127,9 +133,8 @@ impl Older {
         }
         db.close().await.unwrap();
         if self == Self::HalfMigrated {
-            half_migrate(&database).await;
+            half_migrate(database).await;
         }
-        database
     }
 }
 
