@@ -6,6 +6,8 @@
 
 mod authenticator;
 pub mod open_database;
+mod pem;
+mod push;
 pub mod settings;
 
 use std::{
@@ -35,7 +37,9 @@ use crate::{
     },
     hub::Hub,
     library::{Database, DatabaseOptions, Library, Opening, Retention, Witnessed},
-    metrics, schema_migration,
+    metrics,
+    push::Worker,
+    schema_migration,
 };
 
 /// Interval between deletions of idle users and addresses from the rate limiter.
@@ -57,6 +61,8 @@ const OPS_CONNECTIONS: SlotLimits = SlotLimits {
 pub struct App {
     node: Node,
     broker: Arc<dyn Broker>,
+    /// Sends push messages and calls the webhook.
+    worker: Option<Worker>,
     connections: ConnectionLimits,
     /// The listener of `--ops-listen`.
     ops: Option<TcpListener>,
@@ -75,6 +81,7 @@ impl App {
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
         let stream_limits = stream_limits(config)?;
         let authenticator = authenticator(&config.keys)?;
+        let (push, webhook) = (push::push(&config.push)?, push::webhook(&config.push)?);
         let options = database_options(&config.database, Opening::Create)?;
         let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
@@ -82,8 +89,10 @@ impl App {
         let hub = Hub::listening(Arc::clone(&broker));
         let library = Library::new(db, Arc::clone(&broker)).limited_to(config.limits);
         let witnessed = library.witnessed().await.context("the database")?;
+        let worker = Worker::new(&library, &hub, push.clone(), webhook).await;
+        let worker = worker.context("the database")?;
         let feed = Feed::new(library.clone(), hub);
-        let api = api(config, &library, &feed)?;
+        let api = api(config, &library, &feed)?.with_push(push);
         let drain = CancellationToken::new();
         Ok(Self {
             node: Node::new(Parts {
@@ -102,6 +111,7 @@ impl App {
                 drain,
             }),
             broker,
+            worker,
             connections: connection_limits(config),
             ops: config.http.ops_listen.map(listen_for_ops).transpose()?,
             shutdown_delay: config.http.shutdown_delay,
@@ -187,6 +197,9 @@ impl App {
             let (library, ended) = (self.node.library.clone(), ended.clone());
             async move { library.keep_watching_replica(ended).await }
         });
+        if let Some(worker) = self.worker.clone() {
+            tasks.spawn(worker.run(ended.clone()));
+        }
         let node = self.node.clone();
         tasks.spawn(every(RATE_LIMITER_UPKEEP, ended.clone(), move || {
             node.rate_limiter.forget_the_idle();

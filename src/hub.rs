@@ -11,7 +11,7 @@
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     mem,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use parking_lot::Mutex;
@@ -30,7 +30,11 @@ pub struct Hub {
     slots: Mutex<HashMap<UserId, Slot>>,
     stale: Mutex<Stale>,
     stale_added: Notify,
+    observer: OnceLock<Observer>,
 }
+
+/// Receives the notices that reach this node. Runs in the task of the commit, so it must not block.
+pub type Observer = Arc<dyn Fn(&Notice) + Send + Sync>;
 
 /// The users whose heads may have moved without a notice.
 enum Stale {
@@ -58,6 +62,7 @@ impl Hub {
             slots: Mutex::default(),
             stale: Mutex::default(),
             stale_added: Notify::new(),
+            observer: OnceLock::new(),
         }
     }
 
@@ -88,8 +93,16 @@ impl Hub {
         self.stale_added.notify_one();
     }
 
+    /// Reports all notices to `observer`, including those of users without a watcher. Only the first call has an effect.
+    pub fn observe(&self, observer: Observer) {
+        let _ = self.observer.set(observer);
+    }
+
     /// Raises a watched user's head. Ignores users without a watcher and heads that are not greater.
     fn raise(&self, notice: &Notice) {
+        if let Some(observe) = self.observer.get() {
+            observe(notice);
+        }
         // Watchers are woken outside the lock, so that a busy user does not delay the others.
         let slot = self.slots.lock().get(&notice.user).cloned();
         if let Some(slot) = slot {

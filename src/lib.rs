@@ -7,7 +7,8 @@
 //! request ─ http ─ auth ─ graphql ─ library.write ─┬─ commit ─ broker ─(other nodes)
 //!                                                  └───────────── hub ─ feed ─┬─ GraphQL over WebSocket
 //!                                                                             ├─ GraphQL over SSE, multipart
-//!                                                                             └─ /api/library-version-events
+//!                                                                             ├─ /api/library-version-events
+//!                                                                             └─ push (Web Push, webhook)
 //! ```
 #![cfg_attr(
     test,
@@ -42,6 +43,8 @@ pub mod broker;
 pub mod hub;
 
 pub mod feed;
+
+pub mod push;
 
 // Composition.
 pub mod adopt;

@@ -42,6 +42,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Restore(restore) => commands::restore(&restore).await,
         Command::Epoch(epoch) => commands::epoch(epoch.action).await,
         Command::Schema => commands::schema(),
+        Command::Vapid => commands::vapid(),
         Command::Token(token) => commands::token(token),
     }
 }

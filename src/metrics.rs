@@ -38,6 +38,13 @@
 //! | `library_sync_process_max_files` | gauge | limit of open file descriptors | |
 //! | `library_sync_jwks_fetches_total` | counter | fetches of the JWKS | `outcome`: ok, or why it failed |
 //! | `library_sync_jwks_age_seconds` | gauge | age of the cached keys at the last fetch, in seconds | |
+//! | `library_sync_push_sent_total` | counter | requests to push services | `vendor`: mozilla, google, apple, microsoft, other |
+//! | `library_sync_push_delivered_total` | counter | messages that a push service accepted | `vendor` |
+//! | `library_sync_push_gone_total` | counter | endpoints removed, because they no longer exist or failed for 14 days | `vendor` |
+//! | `library_sync_push_failed_total` | counter | messages that are sent again later | `vendor`; `reason`: throttled, unavailable, unreachable, refused (this server's settings), private_address |
+//! | `library_sync_push_skipped_total` | counter | due endpoints that were sent no message | `vendor`; `reason`: applied, live (has an open stream), origin (made the change), expired |
+//! | `library_sync_push_commit_to_accepted_seconds` | histogram | seconds from the newest change to the acceptance of its message | `vendor` |
+//! | `library_sync_webhook_calls_total` | counter | calls of the webhook | `outcome`: ok, failed |
 
 use std::sync::OnceLock;
 

@@ -65,6 +65,8 @@ mod m20261126_000019_story_address;
 mod m20261126_000020_field_change_order;
 mod m20261126_000021_label_removal_parts;
 mod m20261126_000022_write_total;
+mod m20261126_000028_push_endpoint;
+mod m20261126_000029_webhook;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -93,6 +95,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000020_field_change_order::Migration),
             Box::new(m20261126_000021_label_removal_parts::Migration),
             Box::new(m20261126_000022_write_total::Migration),
+            Box::new(m20261126_000028_push_endpoint::Migration),
+            Box::new(m20261126_000029_webhook::Migration),
         ]
     }
 }

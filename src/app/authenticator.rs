@@ -1,9 +1,8 @@
 //! Builds the authenticator from the settings of tokens and sessions.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 
+use super::pem::pem;
 use crate::{
     auth::{AUTHJS_COOKIES, AuthjsSessions, JwksTiming, Keys, Rules, Verifier},
     config,
@@ -24,7 +23,8 @@ pub(super) fn authenticator(config: &config::Keys) -> anyhow::Result<Authenticat
             Keys::secret(secret.0.as_bytes()).context("--jwt-secret (LIBRARY_SYNC_JWT_SECRET)")
         }
         (None, Some(key), None) => {
-            Keys::pem(&pem(&key.0)?).context("--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)")
+            let setting = "--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)";
+            Keys::pem(&pem(setting, &key.0)?).context(setting)
         }
         (None, None, Some(url)) => {
             let timing = JwksTiming {
@@ -77,18 +77,4 @@ fn authjs_sessions(config: &config::Keys) -> anyhow::Result<Option<AuthjsSession
     sessions
         .context("--authjs-secret (LIBRARY_SYNC_AUTHJS_SECRET)")
         .map(Some)
-}
-
-/// Returns the PEM of a public key, which is given directly or as the path of a file.
-fn pem(text_or_path: &str) -> anyhow::Result<Vec<u8>> {
-    if text_or_path.contains("-----BEGIN") {
-        return Ok(text_or_path.as_bytes().to_vec());
-    }
-    let setting = "--jwt-public-key (LIBRARY_SYNC_JWT_PUBLIC_KEY)";
-    // Text that is not the path of a file may be a secret, so the error does not repeat it.
-    anyhow::ensure!(
-        Path::new(text_or_path).exists(),
-        "{setting}: is not PEM text or the path of an existing file"
-    );
-    std::fs::read(text_or_path).with_context(|| format!("{setting}: cannot read {text_or_path}"))
 }

@@ -1,6 +1,6 @@
 //! `library-sync dev`: a node on SQLite with a generated key and a sample library.
 //!
-//! Its folder holds the database and the key, so tokens and libraries survive a restart.
+//! Its folder holds the database and the keys, so tokens, push subscriptions and libraries survive a restart.
 
 use std::{
     ffi::OsStr,
@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use aws_lc_rs::error::Unspecified;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Parser as _;
 
@@ -21,7 +22,7 @@ use crate::{
     auth::{self, Rules},
     config::{Cli, Command, Dev, Serve},
     library::{CheckedLines, EntryLine, Intent, Library, StoryStatus},
-    transfer,
+    push, transfer,
     version::{UserId, Version},
 };
 
@@ -31,6 +32,8 @@ const USER: &str = "demo";
 const TOKEN_LIFE: Duration = Duration::from_hours(24 * 30);
 /// Cookie in which the example app keeps the token.
 const SESSION_COOKIE: &str = "library-sync-session";
+/// Contact address for push services (RFC 2606).
+const CONTACT: &str = "mailto:library-sync-dev@example.org";
 /// Works in the public domain, one per line: title, author, url, chapters.
 const SAMPLE: &str = include_str!("sample_library.csv");
 
@@ -43,9 +46,10 @@ pub async fn dev(dev: &Dev) -> anyhow::Result<()> {
     let listener = crate::app::listen(dev.listen)?;
     fs::create_dir_all(&dev.data_dir)
         .with_context(|| format!("--data-dir: cannot create {}", dev.data_dir.display()))?;
-    let secret = secret(&dev.data_dir.join("key"))?;
+    let secret = kept(&dev.data_dir.join("key"), new_secret)?;
+    let vapid_key = kept(&dev.data_dir.join("vapid.pem"), push::new_key)?;
     let static_dir = dev_app::static_dir(dev)?;
-    let serve = serve(dev, &secret, static_dir.as_deref())?;
+    let serve = serve(dev, &secret, &vapid_key, static_dir.as_deref())?;
     let app = App::build(&serve, stopping).await?;
     let user = UserId::new(USER)?;
     fill(app.library(), &user).await?;
@@ -55,7 +59,12 @@ pub async fn dev(dev: &Dev) -> anyhow::Result<()> {
 }
 
 /// Returns the settings of `serve` for `dev`. The others keep their defaults.
-fn serve(dev: &Dev, secret: &str, static_dir: Option<&Path>) -> anyhow::Result<Serve> {
+fn serve(
+    dev: &Dev,
+    secret: &str,
+    vapid_key: &str,
+    static_dir: Option<&Path>,
+) -> anyhow::Result<Serve> {
     let database = format!(
         "sqlite://{}?mode=rwc",
         dev.data_dir.join("library.db").display()
@@ -70,6 +79,10 @@ fn serve(dev: &Dev, secret: &str, static_dir: Option<&Path>) -> anyhow::Result<S
         "--database-url",
         &database,
         &secret,
+        "--vapid-key",
+        vapid_key,
+        "--vapid-subject",
+        CONTACT,
         "--session-cookie",
         SESSION_COOKIE,
         "--listen",
@@ -86,8 +99,11 @@ fn serve(dev: &Dev, secret: &str, static_dir: Option<&Path>) -> anyhow::Result<S
     }
 }
 
-/// Returns the development key, which is generated at the first start.
-fn secret(path: &Path) -> anyhow::Result<String> {
+/// Returns a key of development, which is generated at the first start.
+fn kept(
+    path: &Path,
+    generate: impl FnOnce() -> Result<String, Unspecified>,
+) -> anyhow::Result<String> {
     let unusable = || format!("cannot use {} as the key", path.display());
     match fs::read_to_string(path) {
         Ok(secret) => return Ok(secret),
@@ -96,13 +112,18 @@ fn secret(path: &Path) -> anyhow::Result<String> {
         }
         Err(_) => {}
     }
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).context("the system has no random bytes")?;
-    let secret = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let secret = generate().context("the system has no random bytes")?;
     let mut file = output_file::unfinished(path).with_context(unusable)?;
     file.write_all(secret.as_bytes()).with_context(unusable)?;
     output_file::place(file, path).with_context(unusable)?;
     Ok(secret)
+}
+
+/// Returns a new secret of tokens.
+fn new_secret() -> Result<String, Unspecified> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Adds the sample to a library that is still at its first version, as one change.

@@ -13,6 +13,7 @@ mod schema;
 mod serve;
 mod stop_signal;
 mod token;
+mod vapid;
 
 pub use self::{
     adopt::adopt,
@@ -25,4 +26,5 @@ pub use self::{
     schema::schema,
     serve::serve,
     token::token,
+    vapid::vapid,
 };

@@ -98,6 +98,8 @@ pub enum Command {
     Epoch(Epoch),
     /// Print the GraphQL schema.
     Schema,
+    /// Print a new private key for Web Push (VAPID), in PEM.
+    Vapid,
     /// Print a token for a user, signed with the JWT secret.
     Token(Token),
 }

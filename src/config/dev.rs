@@ -15,7 +15,7 @@ pub struct Dev {
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,
-    /// Folder of the database and the key. Delete it to start over.
+    /// Folder of the database and the keys. Delete it to start over.
     #[arg(long, env, default_value = ".library-sync-dev", value_name = "FOLDER")]
     pub data_dir: PathBuf,
     /// The folder of the example app's source. The app is built with npm when its build is missing or stale, and served

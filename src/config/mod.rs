@@ -18,6 +18,7 @@ mod import_export;
 mod log;
 mod migrate;
 mod period;
+mod push;
 mod redaction;
 mod retention;
 mod secret;
@@ -38,6 +39,7 @@ pub use self::{
     import_export::{Export, FileFormat, FileKind, Import},
     log::Log,
     migrate::{Direction, Migrate},
+    push::Push,
     redaction::redacted,
     retention::Retention,
     secret::Secret,

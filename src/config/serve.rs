@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use super::{database::Database, http::Http, retention::Retention, streams::Streams, tokens::Keys};
+use super::{
+    database::Database, http::Http, push::Push, retention::Retention, streams::Streams,
+    tokens::Keys,
+};
 use crate::{graphql, library};
 
 /// `library-sync serve`.
@@ -23,6 +26,9 @@ pub struct Serve {
     /// Streams and the broker.
     #[command(flatten)]
     pub streams: Streams,
+    /// Web Push and the webhook.
+    #[command(flatten)]
+    pub push: Push,
     /// Retention of history and receipts.
     #[command(flatten)]
     pub retention: Retention,

@@ -17,6 +17,7 @@ use crate::{
     auth::Viewer,
     feed::Feed,
     library::{Error, Intent, Library, LibraryWriter, Search, Written},
+    push::Push,
     version::Head,
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Caller {
     pub library: Library,
     pub feed: Feed,
     pub limits: Arc<Limits>,
+    /// The sender of push messages. `None` while Web Push is off.
+    pub push: Option<Push>,
     /// Newest head that this operation wrote or received.
     pub reached: Reached,
     pub allowance: Allowance,

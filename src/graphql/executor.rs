@@ -27,6 +27,7 @@ use crate::{
     auth::Viewer,
     feed::Feed,
     library::{Error, Library},
+    push::Push,
 };
 
 /// The GraphQL API over one library. Cheap to clone.
@@ -38,6 +39,7 @@ pub struct Api {
     library: Library,
     feed: Feed,
     limits: Arc<Limits>,
+    push: Option<Push>,
 }
 
 impl Api {
@@ -58,7 +60,14 @@ impl Api {
             library,
             feed,
             limits,
+            push: None,
         }
+    }
+
+    /// Sets the sender of push messages. `None` switches Web Push off.
+    #[must_use]
+    pub fn with_push(self, push: Option<Push>) -> Self {
+        Self { push, ..self }
     }
 
     /// Validates a request and returns its operation.
@@ -188,6 +197,7 @@ impl Api {
                     library,
                     feed: self.feed.clone(),
                     limits: Arc::clone(&self.limits),
+                    push: self.push.clone(),
                     reached: Reached::default(),
                     allowance,
                 }))

@@ -1,5 +1,5 @@
 //! The mutation root. Each mutation is one `library.write`: one transaction that increments the version at most once.
-//! The exception is `createStreamTicket`, which does not change the library.
+//! The exceptions are `createStreamTicket` and the mutations of push endpoints, which do not change the library.
 
 use async_graphql::{Context, Object};
 
@@ -11,7 +11,9 @@ use super::{
         CreateStoryWithProgressPayload, CreateStreamTicketInput, CreateStreamTicketPayload,
         CreateTagPayload, DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput,
         DeleteProgressPayload, DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload,
-        RenameFandomPayload, RenameLabelInput, RenameTagPayload, UpdateProgressInput,
+        RegisterPushEndpointInput, RegisterPushEndpointPayload, RenameFandomPayload,
+        RenameLabelInput, RenameTagPayload, SendTestPushInput, SendTestPushPayload,
+        UnregisterPushEndpointInput, UnregisterPushEndpointPayload, UpdateProgressInput,
         UpdateProgressPayload, UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
 };
@@ -260,6 +262,34 @@ impl Mutation {
             }
         })
         .await
+    }
+
+    /// Registers the push endpoint of a device, or changes it. Does not change the library.
+    async fn register_push_endpoint(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Subscription of the browser, and the device.")]
+        input: RegisterPushEndpointInput,
+    ) -> Option<Result<RegisterPushEndpointPayload, Error>> {
+        Box::pin(nullable(input.register(ctx.caller()))).await
+    }
+
+    /// Removes the push endpoint of a device, for example when the user signs out. Does not change the library.
+    async fn unregister_push_endpoint(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Endpoint to remove.")] input: UnregisterPushEndpointInput,
+    ) -> Option<Result<UnregisterPushEndpointPayload, Error>> {
+        nullable(input.unregister(ctx.caller())).await
+    }
+
+    /// Sends a test message to a device at once. At most one in 10 seconds.
+    async fn send_test_push(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Device to send to.")] input: SendTestPushInput,
+    ) -> Option<Result<SendTestPushPayload, Error>> {
+        nullable(input.send(ctx.caller())).await
     }
 }
 

@@ -32,6 +32,13 @@ impl Query {
         Ok(ctx.caller().present().await?.version.number())
     }
 
+    /// Public key of the server (VAPID) in base64url: the `applicationServerKey` of push subscriptions. Null while Web Push
+    /// is off.
+    async fn push_public_key(&self, ctx: &Context<'_>) -> Option<String> {
+        let push = ctx.caller().push.as_ref();
+        push.map(|push| push.public_key().to_owned())
+    }
+
     /// Signed-in user.
     async fn viewer(&self) -> Viewer {
         Viewer

@@ -6,8 +6,8 @@
 use axum::http::{HeaderMap, Method, header, request::Parts};
 
 use super::{
-    connection::connection_slots::Connection, error::HttpError, rate_limiter::RateLimited,
-    request_user::RequestUser, state::Node,
+    connection::connection_slots::Connection, device::RequestDevice, error::HttpError,
+    rate_limiter::RateLimited, request_user::RequestUser, state::Node,
 };
 use crate::auth::{Ask, Credential, Ticket, Viewer, bearer};
 
@@ -97,7 +97,8 @@ impl Node {
         self.rate_limiter.user(&viewer.user)
     }
 
-    /// Records the viewer for the log, protects the connection from eviction, and counts the request.
+    /// Records the viewer for the log and the head that its device reports, protects the connection from eviction, and
+    /// counts the request.
     fn admitted(&self, request: &Parts, viewer: Viewer) -> Result<Viewer, HttpError> {
         if let Some(connection) = Connection::of(&request.extensions) {
             connection.authenticate();
@@ -105,7 +106,9 @@ impl Node {
         if let Some(user) = request.extensions.get::<RequestUser>() {
             user.set(&viewer.user);
         }
-        self.counted(viewer)
+        let viewer = self.counted(viewer)?;
+        self.note_device(&viewer.user, &RequestDevice::of_headers(&request.headers)?);
+        Ok(viewer)
     }
 
     fn counted(&self, viewer: Viewer) -> Result<Viewer, HttpError> {

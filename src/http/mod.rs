@@ -8,6 +8,7 @@ mod authenticate;
 mod authenticator;
 mod client_address;
 mod connection;
+mod device;
 mod error;
 mod graphql;
 mod middleware;

@@ -13,6 +13,7 @@ use super::{
         pools::Database,
         transaction::{Purpose, Transaction},
     },
+    endpoint::device_activity::DeviceActivity,
     error::Error,
     known_heads::KnownHeads,
     model::limits::Limits,
@@ -33,6 +34,7 @@ pub struct Library {
     /// Limits concurrent ticket lookups.
     pub(super) ticket_lookups: Arc<Semaphore>,
     pub(super) limits: Limits,
+    pub(super) devices: DeviceActivity,
 }
 
 impl Library {
@@ -45,6 +47,7 @@ impl Library {
             known: Arc::default(),
             ticket_lookups: Arc::new(Semaphore::new(TICKET_LOOKUPS)),
             limits: Limits::default(),
+            devices: DeviceActivity::default(),
         }
     }
 
@@ -118,6 +121,11 @@ impl Library {
     pub async fn finish_writes(&self) {
         self.writes.close();
         self.writes.wait().await;
+    }
+
+    /// Returns the activity of devices on this node.
+    pub fn devices(&self) -> &DeviceActivity {
+        &self.devices
     }
 
     /// Returns the database, for health checks.

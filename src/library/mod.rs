@@ -21,6 +21,7 @@
 //! ```
 
 mod database;
+mod endpoint;
 mod entity;
 #[expect(
     clippy::disallowed_methods,
@@ -54,10 +55,17 @@ pub use self::{
         pools::Database,
         schema_check::{OlderApp, SET_ASIDE},
     },
+    endpoint::{
+        claim::{Claimed, DeviceState},
+        device_activity::{DeviceActivity, Presence},
+        summary::ChangeSummary,
+        webhook::WebhookCall,
+    },
     error::{Clash, Error, READ_ONLY, Refusal, RefusalCode},
     handle::Library,
     model::{
         device::Device,
+        endpoint::{Endpoint, NewEndpoint, Pace},
         entry_line::{CheckedLines, EntryLine, ImportOutcome, ImportOutcomes},
         id::{LabelId, ProgressId, StoryId},
         kind::Kind,

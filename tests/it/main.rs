@@ -26,6 +26,7 @@ mod denial_of_service;
 mod docs;
 mod graphql;
 mod older_app;
+mod push;
 mod read_path;
 mod sync;
 mod transports;

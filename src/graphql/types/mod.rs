@@ -18,6 +18,7 @@ mod node;
 mod page;
 mod payload;
 mod progress;
+mod push_endpoint;
 mod story;
 mod ticket;
 mod viewer;
@@ -42,6 +43,10 @@ pub(super) use self::{
         RenameTagPayload, UpdateProgressPayload, UpdateStoryWithRelationsPayload,
     },
     progress::Progress,
+    push_endpoint::{
+        RegisterPushEndpointInput, RegisterPushEndpointPayload, SendTestPushInput,
+        SendTestPushPayload, UnregisterPushEndpointInput, UnregisterPushEndpointPayload,
+    },
     story::Story,
     ticket::{CreateStreamTicketInput, CreateStreamTicketPayload},
     viewer::Viewer,

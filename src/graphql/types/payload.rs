@@ -46,6 +46,16 @@ impl Refusal {
             existing_id: None,
         }
     }
+
+    /// `field` names something that the user does not have.
+    pub fn not_found(field: &str, message: &str) -> Self {
+        Self {
+            code: RefusalCode::NotFound,
+            message: message.to_owned(),
+            field: field.to_owned(),
+            existing_id: None,
+        }
+    }
 }
 
 impl From<library::Refusal> for Refusal {

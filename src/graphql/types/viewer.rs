@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object};
 
-use super::date_time::DateTime;
+use super::{date_time::DateTime, push_endpoint::PushEndpoint};
 use crate::{graphql::context::CallerExt as _, library::Error};
 
 /// The signed-in user, as the API shows them.
@@ -19,6 +19,13 @@ impl Viewer {
     /// Version of the user's library: from 1, and 1 more with each change.
     async fn library_version(&self, ctx: &Context<'_>) -> Result<i32, Error> {
         Ok(ctx.caller().present().await?.version.number())
+    }
+
+    /// Devices of the user that get push messages, in the order of registration. At most 20.
+    async fn push_endpoints(&self, ctx: &Context<'_>) -> Result<Vec<PushEndpoint>, Error> {
+        let caller = ctx.caller();
+        let endpoints = caller.library.endpoints(&caller.viewer.user).await?;
+        Ok(endpoints.into_iter().map(PushEndpoint::from).collect())
     }
 
     /// Time until which the token is accepted. Streams that it opened end then.

@@ -48,6 +48,7 @@ use crate::{
     auth::Viewer,
     graphql::{Answer, Operation},
     http::{
+        device::RequestDevice,
         error::{HttpError, OUTAGE},
         state::Node,
     },
@@ -136,6 +137,7 @@ async fn answer(
             .authenticate_operation(parts, accepted.stream.is_some())
             .await?,
         method: parts.method.clone(),
+        device: RequestDevice::of_stream(parts)?,
         at_least: at_least(parts)?,
         request_id: request_id(parts),
     };
@@ -148,6 +150,7 @@ async fn answer(
 /// The viewer and the conditions of one HTTP request.
 struct Requester {
     viewer: Viewer,
+    device: RequestDevice,
     method: Method,
     at_least: Option<Version>,
     request_id: String,
@@ -174,7 +177,7 @@ impl Requester {
                 Ok(operation) => node.api.stream(&self.viewer, operation, &self.request_id),
                 Err(refused) => futures_util::stream::iter([refused]).boxed(),
             };
-            return streaming::respond(node, &self.viewer, answers, kind);
+            return streaming::respond(node, &self.viewer, &self.device, answers, kind);
         }
         let answer = self.run_once(node, read).await;
         let form = accepted.form();

@@ -40,6 +40,7 @@ use super::{accept_header, operation::Outcome};
 use crate::{
     auth::Viewer,
     http::{
+        device::RequestDevice,
         error::HttpError,
         state::Node,
         streams::{
@@ -95,10 +96,14 @@ pub(in crate::http) fn head(kind: Kind) -> Response {
 pub(in crate::http) fn respond(
     node: &Node,
     viewer: &Viewer,
+    device: &RequestDevice,
     outcomes: BoxStream<'static, Outcome>,
     kind: Kind,
 ) -> Result<Response, HttpError> {
-    let open = |transport| node.streams.open(viewer, transport);
+    let open = |transport| {
+        let permit = node.streams.open(viewer, transport)?;
+        Ok::<_, HttpError>(node.attended(permit, &viewer.user, device))
+    };
     let heartbeat = node.settings.heartbeat;
     Ok(match kind {
         Kind::Sse => encoder::response(open(Transport::Sse)?, outcomes, Sse, heartbeat),

@@ -47,6 +47,7 @@ use time::OffsetDateTime;
 use crate::{
     auth::Ask,
     http::{
+        device::RequestDevice,
         error::HttpError,
         graphql::accept_header,
         state::Node,
@@ -91,7 +92,9 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     if parts.method == Method::HEAD {
         return Ok(encoder::head(Events::CONTENT_TYPE));
     }
+    let device = RequestDevice::of_stream(&parts)?;
     let permit = node.streams.open(&viewer, Transport::Events)?;
+    let permit = node.attended(permit, &viewer.user, &device);
     let last_seen = last_seen(&parts.headers);
     let heads = node.feed.follow(&viewer.user, last_seen).await?;
     let framing = Events {

@@ -26,7 +26,7 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use crate::{auth::Viewer, version::UserId};
+use crate::{auth::Viewer, library::Presence, version::UserId};
 
 /// Upper bound of an unlimited lifetime, because timers cannot wait indefinitely.
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -242,6 +242,7 @@ impl Streams {
             since,
             deadline: (since + life, reason),
             outcome: "gone",
+            presence: None,
             _tracked: self.0.tracker.token(),
         })
     }
@@ -288,10 +289,19 @@ pub struct StreamPermit {
     /// The latest end of the stream, and its reason.
     deadline: (Instant, EndReason),
     outcome: &'static str,
+    /// The device, if it is named.
+    presence: Option<Presence>,
     _tracked: TaskTrackerToken,
 }
 
 impl StreamPermit {
+    /// Holds the presence of the stream's device.
+    #[must_use]
+    pub fn attended(mut self, presence: Option<Presence>) -> Self {
+        self.presence = presence;
+        self
+    }
+
     /// Waits until the server must end the stream.
     pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
         let (deadline, reason) = self.deadline;

@@ -2,6 +2,7 @@
 
 pub(super) mod device;
 mod device_input;
+pub(super) mod endpoint;
 pub(super) mod entry_line;
 pub(super) mod id;
 pub(super) mod kind;

@@ -9,7 +9,7 @@ use std::{
 use crate::support::test_app::repository;
 
 /// What each room may import. All may import `version`, the core identifiers.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("version", &[]),
     ("address", &[]),
     ("error_chain", &[]),
@@ -21,14 +21,23 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("hub", &["broker"]),
     ("library", &["address", "broker", "error_chain"]),
     ("feed", &["library", "hub"]),
-    ("graphql", &["auth", "library", "feed", "lines"]),
+    ("push", &["hub", "library"]),
+    ("graphql", &["auth", "library", "feed", "lines", "push"]),
     ("http", &["graphql", "feed", "auth", "library", "metrics"]),
     ("schema_migration", &["library"]),
     ("adopt", &["error_chain", "library", "schema_migration"]),
 ];
 
 /// Imports of settings: flags are parsed into values and limits of these rooms, so that an error names the flag.
-const CONFIG_MAY_IMPORT: [&str; 6] = ["address", "auth", "graphql", "http", "library", "telemetry"];
+const CONFIG_MAY_IMPORT: [&str; 7] = [
+    "address",
+    "auth",
+    "graphql",
+    "http",
+    "library",
+    "push",
+    "telemetry",
+];
 
 /// Rooms that put the parts together. They may import everything; nothing else imports them.
 const TOP: [&str; 6] = ["main", "lib", "app", "commands", "config", "transfer"];

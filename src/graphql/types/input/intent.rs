@@ -23,11 +23,21 @@ pub(in crate::graphql) struct IntentInput {
 
 /// A device of the user: one installation of a client.
 #[derive(InputObject)]
-struct DeviceInput {
+pub(in crate::graphql) struct DeviceInput {
     /// Client-generated id of 1 to 100 characters, which differs from those of the user's other devices.
     id: ID,
     /// Name of 1 to 100 characters that the user knows the device by. Null means none.
     name: Option<String>,
+}
+
+impl DeviceInput {
+    /// The device.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the id or the name is invalid.
+    pub fn read(self) -> Result<Device, Error> {
+        Device::new(self.id.0, self.name)
+    }
 }
 
 impl IntentInput {
@@ -45,10 +55,7 @@ impl IntentInput {
         self,
         once: impl FnOnce(IdempotencyKey) -> Result<Once, Error>,
     ) -> Result<Intent, Error> {
-        let device = self
-            .device
-            .map(|device| Device::new(device.id.0, device.name))
-            .transpose()?;
+        let device = self.device.map(DeviceInput::read).transpose()?;
         let key = self.idempotency_key.map(IdempotencyKey::new).transpose()?;
         let once = key.map(once).transpose()?;
         Ok(Intent { device, once })

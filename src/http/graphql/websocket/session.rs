@@ -30,6 +30,7 @@ use crate::{
     auth::Viewer,
     http::{
         connection::connection_slots::Connection,
+        device::RequestDevice,
         error::HttpError,
         graphql::operation::{self, Outcome},
         state::Node,
@@ -99,7 +100,15 @@ async fn greet(
         init = timeout(init_timeout, init(socket)) => init.map_err(|_| Close::InitTimeout)??,
         () = node.drain.cancelled() => return Err(Close::End(EndReason::Drained)),
     };
+    let device = RequestDevice::of_payload(payload.as_ref())
+        .map_err(|error| Close::Invalid(error.to_string().into()))?;
     let (viewer, permit) = identify(node, caller, payload.as_ref()).await?;
+    // Without a device here, the one of the upgrade counts.
+    let permit = if device == RequestDevice::default() {
+        permit
+    } else {
+        node.attended(permit, &viewer.user, &device)
+    };
     let heads = node
         .feed
         .follow(&viewer.user, None)

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     auth::Ask,
     http::{
-        connection::connection_slots::Connection, error::HttpError, state::Node,
-        streams::registry::Transport,
+        connection::connection_slots::Connection, device::RequestDevice, error::HttpError,
+        state::Node, streams::registry::Transport,
     },
 };
 
@@ -58,7 +58,9 @@ async fn caller(node: &Node, request: &Parts) -> Result<UpgradeViewer, HttpError
     }
     match node.authenticate_stream(request, Ask::Change).await {
         Ok(viewer) => {
+            let device = RequestDevice::of_stream(request)?;
             let permit = node.streams.open(&viewer, Transport::Websocket)?;
+            let permit = node.attended(permit, &viewer.user, &device);
             Ok(UpgradeViewer::Known(viewer, permit))
         }
         // Refused with a close code, because browsers hide the status of a refused upgrade.

@@ -1,0 +1,63 @@
+//! SQL of endpoints, for both databases.
+
+use sea_orm::{DbBackend, Statement, Value};
+
+use crate::library::database::clock;
+
+/// Expands the placeholders of a statement:
+///
+/// | placeholder | stands for |
+/// |---|---|
+/// | `{now}` | the database's time in milliseconds |
+/// | `{greatest}` | the function that returns the greatest of its arguments |
+/// | `{interval}` | the minimum time between two messages of a row's pace, in milliseconds |
+/// | `{skip_locked}` | the lock clause that skips rows which another node claims at this moment |
+/// | `{list:$n}` | the texts of the JSON array in parameter `n` |
+/// | `{head}` | the epoch and version of the row's user |
+pub(super) fn statement(
+    backend: DbBackend,
+    template: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    let is_sqlite = backend == DbBackend::Sqlite;
+    let (greatest, skip_locked) = if is_sqlite {
+        ("max", "")
+    } else {
+        ("greatest", "FOR UPDATE SKIP LOCKED")
+    };
+    let mut sql = template
+        .replace("{interval}", INTERVAL)
+        .replace("{head}", HEAD)
+        .replace("{now}", clock::sql(backend))
+        .replace("{greatest}", greatest)
+        .replace("{skip_locked}", skip_locked);
+    for parameter in 1..=4 {
+        let list = if is_sqlite {
+            format!("SELECT value FROM json_each(${parameter})")
+        } else {
+            format!("SELECT jsonb_array_elements_text(CAST(${parameter} AS jsonb))")
+        };
+        sql = sql.replace(&format!("{{list:${parameter}}}"), &list);
+    }
+    Statement::from_sql_and_values(backend, sql, values)
+}
+
+/// The names of [`Pace`](crate::library::Pace) with their intervals.
+const INTERVAL: &str =
+    "CASE e.pace WHEN 'every_change' THEN 0 WHEN 'hourly' THEN 3600000 ELSE 86400000 END";
+
+const HEAD: &str =
+    "(SELECT u.library_epoch, u.library_version FROM topaz_user u WHERE u.subject = e.user_id)";
+
+/// Returns a list for a `{list:$n}`.
+pub(super) fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
+    let texts: Vec<_> = texts.into_iter().collect();
+    serde_json::json!(texts).to_string().into()
+}
+
+/// Returns a duration in milliseconds.
+pub(super) fn millis(duration: std::time::Duration) -> Value {
+    i64::try_from(duration.as_millis())
+        .unwrap_or(i64::MAX / 4)
+        .into()
+}

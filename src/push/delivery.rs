@@ -1,0 +1,157 @@
+//! What becomes of one claimed endpoint: a message, or the reason why none is sent.
+//!
+//! **Invariant:** whether to send is decided here, immediately before the request, and not by the device: a worker that
+//! shows no notice loses its subscription.
+
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use time::OffsetDateTime;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    answer::Answer,
+    client::Response,
+    limits::{MAX_FAILING, PushLimits},
+    sender::Push,
+};
+use crate::{
+    library::{ChangeSummary, Claimed, Error, Library},
+    version::Head,
+};
+
+/// Time between attempts to store an outcome.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// Delivers to a claimed endpoint. Errors of the database leave the claim to lapse.
+pub(super) async fn deliver(library: Library, push: Push, endpoint: Claimed) {
+    let lease = push.limits().push_lease;
+    // A claim without a permit lapses. The remaining lease must suffice for two requests.
+    let Ok(Some(_permit)) = timeout(lease / 4, push.permit(&endpoint)).await else {
+        return;
+    };
+    let delivery = Delivery {
+        library: &library,
+        push: &push,
+        endpoint: &endpoint,
+    };
+    if let Err(error) = delivery.run().await {
+        tracing::debug!(
+            error.causes = error.causes(),
+            "a push message waits for the database"
+        );
+    }
+}
+
+struct Delivery<'d> {
+    library: &'d Library,
+    push: &'d Push,
+    endpoint: &'d Claimed,
+}
+
+impl Delivery<'_> {
+    async fn run(&self) -> Result<(), Error> {
+        let (library, endpoint) = (self.library, self.endpoint);
+        let settle = self.limits().push_delay;
+        let Some(state) = library.device_state(endpoint).await? else {
+            return Ok(());
+        };
+        if state.is_expired {
+            self.skip("expired");
+            return library.remove_endpoint(endpoint).await;
+        }
+        if state.known >= state.head {
+            self.skip("applied");
+            return library.endpoint_knows(endpoint, state.known, settle).await;
+        }
+        if state.is_live {
+            self.skip("live");
+            let again = settle.max(Duration::from_secs(1));
+            return library.postpone_endpoint(endpoint, again).await;
+        }
+        let changes = library
+            .change_summary(&endpoint.user, state.known, state.head, true)
+            .await?;
+        if changes.is_only_by(endpoint.device.id()) {
+            self.skip("origin");
+            return library.endpoint_knows(endpoint, state.head, settle).await;
+        }
+        self.send(state.head, &changes).await
+    }
+
+    async fn send(&self, head: Head, changes: &ChangeSummary) -> Result<(), Error> {
+        let template = self.push.template();
+        let mut response = self.post(&template.payload(head, changes, true)).await;
+        let answer = |response| {
+            let failures = self.endpoint.failures;
+            Answer::of(response, failures, self.limits().push_retry)
+        };
+        if answer(response) == Answer::TooLarge {
+            response = self.post(&template.payload(head, changes, false)).await;
+        }
+        match answer(response) {
+            Answer::Delivered => {
+                self.count("library_sync_push_delivered_total");
+                if let Some(at) = changes.committed_at {
+                    let age = (OffsetDateTime::now_utc() - at).as_seconds_f64().max(0.0);
+                    histogram!("library_sync_push_commit_to_accepted_seconds", "vendor" => self.vendor())
+                        .record(age);
+                }
+                self.store_sent(head).await
+            }
+            Answer::Gone => self.remove().await,
+            // Without its optional parts, the message is short: the push service is at fault.
+            Answer::TooLarge => self.fail("refused", self.limits().push_retry).await,
+            Answer::Failed(reason, after) => self.fail(reason, after).await,
+        }
+    }
+
+    async fn post(&self, payload: &[u8]) -> Response {
+        self.count("library_sync_push_sent_total");
+        self.push.send(self.endpoint, payload).await
+    }
+
+    /// Stores a success. It is retried during the lease, because otherwise the message would be sent again.
+    async fn store_sent(&self, head: Head) -> Result<(), Error> {
+        let (endpoint, settle) = (self.endpoint, self.limits().push_delay);
+        let store = async {
+            while let Err(error) = self.library.endpoint_sent(endpoint, head, settle).await {
+                tracing::debug!(error.causes = error.causes(), "retrying to store a push");
+                sleep(STORE_RETRY).await;
+            }
+        };
+        let _ = timeout(self.limits().push_lease, store).await;
+        Ok(())
+    }
+
+    async fn fail(&self, reason: &'static str, after: Duration) -> Result<(), Error> {
+        counter!("library_sync_push_failed_total", "vendor" => self.vendor(), "reason" => reason)
+            .increment(1);
+        if self.endpoint.failing_for >= MAX_FAILING {
+            return self.remove().await;
+        }
+        self.library.endpoint_failed(self.endpoint, after).await
+    }
+
+    async fn remove(&self) -> Result<(), Error> {
+        self.count("library_sync_push_gone_total");
+        self.library.remove_endpoint(self.endpoint).await
+    }
+
+    fn skip(&self, reason: &'static str) {
+        counter!("library_sync_push_skipped_total", "vendor" => self.vendor(), "reason" => reason)
+            .increment(1);
+    }
+
+    fn count(&self, name: &'static str) {
+        counter!(name, "vendor" => self.vendor()).increment(1);
+    }
+
+    fn vendor(&self) -> String {
+        self.endpoint.vendor.clone()
+    }
+
+    fn limits(&self) -> &PushLimits {
+        self.push.limits()
+    }
+}

@@ -1,0 +1,188 @@
+//! The registration of endpoints.
+
+use serde_json::{Value, json};
+
+use crate::{
+    push::fake_push_service::{FakePushService, REGISTER, input, start},
+    support::test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database},
+};
+
+const ENDPOINTS: &str = "{ viewer { pushEndpoints { deviceId pace expiresAt } } libraryVersion }";
+
+const UNREGISTER: &str = "mutation ($input: UnregisterPushEndpointInput!) { unregisterPushEndpoint(input: $input) { \
+    libraryVersion removed } }";
+
+async fn app(db: Db) -> (TestApp, FakePushService) {
+    let service = FakePushService::start().await;
+    let app = start(TestDatabase::new(db).await, &service, &[]).await;
+    (app, service)
+}
+
+/// The ids of the user's devices with an endpoint.
+async fn devices(user: &TestUser<'_>) -> Vec<String> {
+    let answer = user.ask(ENDPOINTS, json!({})).await;
+    let endpoints = answer["viewer"]["pushEndpoints"].as_array().unwrap().iter();
+    let id = |endpoint: &Value| endpoint["deviceId"].as_str().unwrap().to_owned();
+    endpoints.map(id).collect()
+}
+
+async fn register(user: &TestUser<'_>, input: Value) -> Value {
+    let mut made = user.ask(REGISTER, json!({"input": input})).await;
+    made["registerPushEndpoint"].take()
+}
+
+on_each_database! {
+    async fn an_address_belongs_to_one_user_and_a_device_has_one_endpoint(db: Db) {
+        let (app, service) = app(db).await;
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        let (one, two) = (service.subscribe("one"), service.subscribe("two"));
+        let made = register(&ann, input(&one, "phone", "HOURLY")).await;
+        assert_eq!((&made["libraryVersion"], &made["endpoint"]["pace"]), (&json!(1), &json!("HOURLY")));
+        // A renewed subscription replaces the one before, and keeps its pace.
+        let mut renewed = input(&two, "phone", "DAILY");
+        renewed["pace"] = Value::Null;
+        let made = register(&ann, renewed).await;
+        assert_eq!(made["endpoint"]["pace"], "HOURLY");
+        assert_eq!(devices(&ann).await, ["phone"]);
+        // The browser has a new device id.
+        register(&ann, input(&two, "tablet", "DAILY")).await;
+        assert_eq!(devices(&ann).await, ["tablet"]);
+        // Another user signed in there.
+        register(&bob, input(&two, "tablet", "DAILY")).await;
+        assert_eq!((devices(&ann).await, devices(&bob).await), (vec![], vec!["tablet".to_owned()]));
+        assert_eq!((ann.version().await, bob.version().await), (1, 1));
+    }
+
+    async fn a_user_has_at_most_20_endpoints(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let subscriptions: Vec<_> = (0..21).map(|n| service.subscribe(&format!("d{n}"))).collect();
+        let registered = subscriptions.iter().map(|one| register(&ann, input(one, &one.name, "DAILY")));
+        let made = futures_util::future::join_all(registered).await;
+        let refused: Vec<_> = made.iter().filter(|made| !made["refusal"].is_null()).collect();
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert_eq!(refused[0]["refusal"]["code"], "LIMIT_REACHED");
+        let held = devices(&ann).await;
+        assert_eq!(held.len(), 20);
+        // A known one can be renewed, and another user has a limit of their own.
+        let known = subscriptions.iter().find(|one| one.name == held[3]).unwrap();
+        assert!(register(&ann, input(known, &held[3], "OFF")).await["refusal"].is_null());
+        let bob = app.user("bob");
+        assert!(register(&bob, input(&service.subscribe("bobs"), "bobs", "OFF")).await["refusal"].is_null());
+    }
+
+    async fn an_endpoint_is_removed_by_its_owner_alone(db: Db) {
+        let (app, service) = app(db).await;
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        let one = service.subscribe("one");
+        register(&ann, input(&one, "phone", "DAILY")).await;
+        let removed = async |user: &TestUser<'_>, input: Value| {
+            user.ask(UNREGISTER, json!({"input": input})).await["unregisterPushEndpoint"]["removed"].take()
+        };
+        for input in [json!({"endpoint": one.endpoint}), json!({"device": "phone"})] {
+            assert_eq!(removed(&bob, input).await, false);
+        }
+        assert_eq!(devices(&ann).await, ["phone"]);
+        assert_eq!(removed(&ann, json!({"endpoint": one.endpoint})).await, true);
+        assert_eq!(removed(&ann, json!({"device": "phone"})).await, false);
+        assert_eq!(ann.refused(UNREGISTER, json!({"input": {}})).await, "BAD_USER_INPUT");
+    }
+
+    async fn an_invalid_subscription_is_refused_and_changes_nothing(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let valid = input(&service.subscribe("one"), "phone", "DAILY");
+        for (member, value) in [
+            ("endpoint", json!("http://push.example.org/1")),
+            ("endpoint", json!("https://127.0.0.1/1")),
+            ("endpoint", json!("https://[::ffff:169.254.169.254]/1")),
+            ("endpoint", json!("https://localhost/1")),
+            ("endpoint", json!("https://redis/1")),
+            ("p256dh", json!("AAAA")),
+            ("auth", json!("AAAA")),
+            ("expirationTime", json!(-1)),
+            ("expirationTime", json!(1e300)),
+            ("device", json!({"id": ""})),
+            ("applied", json!("9")),
+        ] {
+            let mut input = valid.clone();
+            input[member] = value.clone();
+            let refused = ann.send(REGISTER, json!({"input": input})).await;
+            let extensions = &refused["errors"][0]["extensions"];
+            assert_eq!(extensions["code"], "BAD_USER_INPUT", "{member}: {value}: {refused}");
+            let field = extensions["field"].as_str().unwrap();
+            assert!(field.starts_with(member), "{field}");
+            let text = refused.to_string();
+            assert!(!text.contains("push.example.org") && !text.contains("169.254"), "{text}");
+        }
+        assert!(devices(&ann).await.is_empty());
+        assert!(register(&ann, valid).await["refusal"].is_null());
+    }
+
+    async fn without_a_key_push_is_off(db: Db) {
+        let app = TestApp::start(db).await;
+        let (ann, service) = (app.user("ann"), FakePushService::start().await);
+        assert!(ann.ask("{ pushPublicKey }", json!({})).await["pushPublicKey"].is_null());
+        let input = input(&service.subscribe("one"), "phone", "DAILY");
+        assert_eq!(ann.refused(REGISTER, json!({"input": input})).await, "BAD_USER_INPUT");
+        assert!(devices(&ann).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_public_key_is_that_of_the_private_key_for_ever() {
+    let service = FakePushService::start().await;
+    let flags = service.flags(&[]);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let key = async |app: &TestApp| {
+        let answer = app.user("ann").ask("{ pushPublicKey }", json!({})).await;
+        answer["pushPublicKey"].as_str().unwrap().to_owned()
+    };
+    let app = TestApp::start_with(Db::Sqlite, &flags).await;
+    let before = key(&app).await;
+    assert_eq!(before.len(), 87);
+    let app = app.restart(&flags).await;
+    assert_eq!(key(&app).await, before);
+}
+
+#[tokio::test]
+async fn a_wrong_setting_of_push_is_named_and_never_shown() {
+    let database = TestDatabase::new(Db::Sqlite).await;
+    let key = library_sync::push::new_key().unwrap();
+    let subject = "mailto:admin@example.org";
+    for (flags, expected) in [
+        (
+            ["--vapid-key", "Hush7", "--vapid-subject", subject],
+            "--vapid-key (LIBRARY_SYNC_VAPID_KEY): ",
+        ),
+        (
+            [
+                "--vapid-key",
+                &key,
+                "--vapid-subject",
+                "mailto:me@localhost",
+            ],
+            "--vapid-subject (LIBRARY_SYNC_VAPID_SUBJECT): ",
+        ),
+        (
+            ["--webhook", "Hush7", "--webhook-secret", "whsec_AAAA"],
+            "--webhook (LIBRARY_SYNC_WEBHOOK): ",
+        ),
+        (
+            [
+                "--webhook",
+                "https://app.example",
+                "--webhook-secret",
+                "Hush7",
+            ],
+            "--webhook-secret (LIBRARY_SYNC_WEBHOOK_SECRET): ",
+        ),
+    ] {
+        let error = TestApp::fails(&database.url, &flags).await;
+        assert!(error.contains(expected), "{error}");
+        assert!(
+            !error.contains("Hush7") && !error.contains("BEGIN"),
+            "{error}"
+        );
+    }
+}
