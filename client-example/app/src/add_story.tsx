@@ -24,12 +24,12 @@ export function AddStoryForm(): ReactNode {
   return (
     <form className="add" onSubmit={(event) => void submit(event)} noValidate>
       <label className="grow">
-        Add a story by its address
+        <span className="hidden">Add a story by its address</span>
         <input
           name="url"
           type="url"
           inputMode="url"
-          placeholder="https://"
+          placeholder="Paste the address of a story"
           required
           autoComplete="off"
           aria-invalid={error !== ""}

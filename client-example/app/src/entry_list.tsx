@@ -100,6 +100,9 @@ function EntryCard({
           {currentChapter}
           {chapterCount === null ? "" : ` / ${chapterCount}`}
         </output>
+        {chapterCount !== null && (
+          <progress aria-hidden="true" max={chapterCount} value={Math.min(currentChapter, chapterCount)} />
+        )}
         {entry.isUnsent && <span className="unsent">unsent</span>}
       </div>
       <div className="actions">
@@ -112,10 +115,15 @@ function EntryCard({
         >
           +1
         </button>
-        <button type="button" onClick={() => onEdit(entry)} aria-label={`Edit ${title}`}>
+        <button type="button" className="quiet" onClick={() => onEdit(entry)} aria-label={`Edit ${title}`}>
           Edit
         </button>
-        <button type="button" onClick={() => onRemove(entry)} aria-label={`Remove ${title}`}>
+        <button
+          type="button"
+          className="quiet"
+          onClick={() => onRemove(entry)}
+          aria-label={`Remove ${title}`}
+        >
           Remove
         </button>
       </div>

@@ -20,20 +20,21 @@ export function Filters({
   return (
     <search className="filters">
       <label className="grow">
-        Search
+        <span className="hidden">Search</span>
         <input
           type="search"
+          placeholder="Search titles, authors and notes"
           value={wanted.search}
           onChange={(event) => set({ search: event.target.value })}
         />
       </label>
       <label>
-        Status
+        <span className="hidden">Status</span>
         <select
           value={wanted.status ?? ""}
           onChange={(event) => set({ status: (event.target.value || null) as ReadingStatus | null })}
         >
-          <option value="">All</option>
+          <option value="">Any status</option>
           {Object.entries(READING).map(([status, words]) => (
             <option key={status} value={status}>
               {words}
@@ -49,7 +50,7 @@ export function Filters({
         onChange={(fandomId) => set({ fandomId })}
       />
       <label>
-        Order
+        <span className="hidden">Order</span>
         <select
           value={wanted.order}
           onChange={(event) => set({ order: event.target.value as Wanted["order"] })}
@@ -78,9 +79,9 @@ function LabelFilter({
   if (names.size === 0) return null;
   return (
     <label>
-      {label}
+      <span className="hidden">{label}</span>
       <select value={id ?? ""} onChange={(event) => onChange(event.target.value || null)}>
-        <option value="">All</option>
+        <option value="">Any {label.toLowerCase()}</option>
         {[...names]
           .sort(([, a], [, b]) => a.localeCompare(b))
           .map(([key, name]) => (

@@ -67,7 +67,7 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
           <p role="status">{why}</p>
         ) : (
           <EntryList view={shown} wanted={wanted} onEdit={setEditing} onRemove={remove}>
-            <button type="button" onClick={() => setIsImporting(true)}>
+            <button type="button" className="quiet" onClick={() => setIsImporting(true)}>
               Import a file
             </button>
           </EntryList>

@@ -21,24 +21,26 @@ export function SyncPanel({ user, onSignOut }: { user: string; onSignOut: () => 
         <span className="dot" aria-hidden="true" />
         <span role="status">{why}</span>
       </summary>
-      <dl>
-        <dt>User</dt>
-        <dd>{user}</dd>
-        <dt>Version on this screen</dt>
-        <dd>{currentVersion ?? "none"}</dd>
-        <dt>Newest known version</dt>
-        <dd>{targetVersion ?? "unknown"}</dd>
-        <dt>Stream</dt>
-        <dd>{stream}</dd>
-        <dt>Last sync</dt>
-        <dd>{freshAt === null ? "not yet" : freshAt.toLocaleTimeString()}</dd>
-        <dt>Unsent changes</dt>
-        <dd>{waiting}</dd>
-      </dl>
-      <RecentChanges isOpen={isOpen} />
-      <button type="button" onClick={onSignOut}>
-        Sign out
-      </button>
+      <div className="panel">
+        <dl>
+          <dt>User</dt>
+          <dd>{user}</dd>
+          <dt>Version on this screen</dt>
+          <dd>{currentVersion ?? "none"}</dd>
+          <dt>Newest known version</dt>
+          <dd>{targetVersion ?? "unknown"}</dd>
+          <dt>Stream</dt>
+          <dd>{stream}</dd>
+          <dt>Last sync</dt>
+          <dd>{freshAt === null ? "not yet" : freshAt.toLocaleTimeString()}</dd>
+          <dt>Unsent changes</dt>
+          <dd>{waiting}</dd>
+        </dl>
+        <RecentChanges isOpen={isOpen} />
+        <button type="button" onClick={onSignOut}>
+          Sign out
+        </button>
+      </div>
     </details>
   );
 }
