@@ -8,7 +8,7 @@ export class BufferingProxy {
 
   constructor(target: string) {
     this.#server = createServer((asked, answer) => {
-      // The Host of the page is passed on, so the server takes the page for one of its own.
+      // The Host of the page is passed on, so the server takes the page for its own.
       const { method, headers, url = "/" } = asked;
       const passed = request(new URL(url, target), { method, headers }, (response) => {
         if (url === "/api/library-version-events") return;

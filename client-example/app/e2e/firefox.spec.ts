@@ -15,7 +15,7 @@ const test = base.extend<{ firefox: Browser }>({
   },
 });
 
-/** A device of its own: a container with its own cookies and storage. */
+/** Opens a device: a container with separate cookies and storage. */
 async function openDevice(firefox: Browser, server: Server): Promise<Page> {
   const page = await (await firefox.createBrowserContext()).newPage();
   await page.goto(`${server.url}/#token=${server.token("ann")}`);

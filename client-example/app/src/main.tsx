@@ -1,4 +1,4 @@
-// The entry of the app: session first, then the library of whoever is signed in.
+// The entry of the app: session first, then the library of the user who is signed in.
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

@@ -46,7 +46,7 @@ export function endSession(): void {
   document.cookie = `${COOKIE}=; Path=/; SameSite=Strict; Max-Age=0`;
 }
 
-/** This device, by an id of its own making and a name that the person recognizes. */
+/** This device, by an id that it has made and a name that the person recognizes. */
 export function thisDevice(): { id: string; name: string } {
   const id = localStorage.getItem(DEVICE_KEY) ?? crypto.randomUUID();
   localStorage.setItem(DEVICE_KEY, id);

@@ -82,7 +82,7 @@ describe("an entry", () => {
     ]);
   });
 
-  test("is skipped without a title, or with what is no address", () => {
+  test("is skipped without a title, or with an invalid address", () => {
     const rows = imported("Title,URL\n,https://b.example/1\nB,b.example\nC,javascript:alert(1)");
     expect(rows.map((row) => "problem" in row && [row.line, row.problem])).toEqual([
       [2, "no title"],

@@ -71,7 +71,7 @@ export interface Library {
   signedIn(): void;
   /** Ends all work of this tab. What waits in the outbox stays there. */
   close(): void;
-  /** Signs this user out: tells the other tabs, and deletes everything that this device has stored of them. */
+  /** Signs this user out: notifies the other tabs, and deletes everything that this device has stored of the user. */
   signOut(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-// One stream for all tabs of a user: the tab that holds a Web Lock opens it and tells the others.
+// One stream for all tabs of a user: the tab that holds a Web Lock opens it and notifies the others.
 //
 // Invariant: at most one tab leads, apart from one that is frozen; a frozen leader is replaced once a visible tab misses it.
 
@@ -11,7 +11,7 @@ const SILENCE_MS = 10_000;
 /** A leader that has not answered by then is frozen. */
 const ANSWER_MS = 3_000;
 
-/** What tabs tell each other. */
+/** A message between tabs. */
 export type TabMessage =
   | { readonly kind: "news"; readonly head: HeadText | null; readonly connection: Connection }
   | { readonly kind: "hello" }
@@ -71,18 +71,18 @@ export class Leader {
     this.#resign();
   }
 
-  /** Tells the other tabs what the stream brought. */
+  /** Sends the other tabs what the stream brought. */
   broadcast(head: Head | null, connection: Connection): void {
     this.#last = { head: head ?? this.#last.head, connection };
     if (this.isLeader) this.#tellNews();
   }
 
-  /** Tells the other tabs that the outbox has changed. */
+  /** Notifies the other tabs that the outbox has changed. */
   outboxChanged(): void {
     this.#tell({ kind: "outbox" });
   }
 
-  /** Tells the other tabs that the person has signed in or out. */
+  /** Notifies the other tabs that the person has signed in or out. */
   sessionChanged(signedIn: boolean): void {
     this.#tell({ kind: "session", signedIn });
   }
@@ -146,7 +146,7 @@ export class Leader {
     this.#silence = this.#host.clock.after(SILENCE_MS, () => this.#ask());
   }
 
-  /** Asks the leader for its news. Takes the lead if there is no answer. A hidden tab need not know. */
+  /** Asks the leader for its news. Takes the lead if there is no answer. A hidden tab does not ask. */
   #ask(): void {
     if (!this.#host.isVisible()) {
       this.#listenForSilence();

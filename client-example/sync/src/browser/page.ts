@@ -1,4 +1,4 @@
-// What happens to a page: it is shown, hidden, cached, cut from the network, or told something by its service worker.
+// What happens to a page: it is shown, hidden, cached, cut from the network, or notified by its service worker.
 
 import type { Head } from "../core/index.ts";
 import { SYNC_TAG } from "./worker_state.ts";

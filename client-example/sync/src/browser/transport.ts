@@ -33,7 +33,7 @@ export function eventSource(
   return ({ head, ended }) => {
     const source = open(url);
     source.addEventListener("message", ({ lastEventId }) => {
-      // A heartbeat has no id of its own; the browser repeats the last.
+      // A heartbeat has no id; the browser repeats the last.
       const news = parseHead(lastEventId ?? "");
       if (news !== null) head(news);
     });

@@ -1,5 +1,5 @@
 // What a page and its service worker leave for each other in IndexedDB: who is signed in, and the newest version that a
-// push message or a background sync has told of.
+// push message or a background sync has reported.
 //
 // Invariant: an observed head is a hint. It never counts as what a page shows, or a page would take itself for fresh.
 
@@ -38,7 +38,7 @@ export function currentUser(): Promise<string | null> {
   return withDatabase(async (database) => (await database.get("users", "current")) ?? null);
 }
 
-/** Tells the worker who is signed in. What it has observed of another user is forgotten. */
+/** Stores who is signed in, for the worker. Forgets what it has observed of another user. */
 export function setCurrentUser(user: string | null): Promise<void> {
   return withDatabase(async (database) => {
     const transaction = database.transaction(["users", "observed"], "readwrite");

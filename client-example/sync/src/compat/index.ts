@@ -1,7 +1,7 @@
 // library-sync-client/compat: the names under which the older web app keeps versions, over the storage that it uses.
 //
 // The older worker writes the version of a push message to IndexedDB, where the older page looked first for the version
-// of its own data. At the next start both were equal, and the page stayed stale.
+// of the page's data. At the next start both were equal, and the page stayed stale.
 //
 // Invariant: the cached version is what the page's data reflects, which the page alone writes, to localStorage. What
 // IndexedDB holds was only observed.
@@ -39,7 +39,7 @@ export async function updateCachedVersion(version: number): Promise<void> {
   await observeVersion(version);
 }
 
-/** The newest version that a push message or a background sync has told of. A reason to ask the server, no more. */
+/** The newest version that a push message or a background sync has reported. A reason to ask the server, and nothing else. */
 export async function observedVersion(): Promise<number | null> {
   try {
     const database = await open();

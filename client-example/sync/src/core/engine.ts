@@ -1,4 +1,4 @@
-// Keeps what one tab shows as new as the library, whatever is lost, repeated or reordered on the way.
+// Keeps what one tab shows as new as the library, also when messages are lost, repeated or reordered.
 //
 // Invariant: the target only grows, except after a confirmed reset.
 // Invariant: while the tab is restored, online, signed in and not held, a query in use that is behind the target has a
@@ -352,7 +352,7 @@ export class SyncEngine {
     return false;
   }
 
-  /** Tells the callers of `caughtUp` and the listeners what has changed. */
+  /** Notifies the callers of `caughtUp` and the listeners of changes. */
   #publish(): void {
     this.#waiters = this.#waiters.filter((waiter) => {
       const shown = this.#restored && this.#shows(waiter.head);

@@ -8,7 +8,7 @@ const EVENTS = "subscription { libraryEvents { head } }";
 /** Close codes of the server: the token has expired, or is not accepted. */
 const SIGNED_OUT = new Set([4403, 4440]);
 
-/** Subscribes over a WebSocket of its own. `url` begins with ws: or wss:. */
+/** Subscribes over a separate WebSocket. `url` begins with ws: or wss:. */
 export function graphqlSubscription(url: string, options: Partial<ClientOptions> = {}): Transport {
   return ({ head, ended }) => {
     const client = createClient({

@@ -8,7 +8,7 @@ export interface Mutation {
   readonly variables: { readonly input: Readonly<Record<string, unknown>> };
 }
 
-/** Why the server did not make a change, for good. */
+/** Why the server has refused a change permanently. */
 export interface Rejection {
   /** The code of the refusal or of the error. */
   readonly code: string;

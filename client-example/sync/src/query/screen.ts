@@ -11,7 +11,7 @@ export class PermanentError extends Error {
   failedAt: Head | null = null;
 }
 
-/** Returns the head that the query reflects. One that failed for good reflects the head at which it failed. */
+/** Returns the head that the query reflects. One that failed permanently reflects the head at which it failed. */
 function headOf({ state }: Query): Head | null {
   return state.error instanceof PermanentError ? state.error.failedAt : stampOf(state.data);
 }

@@ -1,4 +1,4 @@
-// Deltas: the rows that changed after a version, and the tombstones of those that were removed.
+// Deltas: the rows that changed after a version, and the tombstones of removed rows.
 
 import { invalid } from "./errors.ts";
 import type { LabelKind, LibraryState, Row, Tombstone } from "./rows.ts";

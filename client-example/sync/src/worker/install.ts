@@ -132,7 +132,7 @@ function serveShell(
   else if (shell.includes(pathname)) event.respondWith(asset(scope, request, cacheName));
 }
 
-/** The server's page, or the cached one if there is no answer soon. */
+/** The server's page, or the cached one if the server does not answer in time. */
 async function page(
   scope: WorkerScope,
   request: Request,
@@ -141,7 +141,7 @@ async function page(
 ): Promise<Response> {
   try {
     const response = await fetch(request, { signal: AbortSignal.timeout(NAVIGATION_TIMEOUT_MS) });
-    // A proxy's page for a server that is away is no better than no answer.
+    // A proxy's page for a server that is away counts as no answer.
     if (response.status < 500) return response;
   } catch {}
   const cached = await (await scope.caches.open(cacheName)).match(path);

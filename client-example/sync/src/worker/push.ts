@@ -1,4 +1,4 @@
-// Push messages: remember the version, tell the pages, and always show the notification.
+// Push messages: keep the greater version, notify the pages, and always show the notification.
 
 import { observe } from "../browser/worker_state.ts";
 import type { Head } from "../core/index.ts";
@@ -40,13 +40,13 @@ export async function handlePush(
   // has focus, so only the server can leave a device out. The notification must not wait for the storage either.
   const shown = show(scope, payload, options);
   const head = headOf(payload);
-  const told = head === null ? undefined : tell(scope, head);
+  const notified = head === null ? undefined : notify(scope, head);
   const warmed = options.warm?.(payload);
-  await Promise.allSettled([told, warmed]);
+  await Promise.allSettled([notified, warmed]);
   await shown;
 }
 
-async function tell(scope: WorkerScope, head: Head): Promise<void> {
+async function notify(scope: WorkerScope, head: Head): Promise<void> {
   await observe(head).catch(() => false);
   const { epoch, version } = head;
   for (const page of await scope.clients.matchAll({ type: "window", includeUncontrolled: true })) {
@@ -73,7 +73,7 @@ function payloadOf(event: PushEventLike): PushPayload {
   }
 }
 
-/** The head that a message names. Without an epoch it is of the lowest: a hint that is checked all the same. */
+/** The head that a message names. Without an epoch it has the lowest one: a hint, which is checked in any case. */
 function headOf({ type, version, epoch = 0 }: PushPayload): Head | null {
   if (type !== "library_version_update" || typeof version !== "number") return null;
   const number = Number(epoch);

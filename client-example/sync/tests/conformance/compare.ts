@@ -1,6 +1,6 @@
 // Sends each operation to two servers, and compares their answers.
 //
-// What a server chooses by itself is replaced before the comparison: epochs, times, cursors, and ids of its own making.
+// What a server chooses by itself is replaced before the comparison: epochs, times, cursors, and ids that it makes.
 
 import { CursorRef, HeadRef, type Operation } from "./operations.ts";
 

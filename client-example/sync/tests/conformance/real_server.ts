@@ -1,4 +1,4 @@
-// The real server on a database of its own, for the tests that run on both servers.
+// The real server on a temporary database, for the tests that run on both servers.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHmac } from "node:crypto";

@@ -28,7 +28,7 @@ export class SimulatedServer {
     { head: { epoch: 1, version: 1 }, library: { stories: 5, marks: new Set(["first"]) } },
   ];
   #receipts = new Map<string, Head>();
-  /** After a restore that nobody told the server of, until it finds out. */
+  /** After a restore that the server has not noticed yet. */
   #unaware = false;
   /** When the last answer came from a primary that was being replaced. */
   lastStale = Number.NEGATIVE_INFINITY;
@@ -66,7 +66,7 @@ export class SimulatedServer {
     return next;
   }
 
-  /** Reads the head from the primary. `stale` asks one that is being replaced, which happens once in a while. */
+  /** Reads the head from the primary. `stale` asks one that is being replaced, which happens now and then. */
   readHead(known: Head | null, stale: boolean, now: number): Head {
     if (this.#unaware && known !== null && isNewer(known, this.head)) this.#newEpoch();
     if (!stale || now - this.lastStale < STALE_APART_MS) return this.head;

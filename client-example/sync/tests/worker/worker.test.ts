@@ -99,7 +99,7 @@ beforeEach(async () => {
 describe("a push message", () => {
   beforeEach(() => installWorker(scope.worker, { release: "new", shell: [...shell], title: "Library" }));
 
-  test("shows a notification, whatever the message holds", async () => {
+  test("shows a notification for any message", async () => {
     const broken = { data: { json: () => JSON.parse("{") } };
     for (const event of [
       update(3),
@@ -135,7 +135,7 @@ describe("a push message", () => {
     expect(await observed()).toEqual({ epoch: 8, version: 2 });
   });
 
-  test("tells the open pages", async () => {
+  test("notifies the open pages", async () => {
     await scope.send("push", update(3));
     expect(scope.messages).toEqual([{ type: "library_version_update", epoch: 7, version: 3 }]);
   });
