@@ -36,6 +36,8 @@ test("two devices in Firefox see each other's change, and what one changes offli
   firefox,
   server,
 }) => {
+  // Firefox starts slowly on a busy machine.
+  test.setTimeout(180_000);
   await server.add("ann", "Emma", 3);
   const phone = await openDevice(firefox, server);
   const laptop = await openDevice(firefox, server);
