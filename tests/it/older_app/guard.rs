@@ -9,7 +9,10 @@ use library_sync::{
 use reqwest::StatusCode;
 use sea_orm::ConnectionTrait as _;
 
-use super::older_database::{Older, dump};
+use super::{
+    adopting::adopt,
+    older_database::{Older, dump},
+};
 use crate::{
     commands::command_line::run,
     database::schema_upgrade::migrate,
@@ -70,6 +73,24 @@ on_each_database! {
         .await;
         assert_eq!(app.user("ann").version().await, 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_database_is_given_back_is_no_longer_ready() {
+    let database = Older::A.database().await;
+    adopt(&database, &[]);
+    let app = TestApp::start_on(database, &[]).await;
+    assert_eq!(readyz(&app).await.0, StatusCode::OK);
+    adopt(&app.db, &["--undo"]);
+    let why = soon("the server is not ready", async {
+        loop {
+            if let (StatusCode::SERVICE_UNAVAILABLE, why) = readyz(&app).await {
+                return why;
+            }
+        }
+    })
+    .await;
+    assert!(why.contains("lacks the column topaz_user.subject"), "{why}");
 }
 
 on_each_database! {
