@@ -1,4 +1,5 @@
-// The mutants: each breaks one rule, and only that rule notices.
+// The mutants: each breaks one rule, and only that rule notices. A mutant is a proxy of requests, or changes the push
+// messages that arrive (`tamper`).
 import { parts } from "./client.mjs";
 
 const VERSION = "/api/library-version";
@@ -347,5 +348,36 @@ export const mutants = [
       const version = (etag) => etag?.slice(etag.indexOf("."));
       if (call.headers["if-none-match"] && version(call.headers["if-none-match"]) === version(response.headers.etag)) response.status = 304;
     },
+  }],
+  ["PUSH-1", "endpoints are not stored", {
+    request: ({ json: body }) => (
+      body?.query.includes("registerPushEndpoint(") && !body.query.includes("unregister")
+        ? json(200, { data: { registerPushEndpoint: { endpoint: null, refusal: null } } })
+        : undefined
+    ),
+  }],
+  ["PUSH-2", "messages have an older encoding", { tamper: (it) => ({ ...it, headers: { ...it.headers, "content-encoding": "aesgcm" } }) }],
+  ["PUSH-3", "messages have the version of before", {
+    tamper: (it) => {
+      const message = JSON.parse(it.text);
+      return { ...it, text: JSON.stringify({ ...message, version: message.version - 1 }) };
+    },
+  }],
+  ["PUSH-4", "messages are silent", {
+    tamper: (it) => {
+      const { notification: _, ...rest } = JSON.parse(it.text);
+      return { ...it, text: JSON.stringify(rest) };
+    },
+  }],
+  ["PUSH-5", "messages are not signed", { tamper: (it) => ({ ...it, headers: { ...it.headers, authorization: undefined } }) }],
+  ["PUSH-6", "messages have no TTL", { tamper: (it) => ({ ...it, headers: { ...it.headers, ttl: undefined } }) }],
+  ["PUSH-7", "the device that makes a change gets a message", input("createTag", (it) => { delete it.device; })],
+  ["PUSH-8", "reports of devices are ignored", { request(call) { delete call.headers["x-library-applied"]; } }],
+  ["PUSH-9", "endpoints are not removed", {
+    request: ({ json: body }) => (
+      body?.query.includes("unregisterPushEndpoint") && body.variables.input.endpoint
+        ? json(200, { data: { unregisterPushEndpoint: { libraryVersion: 1 } } })
+        : undefined
+    ),
   }],
 ];

@@ -2,6 +2,7 @@
 // The conformance tests of docs/protocol.md, against any server. See README.md.
 import { execFile } from "node:child_process";
 import { parseArgs, promisify } from "node:util";
+import { startPushService } from "./push_service.mjs";
 import { run } from "./run.mjs";
 
 const USAGE = `Usage: library-sync-conformance --url URL --token TOKEN --other-token TOKEN [OPTION...]
@@ -14,6 +15,9 @@ Tests a server against the rules of the library-sync protocol, by their ids.
   --heartbeat SECONDS       interval of the server's heartbeats (default 30)
   --expiring-token TOKEN    token that expires in a few seconds, for EVT-15
   --begin-epoch COMMAND     shell command that begins a new epoch for the first user, for EPO-1 to EPO-3
+  --push-service URL        http origin at which the tests run a push service that the server may send to, for PUSH-1 to
+                            PUSH-9
+  --push-quiet SECONDS      time within which an unwanted message would arrive (default 10)
   --only ID,ID              run only the rules whose ids begin so
   --json                    print one JSON object per rule
 
@@ -25,7 +29,8 @@ let values;
 try {
   ({ values } = parseArgs({
     options: {
-      url: text, token: text, "other-token": text, heartbeat: text, "expiring-token": text, "begin-epoch": text, only: text, json: flag, help: flag,
+      url: text, token: text, "other-token": text, heartbeat: text, "expiring-token": text, "begin-epoch": text, "push-service": text,
+      "push-quiet": text, only: text, json: flag, help: flag,
     },
   }));
 } catch (error) {
@@ -38,6 +43,7 @@ if (values.help || !values.url || !values.token || !values["other-token"]) {
 }
 
 const shell = promisify(execFile);
+const pushService = values["push-service"] && (await startPushService(values["push-service"]));
 const results = await run({
   url: values.url,
   token: values.token,
@@ -45,6 +51,8 @@ const results = await run({
   heartbeat: 1_000 * Number(values.heartbeat ?? 30),
   expiringToken: values["expiring-token"],
   beginEpoch: values["begin-epoch"] && (() => shell("/bin/sh", ["-c", values["begin-epoch"]])),
+  pushService,
+  pushQuiet: 1_000 * Number(values["push-quiet"] ?? 10),
   only: values.only?.split(","),
   report: (result) => {
     if (values.json) console.log(JSON.stringify(result));

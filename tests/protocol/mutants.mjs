@@ -6,13 +6,16 @@ import { readFileSync } from "node:fs";
 import { parseArgs, promisify } from "node:util";
 import { mutants } from "./broken.mjs";
 import { startProxy } from "./proxy.mjs";
+import { startPushService } from "./push_service.mjs";
 import { ids, run } from "./run.mjs";
 
-const USAGE = `Usage: node mutants.mjs --url URL --secret SECRET --begin-epoch COMMAND [OPTION...]
+const USAGE = `Usage: node mutants.mjs --url URL --secret SECRET --begin-epoch COMMAND --push-service URL [OPTION...]
 
   --url URL                 address of a server that passes all rules
   --secret SECRET           its HS256 secret, with which the tokens are signed
   --begin-epoch COMMAND     shell command that begins a new epoch for the user {user}
+  --push-service URL        http origin at which the mutants run a push service that the server may send to
+  --push-quiet SECONDS      time within which an unwanted message would arrive (default 10)
   --heartbeat SECONDS       interval of its heartbeats (default 30)
   --all                     run all rules against each mutant, not only those of the mutant's part
   --only ID,ID              only the mutants of these rules
@@ -21,9 +24,9 @@ const USAGE = `Usage: node mutants.mjs --url URL --secret SECRET --begin-epoch C
 const text = { type: "string" };
 const flag = { type: "boolean" };
 const { values } = parseArgs({
-  options: { url: text, secret: text, "begin-epoch": text, heartbeat: text, all: flag, only: text, jobs: text, help: flag },
+  options: { url: text, secret: text, "begin-epoch": text, "push-service": text, "push-quiet": text, heartbeat: text, all: flag, only: text, jobs: text, help: flag },
 });
-if (values.help || !values.url || !values.secret || !values["begin-epoch"]) {
+if (values.help || !values.url || !values.secret || !values["begin-epoch"] || !values["push-service"]) {
   console.log(USAGE);
   process.exit(values.help ? 0 : 2);
 }
@@ -35,15 +38,16 @@ const sign = (sub, seconds = 600) => {
   return `${signed}.${createHmac("sha256", values.secret).update(signed).digest("base64url")}`;
 };
 const shell = promisify(execFile);
+const pushService = await startPushService(values["push-service"]);
 
 /** Rules that are tested together: those whose ids have these prefixes. */
-const PARTS = [["HEAD", "AUTH", "VER"], ["EVT"], ["EPO"], ["GQL", "MIN", "MUT", "IDEM", "ISO"], ["DEL"], ["CON"]];
+const PARTS = [["HEAD", "AUTH", "VER"], ["EVT"], ["EPO"], ["GQL", "MIN", "MUT", "IDEM", "ISO"], ["DEL"], ["CON"], ["PUSH"]];
 const partOf = (id) => PARTS.find((part) => part.includes(id.split("-")[0]));
 
 /** Makes the names of users different in each run. */
 const started = Date.now().toString(36);
 
-async function test(url, number, only) {
+async function test(url, number, only, tamper) {
   const name = `${started} ${number}`;
   return run({
     url,
@@ -52,6 +56,9 @@ async function test(url, number, only) {
     expiringToken: sign(`eve ${name}`, 5),
     heartbeat: 1_000 * Number(values.heartbeat ?? 30),
     beginEpoch: () => shell("/bin/sh", ["-c", values["begin-epoch"].replaceAll("{user}", `ann ${name}`)]),
+    pushService,
+    pushQuiet: 1_000 * Number(values["push-quiet"] ?? 10),
+    tamper,
     only,
   });
 }
@@ -97,10 +104,11 @@ const only = values.only?.split(",");
 const queue = mutants.map((mutant, number) => [...mutant, number]).filter(([id]) => !only || only.includes(id));
 const total = queue.length;
 async function work() {
-  for (let next = queue.shift(); next; next = queue.shift()) {
+  // The last wait longest.
+  for (let next = queue.pop(); next; next = queue.pop()) {
     const [id, says, mutant, number] = next;
     const proxy = await startProxy(values.url, mutant);
-    const results = await test(proxy.url, `${number}`, values.all ? undefined : partOf(id).map((part) => `${part}-`));
+    const results = await test(proxy.url, `${number}`, values.all ? undefined : partOf(id).map((part) => `${part}-`), mutant.tamper);
     proxy.close();
     for (const fault of faults(id, results)) fail(`mutant of ${id} (${says}): ${fault}`);
   }

@@ -5,11 +5,12 @@ import * as conflicts from "./rules/conflicts.mjs";
 import * as deltas from "./rules/deltas.mjs";
 import * as events from "./rules/events.mjs";
 import * as heads from "./rules/heads.mjs";
+import * as push from "./rules/push.mjs";
 
 /** Longer than any rule takes, so that a server that does not answer ends the run. */
 const LONGEST = 60_000;
 
-const first = { ...heads.rules, ...events.rules, ...changes.rules, ...deltas.rules, ...conflicts.rules };
+const first = { ...heads.rules, ...events.rules, ...changes.rules, ...deltas.rules, ...conflicts.rules, ...push.rules };
 
 /** The ids of all rules, in their order. */
 export const ids = [first, events.background, events.last].flatMap(Object.keys);

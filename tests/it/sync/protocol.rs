@@ -5,14 +5,22 @@ use std::{
     time::Duration,
 };
 
+use crate::support::servers::free_port;
 use crate::support::test_app::{
     Db, SECRET, TestDatabase, TestProcess, on_each_database, program, repository, token, token_for,
 };
 
 /// A short heartbeat, so that waits for one are short. No limits of rates, which belong to no rule.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 14] = [
     "--heartbeat",
     "400ms",
+    // A device that registers counts as awake for the lease.
+    "--push-lease",
+    "1s",
+    "--push-delay",
+    "2s",
+    "--vapid-subject",
+    "mailto:admin@example.org",
     "--jwt-leeway",
     "0s",
     "--max-user-rate",
@@ -31,7 +39,7 @@ async fn succeeds(file: &str, arguments: &[&str]) -> String {
         .args([LIMIT, "node"])
         .arg(repository().join("tests/protocol").join(file))
         .args(arguments)
-        .args(["--heartbeat", "0.4"])
+        .args(["--heartbeat", "0.4", "--push-quiet", "4"])
         .stdin(Stdio::null());
     let run = tokio::task::spawn_blocking(move || command.output());
     let run = run.await.unwrap().unwrap();
@@ -39,6 +47,17 @@ async fn succeeds(file: &str, arguments: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{file}:\n{printed}{errors}");
     printed
+}
+
+/// A server, its database, and the origin of the push service that it may send to.
+async fn serve(db: Db) -> (TestDatabase, TestProcess, String) {
+    let database = TestDatabase::new(db).await;
+    let key = program().arg("vapid").output().unwrap();
+    let key = String::from_utf8(key.stdout).unwrap();
+    let push_service = format!("http://127.0.0.1:{}", free_port());
+    let more = ["--vapid-key", &key, "--push-allow", &push_service];
+    let server = TestProcess::serve(&database.url, &[&FLAGS[..], &more].concat()).await;
+    (database, server, push_service)
 }
 
 /// The shell command that begins a new epoch for a user.
@@ -51,12 +70,11 @@ fn begin_epoch(database: &TestDatabase, user: &str) -> String {
 
 on_each_database! {
     async fn the_server_follows_every_rule_of_the_protocol(db: Db) {
-        let database = TestDatabase::new(db).await;
-        let server = TestProcess::serve(&database.url, &FLAGS).await;
+        let (database, server, push_service) = serve(db).await;
         let expiring = token_for("eve", Duration::from_secs(8));
         let printed = succeeds("conformance.mjs", &[
             "--url", &server.base, "--token", &token("ann"), "--other-token", &token("bob"),
-            "--expiring-token", &expiring, "--begin-epoch", &begin_epoch(&database, "ann"),
+            "--expiring-token", &expiring, "--begin-epoch", &begin_epoch(&database, "ann"), "--push-service", &push_service,
         ]).await;
         assert!(printed.contains(" 0 broken, 0 blocked, 0 skipped"), "{printed}");
     }
@@ -65,8 +83,7 @@ on_each_database! {
 /// A mutant is a proxy that breaks one rule. docs/protocol.md, the tests and the mutants have the same ids.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_mutant_of_a_rule_of_the_protocol_is_noticed_by_that_rule_alone() {
-    let database = TestDatabase::new(Db::Sqlite).await;
-    let server = TestProcess::serve(&database.url, &FLAGS).await;
+    let (database, server, push_service) = serve(Db::Sqlite).await;
     let begin_epoch = begin_epoch(&database, "{user}");
     let arguments = [
         "--url",
@@ -75,6 +92,8 @@ async fn each_mutant_of_a_rule_of_the_protocol_is_noticed_by_that_rule_alone() {
         SECRET,
         "--begin-epoch",
         &begin_epoch,
+        "--push-service",
+        &push_service,
     ];
     succeeds("mutants.mjs", &arguments).await;
 }
