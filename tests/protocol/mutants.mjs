@@ -19,7 +19,7 @@ const USAGE = `Usage: node mutants.mjs --url URL --secret SECRET --begin-epoch C
   --heartbeat SECONDS       interval of its heartbeats (default 30)
   --all                     run all rules against each mutant, not only those of the mutant's part
   --only ID,ID              only the mutants of these rules
-  --jobs COUNT              mutants at a time (default 6)`;
+  --jobs COUNT              mutants at a time (default 10)`;
 
 const text = { type: "string" };
 const flag = { type: "boolean" };
@@ -53,7 +53,8 @@ async function test(url, number, only, tamper) {
     url,
     token: sign(`ann ${name}`),
     otherToken: sign(`bob ${name}`),
-    expiringToken: sign(`eve ${name}`, 5),
+    // Waiting for its end takes longer than all other rules of its part, so only its own mutant meets EVT-15.
+    expiringToken: !only || only.includes("EVT-15") ? sign(`eve ${name}`, 5) : undefined,
     heartbeat: 1_000 * Number(values.heartbeat ?? 30),
     beginEpoch: () => shell("/bin/sh", ["-c", values["begin-epoch"].replaceAll("{user}", `ann ${name}`)]),
     pushService,
@@ -108,11 +109,11 @@ async function work() {
   for (let next = queue.pop(); next; next = queue.pop()) {
     const [id, says, mutant, number] = next;
     const proxy = await startProxy(values.url, mutant);
-    const results = await test(proxy.url, `${number}`, values.all ? undefined : partOf(id).map((part) => `${part}-`), mutant.tamper);
+    const results = await test(proxy.url, `${number}`, values.all ? undefined : partOf(id).map((part) => `${part}-`).concat(id), mutant.tamper);
     proxy.close();
     for (const fault of faults(id, results)) fail(`mutant of ${id} (${says}): ${fault}`);
   }
 }
-await Promise.all(Array.from({ length: Number(values.jobs ?? 6) }, work));
+await Promise.all(Array.from({ length: Number(values.jobs ?? 10) }, work));
 console.log(`${total} mutants of ${ids.length} rules: ${failed === 0 ? "each is noticed by its own rule alone" : `${failed} faults`}`);
 process.exit(failed === 0 ? 0 : 1);
