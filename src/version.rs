@@ -73,7 +73,9 @@ pub enum InvalidUserId {
 /// A user's library version: starts at 1 and grows by exactly 1 with each change.
 ///
 /// 32 bits, like GraphQL's `Int` and the older app's `integer` column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Version(i32);
 

@@ -67,6 +67,8 @@ mod m20261126_000021_label_removal_parts;
 mod m20261126_000022_write_total;
 mod m20261126_000028_push_endpoint;
 mod m20261126_000029_webhook;
+mod m20261126_000033_created_stamp;
+mod m20261126_000034_undone_removal;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -97,6 +99,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000022_write_total::Migration),
             Box::new(m20261126_000028_push_endpoint::Migration),
             Box::new(m20261126_000029_webhook::Migration),
+            Box::new(m20261126_000033_created_stamp::Migration),
+            Box::new(m20261126_000034_undone_removal::Migration),
         ]
     }
 }

@@ -261,11 +261,12 @@ pub(super) async fn renumber(tx: &Transaction, user: &UserId) -> Result<Head, Er
         clock::sql(backend),
     );
     // Earlier field values are looked up by version, and the new epoch has none yet.
-    let forget = ["field_change", "label_removal"]
+    let forget = ["field_change", "label_removal", "undone_removal"]
         .map(|table| format!("DELETE FROM topaz_{table} WHERE user_id = $1"));
     let stamped = ["story", "progress", "tag", "fandom", "tombstone"];
-    let restamp =
-        stamped.map(|table| format!("UPDATE topaz_{table} SET stamp = 1 WHERE user_id = $1"));
+    let restamp = stamped.map(|table| {
+        format!("UPDATE topaz_{table} SET stamp = 1, created_stamp = 1 WHERE user_id = $1")
+    });
     for sql in [begin].into_iter().chain(forget).chain(restamp) {
         let values = [user.as_str().into()];
         tx.execute_raw(Statement::from_sql_and_values(backend, sql, values))

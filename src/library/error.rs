@@ -210,6 +210,12 @@ impl Refusal {
         })
     }
 
+    /// `version` is not in the history, or its history was purged.
+    pub(crate) fn not_kept(field: &str, version: Version) -> Error {
+        let message = format!("the history of version {version} is not kept");
+        Error::Refused(Self::new(RefusalCode::NotFound, field, message))
+    }
+
     /// `owner` would exceed the limit of `most` rows that `field` names.
     pub(crate) fn limit_reached(field: &str, owner: &str, most: usize) -> Error {
         let message = format!("{owner} may have at most {most} of them");
@@ -230,6 +236,9 @@ impl Refusal {
 /// A field whose values in a change and in the library conflict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Clash {
+    /// The row, if the change names several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<Uuid>,
     /// The field, in GraphQL's spelling.
     pub field: String,
     /// Its value at the base; `None` when unknown.

@@ -43,6 +43,7 @@ pub(in crate::library) enum Column {
     Id,
     StoryId,
     Stamp,
+    CreatedStamp,
     Name,
     NameKey,
     CreatedAt,
@@ -51,9 +52,10 @@ pub(in crate::library) enum Column {
 
 impl Column {
     /// The columns of a [`Row`].
-    pub(in crate::library) const ROW: [Self; 5] = [
+    pub(in crate::library) const ROW: [Self; 6] = [
         Self::Id,
         Self::Stamp,
+        Self::CreatedStamp,
         Self::Name,
         Self::CreatedAt,
         Self::UpdatedAt,
@@ -65,6 +67,7 @@ impl Column {
 pub(in crate::library) struct Row {
     pub id: Uuid,
     pub stamp: i32,
+    pub created_stamp: i32,
     pub name: String,
     pub created_at: TimeUnixTimestampMillis,
     pub updated_at: TimeUnixTimestampMillis,
@@ -75,6 +78,7 @@ impl From<Row> for Label {
         Self {
             id: LabelId(row.id),
             stamp: Version::new(row.stamp),
+            created_stamp: Version::new(row.created_stamp),
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             name: LabelName::stored(row.name),

@@ -5,11 +5,13 @@
 //! it.
 
 pub(super) mod columns;
+pub(super) mod field_change;
 pub(super) mod label;
 pub(super) mod progress;
 pub(super) mod receipt;
 pub(super) mod story;
 pub(super) mod ticket;
 pub(super) mod tombstone;
+pub(super) mod undone_removal;
 pub(super) mod user;
 pub(super) mod write;

@@ -23,6 +23,7 @@ pub(in crate::library) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub stamp: i32,
+    pub created_stamp: i32,
     pub story_id: Uuid,
     pub status: String,
     pub current_chapter: i32,
@@ -51,6 +52,7 @@ impl TryFrom<Model> for Progress {
             id: ProgressId(row.id),
             story_id: StoryId(row.story_id),
             stamp: Version::new(row.stamp),
+            created_stamp: Version::new(row.created_stamp),
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             state: ProgressState {
@@ -78,6 +80,7 @@ pub(in crate::library) fn row(user: &UserId, progress: &Progress) -> ActiveModel
         user_id: Set(user.as_str().to_owned()),
         id: Set(progress.id.0),
         stamp: Set(progress.stamp.number()),
+        created_stamp: Set(progress.created_stamp.number()),
         story_id: Set(progress.story_id.0),
         status: Set(<&str>::from(state.status).to_owned()),
         current_chapter: Set(state.current_chapter),

@@ -22,6 +22,7 @@ pub(in crate::library) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub stamp: i32,
+    pub created_stamp: i32,
     pub title: String,
     pub author: String,
     /// In normalised form.
@@ -59,6 +60,7 @@ impl TryFrom<Model> for Story {
         Ok(Self {
             id: StoryId(row.id),
             stamp: Version::new(row.stamp),
+            created_stamp: Version::new(row.created_stamp),
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             content: StoryContent {
@@ -122,6 +124,7 @@ pub(in crate::library) fn row(user: &UserId, story: &Story) -> ActiveModel {
         user_id: Set(user.as_str().to_owned()),
         id: Set(story.id.0),
         stamp: Set(story.stamp.number()),
+        created_stamp: Set(story.created_stamp.number()),
         title: Set(content.title),
         author: Set(content.author),
         url_typed: Set((url != content.url).then_some(content.url)),

@@ -18,6 +18,8 @@ pub(in crate::library) struct Model {
     pub removed_at: TimeUnixTimestampMillis,
     /// The removed row as JSON, if it was kept.
     pub held: Option<String>,
+    /// The version that created the row; 0 when unknown.
+    pub created_stamp: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -46,6 +46,9 @@ pub struct Label {
     pub id: LabelId,
     /// The version at which it last changed.
     pub stamp: Version,
+    /// The version that created it; 0 when unknown.
+    #[serde(default)]
+    pub created_stamp: Version,
     /// Time of creation.
     pub created_at: OffsetDateTime,
     /// Time of the last change.

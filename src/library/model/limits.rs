@@ -23,6 +23,9 @@ pub struct Limits {
     /// sync. No change is refused. 0 disables the limit.
     #[arg(long, env, default_value_t = Self::default().max_history_bytes, value_name = "BYTES", value_parser = at_least_0())]
     pub max_history_bytes: i64,
+    /// Maximum number of rows that one undo or restore may write. 0 disables the limit.
+    #[arg(long, env, default_value_t = Self::default().max_restored_rows, value_name = "COUNT")]
+    pub max_restored_rows: usize,
 }
 
 fn at_least_0() -> clap::builder::RangedI64ValueParser<i64> {
@@ -36,6 +39,7 @@ impl Default for Limits {
             max_library_bytes: 512 << 20,
             max_receipt_bytes: 16 << 20,
             max_history_bytes: 64 << 20,
+            max_restored_rows: 20_000,
         }
     }
 }

@@ -110,6 +110,9 @@ pub struct Progress {
     pub story_id: StoryId,
     /// The version at which it last changed.
     pub stamp: Version,
+    /// The version that created it; 0 when unknown.
+    #[serde(default)]
+    pub created_stamp: Version,
     /// Time of creation.
     pub created_at: OffsetDateTime,
     /// Time of the last change.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::{
     id::{LabelId, StoryId},
+    label::LabelKind,
     source::Source,
     story_url::{self, parse_url},
     text,
@@ -50,6 +51,9 @@ pub struct Story {
     pub id: StoryId,
     /// The version at which it last changed.
     pub stamp: Version,
+    /// The version that created it; 0 when unknown.
+    #[serde(default)]
+    pub created_stamp: Version,
     /// Time of creation.
     pub created_at: OffsetDateTime,
     /// Time of the last change.
@@ -146,6 +150,22 @@ impl StoryState {
     /// Maximum tags, and maximum fandoms, per story.
     pub const MAX_LABELS: usize = 100;
 
+    /// Returns its labels of one kind.
+    pub(in crate::library) fn label_ids(&self, kind: LabelKind) -> &BTreeSet<LabelId> {
+        match kind {
+            LabelKind::Tag => &self.tag_ids,
+            LabelKind::Fandom => &self.fandom_ids,
+        }
+    }
+
+    /// Returns its labels of one kind, to change them.
+    pub(in crate::library) fn label_ids_mut(&mut self, kind: LabelKind) -> &mut BTreeSet<LabelId> {
+        match kind {
+            LabelKind::Tag => &mut self.tag_ids,
+            LabelKind::Fandom => &mut self.fandom_ids,
+        }
+    }
+
     /// Trims single-line texts, and checks every rule that does not depend on the database.
     ///
     /// # Errors
@@ -179,6 +199,18 @@ impl StoryState {
         }
         Ok(self)
     }
+}
+
+/// The content of a story's tombstone: its row and its labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::library) struct RemovedStory {
+    /// The row.
+    pub story: Story,
+    /// Its tags.
+    pub tag_ids: BTreeSet<LabelId>,
+    /// Its fandoms.
+    pub fandom_ids: BTreeSet<LabelId>,
 }
 
 /// A partial change of a [`StoryState`]: an absent field stays, `Some(None)` clears.

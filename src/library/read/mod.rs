@@ -5,6 +5,7 @@ pub(super) mod delta;
 pub(super) mod export;
 pub(super) mod head;
 pub(super) mod list;
+pub(super) mod past;
 pub(super) mod row;
 pub(super) mod rows;
 pub(super) mod search;

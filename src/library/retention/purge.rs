@@ -44,6 +44,11 @@ const TOMBSTONES: Rows = Rows {
     time: "removed_at",
     is_history: true,
 };
+const UNDONE_REMOVALS: Rows = Rows {
+    table: "topaz_undone_removal",
+    time: "removed_at",
+    is_history: true,
+};
 const LABEL_REMOVALS: Rows = Rows {
     table: "topaz_label_removal",
     time: "removed_at",
@@ -186,6 +191,7 @@ impl Library {
             (TICKETS, clock),
             (RECEIPTS, ago(now, retention.receipts)),
             (TOMBSTONES, history),
+            (UNDONE_REMOVALS, history),
             (LABEL_REMOVALS, history),
             (FIELD_CHANGES, history),
             // Last, because a write names the device that made the changes above.

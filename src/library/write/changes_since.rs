@@ -256,7 +256,7 @@ impl LibraryWriter {
         let mut later = recorded.iter().peekable();
         let mut losses = Vec::with_capacity(lost.len());
         for LostLabel { stamp, label, by } in lost {
-            while let Some(step) = later.next_if(|step| step.stamp > stamp) {
+            while let Some(step) = later.next_if(|step| step.stamp >= stamp) {
                 held = step.was.clone();
             }
             if let Value::Array(ids) = &mut held {

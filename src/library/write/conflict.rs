@@ -213,6 +213,7 @@ pub(in crate::library) fn resolve(
                 fields.insert(field.clone(), merged);
             }
             None => left.push(Clash {
+                row: None,
                 field: field.clone(),
                 base: changed.base.clone(),
                 yours: yours.clone(),
@@ -363,6 +364,7 @@ mod tests {
         let texts = [json!("a"), json!("b"), json!("c")];
         let clash = |field: &str, [base, yours, theirs]: [Value; 3]| {
             vec![Clash {
+                row: None,
                 field: field.into(),
                 base: Some(base),
                 yours,

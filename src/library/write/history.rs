@@ -3,7 +3,7 @@
 //! **Invariant:** each change references the newest earlier change of its field by another device, so that one is found
 //! without reading those between.
 
-use sea_orm::{ConnectionTrait as _, Statement, Value as Parameter};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value as Parameter};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -22,21 +22,24 @@ pub(super) const ALL_FIELDS: &str = "*";
 /// server (`other_stamp` -1), because it may hide another device's change.
 const RECORD: &str = "
 INSERT INTO topaz_field_change (user_id, kind, id, stamp, changed_at, field, was, other_stamp)
-SELECT $1, $2, $3, $4, $5, changed.field, changed.was, coalesce((
+SELECT $1, $2, changed.id, $3, $4, changed.field, changed.was, coalesce((
     SELECT CASE
-        WHEN (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $6 AND w.version = c.stamp) = $7
+        WHEN (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $5 AND w.version = c.stamp) = $6
           AND c.other_stamp >= 0
         THEN c.other_stamp
         ELSE c.stamp
       END
     FROM topaz_field_change c
-    WHERE c.user_id = $1 AND c.kind = $2 AND c.id = $3 AND c.field = changed.field
+    WHERE c.user_id = $1 AND c.kind = $2 AND c.id = changed.id AND c.field = changed.field
     ORDER BY c.stamp DESC LIMIT 1
   ), 0)
 FROM ({changed}) AS changed";
 
 /// Number of parameters of [`RECORD`] before those of the changes.
-const RECORD_VALUES: usize = 7;
+const RECORD_VALUES: usize = 6;
+
+/// Changes per statement. SQLite allows 500 terms in a compound SELECT.
+const CHANGES_A_STATEMENT: usize = 200;
 
 impl LibraryWriter {
     /// Records the earlier values of the fields that differ.
@@ -51,50 +54,55 @@ impl LibraryWriter {
         let differ = patch::fields(before)?
             .into_iter()
             .filter(|(field, was)| after.get(field) != Some(was))
+            .map(|(field, was)| (id, field, was))
             .collect();
-        self.record_fields(kind, id, differ).await
+        self.record_changes(kind, differ).await
     }
 
     /// Records that all fields of a row are new.
     pub(super) async fn record_remade(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
-        let all = vec![(ALL_FIELDS.to_owned(), Value::Null)];
-        self.record_fields(kind, id, all).await
+        let all = vec![(id, ALL_FIELDS.to_owned(), Value::Null)];
+        self.record_changes(kind, all).await
     }
 
-    async fn record_fields(
+    /// Records changes of fields: the row, the field and its earlier value.
+    pub(super) async fn record_changes(
         &mut self,
         kind: Kind,
-        id: Uuid,
-        fields: Vec<(String, Value)>,
+        changes: Vec<(Uuid, String, Value)>,
     ) -> Result<(), Error> {
-        if fields.is_empty() {
-            return Ok(());
+        let backend = self.tx.get_database_backend();
+        let id_type = match backend {
+            DbBackend::Postgres => "uuid",
+            _ => "blob",
+        };
+        for some in changes.chunks(CHANGES_A_STATEMENT) {
+            let device = self.device.as_ref().map(|device| device.id().to_owned());
+            let mut values: Vec<Parameter> = vec![
+                self.user.as_str().into(),
+                kind.name().into(),
+                self.head.version.number().into(),
+                millis(self.now).into(),
+                self.head.epoch.number().into(),
+                device.into(),
+            ];
+            debug_assert_eq!(values.len(), RECORD_VALUES);
+            let mut rows = Vec::with_capacity(some.len());
+            for (id, field, was) in some {
+                let parameter = values.len() + 1;
+                rows.push(format!(
+                    "SELECT CAST(${parameter} AS {id_type}) AS id, CAST(${} AS text) AS field, CAST(${} AS text) AS was",
+                    parameter + 1,
+                    parameter + 2
+                ));
+                let was = was.to_string();
+                self.leave_history(was.len());
+                values.extend([(*id).into(), field.as_str().into(), was.into()]);
+            }
+            let sql = RECORD.replace("{changed}", &rows.join(" UNION ALL "));
+            let insert = Statement::from_sql_and_values(backend, sql, values);
+            self.tx.execute_raw(insert).await?;
         }
-        let device = self.device.as_ref().map(|device| device.id().to_owned());
-        let mut values: Vec<Parameter> = vec![
-            self.user.as_str().into(),
-            kind.name().into(),
-            id.into(),
-            self.head.version.number().into(),
-            millis(self.now).into(),
-            self.head.epoch.number().into(),
-            device.into(),
-        ];
-        debug_assert_eq!(values.len(), RECORD_VALUES);
-        let mut rows = Vec::with_capacity(fields.len());
-        for (n, (field, was)) in fields.into_iter().enumerate() {
-            let parameter = RECORD_VALUES + 1 + 2 * n;
-            rows.push(format!(
-                "SELECT CAST(${parameter} AS text) AS field, CAST(${} AS text) AS was",
-                parameter + 1
-            ));
-            let was = was.to_string();
-            self.leave_history(was.len());
-            values.extend([field.into(), was.into()]);
-        }
-        let sql = RECORD.replace("{changed}", &rows.join(" UNION ALL "));
-        let insert = Statement::from_sql_and_values(self.tx.get_database_backend(), sql, values);
-        self.tx.execute_raw(insert).await?;
         Ok(())
     }
 

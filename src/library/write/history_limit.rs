@@ -34,9 +34,10 @@ SELECT epoch, version FROM (
 ) AS oldest
 WHERE total <= $3 ORDER BY epoch DESC, version DESC LIMIT 1";
 
-const PURGES: [&str; 4] = [
+const PURGES: [&str; 5] = [
     "DELETE FROM topaz_field_change WHERE user_id = $1 AND stamp <= $2",
     "DELETE FROM topaz_tombstone WHERE user_id = $1 AND stamp <= $2",
+    "DELETE FROM topaz_undone_removal WHERE user_id = $1 AND stamp <= $2",
     "DELETE FROM topaz_label_removal WHERE user_id = $1 AND stamp <= $2",
     "UPDATE topaz_user SET library_floor = $2 WHERE subject = $1 AND library_floor < $2",
 ];

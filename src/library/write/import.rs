@@ -87,7 +87,7 @@ impl LibraryWriter {
     }
 
     /// Finds the entries with these urls.
-    async fn entries_at(
+    pub(super) async fn entries_at(
         &self,
         urls: &[String],
     ) -> Result<HashMap<String, (StoryId, Option<ProgressId>)>, Error> {
@@ -143,9 +143,11 @@ impl LibraryWriter {
     }
 
     fn rows(&mut self, new: NewLine) -> (story::ActiveModel, progress::ActiveModel) {
+        let stamp = self.stamp(Kind::Story);
         let story = Story {
             id: new.story_id,
-            stamp: self.stamp(Kind::Story),
+            stamp,
+            created_stamp: stamp,
             created_at: self.now,
             updated_at: self.now,
             content: new.line.story,
@@ -154,6 +156,7 @@ impl LibraryWriter {
             id: new.progress_id,
             story_id: new.story_id,
             stamp: self.stamp(Kind::Progress),
+            created_stamp: stamp,
             created_at: self.now,
             updated_at: self.now,
             state: new.line.progress,

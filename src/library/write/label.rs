@@ -119,16 +119,7 @@ impl LibraryWriter {
         row.name = after.name;
         row.stamp = self.stamp(kind.into());
         row.updated_at = self.now;
-        let update = Query::update()
-            .table(names(kind).table)
-            .value(Column::Stamp, row.stamp.number())
-            .value(Column::Name, row.name.as_str())
-            .value(Column::NameKey, row.name.key())
-            .value(Column::UpdatedAt, Expr::val(at(row.updated_at)))
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(Column::Id).eq(row.id.0))
-            .to_owned();
-        self.tx.execute(&update).await?;
+        self.store_label(kind, &row).await?;
         Ok(row)
     }
 
@@ -148,15 +139,18 @@ impl LibraryWriter {
             .and_where(Expr::col(Column::Id).eq(id.0))
             .to_owned();
         self.tx.execute(&delete).await?;
-        self.bury(kind.into(), id.0, &label).await?;
+        self.bury(kind.into(), id.0, label.created_stamp, &label)
+            .await?;
         Ok(id)
     }
 
     /// Stamps the row of a new label.
     pub(super) fn new_label(&mut self, kind: LabelKind, id: LabelId, name: LabelName) -> Label {
+        let stamp = self.stamp(kind.into());
         Label {
             id,
-            stamp: self.stamp(kind.into()),
+            stamp,
+            created_stamp: stamp,
             created_at: self.now,
             updated_at: self.now,
             name,
@@ -177,6 +171,7 @@ impl LibraryWriter {
                 Column::UserId,
                 Column::Id,
                 Column::Stamp,
+                Column::CreatedStamp,
                 Column::Name,
                 Column::NameKey,
                 Column::CreatedAt,
@@ -187,6 +182,7 @@ impl LibraryWriter {
                     self.user.as_str().into(),
                     label.id.0.into(),
                     label.stamp.number().into(),
+                    label.created_stamp.number().into(),
                     label.name.as_str().into(),
                     label.name.key().into(),
                     Expr::val(at(label.created_at)),
@@ -198,7 +194,22 @@ impl LibraryWriter {
         Ok(())
     }
 
-    async fn find_label_named(
+    /// Stores the name of an existing label.
+    pub(super) async fn store_label(&self, kind: LabelKind, row: &Label) -> Result<(), Error> {
+        let update = Query::update()
+            .table(names(kind).table)
+            .value(Column::Stamp, row.stamp.number())
+            .value(Column::Name, row.name.as_str())
+            .value(Column::NameKey, row.name.key())
+            .value(Column::UpdatedAt, Expr::val(at(row.updated_at)))
+            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
+            .and_where(Expr::col(Column::Id).eq(row.id.0))
+            .to_owned();
+        self.tx.execute(&update).await?;
+        Ok(())
+    }
+
+    pub(super) async fn find_label_named(
         &self,
         kind: LabelKind,
         name: &LabelName,

@@ -143,7 +143,8 @@ impl LibraryWriter {
                 .exec(&self.tx)
                 .await?;
             self.shrink(stored.state.usage());
-            self.bury(Kind::Progress, stored.id.0, &stored).await?;
+            self.bury(Kind::Progress, stored.id.0, stored.created_stamp, &stored)
+                .await?;
         }
         self.insert_progress(Some(wanted.id), wanted.story_id, wanted.state)
             .await?;

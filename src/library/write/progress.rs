@@ -77,7 +77,7 @@ impl From<KeptDeletion> for DeletedEntry {
 }
 
 impl Progress {
-    fn target(&self) -> Target {
+    pub(super) fn target(&self) -> Target {
         Target {
             kind: Kind::Progress,
             id: self.id.0,
@@ -161,7 +161,8 @@ impl LibraryWriter {
             .exec(&self.tx)
             .await?;
         self.shrink(progress.state.usage());
-        self.bury(Kind::Progress, id.0, &progress).await?;
+        self.bury(Kind::Progress, id.0, progress.created_stamp, &progress)
+            .await?;
         let story = progress.story_id;
         let [tag_ids, fandom_ids] = self.remove_story(story).await?;
         Ok(DeletedEntry {
@@ -185,6 +186,7 @@ impl LibraryWriter {
             id,
             story_id,
             stamp,
+            created_stamp: stamp,
             created_at: now,
             updated_at: now,
             state,
@@ -208,12 +210,15 @@ impl LibraryWriter {
         Ok(row.map(Progress::try_from).transpose()?)
     }
 
-    async fn progress(&self, id: ProgressId) -> Result<Progress, Error> {
+    pub(super) async fn find_progress(&self, id: ProgressId) -> Result<Option<Progress>, Error> {
         let row = progress::Entity::find_by_id((self.user.as_str().to_owned(), id.0))
             .one(&self.tx)
             .await?;
-        Ok(row
-            .ok_or_else(|| Refusal::not_found("id", id.0))?
-            .try_into()?)
+        Ok(row.map(Progress::try_from).transpose()?)
+    }
+
+    async fn progress(&self, id: ProgressId) -> Result<Progress, Error> {
+        let found = self.find_progress(id).await?;
+        found.ok_or_else(|| Refusal::not_found("id", id.0))
     }
 }

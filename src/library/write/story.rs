@@ -24,7 +24,7 @@ use crate::{
             label::{Label, LabelKind},
             limits::Usage,
             progress::{Progress, ProgressState},
-            story::{Story, StoryContent, StoryPatch, StoryState},
+            story::{RemovedStory, Story, StoryContent, StoryPatch, StoryState},
             story_url,
         },
     },
@@ -59,17 +59,8 @@ pub struct Entry {
     pub progress: Option<Progress>,
 }
 
-/// The tombstone's content for a story: its row and its labels.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RemovedStory {
-    story: Story,
-    tag_ids: BTreeSet<LabelId>,
-    fandom_ids: BTreeSet<LabelId>,
-}
-
 impl Story {
-    fn target(&self) -> Target {
+    pub(super) fn target(&self) -> Target {
         Target {
             kind: Kind::Story,
             id: self.id.0,
@@ -89,7 +80,7 @@ impl Story {
 }
 
 impl StoryContent {
-    fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         let (description, summary) = (self.description.as_deref(), self.summary.as_deref());
         let optional = [description, summary].into_iter().flatten();
         Usage::texts(
@@ -228,9 +219,11 @@ impl LibraryWriter {
     ) -> Result<Story, Error> {
         let is_given = id.is_some();
         let id = id.unwrap_or_else(StoryId::fresh);
+        let stamp = self.stamp(Kind::Story);
         let story = Story {
             id,
-            stamp: self.stamp(Kind::Story),
+            stamp,
+            created_stamp: stamp,
             created_at: self.now,
             updated_at: self.now,
             content,
@@ -268,7 +261,8 @@ impl LibraryWriter {
             tag_ids,
             fandom_ids,
         };
-        self.bury(Kind::Story, id.0, &row).await?;
+        self.bury(Kind::Story, id.0, row.story.created_stamp, &row)
+            .await?;
         Ok([row.tag_ids, row.fandom_ids])
     }
 

@@ -26,7 +26,7 @@ use crate::{
             pools::Database,
             transaction::{Purpose, Transaction},
         },
-        entity::{columns::millis, tombstone},
+        entity::{columns::millis, tombstone, undone_removal},
         epoch::renumber,
         error::{Clash, Error},
         model::{
@@ -48,7 +48,7 @@ pub struct LibraryWriter {
     pub(super) user: UserId,
     pub(super) head: Head,
     /// The head after a rollback.
-    before: Head,
+    pub(super) before: Head,
     pub(super) floor: Version,
     /// The database's time.
     pub(super) now: OffsetDateTime,
@@ -194,6 +194,7 @@ impl LibraryWriter {
         &mut self,
         kind: Kind,
         id: Uuid,
+        created: Version,
         row: &impl Serialize,
     ) -> Result<(), Error> {
         let held = serde_json::to_string(row).map_err(Error::fault)?;
@@ -205,6 +206,7 @@ impl LibraryWriter {
             stamp: Set(self.stamp(kind).number()),
             removed_at: Set(millis(self.now)),
             held: Set(Some(held)),
+            created_stamp: Set(created.number()),
         };
         tombstone::Entity::insert(tombstone)
             .exec_without_returning(&self.tx)
@@ -212,14 +214,19 @@ impl LibraryWriter {
         Ok(())
     }
 
-    /// Deletes the tombstone of a row that a client recreates under the same id. Devices that knew the removed row do not
+    /// Sets the tombstone of a row aside that a client recreates under the same id. Devices that knew the removed row do not
     /// know this one, so all fields count as changed.
     pub(super) async fn unbury(&mut self, kind: Kind, id: Uuid) -> Result<(), Error> {
         let key = (self.user.as_str().to_owned(), kind.name().to_owned(), id);
-        let deleted = tombstone::Entity::delete_by_id(key).exec(&self.tx).await?;
-        if deleted.rows_affected == 0 {
+        let deleted = tombstone::Entity::delete_by_id(key)
+            .exec_with_returning(&self.tx)
+            .await?;
+        let Some(tombstone) = deleted else {
             return Ok(());
-        }
+        };
+        undone_removal::Entity::insert(undone_removal::ActiveModel::from(tombstone))
+            .exec_without_returning(&self.tx)
+            .await?;
         self.record_remade(kind, id).await
     }
 }

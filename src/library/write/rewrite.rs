@@ -1,0 +1,242 @@
+//! Sets fields of many rows at once, for [`super::restore`].
+//!
+//! Names and addresses may be swapped between rows, so all rows that get another one have a temporary one first.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set, Unchanged},
+    ColumnTrait, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
+    sea_query::Expr,
+};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
+use crate::library::{
+    database::any_of::one_of,
+    entity::{progress, story},
+    error::{Error, Refusal},
+    model::{
+        id::LabelId,
+        kind::Kind,
+        label::{LabelKind, LabelName},
+        limits::Usage,
+        patch::{self, Fields},
+        progress::Progress,
+        story::{Story, StoryState},
+    },
+    read::past::lost_labels::links,
+};
+
+/// Begins a name or an address that is replaced before the transaction ends.
+const TEMPORARY: &str = "library-sync:";
+
+impl LibraryWriter {
+    /// Renames labels. Names may be swapped, so all labels have a temporary name first.
+    ///
+    /// # Errors
+    /// Refused when a name is taken.
+    pub(super) async fn rename_labels(
+        &mut self,
+        kind: LabelKind,
+        names: Vec<(Uuid, LabelName)>,
+    ) -> Result<(), Error> {
+        let mut rows = Vec::with_capacity(names.len());
+        for (id, name) in names {
+            let Some(row) = self.existing(kind, &[LabelId(id)].into()).await?.pop() else {
+                continue;
+            };
+            let mut temporary = row.clone();
+            temporary.name = LabelName::stored(format!("{TEMPORARY}{id}"));
+            self.store_label(kind, &temporary).await?;
+            rows.push((row, name));
+        }
+        for (mut row, name) in rows {
+            if let Some(existing) = self.find_label_named(kind, &name).await? {
+                return Err(Refusal::already_exists("name", existing));
+            }
+            let was = Value::from(row.name.as_str());
+            self.record_changes(kind.into(), vec![(row.id.0, "name".to_owned(), was)])
+                .await?;
+            self.shrink(Usage::texts([row.name.as_str()]));
+            self.grow(Usage::texts([name.as_str()]));
+            row.name = name;
+            row.stamp = self.stamp(kind.into());
+            row.updated_at = self.now;
+            self.store_label(kind, &row).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets fields of stories, their labels among them.
+    ///
+    /// # Errors
+    /// Refused when a url is taken.
+    pub(super) async fn set_stories(&mut self, set: Vec<(Uuid, Fields)>) -> Result<(), Error> {
+        let mut before = HashMap::with_capacity(set.len());
+        for some in set.chunks(ROWS_A_STATEMENT) {
+            let ids: Vec<_> = some.iter().map(|(id, _)| *id).collect();
+            let stories = self.stories_with(&ids).await?.into_iter();
+            before.extend(stories.map(|(story, state)| (story.id.0, (story, state))));
+        }
+        // Addresses may be swapped, so all have a temporary one first.
+        for (id, _) in set.iter().filter(|(_, fields)| fields.contains_key("url")) {
+            let row = story::ActiveModel {
+                user_id: Unchanged(self.user.as_str().to_owned()),
+                id: Unchanged(*id),
+                url: Set(format!("{TEMPORARY}{id}")),
+                ..Default::default()
+            };
+            story::Entity::update(row).exec(&self.tx).await?;
+        }
+        for some in set.chunks(ROWS_A_STATEMENT) {
+            self.set_some_stories(some, &mut before).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_some_stories(
+        &mut self,
+        set: &[(Uuid, Fields)],
+        stories: &mut HashMap<Uuid, (Story, StoryState)>,
+    ) -> Result<(), Error> {
+        let (mut changes, mut added) = (Vec::new(), [Vec::new(), Vec::new()]);
+        let mut rows = Vec::with_capacity(set.len());
+        for (id, fields) in set {
+            let Some((mut story, before)) = stories.remove(id) else {
+                continue;
+            };
+            let after: StoryState = patch::apply(&before, fields)?;
+            changes.extend(changed(*id, &before, fields)?);
+            for (kind, added) in [LabelKind::Tag, LabelKind::Fandom]
+                .into_iter()
+                .zip(&mut added)
+            {
+                let (was, now) = (before.label_ids(kind), after.label_ids(kind));
+                self.unlink(kind, story.id, &(was - now)).await?;
+                added.extend((now - was).into_iter().map(|label| (story.id, label)));
+            }
+            self.shrink(before.content.usage());
+            self.grow(after.content.usage());
+            if after.content.url != before.content.url {
+                self.refuse_url_of_another(&after.content.url, Some(story.id))
+                    .await?;
+            }
+            story.content = after.content;
+            story.stamp = self.stamp(Kind::Story);
+            story.updated_at = self.now;
+            rows.push((fields.contains_key("url"), story));
+        }
+        self.record_changes(Kind::Story, changes).await?;
+        for (kind, added) in [LabelKind::Tag, LabelKind::Fandom].into_iter().zip(added) {
+            self.insert_links(kind, &added).await?;
+        }
+        for (is_moved, story) in rows {
+            let mut row = story::row(&self.user, &story);
+            if !is_moved {
+                // Stories older than the uniqueness rule may share an address, so it is not written again.
+                row.url = NotSet;
+                row.url_typed = NotSet;
+            }
+            story::Entity::update(row).exec(&self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets fields of progresses.
+    pub(super) async fn set_progresses(&mut self, set: Vec<(Uuid, Fields)>) -> Result<(), Error> {
+        for some in set.chunks(ROWS_A_STATEMENT) {
+            let ids: Vec<_> = some.iter().map(|(id, _)| *id).collect();
+            let rows = self.progresses_with(&ids).await?;
+            let mut rows: HashMap<_, _> = rows.into_iter().map(|row| (row.id.0, row)).collect();
+            let mut changes = Vec::new();
+            let mut changed_rows = Vec::with_capacity(some.len());
+            for (id, fields) in some {
+                let Some(mut row) = rows.remove(id) else {
+                    continue;
+                };
+                changes.extend(changed(*id, &row.state, fields)?);
+                self.shrink(row.state.usage());
+                row.state = patch::apply(&row.state, fields)?;
+                self.grow(row.state.usage());
+                row.stamp = self.stamp(Kind::Progress);
+                row.updated_at = self.now;
+                changed_rows.push(progress::row(&self.user, &row));
+            }
+            self.record_changes(Kind::Progress, changes).await?;
+            for row in changed_rows {
+                progress::Entity::update(row).exec(&self.tx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn progresses_with(&self, ids: &[Uuid]) -> Result<Vec<Progress>, Error> {
+        let rows = progress::find()
+            .filter(progress::Column::UserId.eq(self.user.as_str()))
+            .filter(self.among(progress::Column::Id, ids))
+            .all(&self.tx)
+            .await?;
+        rows.into_iter()
+            .map(|row| Ok(Progress::try_from(row)?))
+            .collect()
+    }
+
+    /// Returns stories with their states.
+    pub(super) async fn stories_with(
+        &self,
+        ids: &[Uuid],
+    ) -> Result<Vec<(Story, StoryState)>, Error> {
+        let rows = story::find()
+            .filter(story::Column::UserId.eq(self.user.as_str()))
+            .filter(self.among(story::Column::Id, ids))
+            .all(&self.tx)
+            .await?;
+        let mut labels = BTreeMap::new();
+        for kind in [LabelKind::Tag, LabelKind::Fandom] {
+            let links = links(&self.tx, &self.user, kind, ids.iter().copied());
+            labels.insert(kind, links.await?);
+        }
+        let mut of = |kind, id| -> BTreeSet<LabelId> {
+            let of_kind = labels
+                .get_mut(&kind)
+                .and_then(|links: &mut HashMap<Uuid, BTreeSet<Uuid>>| links.remove(&id));
+            of_kind
+                .unwrap_or_default()
+                .into_iter()
+                .map(LabelId)
+                .collect()
+        };
+        rows.into_iter()
+            .map(|row| {
+                let story = Story::try_from(row)?;
+                let state = StoryState {
+                    content: story.content.clone(),
+                    tag_ids: of(LabelKind::Tag, story.id.0),
+                    fandom_ids: of(LabelKind::Fandom, story.id.0),
+                };
+                Ok((story, state))
+            })
+            .collect()
+    }
+
+    pub(super) fn among(&self, column: impl ColumnTrait, ids: &[Uuid]) -> Expr {
+        one_of(self.tx.get_database_backend(), column, ids.iter().copied())
+    }
+}
+
+/// Returns the changes of the fields, with their values before.
+fn changed(
+    id: Uuid,
+    before: &impl Serialize,
+    set: &Fields,
+) -> Result<Vec<(Uuid, String, Value)>, Error> {
+    let mut before = patch::fields(before)?;
+    let changes = set.iter().filter_map(|(field, value)| {
+        let was = before.remove(field)?;
+        (was != *value).then(|| (id, field.clone(), was))
+    });
+    Ok(changes.collect())
+}
