@@ -12,7 +12,8 @@ use super::{
         CreateTagPayload, DeleteFandomPayload, DeleteLabelInput, DeleteProgressInput,
         DeleteProgressPayload, DeleteTagPayload, ImportLibraryInput, ImportLibraryPayload,
         RegisterPushEndpointInput, RegisterPushEndpointPayload, RenameFandomPayload,
-        RenameLabelInput, RenameTagPayload, SendTestPushInput, SendTestPushPayload,
+        RenameLabelInput, RenameTagPayload, RestoreLibraryInput, RestoreLibraryPayload,
+        SendTestPushInput, SendTestPushPayload, UndoInput, UndoPayload,
         UnregisterPushEndpointInput, UnregisterPushEndpointPayload, UpdateProgressInput,
         UpdateProgressPayload, UpdateStoryWithRelationsInput, UpdateStoryWithRelationsPayload,
     },
@@ -232,6 +233,45 @@ impl Mutation {
             let written = ctx
                 .caller()
                 .write(intent, move |library| Box::pin(library.import(lines)))
+                .await?;
+            Ok(written.into())
+        })
+        .await
+    }
+
+    /// Undoes one write: brings back the values before it, rows that it removed with their labels, and removes rows that it
+    /// created. Changes after that write stay.
+    async fn undo(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Write to undo.")] input: UndoInput,
+    ) -> Option<Result<UndoPayload, Error>> {
+        nullable(async {
+            let (version, policy, intent) = input.into_change()?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.undo(version, policy))
+                })
+                .await?;
+            Ok(written.into())
+        })
+        .await
+    }
+
+    /// Restores the whole library as of an earlier version, as one new write.
+    async fn restore_library(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Version to restore.")] input: RestoreLibraryInput,
+    ) -> Option<Result<RestoreLibraryPayload, Error>> {
+        nullable(async {
+            let (to, base, policy, intent) = input.into_change()?;
+            let written = ctx
+                .caller()
+                .write(intent, move |library| {
+                    Box::pin(library.restore_library(to, base, policy))
+                })
                 .await?;
             Ok(written.into())
         })

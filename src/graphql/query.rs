@@ -5,13 +5,15 @@ use async_graphql::{Context, ID, Lookahead, Object};
 use super::{
     context::CallerExt as _,
     types::{
-        Fandom, Library, LibraryChanges, Node, Page, Progress, ProgressConnection, ProgressFilter,
-        ProgressOrder, Story, Tag, Viewer, delta_cursor,
+        Fandom, HistoryPage, Library, LibraryChanges, LibraryKind, Node, Page, PastLibrary,
+        Progress, ProgressConnection, ProgressFilter, ProgressOrder, Story, Tag, Viewer,
+        delta_cursor,
         id::{progress_id, story_id},
+        page_size,
     },
 };
 use crate::{
-    library::{Error, Label, LabelKind, Listed, PageLimit, Related, Search, Since},
+    library::{Error, HistoryFilter, Label, LabelKind, Listed, PageLimit, Related, Search, Since},
     version::Version,
 };
 
@@ -229,6 +231,51 @@ impl Query {
             .await?;
         caller.allowance.read(changes.read).await;
         Ok(changes.into())
+    }
+
+    /// Writes of the library in the current epoch, newest first.
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            default_with = "Some(PAGE)",
+            desc = "Number of writes, from 0 to 100 unless the server is configured otherwise. Null means 20."
+        )]
+        first: Option<i32>,
+        #[graphql(
+            desc = "`endCursor` of the previous page: only writes of lower versions. Null means from the newest."
+        )]
+        after: Option<i32>,
+        #[graphql(desc = "Only writes of the device with this id. Null means all.")] device: Option<
+            ID,
+        >,
+        #[graphql(desc = "Only writes that touched rows of this kind. Null means all.")]
+        kind: Option<LibraryKind>,
+    ) -> Result<HistoryPage, Error> {
+        let caller = ctx.caller();
+        let first = page_size(first.unwrap_or(PAGE), caller.limits.max_page)?;
+        let filter = HistoryFilter {
+            device: device.map(|device| device.0),
+            kind: kind.map(Into::into),
+        };
+        let user = &caller.viewer.user;
+        let before = after.map(Version::new);
+        let writes = caller
+            .library
+            .history(user, &filter, before, first + 1)
+            .await?;
+        Ok(HistoryPage::new(writes, first as usize))
+    }
+
+    /// The library as it was at an earlier version.
+    async fn library_at(
+        &self,
+        #[graphql(
+            desc = "Version of the current epoch, from the library's `floor` to its version."
+        )]
+        version: i32,
+    ) -> PastLibrary {
+        PastLibrary(Version::new(version))
     }
 }
 

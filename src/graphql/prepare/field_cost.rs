@@ -15,6 +15,9 @@ const WHOLE_LIBRARY: u64 = 1_000;
 /// Weight of a search word, which is compared with all rows of a library.
 const WORD: u64 = 500;
 
+/// Weight of a read of rows as of an earlier version, which takes several statements.
+const PAST: u64 = 100;
+
 /// Minimum weight of an element in a list of all labels.
 pub(super) const LABEL: u64 = 3;
 
@@ -23,7 +26,7 @@ pub(super) const LABEL: u64 = 3;
 const CHANGE: u64 = 20;
 
 /// Fields with their own read.
-const WEIGHTS: [(&str, &str, u64); 16] = [
+const WEIGHTS: [(&str, &str, u64); 20] = [
     ("Fandom", "storyCount", LOADED),
     ("Tag", "storyCount", LOADED),
     ("Story", "tags", LOADED),
@@ -34,6 +37,10 @@ const WEIGHTS: [(&str, &str, u64); 16] = [
     ("LibraryStats", "topTags", WHOLE_LIBRARY),
     ("LibraryStats", "topFandoms", WHOLE_LIBRARY),
     ("ProgressConnection", "totalCount", WHOLE_LIBRARY),
+    ("PastLibrary", "entries", PAST),
+    ("PastLibrary", "tags", WHOLE_LIBRARY),
+    ("PastLibrary", "fandoms", WHOLE_LIBRARY),
+    ("HistoryWrite", "changes", PAST),
     ("Query", "node", LOADED),
     ("Query", "nodes", LOADED),
     ("DeleteProgressPayload", "changedTags", LOADED),

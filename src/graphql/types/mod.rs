@@ -8,6 +8,7 @@ mod deletion;
 mod event;
 mod filter;
 mod head;
+mod history;
 pub(in crate::graphql) mod id;
 mod import;
 mod input;
@@ -16,19 +17,22 @@ mod label;
 mod library;
 mod node;
 mod page;
+mod past;
 mod payload;
 mod progress;
 mod push_endpoint;
+mod restored;
 mod story;
 mod ticket;
 mod viewer;
 
 pub(super) use self::{
-    changes::{LibraryChanges, decode as delta_cursor},
+    changes::{LibraryChanges, LibraryKind, decode as delta_cursor},
     deletion::{DeleteFandomPayload, DeleteProgressPayload, DeleteTagPayload},
     event::{LibraryEvent, LibraryEventKind},
     filter::{ProgressFilter, ProgressOrder},
     head::Head,
+    history::HistoryPage,
     import::ImportLibraryPayload,
     input::{
         CreateLabelInput, CreateStoryWithProgressInput, DeleteLabelInput, DeleteProgressInput,
@@ -37,7 +41,8 @@ pub(super) use self::{
     label::{Fandom, Tag},
     library::Library,
     node::Node,
-    page::{Page, ProgressConnection},
+    page::{Page, ProgressConnection, page_size},
+    past::PastLibrary,
     payload::{
         CreateFandomPayload, CreateStoryWithProgressPayload, CreateTagPayload, RenameFandomPayload,
         RenameTagPayload, UpdateProgressPayload, UpdateStoryWithRelationsPayload,
@@ -47,6 +52,7 @@ pub(super) use self::{
         RegisterPushEndpointInput, RegisterPushEndpointPayload, SendTestPushInput,
         SendTestPushPayload, UnregisterPushEndpointInput, UnregisterPushEndpointPayload,
     },
+    restored::{RestoreLibraryInput, RestoreLibraryPayload, UndoInput, UndoPayload},
     story::Story,
     ticket::{CreateStreamTicketInput, CreateStreamTicketPayload},
     viewer::Viewer,

@@ -81,7 +81,7 @@ impl Page {
 }
 
 /// Reads an argument `first`.
-pub(super) fn page_size(first: i32, most: u32) -> Result<u32, Error> {
+pub(in crate::graphql) fn page_size(first: i32, most: u32) -> Result<u32, Error> {
     let first = u32::try_from(first).ok().filter(|first| *first <= most);
     first.ok_or_else(|| Error::Invalid {
         field: "first",

@@ -90,7 +90,9 @@ pub(in crate::graphql) enum Resolution {
 /// A field that a mutation and another device set to different values.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct FieldConflict {
-    /// Name of the field in the input.
+    /// UUID of the row, if the mutation names none. Null means the row that it names.
+    id: Option<ID>,
+    /// Name of the field in the input, or `id` if the row was created or removed.
     field: String,
     /// Value at `base`. Null means no value, no `base`, or that the history was purged.
     base: Option<Json>,
@@ -106,7 +108,7 @@ pub(in crate::graphql) struct FieldConflict {
 
 impl Conflict {
     /// `status` is what the input calls the field that the library calls `status`.
-    fn new(resolution: Resolution, status: &str, clashes: Vec<Clash>) -> Option<Self> {
+    pub(super) fn new(resolution: Resolution, status: &str, clashes: Vec<Clash>) -> Option<Self> {
         let field = |clash| FieldConflict::new(status, clash);
         let fields: Vec<_> = clashes.into_iter().map(field).collect();
         (!fields.is_empty()).then_some(Self { resolution, fields })
@@ -124,6 +126,7 @@ impl FieldConflict {
         // A cleared field is absent, and not the JSON value null.
         let shown = |value: serde_json::Value| (!value.is_null()).then_some(Json(value));
         Self {
+            id: clash.row.map(|row| row.to_string().into()),
             field: match clash.field.as_str() {
                 "status" => status.to_owned(),
                 _ => clash.field,

@@ -10,3 +10,4 @@ pub mod quotas;
 pub mod replay;
 pub mod story_addresses;
 pub mod texts;
+pub mod undo;

@@ -87,7 +87,7 @@ impl AgainstInput {
 /// What to do about fields that conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "library::OnConflict")]
-enum OnConflict {
+pub(in crate::graphql) enum OnConflict {
     /// Change nothing, and list the conflicts.
     Reject,
     /// Change the fields that do not conflict, merge sets of labels by what was added and removed, keep the furthest

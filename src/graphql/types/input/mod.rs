@@ -8,7 +8,7 @@ mod story;
 
 pub(in crate::graphql) use self::{
     import::ImportLibraryInput,
-    intent::DeviceInput,
+    intent::{DeviceInput, IntentInput, OnConflict},
     label::{CreateLabelInput, DeleteLabelInput, RenameLabelInput},
     progress::{DeleteProgressInput, UpdateProgressInput},
     story::{CreateStoryWithProgressInput, UpdateStoryWithRelationsInput},
