@@ -3,7 +3,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import type { BrowserContext, CDPSession } from "@playwright/test";
 import { BufferingProxy } from "./buffering_proxy.ts";
-import { chapters, expect, isFresh, readNext, type Server, test, why } from "./server.ts";
+import { chapters, expect, isFresh, Requests, readNext, type Server, test, why } from "./server.ts";
 
 /** The worker of the app, as DevTools sees it from a page of no site. */
 async function workerOf(
@@ -89,6 +89,32 @@ test("a push while no page is open does not make the next page take itself for f
         }),
     );
   await expect.poll(async () => (await observed())?.version).toBe(version);
+});
+
+test("a push that names entries brings them to the device, which shows them offline", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  await server.add("ann", "Emma", 3);
+  const context = await browser.newContext({ permissions: ["notifications"] });
+  const page = await signIn(context, "ann");
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
+  const { cdp, registrationId } = await workerOf(context, server);
+  await page.close();
+  const loaded = new Requests(context);
+  await server.add("ann", "Persuasion", 9);
+  const version = await server.version("ann");
+  const message = { type: "library_version_update", version, epoch: "9999999999999", warm: ["an id"] };
+  const data = JSON.stringify(message);
+  await cdp.send("ServiceWorker.deliverPushMessage", { origin: server.url, registrationId, data });
+  await expect.poll(() => loaded.count("Changes")).toBe(1);
+  await server.kill();
+  const next = await context.newPage();
+  await next.goto(server.url);
+  await expect(chapters(next, "Persuasion")).toHaveText("9");
 });
 
 test("a page behind a proxy that buffers streams polls within 45 s, and says so", async ({

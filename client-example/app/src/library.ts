@@ -1,15 +1,15 @@
 // What the app asks of the library: the copy of this device, and the changes that the person makes.
 
-import { formatHead, type Head, parseHead } from "library-sync-client";
-import type { ChangesPage, Library, LibraryOptions, Row, Server } from "library-sync-client/browser";
+import { formatHead } from "library-sync-client";
+import type { Library, LibraryOptions } from "library-sync-client/browser";
 import type { OutboxEntry } from "library-sync-client/outbox";
 import type { Load } from "library-sync-client/query";
 import { useLibrary, useLibraryQuery } from "library-sync-client/react";
 import { useMemo } from "react";
 import { noteChanges, noteOwnChange, rememberTitles } from "./change_log.ts";
+import { COPY_SHAPE, loadChanges } from "./changes.ts";
 import {
   AddStory,
-  Changes,
   CreateFandom,
   CreateTag,
   DeleteEntry,
@@ -20,7 +20,6 @@ import {
 } from "./documents.ts";
 import { type Entry, type LibraryView, overlay, viewOf } from "./entries.ts";
 import type {
-  ChangesQuery,
   CreateStoryWithProgressInput,
   ImportEntry,
   UpdateProgressInput,
@@ -38,26 +37,13 @@ export const options: Pick<LibraryOptions, "copyShape" | "patch" | "settlesOutbo
     return (data) => overlay(data as LibraryView, [{ ...entry, state: { kind: "accepted", head: "0.0" } }]);
   },
   settlesOutbox: true,
-  copyShape: String(Changes),
+  copyShape: COPY_SHAPE,
 };
-
-async function loadPage(server: Server, since: Head | null, after: string | null): Promise<ChangesPage> {
-  const variables = { since: since?.version ?? 0, epoch: since === null ? null : String(since.epoch), after };
-  const { data } = await server.query<ChangesQuery>(String(Changes), variables);
-  const { changes, head, hasMore, endCursor, reset } = data.libraryChanges;
-  const rows: Row[] = [];
-  const removed: { kind: string; id: string }[] = [];
-  for (const { __typename, ...row } of changes) {
-    if ("rowId" in row) removed.push({ kind: row.kind, id: row.rowId });
-    else if ("id" in row) rows.push({ ...row, kind: __typename.toUpperCase() });
-  }
-  return { rows, removed, head: parseHead(head) as Head, next: hasMore ? (endCursor ?? null) : null, reset };
-}
 
 function load(library: Library): Load<LibraryView> {
   return async () => {
     const { rows, head: since } = library.copy;
-    const head = await library.copy.pull((from, after) => loadPage(library.server, from, after));
+    const head = await library.copy.pull(loadChanges(library.server));
     rememberTitles(library.copy.rows);
     if (since?.epoch === head.epoch) noteChanges(rows, library.copy.rows, library.outbox.entries());
     await library.outbox.settle(head);

@@ -1,6 +1,7 @@
 // The service worker. Its build fills in the release and the files that the app needs to start offline.
 
-import { installWorker, type WorkerScope } from "library-sync-client/worker";
+import { installWorker, type PushPayload, type WorkerScope, warmCopy } from "library-sync-client/worker";
+import { COPY_SHAPE, loadChanges } from "./changes.ts";
 
 declare const __RELEASE__: string;
 declare const __SHELL__: [string, ...string[]];
@@ -10,4 +11,12 @@ installWorker(self as unknown as WorkerScope, {
   shell: __SHELL__,
   title: "Your library has changed",
   icon: "/icon.svg",
+  warm,
 });
+
+/** The message names the entries that changed: loads what changed since the copy, and nothing else. */
+async function warm({ warm: entries }: PushPayload): Promise<void> {
+  if (Array.isArray(entries) && entries.length > 0) {
+    await warmCopy({ copyShape: COPY_SHAPE, load: loadChanges });
+  }
+}

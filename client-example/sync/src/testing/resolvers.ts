@@ -50,7 +50,14 @@ export function queryRoot({ user, library, expiresAt }: Caller): Roots {
     views.node(id === views.libraryId ? String(id) : uuid(field, id));
   return {
     libraryVersion: () => library.head.version,
-    viewer: () => ({ id: user, libraryVersion: library.head.version, expiresAt: time(expiresAt) }),
+    viewer: () => ({
+      id: user,
+      libraryVersion: library.head.version,
+      expiresAt: time(expiresAt),
+      pushEndpoints: [],
+    }),
+    // Web Push is off.
+    pushPublicKey: () => null,
     library: () => views.library(),
     progress: ({ id }) => {
       const found = state.progresses.get(uuid("id", id));

@@ -5,3 +5,4 @@ export { installWorker, retireWorker, type WorkerOptions } from "./install.ts";
 export { handlePush, type PushOptions, type PushPayload } from "./push.ts";
 export type { WorkerScope } from "./scope.ts";
 export { type SyncOptions, sendWaiting } from "./sync.ts";
+export { type WarmOptions, warmCopy } from "./warm.ts";

@@ -2,9 +2,11 @@ import "fake-indexeddb/auto";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { openDatabase } from "../../src/browser/database.ts";
 import { IdbStorage } from "../../src/browser/idb_storage.ts";
+import { LibraryCopy } from "../../src/browser/library_copy.ts";
 import { observe, observed, setCurrentUser } from "../../src/browser/worker_state.ts";
-import { TestChannels, TestLocks } from "../../src/testing/index.ts";
-import { installWorker, retireWorker, type WorkerScope } from "../../src/worker/index.ts";
+import type { Head } from "../../src/core/index.ts";
+import { createTestWorld, TestChannels, TestLocks } from "../../src/testing/index.ts";
+import { installWorker, retireWorker, type WorkerScope, warmCopy } from "../../src/worker/index.ts";
 import { TinyServer } from "../browser/tiny_server.ts";
 
 type Listener = (event: Record<string, unknown>) => void;
@@ -163,6 +165,37 @@ describe("a click on a notification", () => {
     await scope.send("notificationclick", click("https://evil.example/"));
     expect(scope.opened).toEqual(["https://library.example"]);
   });
+});
+
+test("a copy is warmed by what changed since it, and left alone where there is none", async () => {
+  const world = createTestWorld();
+  await world.otherDevice.add("Emma");
+  const loads: (Head | null)[] = [];
+  const load = () => async (since: Head | null) => {
+    loads.push(since);
+    const { head } = world.server.library;
+    return {
+      rows: [{ kind: "STORY", id: String(head.version) }],
+      removed: [],
+      head,
+      next: null,
+      reset: false,
+    };
+  };
+  await setCurrentUser(null);
+  expect(await warmCopy({ load })).toBeNull();
+  await setCurrentUser("warm");
+  expect(await warmCopy({ load, copyShape: "rows" })).toBeNull();
+  expect(loads).toEqual([]);
+
+  const database = await openDatabase("warm");
+  const first = await (await LibraryCopy.open(database, "rows")).pull(load());
+  await world.otherDevice.read("Emma", 4);
+  const { head } = world.server.library;
+  expect(await warmCopy({ load, copyShape: "rows" })).toEqual(head);
+  expect(loads).toEqual([null, first]);
+  expect((await LibraryCopy.open(database, "rows")).rows.size).toBe(2);
+  database.close();
 });
 
 test("requests for data pass the worker by, where the browser can do that", async () => {
