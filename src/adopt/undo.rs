@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The tables that the migrations create, except that of users. They are emptied first, because some migrations rewrite
 /// every row when they are reverted.
-const OURS: [&str; 12] = [
+const OURS: [&str; 14] = [
     "topaz_story",
     "topaz_progress",
     "topaz_tag",
@@ -43,6 +43,8 @@ const OURS: [&str; 12] = [
     "topaz_field_change",
     "topaz_label_removal",
     "topaz_ticket",
+    "topaz_push_endpoint",
+    "topaz_webhook",
 ];
 
 /// Users with changes that the older app did not make.

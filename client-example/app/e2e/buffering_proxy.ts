@@ -11,7 +11,7 @@ export class BufferingProxy {
       // The Host of the page is passed on, so the server takes the page for its own.
       const { method, headers, url = "/" } = asked;
       const passed = request(new URL(url, target), { method, headers }, (response) => {
-        if (url === "/api/library-version-events") return;
+        if (url?.startsWith("/api/library-version-events")) return;
         answer.writeHead(response.statusCode ?? 502, response.headers);
         response.pipe(answer);
       });

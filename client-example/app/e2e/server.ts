@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type BrowserContext, test as base, expect, type Page, type Request } from "@playwright/test";
 
 const SECRET = "a secret of at least thirty-two bytes for tests";
-const BINARY =
+export const BINARY =
   process.env["LIBRARY_SYNC_TEST_BINARY"] ??
   fileURLToPath(new URL("../../../target/debug/library-sync", import.meta.url));
 const APP = fileURLToPath(new URL("../dist", import.meta.url));
@@ -18,10 +18,13 @@ export class Server {
   #process: ChildProcess | null = null;
   #folder = mkdtempSync(`${tmpdir()}/library-sync-app-`);
   #port = 0;
+  readonly #flags: readonly string[];
   /** A copy of the app's build, which a test may change. */
   readonly app = `${this.#folder}/app`;
 
-  constructor() {
+  /** Takes more flags of `serve`. */
+  constructor(flags: readonly string[] = []) {
+    this.#flags = flags;
     cpSync(APP, this.app, { recursive: true });
   }
 
@@ -41,6 +44,7 @@ export class Server {
         "--session-cookie=library-sync-session",
         `--static-dir=${this.app}`,
         "--log=error",
+        ...this.#flags,
       ],
       { stdio: ["ignore", "inherit", "inherit"] },
     );
@@ -137,7 +141,7 @@ export class Requests {
   }
 
   streams(): number {
-    return this.seen.filter((request) => request.url().endsWith("/api/library-version-events")).length;
+    return this.seen.filter((request) => request.url().includes("/api/library-version-events")).length;
   }
 }
 

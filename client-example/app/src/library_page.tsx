@@ -1,5 +1,6 @@
 // The one page of the app: the list with its controls, and what is laid over it.
 
+import { Notifications } from "library-sync-client/browser";
 import { useLibrary, useLibraryVersionSync, useOutbox } from "library-sync-client/react";
 import { lazy, type ReactNode, Suspense, useCallback, useState } from "react";
 import { AddStoryForm } from "./add_story.tsx";
@@ -10,7 +11,7 @@ import type { Entry, LibraryView, Wanted } from "./entries.ts";
 import { EntryList } from "./entry_list.tsx";
 import { Filters } from "./filters.tsx";
 import { useChanges, useView } from "./library.ts";
-import { endSession } from "./session.ts";
+import { endSession, thisDevice } from "./session.ts";
 import { SyncPanel } from "./sync_panel.tsx";
 import { UndoBar } from "./undo_bar.tsx";
 
@@ -42,6 +43,7 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
   const signOut = async () => {
     const lost = waiting > 0 ? ` ${waiting} unsent changes on this device are lost.` : "";
     if (!window.confirm(`Sign out ${user}?${lost}`)) return;
+    await new Notifications(library.server, thisDevice()).switchOff();
     await library.signOut();
     endSession();
     clearLog();

@@ -4,6 +4,7 @@ import { useLibraryVersionSync } from "library-sync-client/react";
 import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import { changeLog, type NotedChange, subscribeLog } from "./change_log.ts";
 import { useDevices } from "./library_events.ts";
+import { NotificationSwitch } from "./notification_switch.tsx";
 
 export function SyncPanel({ user, onSignOut }: { user: string; onSignOut: () => void }): ReactNode {
   const { currentVersion, targetVersion, isSSEConnected, isLeader, phase, waiting, why } =
@@ -37,6 +38,7 @@ export function SyncPanel({ user, onSignOut }: { user: string; onSignOut: () => 
           <dd>{waiting}</dd>
         </dl>
         <RecentChanges isOpen={isOpen} />
+        {isOpen && <NotificationSwitch />}
         <button type="button" onClick={onSignOut}>
           Sign out
         </button>

@@ -18,7 +18,7 @@ use crate::library::error::{Error, Unanswered};
 pub const SET_ASIDE: &str = "topaz_before";
 
 /// The tables of this version and their columns. A column that only the older app reads is not in it.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 15] = [
     (
         "topaz_user",
         "subject library_version library_epoch library_floor library_counted library_stories library_tags \
@@ -61,6 +61,15 @@ const NEEDED: [(&str, &str); 13] = [
         "user_id stamp kind id first_story last_story removed_at carriers",
     ),
     ("topaz_ticket", "digest user_id expires_at lapses_at"),
+    (
+        "topaz_push_endpoint",
+        "id user_id device_id digest address p256dh auth vendor pace created_at expires_at known_epoch known_version \
+         reported_at live_until due_at claim claimed_until sent_at tested_at failures failing_since",
+    ),
+    (
+        "topaz_webhook",
+        "user_id known_epoch known_version due_at claim claimed_until failures",
+    ),
 ];
 
 /// The columns of the tables named in $1, as the search path finds them.

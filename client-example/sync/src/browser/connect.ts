@@ -5,7 +5,7 @@
 import type { QueryClient } from "@tanstack/query-core";
 import { deleteDB } from "idb";
 import { debug } from "#debug";
-import { type Clock, type Head, isNewer, SyncEngine } from "../core/index.ts";
+import { type Clock, formatHead, type Head, isNewer, SyncEngine } from "../core/index.ts";
 import { type Coalescing, MemoryStorage, type Mutation, Outbox, type OutboxEntry } from "../outbox/index.ts";
 import { type LibraryQuery, type Load, libraryQuery, type Patch, QueryScreen } from "../query/index.ts";
 import { type Database, openDatabase } from "./database.ts";
@@ -100,13 +100,18 @@ class ConnectedLibrary implements Library {
   readonly #channel: Channel;
   readonly #locks: Locks;
   readonly #ends: (() => void)[] = [];
+  /** The newest head that a request has reported. */
+  #reported: Head | null = null;
 
   constructor(options: LibraryOptions, database: Database | null, copy: LibraryCopy) {
     this.#options = options;
     this.#database = database;
     this.copy = copy;
     this.user = options.user;
-    this.server = new Server(options);
+    this.server = new Server({
+      ...options,
+      headers: async () => ({ ...this.#report(), ...(await options.headers?.()) }),
+    });
     const clock = options.clock ?? systemClock;
     const name = `library-sync:${options.user}`;
     this.#locks = options.locks ?? (navigator.locks as Locks);
@@ -123,6 +128,25 @@ class ConnectedLibrary implements Library {
     });
     this.#stream = this.#makeStream(clock);
     this.#leader = this.#makeLeader(clock, name);
+  }
+
+  /** Names the device, and reports what its screen reflects, so that the server sends it no needless notification. */
+  #report(): Record<string, string> {
+    const { device } = this.#options;
+    if (device === undefined) return {};
+    const { applied } = this.engine.state;
+    this.#reported = applied ?? this.#reported;
+    return {
+      "x-device-id": device.id,
+      ...(applied === null ? {} : { "x-library-applied": formatHead(applied) }),
+    };
+  }
+
+  /** Reports what no request has reported, before the page is hidden. */
+  #reportLast(): void {
+    const { applied } = this.engine.state;
+    if (applied !== null && isNewer(applied, this.#reported))
+      quietly(this.server.readHead(applied).then(() => {}));
   }
 
   isLeader(): boolean {
@@ -172,7 +196,10 @@ class ConnectedLibrary implements Library {
           else this.#leader.stop();
         },
         // A page with a lock or a stream does not enter the back/forward cache.
-        hide: () => this.#leader.stop(),
+        hide: () => {
+          this.#reportLast();
+          this.#leader.stop();
+        },
         show: () => {
           this.#leader.start();
           this.engine.wake();
@@ -244,8 +271,9 @@ class ConnectedLibrary implements Library {
   }
 
   #makeStream(clock: Clock): Stream {
-    const { transport = eventSource(`${this.#options.url ?? ""}/api/library-version-events`) } =
-      this.#options;
+    const { url = "", device } = this.#options;
+    const named = device === undefined ? "" : `?${new URLSearchParams({ device: device.id })}`;
+    const { transport = eventSource(`${url}/api/library-version-events${named}`) } = this.#options;
     return new Stream({
       clock,
       transport,

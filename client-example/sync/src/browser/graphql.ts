@@ -97,7 +97,11 @@ export class Server {
     const headers = new Headers(await this.#options.headers?.());
     const isNamed = known !== null && this.#tagEnd !== null;
     if (isNamed) headers.set("if-none-match", `"${formatHead(known)}${this.#tagEnd}`);
-    const response = await this.#fetch("/api/library-version", { headers, cache: "no-store" });
+    const response = await this.#fetch("/api/library-version", {
+      headers,
+      cache: "no-store",
+      keepalive: true,
+    });
     if (response.status === 304 && known !== null) return known;
     if (!response.ok) throw await failure(response);
     const { epoch, version } = (await response.json()) as { epoch: string; version: number };

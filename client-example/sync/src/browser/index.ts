@@ -3,5 +3,13 @@
 export { connectLibrary, type Library, type LibraryOptions } from "./connect.ts";
 export { Server, ServerError, type ServerOptions } from "./graphql.ts";
 export { type ChangesPage, LibraryCopy, type LoadChanges, type Row } from "./library_copy.ts";
+export { type NotificationState, Notifications } from "./notifications.ts";
+export {
+  type PushDevice,
+  type PushPace,
+  registerEndpoint,
+  registeredDevice,
+  unregisterEndpoint,
+} from "./push_endpoint.ts";
 export { type Channel, type Locks, systemClock } from "./surroundings.ts";
 export { type EventSourceLike, eventSource, type StreamEvents, type Transport } from "./transport.ts";

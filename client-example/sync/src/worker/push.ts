@@ -14,6 +14,8 @@ export interface PushPayload {
     readonly body?: string;
     readonly tag?: string;
     readonly navigate?: string;
+    readonly lang?: string;
+    readonly silent?: boolean;
   };
   readonly [member: string]: unknown;
 }
@@ -59,6 +61,8 @@ function show(scope: WorkerScope, { notification }: PushPayload, options: PushOp
     // Messages that follow each other replace each other.
     tag: notification?.tag ?? "library-version",
     ...(notification?.body === undefined ? {} : { body: notification.body }),
+    ...(notification?.lang === undefined ? {} : { lang: notification.lang }),
+    ...(notification?.silent === undefined ? {} : { silent: notification.silent }),
     ...(options.icon === undefined ? {} : { icon: options.icon }),
     data: { navigate: notification?.navigate ?? "/" },
   });
