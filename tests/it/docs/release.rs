@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fs};
 use clap::CommandFactory as _;
 use library_sync::config::Cli;
 
-use crate::support::{printed, test_app::repository};
+use crate::support::{
+    printed,
+    test_app::{Db, TestApp, program, repository},
+};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -92,4 +95,51 @@ fn compose_has_the_settings_of_nginx_that_are_tested() {
     let (comment, deployed) = deployed.split_once('\n').unwrap();
     assert!(comment.starts_with('#'));
     assert_eq!(deployed, named);
+}
+
+/// The version is for operators: `--version`, the log and the metrics.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn anonymous_clients_do_not_learn_what_the_server_is_built_from() {
+    let app = TestApp::start_with(Db::Sqlite, &["--playground"]).await;
+    let client = reqwest::Client::new();
+    for path in [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/graphql",
+        "/graphql?query={__typename}",
+        "/api/library-version",
+        "/api/library-version-events",
+        "/api/trpc/view.getVersion",
+        "/no-such-route",
+    ] {
+        let response = client.get(app.url(path)).send().await.unwrap();
+        let headers = format!("{:?}", response.headers());
+        assert!(
+            !headers.contains("\"server\"") && !headers.contains("x-powered-by"),
+            "{path}: {headers}"
+        );
+        let said = (headers + &response.text().await.unwrap()).to_lowercase();
+        for internal in [
+            VERSION,
+            "library-sync",
+            "axum",
+            "hyper",
+            "async-graphql",
+            "sqlx",
+            "sqlite",
+            ".rs",
+        ] {
+            assert!(!said.contains(internal), "{path}: {internal} in {said}");
+        }
+    }
+}
+
+#[test]
+fn the_program_says_its_version() {
+    let run = program().arg("--version").output().unwrap();
+    assert_eq!(
+        String::from_utf8(run.stdout).unwrap(),
+        format!("library-sync {VERSION}\n")
+    );
 }
