@@ -42,7 +42,7 @@ impl LibraryWriter {
     /// Undoes the write of one version.
     ///
     /// # Errors
-    /// Refused when its history is not kept, when fields changed since (see [`super::reversal`]), when a url or a name is
+    /// Refused when its history is not kept, when fields changed since (see `reversal.rs`), when a url or a name is
     /// taken, or when a limit is exceeded.
     pub async fn undo(&mut self, version: Version, policy: OnConflict) -> Result<Restored, Error> {
         let earlier = Version::new(version.number().saturating_sub(1));
