@@ -121,8 +121,9 @@ impl OlderTables {
 
     /// Checks that the tables have the columns that the copy reads.
     async fn check_columns(&self, db: &impl ConnectionTrait) -> Result<(), Error> {
-        let sql = "SELECT table_name || '.' || column_name AS name FROM information_schema.columns \
-             WHERE table_schema = current_schema()";
+        let sql = "SELECT c.relname || '.' || a.attname AS name FROM pg_attribute a \
+             JOIN pg_class c ON c.oid = a.attrelid \
+             WHERE c.relnamespace = current_schema()::regnamespace AND a.attnum > 0 AND NOT a.attisdropped";
         let rows = db
             .query_all_raw(Statement::from_string(DbBackend::Postgres, sql))
             .await?;

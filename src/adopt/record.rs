@@ -12,6 +12,7 @@ CREATE TABLE topaz_before.adoption (
   home text NOT NULL,
   labels text NOT NULL,
   state text NOT NULL,
+  state_since timestamptz NOT NULL DEFAULT clock_timestamp(),
   migrations_before integer NOT NULL,
   had_migrations_table boolean NOT NULL
 );
@@ -76,7 +77,9 @@ impl State {
     #[expect(clippy::disallowed_methods, reason = "writes no row of a library")]
     pub(super) async fn store(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         let state: &str = self.into();
-        let update = format!("UPDATE {SET_ASIDE}.adoption SET state = '{state}'");
+        let update = format!(
+            "UPDATE {SET_ASIDE}.adoption SET state = '{state}', state_since = clock_timestamp()"
+        );
         db.execute_unprepared(&update).await?;
         Ok(())
     }

@@ -47,9 +47,12 @@ const OURS: [&str; 14] = [
     "topaz_webhook",
 ];
 
-/// Users with changes that the older app did not make.
-const CHANGED: &str =
-    "SELECT count(DISTINCT user_id) FROM topaz_write WHERE device_id IS DISTINCT FROM 'older-app'";
+/// Users with changes that the follower did not make. A client may name its device as the follower does, but its changes
+/// are refused until the cut-over.
+const CHANGED: &str = "
+SELECT count(DISTINCT w.user_id) FROM topaz_write w, topaz_before.adoption a
+WHERE w.device_id IS DISTINCT FROM 'older-app'
+  OR (a.state <> 'Live' AND w.written_at > extract(epoch FROM a.state_since) * 1000)";
 
 /// What was undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -369,7 +369,11 @@ async fn changes_since_the_adoption_are_discarded_only_on_demand() {
     let first = dump(&database);
     adopt(&database, &[]);
     let mut app = TestApp::start_on(database, &[]).await;
-    app.user(ANN).add("New").await;
+    // Also by a device that names itself as the follower does.
+    let ann = app.user(ANN);
+    let input = json!({"name": "new", "device": {"id": "older-app"}});
+    let created = ann.mutate("createTag", "CreateLabelInput", input, "tag { id }");
+    assert_eq!(created.await["refusal"], Value::Null);
     app.stop().await;
     let error = refused(&app.db, &["--undo"]);
     assert!(
