@@ -36,9 +36,12 @@ fn the_release_version_is_the_same_everywhere() {
 
 #[test]
 fn the_toolchain_is_the_same_everywhere() {
-    let toolchain = text("rust-toolchain.toml");
-    let version = between(&toolchain, "channel = \"", "\"");
-    assert!(text("deploy/Dockerfile").contains(&format!("ARG RUST_VERSION={version}\n")));
+    let image = text("deploy/Dockerfile");
+    let version = between(&image, "ARG RUST_VERSION=", "\n");
+    let pinned = format!("RUSTUP_TOOLCHAIN: {version} #");
+    for path in [".github/workflows/ci.yml", ".github/workflows/release.yml"] {
+        assert!(text(path).contains(&pinned), "{path}");
+    }
     let workflow = text(".github/workflows/ci.yml");
     assert!(workflow.contains(&format!("container: rust:{version}-bookworm")));
     let oldest = env!("CARGO_PKG_RUST_VERSION");
