@@ -24,16 +24,11 @@ use crate::{
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// Delivers to a claimed endpoint. Errors of the database leave the claim to lapse.
-pub(super) async fn deliver(library: Library, push: Push, endpoint: Claimed) {
-    let lease = push.limits().push_lease;
-    // A claim without a permit lapses. The remaining lease must suffice for two requests.
-    let Ok(Some(_permit)) = timeout(lease / 4, push.permit(&endpoint)).await else {
-        return;
-    };
+pub(super) async fn deliver(library: &Library, push: &Push, endpoint: &Claimed) {
     let delivery = Delivery {
-        library: &library,
-        push: &push,
-        endpoint: &endpoint,
+        library,
+        push,
+        endpoint,
     };
     if let Err(error) = delivery.run().await {
         tracing::debug!(
@@ -53,28 +48,29 @@ impl Delivery<'_> {
     async fn run(&self) -> Result<(), Error> {
         let (library, endpoint) = (self.library, self.endpoint);
         let settle = self.limits().push_delay;
-        let Some(state) = library.device_state(endpoint).await? else {
+        let Some(state) = self.turn(library.device_state(endpoint)).await? else {
             return Ok(());
         };
         if state.is_expired {
             self.skip("expired");
-            return library.remove_endpoint(endpoint).await;
+            return self.turn(library.remove_endpoint(endpoint)).await;
         }
         if state.known >= state.head {
             self.skip("applied");
-            return library.endpoint_knows(endpoint, state.known, settle).await;
+            let knows = library.endpoint_knows(endpoint, state.known, settle);
+            return self.turn(knows).await;
         }
         if state.is_live {
             self.skip("live");
             let again = settle.max(Duration::from_secs(1));
-            return library.postpone_endpoint(endpoint, again).await;
+            return self.turn(library.postpone_endpoint(endpoint, again)).await;
         }
-        let changes = library
-            .change_summary(&endpoint.user, state.known, state.head, true)
-            .await?;
+        let changes = library.change_summary(&endpoint.user, state.known, state.head, true);
+        let changes = self.turn(changes).await?;
         if changes.is_only_by(endpoint.device.id()) {
             self.skip("origin");
-            return library.endpoint_knows(endpoint, state.head, settle).await;
+            let knows = library.endpoint_knows(endpoint, state.head, settle);
+            return self.turn(knows).await;
         }
         self.send(state.head, &changes).await
     }
@@ -115,7 +111,8 @@ impl Delivery<'_> {
     async fn store_sent(&self, head: Head) -> Result<(), Error> {
         let (endpoint, settle) = (self.endpoint, self.limits().push_delay);
         let store = async {
-            while let Err(error) = self.library.endpoint_sent(endpoint, head, settle).await {
+            let sent = || self.turn(self.library.endpoint_sent(endpoint, head, settle));
+            while let Err(error) = sent().await {
                 tracing::debug!(error.causes = error.causes(), "retrying to store a push");
                 sleep(STORE_RETRY).await;
             }
@@ -130,12 +127,19 @@ impl Delivery<'_> {
         if self.endpoint.failing_for >= MAX_FAILING {
             return self.remove().await;
         }
-        self.library.endpoint_failed(self.endpoint, after).await
+        self.turn(self.library.endpoint_failed(self.endpoint, after))
+            .await
     }
 
     async fn remove(&self) -> Result<(), Error> {
         self.count("library_sync_push_gone_total");
-        self.library.remove_endpoint(self.endpoint).await
+        self.turn(self.library.remove_endpoint(self.endpoint)).await
+    }
+
+    /// Runs a statement when it is its turn.
+    async fn turn<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let _turn = self.push.database_turn().await;
+        statement.await
     }
 
     fn skip(&self, reason: &'static str) {

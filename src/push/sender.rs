@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use reqwest::{Client, header};
 use strum::VariantArray as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::Url;
 
 use super::{
@@ -26,6 +26,9 @@ use crate::{library::Claimed, version::Head};
 /// push services read it.
 const TOPIC: &str = "library";
 
+/// Maximum number of concurrent statements for push messages.
+const DATABASE_TURNS: usize = 2;
+
 /// Topic of test messages.
 const TEST_TOPIC: &str = "library-test";
 
@@ -38,6 +41,8 @@ struct Inner {
     template: NoticeTemplate,
     client: Client,
     limits: PushLimits,
+    /// Concurrent statements.
+    database_turns: Semaphore,
     /// Concurrent requests to each push service.
     permits: HashMap<Vendor, Arc<Semaphore>>,
     /// The push services that refused a message because of this server, until they accept one.
@@ -71,6 +76,7 @@ impl Push {
         });
         Ok(Self(Arc::new(Inner {
             permits: permits.collect(),
+            database_turns: Semaphore::new(DATABASE_TURNS),
             client: client::client(limits.request_timeout())?,
             refusing: Mutex::default(),
             vapid,
@@ -118,20 +124,28 @@ impl Push {
         &self.0.template
     }
 
-    /// Returns the push services that take another request now, and how many requests they take in all.
+    /// Returns the push services that take more requests now, and the number of requests that each of them takes at least.
+    /// A push service that does not answer thus delays only its own messages.
     pub(super) fn free(&self) -> (Vec<&'static str>, usize) {
+        let enough = self.0.limits.push_concurrency.div_ceil(4);
         let free = self.0.permits.iter();
         let free = free.map(|(vendor, permits)| (vendor.name(), permits.available_permits()));
-        let free: Vec<_> = free.filter(|(_, count)| *count > 0).collect();
-        let total = free.iter().map(|(_, count)| count).sum();
-        (free.into_iter().map(|(name, _)| name).collect(), total)
+        let free: Vec<_> = free.filter(|(_, count)| *count >= enough).collect();
+        let least = free.iter().map(|(_, count)| *count).min();
+        let names = free.into_iter().map(|(name, _)| name).collect();
+        (names, least.unwrap_or(0))
     }
 
-    /// Waits until the endpoint's push service takes another request.
-    pub(super) async fn permit(&self, endpoint: &Claimed) -> Option<OwnedSemaphorePermit> {
+    /// Takes a permit for a request to the endpoint's push service.
+    pub(super) fn permit(&self, endpoint: &Claimed) -> Option<OwnedSemaphorePermit> {
         let mut vendors = self.0.permits.iter();
         let (_, permits) = vendors.find(|(vendor, _)| vendor.name() == endpoint.vendor)?;
-        Arc::clone(permits).acquire_owned().await.ok()
+        Arc::clone(permits).try_acquire_owned().ok()
+    }
+
+    /// Waits until push messages may use another connection of the database. They use few, so that requests do not wait.
+    pub(super) async fn database_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.database_turns.acquire().await.ok()
     }
 
     /// Sends a payload.

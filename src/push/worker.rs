@@ -7,7 +7,10 @@
 use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{delivery::deliver, limits::PushLimits, sender::Push, webhook::Webhook};
@@ -22,7 +25,7 @@ const ROUND: Duration = Duration::from_secs(1);
 /// Minimum time between two rounds, in which changes coalesce.
 const MIN_ROUND: Duration = Duration::from_millis(100);
 
-/// Maximum number of endpoints or users in one claim.
+/// Maximum number of users in one claim of the webhook.
 const CLAIM: usize = 64;
 
 /// Maximum time for requests in progress to end after shutdown began.
@@ -35,6 +38,8 @@ pub struct Worker {
     push: Option<Push>,
     webhook: Option<Webhook>,
     limits: PushLimits,
+    /// Notified when a push service takes another request.
+    finished: Arc<Notify>,
 }
 
 impl Worker {
@@ -69,6 +74,7 @@ impl Worker {
             push,
             webhook,
             limits,
+            finished: Arc::default(),
         }))
     }
 
@@ -92,6 +98,8 @@ impl Worker {
             tokio::select! {
                 () = ended.cancelled() => {}
                 () = sleep(ROUND) => {}
+                // What was due may be more than the push services took at once.
+                () = self.finished.notified() => {}
                 () = self.library.devices().woken() => {
                     let rest = MIN_ROUND.saturating_sub(began.elapsed());
                     let _ = timeout(rest, ended.cancelled()).await;
@@ -143,22 +151,32 @@ impl Worker {
             library.mark_missed(settle).await?;
             schedule.push_sweep.done(self.limits.push_sweep);
         }
+        self.claim(push, requests).await
+    }
+
+    /// Claims what is due until nothing is left, or no push service takes another request.
+    async fn claim(&self, push: &Push, requests: &TaskTracker) -> Result<(), Error> {
         loop {
-            let (vendors, free) = push.free();
-            let most = free.min(CLAIM);
-            // Claims that wait for a permit count too.
-            if most == 0 || requests.len() >= 2 * CLAIM {
+            let (vendors, most) = push.free();
+            if most == 0 {
                 return Ok(());
             }
-            let claimed = library.claim_endpoints(&vendors, most, lease).await?;
+            let lease = self.limits.push_lease;
+            let claimed = self.library.claim_endpoints(&vendors, most, lease).await?;
             let count = claimed.len();
             for endpoint in claimed {
-                requests.spawn(deliver(library.clone(), push.clone(), endpoint));
+                let (library, push) = (self.library.clone(), push.clone());
+                let permit = push.permit(&endpoint);
+                let finished = Arc::clone(&self.finished);
+                requests.spawn(async move {
+                    deliver(&library, &push, &endpoint).await;
+                    drop(permit);
+                    finished.notify_one();
+                });
             }
             if count < most {
                 return Ok(());
             }
-            tokio::task::yield_now().await;
         }
     }
 

@@ -76,7 +76,7 @@ struct Inner {
     answers: HashMap<String, VecDeque<Answer>>,
     messages: Vec<Message>,
     /// Requests to subscriptions that the service has answered to be gone.
-    after_gone: HashMap<String, usize>,
+    after_gone: HashMap<String, Vec<Instant>>,
     /// Requests that a real service would refuse.
     violations: Vec<String>,
 }
@@ -86,16 +86,24 @@ pub struct FakePushService {
     pub base: String,
     inner: Arc<Mutex<Inner>>,
     count: watch::Sender<usize>,
+    /// The longest time that an answer takes.
+    pub slowness: Duration,
 }
 
 impl FakePushService {
     pub async fn start() -> Self {
+        Self::start_slow(Duration::ZERO).await
+    }
+
+    /// Answers after a random time up to `slowness`.
+    pub async fn start_slow(slowness: Duration) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let service = Self {
             base,
             inner: Arc::default(),
             count: watch::Sender::new(0),
+            slowness,
         };
         let routes = Router::new()
             .route("/push/{name}", post(receive))
@@ -152,10 +160,10 @@ impl FakePushService {
         self.inner.lock().subscriptions.contains_key(name)
     }
 
-    /// The number of requests to a subscription after it was gone.
-    pub fn requests_after_gone(&self, name: &str) -> usize {
+    /// The times of requests to a subscription after it was gone.
+    pub fn requests_after_gone(&self, name: &str) -> Vec<Instant> {
         let inner = self.inner.lock();
-        inner.after_gone.get(name).copied().unwrap_or_default()
+        inner.after_gone.get(name).cloned().unwrap_or_default()
     }
 
     pub fn messages(&self) -> Vec<Message> {
@@ -188,7 +196,8 @@ impl FakePushService {
     fn record(&self, name: &str, headers: HeaderMap, body: &Bytes) -> Answer {
         let mut inner = self.inner.lock();
         let Some(subscription) = inner.subscriptions.get(name).cloned() else {
-            *inner.after_gone.entry(name.to_owned()).or_default() += 1;
+            let requests = inner.after_gone.entry(name.to_owned()).or_default();
+            requests.push(Instant::now());
             return Answer::Status(404);
         };
         if let Err(violation) = check(&self.base, &headers, body) {
@@ -226,6 +235,7 @@ async fn receive(
 ) -> (StatusCode, [(&'static str, String); 1]) {
     let answer = service.record(&name, headers, &body);
     service.count.send_modify(|count| *count += 1);
+    tokio::time::sleep(service.slowness.mul_f64(fastrand::f64())).await;
     let (status, retry_after) = match answer {
         Answer::Status(status) => (status, String::new()),
         Answer::RetryAfter(status, seconds) => (status, seconds.to_string()),

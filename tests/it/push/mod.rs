@@ -1,5 +1,6 @@
 //! Web Push and the webhook: who is sent what, when, and what is refused.
 
+pub mod cost;
 pub mod delivery;
 pub mod endpoints;
 pub mod fake_push_service;
