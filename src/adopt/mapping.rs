@@ -102,7 +102,7 @@ fn story(row: &OlderRow, stamp: Version, now: OffsetDateTime, notes: &mut Notes)
     Story {
         id: StoryId(row.story_id),
         stamp,
-        created_stamp: Version::default(),
+        created_stamp: stamp,
         created_at,
         updated_at,
         content: content(row, notes),
@@ -159,7 +159,7 @@ fn progress(row: &OlderRow, stamp: Version, now: OffsetDateTime, notes: &mut Not
         id: ProgressId(row.progress_id),
         story_id: StoryId(row.story_id),
         stamp,
-        created_stamp: Version::default(),
+        created_stamp: stamp,
         created_at,
         updated_at,
         state: ProgressState {
@@ -197,7 +197,7 @@ pub(super) fn label(
     let label = Label {
         id: LabelId(id),
         stamp,
-        created_stamp: Version::default(),
+        created_stamp: stamp,
         created_at,
         updated_at,
         name: LabelName::stored(name),

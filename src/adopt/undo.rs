@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The tables that the migrations create, except that of users. They are emptied first, because some migrations rewrite
 /// every row when they are reverted.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "topaz_story",
     "topaz_progress",
     "topaz_tag",
@@ -38,6 +38,7 @@ const OURS: [&str; 14] = [
     "topaz_story_tag",
     "topaz_story_fandom",
     "topaz_tombstone",
+    "topaz_undone_removal",
     "topaz_receipt",
     "topaz_write",
     "topaz_field_change",

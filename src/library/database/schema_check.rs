@@ -18,7 +18,7 @@ use crate::library::error::{Error, Unanswered};
 pub const SET_ASIDE: &str = "topaz_before";
 
 /// The tables of this version and their columns. A column that only the older app reads is not in it.
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: [(&str, &str); 16] = [
     (
         "topaz_user",
         "subject library_version library_epoch library_floor library_counted library_stories library_tags \
@@ -27,23 +27,30 @@ const NEEDED: [(&str, &str); 15] = [
     (
         "topaz_story",
         "user_id id stamp title author url url_typed source status description summary chapter_count word_count \
-         is_nsfw title_key author_key search_key created_at updated_at",
+         is_nsfw title_key author_key search_key created_at updated_at created_stamp",
     ),
     (
         "topaz_progress",
-        "user_id id stamp story_id status current_chapter rating notes search_key created_at updated_at",
+        "user_id id stamp story_id status current_chapter rating notes search_key created_at updated_at created_stamp",
     ),
     (
         "topaz_tag",
-        "user_id id stamp name name_key created_at updated_at",
+        "user_id id stamp name name_key created_at updated_at created_stamp",
     ),
     (
         "topaz_fandom",
-        "user_id id stamp name name_key created_at updated_at",
+        "user_id id stamp name name_key created_at updated_at created_stamp",
     ),
     ("topaz_story_tag", "user_id story_id tag_id"),
     ("topaz_story_fandom", "user_id story_id fandom_id"),
-    ("topaz_tombstone", "user_id kind id stamp removed_at held"),
+    (
+        "topaz_tombstone",
+        "user_id kind id stamp removed_at held created_stamp",
+    ),
+    (
+        "topaz_undone_removal",
+        "user_id kind id stamp removed_at held created_stamp",
+    ),
     (
         "topaz_receipt",
         "user_id idempotency_key fingerprint answer version epoch created_at total",

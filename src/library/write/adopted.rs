@@ -41,9 +41,9 @@ pub struct AdoptedEntry {
 
 const INSERT_STORIES: &str = "
 INSERT INTO topaz_story (user_id, id, stamp, title, author, url, url_typed, source, status, description, summary,
-  chapter_count, word_count, is_nsfw, title_key, author_key, search_key, created_at, updated_at)
+  chapter_count, word_count, is_nsfw, title_key, author_key, search_key, created_at, updated_at, created_stamp)
 SELECT user_id, id, stamp, title, author, url, url_typed, source, status, description, summary,
-  chapter_count, word_count, is_nsfw, title_key, author_key, search_key, created_at, updated_at
+  chapter_count, word_count, is_nsfw, title_key, author_key, search_key, created_at, updated_at, stamp
 FROM json_to_recordset($1::json) AS r (user_id text, id uuid, stamp integer, title text, author text, url text,
   url_typed text, source text, status text, description text, summary text, chapter_count integer, word_count integer,
   is_nsfw boolean, title_key text, author_key text, search_key text, created_at bigint, updated_at bigint)
@@ -52,8 +52,8 @@ RETURNING user_id, id";
 
 const INSERT_PROGRESSES: &str = "
 INSERT INTO topaz_progress (user_id, id, stamp, story_id, status, current_chapter, rating, notes, search_key,
-  created_at, updated_at)
-SELECT user_id, id, stamp, story_id, status, current_chapter, rating, notes, search_key, created_at, updated_at
+  created_at, updated_at, created_stamp)
+SELECT user_id, id, stamp, story_id, status, current_chapter, rating, notes, search_key, created_at, updated_at, stamp
 FROM json_to_recordset($1::json) AS r (user_id text, id uuid, stamp integer, story_id uuid, status text,
   current_chapter integer, rating smallint, notes text, search_key text, created_at bigint, updated_at bigint)";
 
@@ -144,8 +144,8 @@ pub async fn insert_labels(
     labels: &[(UserId, Label)],
 ) -> Result<(), DbErr> {
     let sql = format!(
-        "INSERT INTO {} (user_id, id, stamp, name, name_key, created_at, updated_at) \
-         SELECT user_id, id, stamp, name, name_key, created_at, updated_at FROM json_to_recordset($1::json) AS r \
+        "INSERT INTO {} (user_id, id, stamp, name, name_key, created_at, updated_at, created_stamp) \
+         SELECT user_id, id, stamp, name, name_key, created_at, updated_at, stamp FROM json_to_recordset($1::json) AS r \
          (user_id text, id uuid, stamp integer, name text, name_key text, created_at bigint, updated_at bigint)",
         names(kind).table.0,
     );
