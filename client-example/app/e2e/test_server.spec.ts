@@ -44,4 +44,7 @@ test("the app runs on the test server, and shows and sends changes", async ({ br
   await world.otherDevice.read("Emma", 9);
   await page.evaluate(() => dispatchEvent(new Event("focus")));
   await expect(chapters(page, "Emma")).toHaveText("9");
+  await page.locator("summary").click();
+  const changes = page.getByRole("region", { name: "Recent changes" }).getByRole("listitem");
+  await expect(changes.first()).toContainText("Other device");
 });

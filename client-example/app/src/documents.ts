@@ -40,11 +40,9 @@ export const Changes = graphql(`
           fandoms {
             id
           }
-          stamp
         }
         ... on Progress {
           id
-          stamp
           storyId
           currentChapter
           readingStatus
@@ -167,13 +165,26 @@ export const ImportEntries = graphql(`
   }
 `);
 
-export const Events = graphql(`
-  subscription Events {
-    libraryEvents {
-      kind
-      version
-      device {
-        name
+export const History = graphql(`
+  query History {
+    history(first: 10) {
+      nodes {
+        version
+        at
+        device {
+          id
+          name
+        }
+        changes(first: 4) {
+          kind
+          id
+          action
+          fields {
+            field
+            before
+            after
+          }
+        }
       }
     }
   }

@@ -46,9 +46,9 @@ export function viewOf(rows: ReadonlyMap<string, Row>): LibraryView {
     if (row.kind !== "PROGRESS") continue;
     const story = rows.get(`STORY ${row["storyId"]}`) as StoryRow | undefined;
     if (story === undefined) continue;
-    const { tags: itsTags, fandoms: itsFandoms = [], id: storyId, kind: _, stamp: __, ...fields } = story;
+    const { tags: itsTags, fandoms: itsFandoms = [], id: storyId, kind: _, ...fields } = story;
     const labels = { tagIds: itsTags.map(idOf), fandomIds: itsFandoms.map(idOf) };
-    const { kind: ___, stamp: ____, ...progress } = row;
+    const { kind: __, ...progress } = row;
     entries.push({ ...fields, ...progress, storyId, ...labels, isUnsent: false } as unknown as Entry);
   }
   return { entries, tags, fandoms };

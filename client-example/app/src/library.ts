@@ -6,13 +6,13 @@ import type { OutboxEntry } from "library-sync-client/outbox";
 import type { Load } from "library-sync-client/query";
 import { useLibrary, useLibraryQuery } from "library-sync-client/react";
 import { useMemo } from "react";
-import { noteChanges, noteOwnChange, rememberTitles } from "./change_log.ts";
 import { COPY_SHAPE, loadChanges } from "./changes.ts";
 import {
   AddStory,
   CreateFandom,
   CreateTag,
   DeleteEntry,
+  History,
   ImportEntries,
   operationOf,
   UpdateProgress,
@@ -21,20 +21,22 @@ import {
 import { type Entry, type LibraryView, overlay, viewOf } from "./entries.ts";
 import type {
   CreateStoryWithProgressInput,
+  HistoryQuery,
   ImportEntry,
   UpdateProgressInput,
   UpdateStoryWithRelationsInput,
 } from "./generated/graphql.ts";
+import type { HistoryWrite } from "./history.ts";
 
 const VIEW = ["view"];
 
 /** How the app connects: own changes are patched in, and settled once the copy has them. */
 export const options: Pick<LibraryOptions, "copyShape" | "patch" | "settlesOutbox"> = {
-  patch: (entry, payload) => {
-    noteOwnChange(entry, payload);
-    // What an import has added is not in its input: it is loaded.
-    if (operationOf(entry.mutation.query) === "ImportEntries") return () => undefined;
-    return (data) => overlay(data as LibraryView, [{ ...entry, state: { kind: "accepted", head: "0.0" } }]);
+  patch: (entry) => (data, key) => {
+    // The input of an import does not have what it added, and that of no change has the history: these are loaded.
+    const isInInput = key.at(-1) === VIEW[0] && operationOf(entry.mutation.query) !== "ImportEntries";
+    if (!isInInput) return undefined;
+    return overlay(data as LibraryView, [{ ...entry, state: { kind: "accepted", head: "0.0" } }]);
   },
   settlesOutbox: true,
   copyShape: COPY_SHAPE,
@@ -42,10 +44,7 @@ export const options: Pick<LibraryOptions, "copyShape" | "patch" | "settlesOutbo
 
 function load(library: Library): Load<LibraryView> {
   return async () => {
-    const { rows, head: since } = library.copy;
     const head = await library.copy.pull(loadChanges(library.server));
-    rememberTitles(library.copy.rows);
-    if (since?.epoch === head.epoch) noteChanges(rows, library.copy.rows, library.outbox.entries());
     await library.outbox.settle(head);
     return { data: viewOf(library.copy.rows), head };
   };
@@ -58,11 +57,19 @@ export function useView(): LibraryView | undefined {
   return useLibraryQuery(VIEW, loadView, overlay).data;
 }
 
+/** The latest writes, newest first. Loaded, and kept fresh, while a component uses it. */
+export function useHistory(): readonly HistoryWrite[] | undefined {
+  const { server } = useLibrary();
+  const loadHistory = useMemo((): Load<HistoryQuery> => {
+    return (minimum, signal) => server.query(String(History), {}, minimum, signal);
+  }, [server]);
+  return useLibraryQuery(["history"], loadHistory).data?.history.nodes;
+}
+
 /** Shows what the device keeps, before anything is loaded. */
 export function showCopy(library: Library, set: (key: readonly unknown[], held: unknown) => void): void {
   const { head, rows } = library.copy;
   const { queryKey } = library.query(VIEW, load(library));
-  rememberTitles(rows);
   if (rows.size > 0 || head !== null) set(queryKey, { data: viewOf(rows), asOf: head && formatHead(head) });
 }
 

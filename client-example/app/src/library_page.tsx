@@ -4,7 +4,6 @@ import { Notifications } from "library-sync-client/browser";
 import { useLibrary, useLibraryVersionSync, useOutbox } from "library-sync-client/react";
 import { lazy, type ReactNode, Suspense, useCallback, useState } from "react";
 import { AddStoryForm } from "./add_story.tsx";
-import { clearLog } from "./change_log.ts";
 import { ConflictDialog } from "./conflict_dialog.tsx";
 import { EditDialog } from "./edit_dialog.tsx";
 import type { Entry, LibraryView, Wanted } from "./entries.ts";
@@ -46,7 +45,6 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
     await new Notifications(library.server, thisDevice()).switchOff();
     await library.signOut();
     endSession();
-    clearLog();
     onSignOut();
   };
   const { entries, tags, fandoms } = view ?? NOTHING;
@@ -55,7 +53,7 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
     <>
       <header className="top">
         <h1>Library</h1>
-        <SyncPanel user={user} onSignOut={() => void signOut()} />
+        <SyncPanel user={user} view={view ?? NOTHING} onSignOut={() => void signOut()} />
       </header>
       {phase === "offline" && (
         <p className="banner" role="status">

@@ -1,12 +1,22 @@
 // How the sync stands: one sentence, and on request the numbers behind it.
 
 import { useLibraryVersionSync } from "library-sync-client/react";
-import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
-import { changeLog, type NotedChange, subscribeLog } from "./change_log.ts";
-import { useDevices } from "./library_events.ts";
+import { type ReactNode, useEffect, useMemo, useState } from "react";
+import type { LibraryView } from "./entries.ts";
+import { writeText } from "./history.ts";
+import { useHistory } from "./library.ts";
 import { NotificationSwitch } from "./notification_switch.tsx";
+import { thisDevice } from "./session.ts";
 
-export function SyncPanel({ user, onSignOut }: { user: string; onSignOut: () => void }): ReactNode {
+export function SyncPanel({
+  user,
+  view,
+  onSignOut,
+}: {
+  user: string;
+  view: LibraryView;
+  onSignOut: () => void;
+}): ReactNode {
   const { currentVersion, targetVersion, isSSEConnected, isLeader, phase, waiting, why } =
     useLibraryVersionSync();
   const [freshAt, setFreshAt] = useState<Date | null>(null);
@@ -37,7 +47,7 @@ export function SyncPanel({ user, onSignOut }: { user: string; onSignOut: () => 
           <dt>Unsent changes</dt>
           <dd>{waiting}</dd>
         </dl>
-        <RecentChanges isOpen={isOpen} />
+        {isOpen && <RecentChanges view={view} />}
         {isOpen && <NotificationSwitch />}
         <button type="button" onClick={onSignOut}>
           Sign out
@@ -47,23 +57,19 @@ export function SyncPanel({ user, onSignOut }: { user: string; onSignOut: () => 
   );
 }
 
-/** Who changed what since this page was opened. */
-function RecentChanges({ isOpen }: { isOpen: boolean }): ReactNode {
-  const changes = useSyncExternalStore(subscribeLog, changeLog);
-  const devices = useDevices(isOpen);
-  const who = ({ by }: NotedChange) => {
-    if (by === "self") return "This device";
-    return (by !== null && devices.get(by)) || "Another device";
-  };
+/** Who changed what. */
+function RecentChanges({ view }: { view: LibraryView }): ReactNode {
+  const writes = useHistory();
+  const { id } = useMemo(thisDevice, []);
   return (
     <section aria-label="Recent changes" className="changes">
       <h2>Recent changes</h2>
-      {changes.length === 0 && <p>None since this page was opened.</p>}
       <ul>
-        {changes.map((change) => (
-          <li key={change.key}>
-            <time dateTime={change.at.toISOString()}>{change.at.toLocaleTimeString()}</time> {who(change)}:{" "}
-            {change.what}
+        {writes?.map((write) => (
+          <li key={write.version}>
+            <time dateTime={write.at}>{new Date(write.at).toLocaleString()}</time>{" "}
+            {write.device?.id === id ? "This device" : (write.device?.name ?? "Unknown device")}:{" "}
+            {writeText(write, view)}
           </li>
         ))}
       </ul>

@@ -46,6 +46,11 @@ export type DeviceInput = {
   name?: string | null | undefined;
 };
 
+export type HistoryAction =
+  | 'CHANGED'
+  | 'CREATED'
+  | 'REMOVED';
+
 export type ImportEntry = {
   author?: string | null | undefined;
   chapterCount?: number | null | undefined;
@@ -70,11 +75,6 @@ export type ImportLibraryInput = {
   entries: Array<ImportEntry>;
   idempotencyKey?: string | null | undefined;
 };
-
-export type LibraryEventKind =
-  | 'CHANGED'
-  | 'CONNECTED'
-  | 'HEARTBEAT';
 
 export type LibraryKind =
   | 'FANDOM'
@@ -170,8 +170,8 @@ export type ChangesQueryVariables = Exact<{
 
 export type ChangesQuery = { libraryChanges: { reset: boolean, hasMore: boolean, endCursor: string | null, head: string, changes: Array<
       | { __typename: 'Fandom', id: string, name: string }
-      | { __typename: 'Progress', id: string, stamp: number, storyId: string, currentChapter: number, readingStatus: ReadingStatus, rating: number | null, notes: string | null, updatedAt: string }
-      | { __typename: 'Story', id: string, title: string, author: string, url: string, publicationStatus: PublicationStatus, chapterCount: number | null, stamp: number, tags: Array<{ id: string }>, fandoms: Array<{ id: string }> }
+      | { __typename: 'Progress', id: string, storyId: string, currentChapter: number, readingStatus: ReadingStatus, rating: number | null, notes: string | null, updatedAt: string }
+      | { __typename: 'Story', id: string, title: string, author: string, url: string, publicationStatus: PublicationStatus, chapterCount: number | null, tags: Array<{ id: string }>, fandoms: Array<{ id: string }> }
       | { __typename: 'Tag', id: string, name: string }
       | { __typename: 'Tombstone', kind: LibraryKind, rowId: string }
     > } };
@@ -227,10 +227,10 @@ export type ImportEntriesMutationVariables = Exact<{
 
 export type ImportEntriesMutation = { importLibrary: { importedCount: number, duplicateCount: number, invalidCount: number, refusal: { code: RefusalCode, message: string } | null } | null };
 
-export type EventsSubscriptionVariables = Exact<{ [key: string]: never; }>;
+export type HistoryQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type EventsSubscription = { libraryEvents: { kind: LibraryEventKind, version: number, device: { name: string | null } | null } };
+export type HistoryQuery = { history: { nodes: Array<{ version: number, at: string, device: { id: string, name: string | null } | null, changes: Array<{ kind: LibraryKind, id: string, action: HistoryAction, fields: Array<{ field: string, before: unknown, after: unknown }> }> | null }> } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -300,11 +300,9 @@ export const ChangesDocument = new TypedDocumentString(`
         fandoms {
           id
         }
-        stamp
       }
       ... on Progress {
         id
-        stamp
         storyId
         currentChapter
         readingStatus
@@ -435,14 +433,27 @@ export const ImportEntriesDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ImportEntriesMutation, ImportEntriesMutationVariables>;
-export const EventsDocument = new TypedDocumentString(`
-    subscription Events {
-  libraryEvents {
-    kind
-    version
-    device {
-      name
+export const HistoryDocument = new TypedDocumentString(`
+    query History {
+  history(first: 10) {
+    nodes {
+      version
+      at
+      device {
+        id
+        name
+      }
+      changes(first: 4) {
+        kind
+        id
+        action
+        fields {
+          field
+          before
+          after
+        }
+      }
     }
   }
 }
-    `) as unknown as TypedDocumentString<EventsSubscription, EventsSubscriptionVariables>;
+    `) as unknown as TypedDocumentString<HistoryQuery, HistoryQueryVariables>;

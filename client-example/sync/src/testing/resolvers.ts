@@ -17,7 +17,7 @@ import {
   uuid,
 } from "./inputs.ts";
 import type { TestLibrary, Written } from "./library.ts";
-import { type ListArguments, labelSearch, list, MAX_PAGE } from "./list.ts";
+import { type ListArguments, labelSearch, list, MAX_PAGE, pageSize } from "./list.ts";
 import type { Label, LabelKind, LibraryState } from "./rows.ts";
 import { line } from "./text.ts";
 import { conflictView, refusalView, time, Views } from "./views.ts";
@@ -56,6 +56,7 @@ export function queryRoot({ user, library, expiresAt }: Caller): Roots {
       expiresAt: time(expiresAt),
       pushEndpoints: [],
     }),
+    history: (args) => historyOf(state, args),
     // Web Push is off.
     pushPublicKey: () => null,
     library: () => views.library(),
@@ -84,6 +85,23 @@ export function queryRoot({ user, library, expiresAt }: Caller): Roots {
     fandoms: labels("FANDOM"),
     libraryChanges: (args) => views.delta(delta(state, args as unknown as DeltaArguments)),
   };
+}
+
+/** The writes, newest first. What each changed counts as purged: the test server keeps no removed rows. */
+function historyOf(
+  state: LibraryState,
+  { first, after, device, kind }: Readonly<Record<string, unknown>>,
+): object {
+  const size = pageSize(first, 20);
+  const found = state.writes.filter(
+    (write) =>
+      (after == null || write.version < Number(after)) &&
+      (device == null || write.device?.id === device) &&
+      (kind == null || (write.kinds as readonly unknown[]).includes(kind)),
+  );
+  const page = found.reverse().slice(0, size);
+  const nodes = page.map((write) => ({ ...write, at: time(write.at), changes: () => null }));
+  return { nodes, endCursor: found.length > size ? (page.at(-1)?.version ?? null) : null };
 }
 
 export function mutationRoot(caller: Caller): Roots {
