@@ -91,6 +91,25 @@ test("a push while no page is open does not make the next page take itself for f
   await expect.poll(async () => (await observed())?.version).toBe(version);
 });
 
+/** The version of the device's stored copy, as the worker reads it. */
+function versionOfCopy(context: BrowserContext): Promise<number | undefined> | undefined {
+  return context
+    .serviceWorkers()
+    .at(-1)
+    ?.evaluate(
+      () =>
+        new Promise<number | undefined>((resolve, reject) => {
+          const opening = indexedDB.open("library-sync:ann");
+          opening.onerror = () => reject(opening.error);
+          opening.onsuccess = () => {
+            const read = opening.result.transaction("heads").objectStore("heads").get("copy");
+            read.onsuccess = () => resolve(read.result?.version);
+            opening.result.close();
+          };
+        }),
+    );
+}
+
 test("a push that names entries brings them to the device, which shows them offline", async ({
   browser,
   server,
@@ -110,7 +129,8 @@ test("a push that names entries brings them to the device, which shows them offl
   const message = { type: "library_version_update", version, epoch: "9999999999999", warm: ["an id"] };
   const data = JSON.stringify(message);
   await cdp.send("ServiceWorker.deliverPushMessage", { origin: server.url, registrationId, data });
-  await expect.poll(() => loaded.count("Changes")).toBe(1);
+  await expect.poll(() => versionOfCopy(context)).toBe(version);
+  expect(loaded.count("Changes")).toBe(1);
   await server.kill();
   const next = await context.newPage();
   await next.goto(server.url);
