@@ -125,7 +125,7 @@ impl Push {
     }
 
     /// Returns the push services that take more requests now, and the number of requests that each of them takes at least.
-    /// A push service that does not answer thus delays only its own messages.
+    /// A push service that does not answer delays only its own messages.
     pub(super) fn free(&self) -> (Vec<&'static str>, usize) {
         let enough = self.0.limits.push_concurrency.div_ceil(4);
         let free = self.0.permits.iter();

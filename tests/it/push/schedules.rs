@@ -455,7 +455,13 @@ impl Checked<'_> {
         let reports = reports
             .filter(|report| is_before(report.at, STORED))
             .map(|report| report.version);
-        let accepted = self.messages.iter().filter(|message| message.is_accepted());
+        let cluster = self.schedule.cluster;
+        // A node that dies before it has stored the answer sends the message again, with later versions.
+        let is_stored = |message: &Message| {
+            before.is_none() || !cluster.was_killed(None, message.at, message.at + STORED)
+        };
+        let accepted = self.messages.iter();
+        let accepted = accepted.filter(|message| message.is_accepted() && is_stored(message));
         let accepted = accepted
             .filter(|message| is_before(message.at, Duration::ZERO))
             .map(|message| message.version());
@@ -545,8 +551,7 @@ impl Checked<'_> {
                     continue;
                 }
                 let cluster = self.schedule.cluster;
-                let from = first.at.checked_sub(LEASE).unwrap();
-                let killed = cluster.was_killed(None, from, second.at);
+                let killed = cluster.was_killed(None, first.at, first.at + STORED);
                 assert!(killed, "{}: sent {} again", self.what, first.version());
             }
         }
@@ -557,8 +562,8 @@ impl Checked<'_> {
             let cluster = self.schedule.cluster;
             for at in cluster.service.requests_after_gone(name) {
                 let gone = self.messages.iter().rfind(|message| message.name == *name);
-                let from = gone.unwrap().at.checked_sub(LEASE).unwrap();
-                let killed = cluster.was_killed(None, from, at);
+                let gone = gone.unwrap().at;
+                let killed = at < gone || cluster.was_killed(None, gone, gone + STORED);
                 assert!(killed, "{}: sent to {name}, which is gone", self.what);
             }
         }
