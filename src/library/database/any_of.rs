@@ -55,6 +55,12 @@ pub(in crate::library) fn one_of<V: Element>(
     Expr::cust_with_exprs(V::IN_ARRAY, [column, Expr::val(array(values))])
 }
 
+/// The same for up to thousands of ids, in tables that may have no statistics yet. PostgreSQL may then compare each row of the
+/// user with the array, whose text it would parse once a row. Separate parameters need no parsing.
+pub(in crate::library) fn one_of_many(column: impl IntoSimpleExpr, ids: &[Uuid]) -> Expr {
+    column.into_simple_expr().is_in(ids.iter().copied())
+}
+
 /// The array's text.
 fn array<V: Element>(values: impl IntoIterator<Item = V>) -> String {
     let mut array = String::from("{");

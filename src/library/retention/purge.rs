@@ -11,6 +11,7 @@
 
 use std::time::{Duration, Instant};
 
+use metrics::counter;
 use sea_orm::{ConnectionTrait as _, Statement};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -228,6 +229,10 @@ impl Library {
                     self.purge_user_by_user(rows, span, stop).await?
                 }
             };
+            if rows.is_history {
+                counter!("library_sync_history_rows_purged_total", "reason" => "age")
+                    .increment(done.purged);
+            }
             // Rows that a step skipped are left for the next purge.
             match done.newest {
                 Some(newest) if newest > from || done.purged > 0 => from = newest,

@@ -34,13 +34,15 @@ SELECT epoch, version FROM (
 ) AS oldest
 WHERE total <= $3 ORDER BY epoch DESC, version DESC LIMIT 1";
 
-const PURGES: [&str; 5] = [
+const PURGES: [&str; 4] = [
     "DELETE FROM topaz_field_change WHERE user_id = $1 AND stamp <= $2",
     "DELETE FROM topaz_tombstone WHERE user_id = $1 AND stamp <= $2",
     "DELETE FROM topaz_undone_removal WHERE user_id = $1 AND stamp <= $2",
     "DELETE FROM topaz_label_removal WHERE user_id = $1 AND stamp <= $2",
-    "UPDATE topaz_user SET library_floor = $2 WHERE subject = $1 AND library_floor < $2",
 ];
+
+const RAISE_FLOOR: &str =
+    "UPDATE topaz_user SET library_floor = $2 WHERE subject = $1 AND library_floor < $2";
 
 impl LibraryWriter {
     /// Logs the write, and purges the oldest history if the limit is exceeded.
@@ -74,8 +76,9 @@ impl LibraryWriter {
     }
 
     /// Purges the history of the oldest versions, up to the running total `upto`.
-    async fn purge_history(&self, upto: i64) -> Result<(), Error> {
-        let user = || Value::from(self.user.as_str());
+    async fn purge_history(&mut self, upto: i64) -> Result<(), Error> {
+        let owner = self.user.clone();
+        let user = || Value::from(owner.as_str());
         let oldest = [user(), i64::from(BATCH).into(), upto.into()];
         let backend = self.tx.get_database_backend();
         let select = Statement::from_sql_and_values(backend, NEWEST_TO_PURGE, oldest);
@@ -91,8 +94,10 @@ impl LibraryWriter {
         };
         for sql in PURGES {
             let purge = Statement::from_sql_and_values(backend, sql, [user(), purged.into()]);
-            self.tx.execute_raw(purge).await?;
+            self.purged += self.tx.execute_raw(purge).await?.rows_affected();
         }
+        let raise = Statement::from_sql_and_values(backend, RAISE_FLOOR, [user(), purged.into()]);
+        self.tx.execute_raw(raise).await?;
         let sql = "DELETE FROM topaz_write WHERE user_id = $1 AND (epoch, version) <= ($2, $3)";
         let values = [user(), epoch.into(), version.into()];
         let purge = Statement::from_sql_and_values(backend, sql, values);

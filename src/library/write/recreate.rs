@@ -12,6 +12,7 @@ use super::{
     writer::{LibraryWriter, ROWS_A_STATEMENT},
 };
 use crate::library::{
+    database::any_of::one_of_many,
     entity::{progress, story, tombstone, undone_removal},
     error::{Error, Refusal},
     model::{
@@ -83,7 +84,7 @@ impl LibraryWriter {
             let stories: Vec<_> = some.iter().map(|past| past.story_id.0).collect();
             let other = progress::find()
                 .filter(progress::Column::UserId.eq(self.user.as_str()))
-                .filter(self.among(progress::Column::StoryId, &stories))
+                .filter(one_of_many(progress::Column::StoryId, &stories))
                 .one(&self.tx)
                 .await?;
             if let Some(other) = other {
@@ -149,7 +150,7 @@ impl LibraryWriter {
             let of_kind = Condition::all()
                 .add(tombstone::Column::UserId.eq(self.user.as_str()))
                 .add(tombstone::Column::Kind.eq(kind.name()))
-                .add(self.among(tombstone::Column::Id, some));
+                .add(one_of_many(tombstone::Column::Id, some));
             let buried = tombstone::Entity::find()
                 .filter(of_kind.clone())
                 .all(&self.tx)

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::{
     library::{
+        database::any_of::one_of_many,
         entity::{columns::millis, progress, story, tombstone},
         error::Error,
         model::{kind::Kind, limits::Usage, story::RemovedStory},
@@ -29,7 +30,7 @@ impl LibraryWriter {
             let of_user = progress::Column::UserId.eq(self.user.as_str());
             progress::Entity::delete_many()
                 .filter(of_user)
-                .filter(self.among(progress::Column::Id, some))
+                .filter(one_of_many(progress::Column::Id, some))
                 .exec(&self.tx)
                 .await?;
             let mut tombstones = Vec::with_capacity(rows.len());
@@ -50,7 +51,7 @@ impl LibraryWriter {
             let of_user = story::Column::UserId.eq(self.user.as_str());
             story::Entity::delete_many()
                 .filter(of_user)
-                .filter(self.among(story::Column::Id, some))
+                .filter(one_of_many(story::Column::Id, some))
                 .exec(&self.tx)
                 .await?;
             let mut tombstones = Vec::with_capacity(rows.len());

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
-    sea_query::Expr,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::library::{
-    database::any_of::one_of,
+    database::any_of::one_of_many,
     entity::{progress, story},
     error::{Error, Refusal},
     model::{
@@ -176,7 +175,7 @@ impl LibraryWriter {
     pub(super) async fn progresses_with(&self, ids: &[Uuid]) -> Result<Vec<Progress>, Error> {
         let rows = progress::find()
             .filter(progress::Column::UserId.eq(self.user.as_str()))
-            .filter(self.among(progress::Column::Id, ids))
+            .filter(one_of_many(progress::Column::Id, ids))
             .all(&self.tx)
             .await?;
         rows.into_iter()
@@ -191,12 +190,12 @@ impl LibraryWriter {
     ) -> Result<Vec<(Story, StoryState)>, Error> {
         let rows = story::find()
             .filter(story::Column::UserId.eq(self.user.as_str()))
-            .filter(self.among(story::Column::Id, ids))
+            .filter(one_of_many(story::Column::Id, ids))
             .all(&self.tx)
             .await?;
         let mut labels = BTreeMap::new();
         for kind in [LabelKind::Tag, LabelKind::Fandom] {
-            let links = links(&self.tx, &self.user, kind, ids.iter().copied());
+            let links = links(&self.tx, &self.user, kind, ids);
             labels.insert(kind, links.await?);
         }
         let mut of = |kind, id| -> BTreeSet<LabelId> {
@@ -220,10 +219,6 @@ impl LibraryWriter {
                 Ok((story, state))
             })
             .collect()
-    }
-
-    pub(super) fn among(&self, column: impl ColumnTrait, ids: &[Uuid]) -> Expr {
-        one_of(self.tx.get_database_backend(), column, ids.iter().copied())
     }
 }
 

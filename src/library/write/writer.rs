@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use metrics::counter;
 use sea_orm::{ActiveValue::Set, ConnectionTrait as _, EntityTrait as _, Statement};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
@@ -39,7 +40,7 @@ use crate::{
     version::{Epoch, Head, UserId, Version},
 };
 
-/// Rows per INSERT statement. SQLite binds at most 32,766 values, and a story has 18.
+/// Rows per INSERT statement. SQLite binds at most 32,766 values, and a story has 20.
 pub(super) const ROWS_A_STATEMENT: usize = 1_000;
 
 /// One user's library, open for one change.
@@ -61,6 +62,8 @@ pub struct LibraryWriter {
     pub(super) grown: Usage,
     /// Bytes of history that the change produces.
     pub(super) history: i64,
+    /// Rows of history that the change purges.
+    pub(super) purged: u64,
     pub(super) growth_fields: GrowthFields,
     /// Whether the change copies another program's, which no limit refuses.
     pub(super) is_mirror: bool,
@@ -106,6 +109,7 @@ impl LibraryWriter {
             limits,
             grown: Usage::default(),
             history: 0,
+            purged: 0,
             growth_fields: GrowthFields::ONE,
             is_mirror: false,
         })
@@ -140,6 +144,10 @@ impl LibraryWriter {
             self.put_receipt(once, self.head, answer).await?;
         }
         self.tx.commit().await?;
+        let produced = u64::try_from(self.history).unwrap_or_default();
+        counter!("library_sync_history_bytes_total").increment(produced);
+        counter!("library_sync_history_rows_purged_total", "reason" => "size")
+            .increment(self.purged);
         Ok(self.head)
     }
 

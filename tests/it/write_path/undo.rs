@@ -10,7 +10,9 @@ use library_sync::{library::Retention, version::UserId};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::support::test_app::{TestApp, TestUser, on_each_database};
+use crate::support::test_app::{
+    Db, TestApp, TestDatabase, TestProcess, TestUser, on_each_database,
+};
 
 /// Number of writes of a random run, unless the environment sets it.
 const WRITES: usize = 150;
@@ -635,4 +637,34 @@ on_each_database! {
         let user = UserId::new("ann").unwrap();
         assert_eq!(i64::from(app.library.head(&user).await.unwrap().version.number()), 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_size_of_the_history_and_its_purges_are_measured() {
+    let database = TestDatabase::new(Db::Sqlite).await;
+    let server = TestProcess::serve(&database.url, &["--max-history-bytes", "4000"]).await;
+    let mutation =
+        "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
+    for n in 0..40 {
+        let made = server
+            .send("ann", mutation, json!({"name": format!("{n}")}))
+            .await
+            .unwrap();
+        assert_eq!(made["data"]["createTag"]["libraryVersion"], n + 2);
+    }
+    for (n, version) in (0..40).zip(42..) {
+        let undo =
+            "mutation ($version: Int!) { undo(input: {version: $version}) { libraryVersion } }";
+        let undone = server
+            .send("ann", undo, json!({"version": version - 1}))
+            .await
+            .unwrap();
+        assert_eq!(
+            undone["data"]["undo"]["libraryVersion"], version,
+            "{n}: {undone}"
+        );
+    }
+    assert!(server.counter("library_sync_history_bytes_total").await >= 16_000.0);
+    let purged = r#"library_sync_history_rows_purged_total{reason="size"}"#;
+    assert!(server.counter(purged).await >= 1.0);
 }

@@ -7,21 +7,19 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     life::{Life, present, removed_after, state},
-    lost_labels::lost,
+    lost_labels::{FEW, lost},
     past_row::{PastEntry, PastLabel, PastProgress, PastStory},
 };
 use crate::{
     library::{
-        database::{any_of::one_of, transaction::Transaction},
+        database::{any_of::one_of_many, transaction::Transaction},
         entity::{field_change, tombstone, write},
         error::Error,
         model::{
@@ -93,17 +91,15 @@ impl<'t> AsOf<'t> {
     /// Returns the progresses with these ids that existed.
     pub async fn progresses(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, PastProgress>, Error> {
         let mut found = HashMap::new();
-        for some in ids.chunks(ROWS_A_STATEMENT) {
-            for life in self.lives(Kind::Progress, Some(some)).await? {
-                let story = life.story.unwrap_or_default();
-                let past = PastProgress {
-                    id: ProgressId(life.id),
-                    story_id: StoryId(story),
-                    created_at: life.created_at,
-                    state: state(life.fields)?,
-                };
-                found.insert(life.id, past);
-            }
+        for life in self.lives(Kind::Progress, Some(ids)).await? {
+            let story = life.story.unwrap_or_default();
+            let past = PastProgress {
+                id: ProgressId(life.id),
+                story_id: StoryId(story),
+                created_at: life.created_at,
+                state: state(life.fields)?,
+            };
+            found.insert(life.id, past);
         }
         Ok(found)
     }
@@ -111,19 +107,17 @@ impl<'t> AsOf<'t> {
     /// Returns the stories with these ids that existed.
     pub async fn stories(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, PastStory>, Error> {
         let mut found = HashMap::new();
-        for some in ids.chunks(ROWS_A_STATEMENT) {
-            let mut lives = self.lives(Kind::Story, Some(some)).await?;
-            for kind in [LabelKind::Tag, LabelKind::Fandom] {
-                self.keep_labels_of_the_time(kind, &mut lives).await?;
-            }
-            for life in lives {
-                let past = PastStory {
-                    id: StoryId(life.id),
-                    created_at: life.created_at,
-                    state: state(life.fields)?,
-                };
-                found.insert(life.id, past);
-            }
+        let mut lives = self.lives(Kind::Story, Some(ids)).await?;
+        for kind in [LabelKind::Tag, LabelKind::Fandom] {
+            self.keep_labels_of_the_time(kind, &mut lives).await?;
+        }
+        for life in lives {
+            let past = PastStory {
+                id: StoryId(life.id),
+                created_at: life.created_at,
+                state: state(life.fields)?,
+            };
+            found.insert(life.id, past);
         }
         Ok(found)
     }
@@ -135,20 +129,14 @@ impl<'t> AsOf<'t> {
         ids: Option<&[Uuid]>,
     ) -> Result<HashMap<Uuid, PastLabel>, Error> {
         let mut found = HashMap::new();
-        let chunks = match ids {
-            Some(ids) => ids.chunks(ROWS_A_STATEMENT).map(Some).collect(),
-            None => vec![None],
-        };
-        for some in chunks {
-            for mut life in self.lives(kind.into(), some).await? {
-                let name = life.fields.remove("name").unwrap_or_default();
-                let past = PastLabel {
-                    id: LabelId(life.id),
-                    created_at: life.created_at,
-                    name: LabelName::stored(name.as_str().unwrap_or_default().to_owned()),
-                };
-                found.insert(life.id, past);
-            }
+        for mut life in self.lives(kind.into(), ids).await? {
+            let name = life.fields.remove("name").unwrap_or_default();
+            let past = PastLabel {
+                id: LabelId(life.id),
+                created_at: life.created_at,
+                name: LabelName::stored(name.as_str().unwrap_or_default().to_owned()),
+            };
+            found.insert(life.id, past);
         }
         Ok(found)
     }
@@ -170,7 +158,16 @@ impl<'t> AsOf<'t> {
 
     /// Returns the lives that include the version, with their fields as of then.
     async fn lives(&self, kind: Kind, ids: Option<&[Uuid]>) -> Result<Vec<Life>, Error> {
-        let mut lives = present(self.tx, self.user, kind, ids).await?;
+        let mut lives = match ids {
+            None => present(self.tx, self.user, kind, None).await?,
+            Some(ids) => {
+                let mut lives = Vec::with_capacity(ids.len());
+                for some in ids.chunks(ROWS_A_STATEMENT) {
+                    lives.extend(present(self.tx, self.user, kind, Some(some)).await?);
+                }
+                lives
+            }
+        };
         lives.extend(removed_after(self.tx, self.user, kind, ids, self.version).await?);
         lives.retain(|life| life.includes(self.version, self.at));
         let changed: Vec<_> = lives
@@ -195,22 +192,19 @@ impl<'t> AsOf<'t> {
 
     /// Returns the changes of these rows after the version, in the order in which they are taken back.
     async fn changes_after(&self, kind: Kind, ids: &[Uuid]) -> Result<Vec<Undone>, Error> {
-        let backend = self.tx.get_database_backend();
+        let mut select = field_change::Entity::find()
+            .filter(field_change::Column::UserId.eq(self.user.as_str()))
+            .filter(field_change::Column::Kind.eq(kind.name()))
+            .filter(field_change::Column::Stamp.gt(self.version.number()))
+            .order_by_desc(field_change::Column::Stamp);
+        // For many rows, one scan of the history is cheaper than a search for each.
+        if ids.len() <= FEW {
+            select = select.filter(one_of_many(field_change::Column::Id, ids));
+        }
+        let wanted: HashSet<_> = ids.iter().collect();
         let mut undone = Vec::new();
-        for some in ids.chunks(ROWS_A_STATEMENT) {
-            let rows = field_change::Entity::find()
-                .filter(field_change::Column::UserId.eq(self.user.as_str()))
-                .filter(field_change::Column::Kind.eq(kind.name()))
-                .filter(field_change::Column::Stamp.gt(self.version.number()))
-                .filter(one_of(
-                    backend,
-                    field_change::Column::Id,
-                    some.iter().copied(),
-                ))
-                .order_by_desc(field_change::Column::Stamp)
-                .all(self.tx)
-                .await?;
-            for row in rows {
+        for row in select.all(self.tx).await? {
+            if wanted.contains(&row.id) {
                 undone.push(Undone {
                     id: row.id,
                     stamp: Version::new(row.stamp),

@@ -1,6 +1,6 @@
 //! The life of a row: from its creation to its removal. A row that is created again under its id begins another life.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, sea_query::Expr,
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::lost_labels::{label_kind, links};
+use super::lost_labels::{FEW, label_kind, links};
 use crate::{
     library::{
-        database::{any_of::one_of, transaction::Transaction},
+        database::{any_of::one_of_many, transaction::Transaction},
         entity::{
             label::{Column, labels_in, select_by_name},
             progress, story, tombstone, undone_removal,
@@ -135,17 +135,16 @@ pub(super) async fn present(
     kind: Kind,
     ids: Option<&[Uuid]>,
 ) -> Result<Vec<Life>, Error> {
-    let backend = tx.get_database_backend();
-    let wanted = || ids.unwrap_or_default().iter().copied();
+    let wanted = ids.unwrap_or_default();
     match kind {
         Kind::Story => {
             let rows = story::find()
                 .filter(story::Column::UserId.eq(user.as_str()))
-                .filter(one_of(backend, story::Column::Id, wanted()))
+                .filter(one_of_many(story::Column::Id, wanted))
                 .all(tx)
                 .await?;
-            let mut tags = links(tx, user, LabelKind::Tag, wanted()).await?;
-            let mut fandoms = links(tx, user, LabelKind::Fandom, wanted()).await?;
+            let mut tags = links(tx, user, LabelKind::Tag, wanted).await?;
+            let mut fandoms = links(tx, user, LabelKind::Fandom, wanted).await?;
             rows.into_iter()
                 .map(|row| {
                     let ids = [
@@ -159,7 +158,7 @@ pub(super) async fn present(
         Kind::Progress => {
             let rows = progress::find()
                 .filter(progress::Column::UserId.eq(user.as_str()))
-                .filter(one_of(backend, progress::Column::Id, wanted()))
+                .filter(one_of_many(progress::Column::Id, wanted))
                 .all(tx)
                 .await?;
             rows.into_iter()
@@ -170,7 +169,7 @@ pub(super) async fn present(
             let kind = label_kind(kind);
             let mut select = select_by_name(user, kind);
             if ids.is_some() {
-                select.and_where(one_of(backend, Expr::col(Column::Id), wanted()));
+                select.and_where(one_of_many(Expr::col(Column::Id), wanted));
             }
             let labels = labels_in(&tx.query_all(&select).await?)?;
             Ok(labels.iter().map(Life::of_label).collect())
@@ -178,7 +177,8 @@ pub(super) async fn present(
     }
 }
 
-/// Returns the rows of a kind that were removed after `version`: those with these `ids`, or all.
+/// Returns the rows of a kind that were removed after `version`: those with these `ids`, or all. For many ids it reads all,
+/// in one scan of the history.
 pub(super) async fn removed_after(
     tx: &Transaction,
     user: &UserId,
@@ -186,7 +186,6 @@ pub(super) async fn removed_after(
     ids: Option<&[Uuid]>,
     version: Version,
 ) -> Result<Vec<Life>, Error> {
-    let backend = tx.get_database_backend();
     let mut last = tombstone::Entity::find()
         .filter(tombstone::Column::UserId.eq(user.as_str()))
         .filter(tombstone::Column::Kind.eq(kind.name()))
@@ -195,14 +194,18 @@ pub(super) async fn removed_after(
         .filter(undone_removal::Column::UserId.eq(user.as_str()))
         .filter(undone_removal::Column::Kind.eq(kind.name()))
         .filter(undone_removal::Column::Stamp.gt(version.number()));
-    if let Some(ids) = ids {
-        let ids = || ids.iter().copied();
-        last = last.filter(one_of(backend, tombstone::Column::Id, ids()));
-        earlier = earlier.filter(one_of(backend, undone_removal::Column::Id, ids()));
+    let few = ids.filter(|ids| ids.len() <= FEW);
+    if let Some(ids) = few {
+        last = last.filter(one_of_many(tombstone::Column::Id, ids));
+        earlier = earlier.filter(one_of_many(undone_removal::Column::Id, ids));
     }
     let mut rows = last.all(tx).await?;
     let earlier = earlier.all(tx).await?;
     rows.extend(earlier.into_iter().map(tombstone::Model::from));
+    if let Some(ids) = ids {
+        let ids: HashSet<_> = ids.iter().collect();
+        rows.retain(|row| ids.contains(&row.id));
+    }
     rows.iter()
         .map(|row| Life::of_tombstone(kind, row))
         .collect()

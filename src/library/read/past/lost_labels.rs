@@ -1,6 +1,6 @@
 //! The labels of stories: as they are now, and those that a story lost because the label was deleted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{
     ConnectionTrait as _, DbBackend, ExprTrait as _, Statement,
@@ -10,13 +10,16 @@ use uuid::Uuid;
 
 use crate::{
     library::{
-        database::{any_of::one_of, transaction::Transaction},
+        database::{any_of::one_of_many, transaction::Transaction},
         entity::label::{Column, names},
         error::Error,
         model::{kind::Kind, label::LabelKind},
     },
     version::{UserId, Version},
 };
+
+/// Number of rows up to which their history is searched for each row. For more, one scan of the history is cheaper.
+pub(super) const FEW: usize = 100;
 
 /// Stories per statement that searches removals. SQLite allows 500 terms in a compound SELECT.
 const STORIES_A_STATEMENT: usize = 200;
@@ -41,7 +44,7 @@ pub(in crate::library) async fn links(
     tx: &Transaction,
     user: &UserId,
     kind: LabelKind,
-    stories: impl IntoIterator<Item = Uuid>,
+    stories: &[Uuid],
 ) -> Result<HashMap<Uuid, BTreeSet<Uuid>>, Error> {
     let names = names(kind);
     let select = Query::select()
@@ -49,11 +52,7 @@ pub(in crate::library) async fn links(
         .expr_as(Expr::col(names.link_column), "label_id")
         .from(names.link_table)
         .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-        .and_where(one_of(
-            tx.get_database_backend(),
-            Expr::col(Column::StoryId),
-            stories,
-        ))
+        .and_where(one_of_many(Expr::col(Column::StoryId), stories))
         .to_owned();
     let mut links = HashMap::<_, BTreeSet<_>>::new();
     for row in tx.query_all(&select).await? {
@@ -73,6 +72,9 @@ pub(super) async fn lost(
     stories: &[Uuid],
     version: Version,
 ) -> Result<Vec<Lost>, Error> {
+    if stories.len() > FEW {
+        return lost_by_many(tx, user, stories, version).await;
+    }
     let backend = tx.get_database_backend();
     let mut all = Vec::new();
     for some in stories.chunks(STORIES_A_STATEMENT) {
@@ -100,6 +102,36 @@ pub(super) async fn lost(
                 label: row.try_get("", "label")?,
             });
         }
+    }
+    Ok(all)
+}
+
+/// The same, in one scan of all removals.
+async fn lost_by_many(
+    tx: &Transaction,
+    user: &UserId,
+    stories: &[Uuid],
+    version: Version,
+) -> Result<Vec<Lost>, Error> {
+    let stories: HashSet<_> = stories.iter().collect();
+    let sql = "SELECT stamp, kind, id, carriers FROM topaz_label_removal WHERE user_id = $1 AND stamp > $2";
+    let values = [user.as_str().into(), version.number().into()];
+    let select = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    let mut all = Vec::new();
+    for row in tx.query_all_raw(select).await? {
+        let (kind, carriers): (String, String) =
+            (row.try_get("", "kind")?, row.try_get("", "carriers")?);
+        let kind = label_kind(kind.parse::<Kind>().map_err(Error::fault)?);
+        let stamp = Version::new(row.try_get("", "stamp")?);
+        let label = row.try_get("", "id")?;
+        let carriers = carriers.split(' ').filter_map(|id| id.parse().ok());
+        let carriers = carriers.filter(|story: &Uuid| stories.contains(story));
+        all.extend(carriers.map(|story| Lost {
+            story,
+            stamp,
+            kind,
+            label,
+        }));
     }
     Ok(all)
 }
