@@ -6,8 +6,11 @@
 import type { Head } from "../core/index.ts";
 import { Refusal } from "./errors.ts";
 import type { Intent } from "./inputs.ts";
-import { copyOf, type Device, emptyLibrary, type LibraryState, type Outcome } from "./rows.ts";
+import { copyOf, type Device, emptyLibrary, type Kind, type LibraryState, type Outcome } from "./rows.ts";
 import { Writer } from "./writer.ts";
+
+/** The server's order of kinds. */
+const KINDS: readonly Kind[] = ["STORY", "PROGRESS", "TAG", "FANDOM"];
 
 /** A change that was answered. */
 export interface Written<Made> {
@@ -63,7 +66,12 @@ export class TestLibrary {
     const hasChanged = !("refusal" in outcome) && writer.touched.size > 0;
     if (hasChanged) {
       this.#state.head = head;
-      this.#state.writes.push({ version: head.version, kinds: [...writer.touched], at: now, device });
+      this.#state.writes.push({
+        version: head.version,
+        kinds: KINDS.filter((kind) => writer.touched.has(kind)),
+        at: now,
+        device,
+      });
     }
     if (once !== null) {
       this.#state.receipts.set(once.key, { fingerprint: once.fingerprint, head: this.head, outcome });

@@ -8,7 +8,7 @@ import { type Answer, Side } from "./compare.ts";
 import { Operations } from "./operations.ts";
 import { RealServer } from "./real_server.ts";
 
-const OPERATIONS = Number(process.env["OPERATIONS"] ?? 1_000);
+const OPERATIONS = Number(process.env["OPERATIONS"] ?? 600);
 const SEED = Number(process.env["SEED"] ?? 1);
 
 let real: RealServer;

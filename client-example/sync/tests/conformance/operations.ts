@@ -72,6 +72,9 @@ const ROWS = `__typename ... on Tag { ${LABEL} } ... on Fandom { ${LABEL} } ... 
 const CHANGES = `query ($since: Int!, $epoch: ID, $first: Int, $after: String) {
   libraryChanges(since: $since, epoch: $epoch, first: $first, after: $after) {
     version epoch head reset hasMore endCursor changes { ${ROWS} ... on Tombstone { rowId kind stamp } } } }`;
+const HISTORY = `query ($first: Int, $after: Int, $device: ID, $kind: LibraryKind) {
+  history(first: $first, after: $after, device: $device, kind: $kind) {
+    endCursor nodes { version at kinds device { id name } } } }`;
 const LIST = `query ($first: Int, $after: String, $filter: ProgressFilter, $orderBy: ProgressOrder) {
   progresses(first: $first, after: $after, filter: $filter, orderBy: $orderBy) {
     totalCount pageInfo { hasNextPage endCursor } nodes { ${PROGRESS} story { ${STORY} } } } }`;
@@ -281,6 +284,7 @@ export class Operations {
     if (roll <= 93) return this.#changes();
     if (roll <= 95)
       return { query: `query { libraryVersion library { id version floor head ${STATS} } }`, variables: {} };
+    if (roll === 96) return this.#history();
     if (roll <= 98) {
       const search = random.pick([null, "cl", "CAFÉ", "οδοσ", "x".repeat(201)]);
       const query = `query ($search: String) { tags(search: $search) { ${LABEL} } fandoms { ${LABEL} } }`;
@@ -290,6 +294,17 @@ export class Operations {
     if (random.chance(0.1)) ids.push("no id");
     const query = `query ($ids: [ID!]!, $id: ID!) { nodes(ids: $ids) { id ${ROWS} } story(id: $id) { ${STORY} } progress(id: $id) { id } }`;
     return { query, variables: { ids, id: random.pick(ids.slice(0, 3)) } };
+  }
+
+  #history(): Operation {
+    const random = this.#random;
+    const variables = this.#some({
+      first: [random.pick([1, 5, 0, -1]), 0.8],
+      after: [random.between(0, this.#version + 1), 0.5],
+      device: [random.pick(DEVICES).id, 0.3],
+      kind: [random.pick(["STORY", "PROGRESS", "TAG", "FANDOM"]), 0.3],
+    });
+    return { query: HISTORY, variables };
   }
 
   #list(): Operation {
