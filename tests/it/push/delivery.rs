@@ -8,6 +8,7 @@ use crate::{
     push::fake_push_service::{
         Answer, FakePushService, change, no_message_follows, register, sleep_device, start,
     },
+    support::socket::Socket,
     support::test_app::{Db, TestApp, TestDatabase, TestProcess, on_each_database, soon},
 };
 
@@ -141,6 +142,48 @@ on_each_database! {
         drop(stream);
         no_message_follows().await;
         assert_eq!(service.messages().len(), 1);
+    }
+
+    async fn a_stream_of_each_transport_names_its_device(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let is_live = "live_until > 1";
+        for device in ["socket", "init", "sse"] {
+            register(&ann, &service.subscribe(device), "OFF").await;
+        }
+        let bearer = format!("Bearer {}", ann.token);
+        let socket = Socket::open_with(&app, "/graphql?device=socket", |request| {
+            request.with_header("Authorization", bearer.as_str())
+        });
+        let socket = socket.await.unwrap();
+        until(&app, "socket", is_live).await;
+        let mut init = Socket::open(&app).await;
+        let payload = json!({"Authorization": bearer, "device": "init"});
+        init.send(json!({"type": "connection_init", "payload": payload})).await;
+        assert_eq!(init.next().await["type"], "connection_ack");
+        until(&app, "init", is_live).await;
+        let request = app.http.post(app.url("/graphql")).bearer_auth(&ann.token);
+        let request = request.header("x-device-id", "sse").header("accept", "text/event-stream");
+        let stream = request.json(&json!({"query": "subscription { libraryVersion }"})).send().await.unwrap();
+        until(&app, "sse", is_live).await;
+        drop((socket, init, stream));
+        for device in ["socket", "init", "sse"] {
+            until(&app, device, "live_until = 0").await;
+        }
+    }
+
+    async fn an_invalid_device_of_a_request_is_refused(db: Db) {
+        let (app, _) = app(db).await;
+        let ann = app.user("ann");
+        for (name, value) in [("x-device-id", ""), ("x-library-applied", "9")] {
+            let request = app.http.get(app.url("/api/library-version")).bearer_auth(&ann.token);
+            let response = request.header(name, value).send().await.unwrap();
+            assert_eq!(response.status(), 400, "{name}");
+        }
+        let mut socket = Socket::open(&app).await;
+        let payload = json!({"Authorization": format!("Bearer {}", ann.token), "device": "x", "applied": "9"});
+        socket.send(json!({"type": "connection_init", "payload": payload})).await;
+        assert_eq!(socket.closed().await.0, 4400);
     }
 
     async fn changes_coalesce_and_the_newest_version_is_sent(db: Db) {
