@@ -4,8 +4,20 @@
 // every other tab and the service worker then wait for it.
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import type { Head } from "../core/index.ts";
 import type { OutboxEntry } from "../outbox/index.ts";
-import type { Row, StoredHead } from "./library_copy.ts";
+
+/** A row of the library. `kind` and `id` name it; the rest is what the caller asks the server for. */
+export interface Row {
+  readonly kind: string;
+  readonly id: string;
+  readonly [field: string]: unknown;
+}
+
+/** A head with the shape of the rows that reflect it. */
+export interface StoredHead extends Head {
+  readonly shape?: string;
+}
 
 interface Schema extends DBSchema {
   outbox: { key: number; value: OutboxEntry; indexes: { key: string } };

@@ -1,8 +1,9 @@
 // library-sync-client/browser: everything a page needs, put together by `connectLibrary`.
 
 export { connectLibrary, type Library, type LibraryOptions } from "./connect.ts";
+export type { Row } from "./database.ts";
 export { Server, ServerError, type ServerOptions } from "./graphql.ts";
-export { type ChangesPage, LibraryCopy, type LoadChanges, type Row } from "./library_copy.ts";
+export { type ChangesPage, LibraryCopy, type LoadChanges } from "./library_copy.ts";
 export { type NotificationState, Notifications } from "./notifications.ts";
 export {
   type PushDevice,

@@ -4,14 +4,7 @@
 // replace it in one step: the old rows are shown until the new ones are complete.
 
 import { type Head, isNewer, isSame } from "../core/index.ts";
-import type { Database } from "./database.ts";
-
-/** A row of the library. `kind` and `id` name it; the rest is what the caller asks the server for. */
-export interface Row {
-  readonly kind: string;
-  readonly id: string;
-  readonly [field: string]: unknown;
-}
+import type { Database, Row, StoredHead } from "./database.ts";
 
 /** One page of what changed since a head, as `libraryChanges` answers. */
 export interface ChangesPage {
@@ -29,11 +22,6 @@ export interface ChangesPage {
 export type LoadChanges = (since: Head | null, after: string | null) => Promise<ChangesPage>;
 
 type Rows = ReadonlyMap<string, Row>;
-
-/** A head with the shape of the rows that reflect it. */
-export interface StoredHead extends Head {
-  readonly shape?: string;
-}
 
 export class LibraryCopy {
   readonly #database: Database | null;

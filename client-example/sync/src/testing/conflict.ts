@@ -3,8 +3,9 @@
 // Invariant: no field of a change is lost silently. It is stored, merged or reported.
 
 import type { Head } from "../core/index.ts";
+import type { Device } from "./device.ts";
 import { type Clash, invalid } from "./errors.ts";
-import type { Device, Fields, Step } from "./rows.ts";
+import type { Fields, Step } from "./rows.ts";
 
 export const CHAPTER = "currentChapter";
 export const STATUS = "status";

@@ -1,7 +1,7 @@
 // What the server answers instead of a result: an error for invalid input, and a refusal as data.
 
 import { GraphQLError } from "graphql";
-import type { Device } from "./rows.ts";
+import type { Device } from "./device.ts";
 
 /** A value in a change that conflicts with the library's. */
 export interface Clash {

@@ -2,8 +2,8 @@
 
 import type { Head } from "../core/index.ts";
 import { type Changed, type ChangedSince, changedByOthers, isEqual } from "./conflict.ts";
+import type { Device } from "./device.ts";
 import {
-  type Device,
   type Fields,
   IDS_FIELD,
   type Kind,

@@ -3,8 +3,9 @@
 import { type Head, parseHead } from "../core/index.ts";
 import { parseAddress, siteOf } from "./address.ts";
 import { type Against, against, type OnConflict } from "./conflict.ts";
+import type { Device } from "./device.ts";
 import { invalid } from "./errors.ts";
-import type { Device, Fields, ProgressState, StoryContent, StoryState } from "./rows.ts";
+import type { Fields, ProgressState, StoryContent, StoryState } from "./rows.ts";
 import { count, hasControl, isBlank, line, prose } from "./text.ts";
 
 export type Input = Readonly<Record<string, unknown>>;

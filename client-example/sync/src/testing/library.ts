@@ -4,9 +4,10 @@
 // Invariant: an idempotency key gives the same answer each time.
 
 import type { Head } from "../core/index.ts";
+import type { Device } from "./device.ts";
 import { Refusal } from "./errors.ts";
 import type { Intent } from "./inputs.ts";
-import { copyOf, type Device, emptyLibrary, type Kind, type LibraryState, type Outcome } from "./rows.ts";
+import { copyOf, emptyLibrary, type Kind, type LibraryState, type Outcome } from "./rows.ts";
 import { Writer } from "./writer.ts";
 
 /** The server's order of kinds. */

@@ -3,15 +3,11 @@
 // Invariant: a row is never modified. A change replaces it, so a stored answer keeps the row as it was.
 
 import type { Head } from "../core/index.ts";
+import type { Device } from "./device.ts";
 import type { Refusal } from "./errors.ts";
 
 export type LabelKind = "TAG" | "FANDOM";
 export type Kind = LabelKind | "STORY" | "PROGRESS";
-
-export interface Device {
-  readonly id: string;
-  readonly name: string | null;
-}
 
 /** What every row has. Times are in milliseconds since 1970. */
 export interface Row {
