@@ -134,6 +134,7 @@ test("the sync panel names what was changed, and the device that did", async ({
   await server.add("ann", "Emma", 3);
   const page = await signIn(await browser.newContext(), "ann");
   await readNext(page, "Emma");
+  await expect.poll(() => server.chapters("ann")).toEqual({ Emma: 4 });
   await server.read("ann", "Emma", 9);
   await page.locator("summary").click();
   const changes = page.getByRole("region", { name: "Recent changes" }).getByRole("listitem");
