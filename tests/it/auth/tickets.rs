@@ -40,7 +40,10 @@ async fn refused(request: reqwest::RequestBuilder) -> (u16, Value) {
     let status = answer.status().as_u16();
     let text = soon("the body", answer.text()).await.unwrap();
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
-    (status, body["errors"][0]["extensions"]["code"].clone())
+    let code = body.pointer("/errors/0/extensions/code");
+    // The form of tRPC.
+    let code = code.or_else(|| body.pointer("/error/data/reason"));
+    (status, code.cloned().unwrap_or_default())
 }
 
 on_each_database! {
