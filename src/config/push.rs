@@ -23,7 +23,7 @@ pub struct Push {
     )]
     pub vapid_key: Option<Secret>,
     /// Address at which operators of push services can reach you: `mailto:` or `https:`.
-    #[arg(long, env, requires = "vapid_key", value_name = "URL")]
+    #[arg(long, env, requires = "vapid_key", value_name = "CONTACT")]
     pub vapid_subject: Option<String>,
     /// JSON file with the words of notices, see docs/push.md. Missing members keep their defaults.
     #[arg(long, env, value_name = "FILE")]

@@ -22,6 +22,8 @@ use crate::{
 const MARK: &str = "Hush7Secret";
 const ENCODED: &str = "%48ush7Secret";
 
+const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// Values of a secret setting that a command fails at.
 fn wrong_values(setting: &str) -> Vec<String> {
     let values: &[&str] = match setting {
@@ -60,10 +62,12 @@ fn wrong_values(setting: &str) -> Vec<String> {
         "authjs_secret" | "authjs_secret_1" | "authjs_secret_2" | "authjs_secret_3" => {
             &["MARK", "-MARK"]
         }
-        "jwt_public_key" => &[
+        "jwt_public_key" | "vapid_key" => &[
             "MARK",
             "-----BEGIN PRIVATE KEY-----\nMARK\n-----END PRIVATE KEY-----\n",
         ],
+        "webhook" => &["MARK", "http://ann:MARK@", "ftp://ann:MARK@example.org/"],
+        "webhook_secret" => &["MARK", "whsec_MARK"],
         "jwks_url" => &[
             "MARK",
             "http://ann:MARK@127.0.0.1/",
@@ -103,6 +107,18 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
             others.splice(..2, ["--database-url", "sqlite://missing.db"]);
         }
         "read_database_url" | "broker_url" => others.extend(["--jwt-secret", SECRET]),
+        "vapid_key" => {
+            others.extend(["--jwt-secret", SECRET]);
+            others.extend(["--vapid-subject", "mailto:ops@example.org"]);
+        }
+        "webhook" => {
+            others.extend(["--jwt-secret", SECRET]);
+            others.extend(["--webhook-secret", WEBHOOK_SECRET]);
+        }
+        "webhook_secret" => {
+            others.extend(["--jwt-secret", SECRET]);
+            others.extend(["--webhook", "https://example.org/changed"]);
+        }
         _ => {}
     }
     others
