@@ -69,7 +69,10 @@ where
         .chain(rest)
         .filter(|bytes| std::future::ready(!bytes.is_empty()));
     let body = Body::from_stream(chunks.map(Ok::<_, Infallible>));
-    (headers(F::CONTENT_TYPE), body).into_response()
+    // Without `close`, a proxy reuses the connection of a stream that the drain has ended, just before the server closes
+    // it.
+    let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+    (headers(F::CONTENT_TYPE), close, body).into_response()
 }
 
 /// Answers HEAD for a stream, without `Content-Length` (RFC 9110, section 9.3.2).
@@ -80,10 +83,7 @@ pub(in crate::http) fn head(content_type: HeaderValue) -> Response {
 }
 
 /// Returns the headers of a stream. They forbid caches, transformations and buffering.
-///
-/// `Connection: close` keeps a proxy from reusing the connection of a stream that the drain has ended, just before the
-/// server closes it.
-pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, HeaderValue); 4] {
+pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
     let cache_control = HeaderValue::from_static("no-cache, no-transform");
     // nginx, and proxies that copied it, buffer responses without this header.
     let buffering = HeaderName::from_static("x-accel-buffering");
@@ -91,7 +91,6 @@ pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, Heade
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, cache_control),
         (buffering, HeaderValue::from_static("no")),
-        (header::CONNECTION, HeaderValue::from_static("close")),
     ]
 }
 
