@@ -358,7 +358,8 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
         longest < Duration::from_secs(17),
         "{longest:?}, opened in {opened:?}"
     );
-    assert!(slowest < Duration::from_secs(2), "{slowest:?} of {asked}");
+    // Much less than the attackers' connections last, and more than closing 10,000 at once takes a slow machine.
+    assert!(slowest < Duration::from_secs(5), "{slowest:?} of {asked}");
     assert!(asked > 10, "{asked}");
 }
 
