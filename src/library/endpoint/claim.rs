@@ -100,8 +100,7 @@ impl Library {
             list(vendors.iter().copied()),
             i64::try_from(most).unwrap_or(i64::MAX).into(),
         ];
-        let claim = statement(self.db.backend(), CLAIM, values);
-        let rows = self.db.in_time(self.db.write.query_all_raw(claim)).await?;
+        let rows = self.run_statement(CLAIM, values).await?;
         rows.iter().map(claimed).collect()
     }
 

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, DbBackend, Value};
+use sea_orm::{DbBackend, Value};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{
-    device_activity::DeviceKey,
-    sql::{millis, statement},
-};
+use super::{device_activity::DeviceKey, sql::millis};
 use crate::{
     library::{database::clock, error::Error, handle::Library},
     version::UserId,
@@ -114,13 +111,8 @@ impl Library {
         template: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<sea_orm::QueryResult>, Error> {
-        let backend = self.db.backend();
-        let template = template.replace("{devices}", devices(backend));
-        let write = self
-            .db
-            .write
-            .query_all_raw(statement(backend, &template, values));
-        self.db.in_time(write).await
+        let template = template.replace("{devices}", devices(self.db.backend()));
+        self.run_statement(&template, values).await
     }
 
     /// Reads the users whose endpoints were registered after `since`, by the database's clock. Returns the time to pass
@@ -135,11 +127,9 @@ impl Library {
         const SELECT: &str = "
 SELECT user_id, {now} AS now_millis FROM topaz_push_endpoint WHERE created_at >= $1
 UNION SELECT NULL, {now}";
-        let backend = self.db.backend();
         let since_millis = since.unix_timestamp_nanos() / 1_000_000;
         let since_millis = i64::try_from(since_millis).unwrap_or(0);
-        let select = statement(backend, SELECT, [since_millis.into()]);
-        let rows = self.db.in_time(self.db.write.query_all_raw(select)).await?;
+        let rows = self.run_statement(SELECT, [since_millis.into()]).await?;
         let mut now = since;
         let mut users = Vec::with_capacity(rows.len());
         for row in rows {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait as _;
-
-use super::sql::{list, millis, statement};
+use super::sql::{list, millis};
 use crate::library::{error::Error, handle::Library};
 
 /// Users per statement.
@@ -29,12 +27,10 @@ impl Library {
         for (number, batch) in changed.chunks(BATCH).enumerate() {
             let users = list(batch.iter().map(crate::version::UserId::as_str));
             let template = format!("{MARK} AND user_id IN ({{list:$2}})");
-            let backend = self.db.backend();
-            let mark = statement(backend, &template, [millis(settle), users.clone()]);
-            let find = statement(backend, WITH_ENDPOINT, [users]);
             let marked = async {
-                self.db.in_time(self.db.write.query_all_raw(mark)).await?;
-                self.db.in_time(self.db.write.query_all_raw(find)).await
+                self.run_statement(&template, [millis(settle), users.clone()])
+                    .await?;
+                self.run_statement(WITH_ENDPOINT, [users]).await
             };
             match marked.await {
                 Ok(rows) => {
@@ -60,8 +56,7 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn mark_missed(&self, settle: Duration) -> Result<(), Error> {
-        let mark = statement(self.db.backend(), MARK, [millis(settle)]);
-        self.db.in_time(self.db.write.query_all_raw(mark)).await?;
+        self.run_statement(MARK, [millis(settle)]).await?;
         Ok(())
     }
 }

@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, Value};
-
-use super::{
-    claim::Claimed,
-    sql::{millis, statement},
-};
+use super::{claim::Claimed, sql::millis};
 use crate::{
     library::{error::Error, handle::Library},
     version::Head,
@@ -80,7 +75,8 @@ impl Library {
             head.version.number().into(),
             millis(settle),
         ];
-        self.record(&template, values).await
+        self.run_statement(&template, values).await?;
+        Ok(())
     }
 
     /// Records a failure. The message is sent again `after` a time.
@@ -89,7 +85,8 @@ impl Library {
     /// When the database does not answer.
     pub async fn endpoint_failed(&self, claimed: &Claimed, after: Duration) -> Result<(), Error> {
         let values = [claimed.id.into(), claimed.claim.into(), millis(after)];
-        self.record(FAILED, values).await
+        self.run_statement(FAILED, values).await?;
+        Ok(())
     }
 
     /// Returns a claim without a message. The endpoint is due again `after` a time, and not while its device has an open
@@ -99,7 +96,8 @@ impl Library {
     /// When the database does not answer.
     pub async fn postpone_endpoint(&self, claimed: &Claimed, after: Duration) -> Result<(), Error> {
         let values = [claimed.id.into(), claimed.claim.into(), millis(after)];
-        self.record(POSTPONED, values).await
+        self.run_statement(POSTPONED, values).await?;
+        Ok(())
     }
 
     /// Removes an endpoint that no longer exists.
@@ -107,16 +105,7 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn remove_endpoint(&self, claimed: &Claimed) -> Result<(), Error> {
-        self.record(REMOVED, [claimed.id.into()]).await
-    }
-
-    async fn record(
-        &self,
-        template: &str,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<(), Error> {
-        let write = statement(self.db.backend(), template, values);
-        self.db.in_time(self.db.write.query_all_raw(write)).await?;
+        self.run_statement(REMOVED, [claimed.id.into()]).await?;
         Ok(())
     }
 }

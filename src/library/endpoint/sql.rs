@@ -1,8 +1,20 @@
 //! SQL of endpoints, for both databases.
 
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, Value};
 
-use crate::library::database::clock;
+use crate::library::{database::clock, error::Error, handle::Library};
+
+impl Library {
+    /// Runs one statement of endpoints on the primary, within its time limit. See [`statement`] for the placeholders.
+    pub(super) async fn run_statement(
+        &self,
+        template: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<QueryResult>, Error> {
+        let run = statement(self.db.backend(), template, values);
+        self.db.in_time(self.db.write.query_all_raw(run)).await
+    }
+}
 
 /// Expands the placeholders of a statement:
 ///

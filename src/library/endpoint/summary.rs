@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use sea_orm::{ConnectionTrait as _, QueryResult};
+use sea_orm::QueryResult;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{claim::time_of, sql::statement};
+use super::claim::time_of;
 use crate::{
     library::{
         error::Error,
@@ -123,8 +123,7 @@ impl Library {
             head.version.number().into(),
             MOST.into(),
         ];
-        let select = statement(self.db.backend(), WRITES, values);
-        self.db.in_time(self.db.write.query_all_raw(select)).await
+        self.run_statement(WRITES, values).await
     }
 
     async fn entries_since(&self, user: &UserId, known: Head) -> Result<Vec<Uuid>, Error> {
@@ -133,8 +132,7 @@ impl Library {
             known.version.number().into(),
             MOST.into(),
         ];
-        let select = statement(self.db.backend(), ENTRIES, values);
-        let rows = self.db.in_time(self.db.write.query_all_raw(select)).await?;
+        let rows = self.run_statement(ENTRIES, values).await?;
         let (mut seen, mut entries) = (HashSet::new(), Vec::new());
         for row in rows {
             let id = row.try_get("", "id")?;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, Value};
+use sea_orm::ConnectionTrait as _;
 
 use super::{
     claim::known,
@@ -75,7 +75,8 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin_webhook(&self) -> Result<(), Error> {
-        self.write_webhook(BEGIN, []).await
+        self.run_statement(BEGIN, []).await?;
+        Ok(())
     }
 
     /// Makes users due whose heads have grown.
@@ -85,7 +86,7 @@ impl Library {
     pub async fn mark_webhook_users(&self, users: &[UserId]) -> Result<(), Error> {
         for batch in users.chunks(BATCH) {
             let template = format!("{MARK} AND u.subject IN ({{list:$1}}) {ON_CONFLICT}");
-            self.write_webhook(&template, [list(batch.iter().map(UserId::as_str))])
+            self.run_statement(&template, [list(batch.iter().map(UserId::as_str))])
                 .await?;
         }
         Ok(())
@@ -96,8 +97,9 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn mark_missed_webhook_users(&self) -> Result<(), Error> {
-        self.write_webhook(&format!("{MARK} {ON_CONFLICT}"), [])
-            .await
+        self.run_statement(&format!("{MARK} {ON_CONFLICT}"), [])
+            .await?;
+        Ok(())
     }
 
     /// Claims at most `most` users for the duration of a `lease`.
@@ -110,8 +112,9 @@ impl Library {
         lease: Duration,
     ) -> Result<Vec<WebhookCall>, Error> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let claim = statement(self.db.backend(), CLAIM, [millis(lease), most.into()]);
-        let rows = self.db.in_time(self.db.write.query_all_raw(claim)).await?;
+        let rows = self
+            .run_statement(CLAIM, [millis(lease), most.into()])
+            .await?;
         let mut calls = Vec::with_capacity(rows.len());
         for row in &rows {
             let user: String = row.try_get("", "user_id")?;
@@ -152,7 +155,8 @@ impl Library {
             call.head.epoch.number().into(),
             call.head.version.number().into(),
         ];
-        self.write_webhook(CALLED, values).await
+        self.run_statement(CALLED, values).await?;
+        Ok(())
     }
 
     /// Records a failed call. It is repeated `after` a time.
@@ -161,16 +165,7 @@ impl Library {
     /// When the database does not answer.
     pub async fn webhook_failed(&self, call: &WebhookCall, after: Duration) -> Result<(), Error> {
         let values = [call.user.as_str().into(), call.claim.into(), millis(after)];
-        self.write_webhook(FAILED, values).await
-    }
-
-    async fn write_webhook(
-        &self,
-        template: &str,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<(), Error> {
-        let write = statement(self.db.backend(), template, values);
-        self.db.in_time(self.db.write.query_all_raw(write)).await?;
+        self.run_statement(FAILED, values).await?;
         Ok(())
     }
 }
