@@ -71,7 +71,8 @@ impl LibraryWriter {
         Ok(())
     }
 
-    fn tombstone(
+    /// Returns the tombstone of a removed row, with its content, and counts the bytes that it keeps.
+    pub(super) fn tombstone(
         &mut self,
         kind: Kind,
         id: Uuid,

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use metrics::counter;
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _, EntityTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, EntityTrait as _, Statement};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ use crate::{
             pools::Database,
             transaction::{Purpose, Transaction},
         },
-        entity::{columns::millis, tombstone, undone_removal},
+        entity::{tombstone, undone_removal},
         epoch::renumber,
         error::{Clash, Error},
         model::{
@@ -205,17 +205,7 @@ impl LibraryWriter {
         created: Version,
         row: &impl Serialize,
     ) -> Result<(), Error> {
-        let held = serde_json::to_string(row).map_err(Error::fault)?;
-        self.leave_history(held.len());
-        let tombstone = tombstone::ActiveModel {
-            user_id: Set(self.user.as_str().to_owned()),
-            kind: Set(kind.name().to_owned()),
-            id: Set(id),
-            stamp: Set(self.stamp(kind).number()),
-            removed_at: Set(millis(self.now)),
-            held: Set(Some(held)),
-            created_stamp: Set(created.number()),
-        };
+        let tombstone = self.tombstone(kind, id, created, row)?;
         tombstone::Entity::insert(tombstone)
             .exec_without_returning(&self.tx)
             .await?;
