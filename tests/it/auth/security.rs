@@ -12,7 +12,9 @@ use tokio::{
 
 use crate::{
     support::socket::{LIBRARY_VERSION, Socket},
-    support::test_app::{Db, SECRET, TestApp, TestDatabase, TestProcess, error_code, soon, token},
+    support::test_app::{
+        Db, SECRET, TestApp, TestDatabase, TestProcess, error_code, http_client, soon, token,
+    },
     support::transport::{Told, Transport},
 };
 
@@ -266,7 +268,7 @@ async fn a_fault_of_an_operation_is_told_by_an_id_alone_and_logged_once_under_it
         .await
         .unwrap();
 
-    let http = reqwest::Client::new();
+    let http = http_client();
     let mut ids = Vec::new();
     let mut fault = |answer: &Value| {
         let errors = answer["errors"]
@@ -338,7 +340,7 @@ async fn a_fault_of_a_route_or_a_socket_is_opaque_and_logged_once_too() {
         .execute_unprepared("ALTER TABLE topaz_user RENAME TO gone")
         .await
         .unwrap();
-    let http = reqwest::Client::new();
+    let http = http_client();
     let mut ids = Vec::new();
     for path in [
         "/api/library-version",
@@ -375,7 +377,7 @@ async fn no_log_holds_a_credential_or_what_a_user_wrote() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let flags = [COOKIES, &["--log", "trace"]].concat();
     let (mut server, log) = logging(&db, &flags).await;
-    let http = reqwest::Client::new();
+    let http = http_client();
     let ann = token("ann");
     let mut secrets = vec![SECRET.to_owned(), "a note of hers".to_owned(), ann.clone()];
     let mint = "mutation { createStreamTicket(input: {}) { ticket } }";

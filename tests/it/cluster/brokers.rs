@@ -15,8 +15,11 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
+    support::programs::Finish as _,
     support::servers::{Proxy, RedisCluster, RedisSentinel, Server, free_port, redis_cli},
-    support::test_app::{Db, SECRET, TestApp, TestDatabase, TestProcess, program, soon, token},
+    support::test_app::{
+        Db, SECRET, TestApp, TestDatabase, TestProcess, http_client, program, soon, token,
+    },
 };
 
 /// The brokers for several nodes.
@@ -640,8 +643,7 @@ async fn slots_that_move_to_another_shard_take_their_users_along() {
             "2000",
         ])
         .args(["--cluster-from", &id(0), "--cluster-to", &id(2)])
-        .output()
-        .unwrap();
+        .finish();
     assert!(moved.status.success(), "{moved:?}");
     for name in &names {
         b.until_heard_of(&a, name).await;
@@ -719,7 +721,7 @@ on_brokers! {
         let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h"];
         let server = TestProcess::serve(&db.url, &flags).await;
         let events = server.url("/api/library-version-events");
-        let events = reqwest::Client::new().get(events).bearer_auth(token("user 0")).send();
+        let events = http_client().get(events).bearer_auth(token("user 0")).send();
         let mut events = soon("the stream", events).await.unwrap();
         soon("the first event", events.chunk()).await.unwrap().unwrap();
 
@@ -823,11 +825,7 @@ fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
             "--jwt-secret",
             SECRET,
         ];
-        let output = program()
-            .args(serve)
-            .args(["--broker-url", url])
-            .output()
-            .unwrap();
+        let output = program().args(serve).args(["--broker-url", url]).finish();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{url}: {error}");
         let named = error.contains("--broker-url") && error.contains("LIBRARY_SYNC_BROKER_URL");
@@ -927,8 +925,8 @@ async fn a_broker_behind_tls_is_used_if_its_certificate_is_trusted() {
             ])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .args(["-keyout", &key, "-out", certificate])
-            .output();
-        assert!(openssl.unwrap().status.success());
+            .finish();
+        assert!(openssl.status.success());
     }
     let port = free_port();
     let tls_port = port.to_string();

@@ -16,7 +16,7 @@ use crate::{
     support::crowd::{Crowd, Habits, Timeline},
     support::printed::blocks,
     support::servers::{free_port, kill_group},
-    support::test_app::{Db, TestDatabase, TestProcess, soon, token},
+    support::test_app::{Db, TestDatabase, TestProcess, http_client, soon, token},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +282,7 @@ by_each_proxy! {
 
     async fn a_client_cannot_say_that_it_is_another(kind: Kind) {
         let front = Front::start(kind, &["--max-address-rate", "2", "--max-user-rate", "0"]).await;
-        let http = reqwest::Client::new();
+        let http = http_client();
         let mut refused = false;
         for _ in 0..80 {
             let spoofed = format!("10.0.{}.{}", fastrand::u8(..), fastrand::u8(..));

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use crate::{
     commands::command_line::run,
-    support::test_app::{Db, TestDatabase, TestProcess, program},
+    support::programs::{Finish as _, finished},
+    support::test_app::{DEADLINE, Db, TestDatabase, TestProcess, program},
 };
 
 const TAG: &str =
@@ -293,10 +294,8 @@ fn an_export_follows_no_link_and_replaces_only_regular_files() {
         .spawn()
         .unwrap();
     export("fifo");
-    assert_eq!(
-        reader.wait_with_output().unwrap().stdout,
-        exported.as_bytes()
-    );
+    let piped = finished(reader, DEADLINE).expect("the reader ends");
+    assert_eq!(piped.stdout, exported.as_bytes());
     assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
 
     let shown = program()
@@ -310,8 +309,7 @@ fn an_export_follows_no_link_and_replaces_only_regular_files() {
             "--database-url",
             &desk.url,
         ])
-        .output()
-        .unwrap();
+        .finish();
     assert_eq!(shown.stdout, exported.as_bytes(), "{shown:?}");
     export("/dev/null");
     assert!(

@@ -7,13 +7,14 @@ use std::{
 
 use serde_json::json;
 
+use crate::support::programs::Finish as _;
 use crate::support::test_app::{
-    SECRET, TestDatabase, TestProcess, on_each_database, program, repository, soon,
+    SECRET, TestDatabase, TestProcess, http_client, on_each_database, program, repository, soon,
 };
 
 /// Runs the program to its end: exit code, standard output, standard error.
 pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = program().args(arguments).output().unwrap();
+    let output = program().args(arguments).finish();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (
         output.status.code(),
@@ -127,7 +128,7 @@ on_each_database! {
         let mut server = TestProcess::serve(&database.url, &["--shutdown-grace", "10s"]).await;
         let token = crate::support::test_app::token("ann");
         let url = server.url("/api/library-version-events");
-        let mut stream = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+        let mut stream = http_client().get(url).bearer_auth(token).send().await.unwrap();
         soon("the first event", stream.chunk()).await.unwrap().unwrap();
         let made = server.send("ann", "mutation { createTag(input: {name: \"x\"}) { libraryVersion } }", json!({})).await;
         assert_eq!(made.unwrap()["data"]["createTag"]["libraryVersion"], 2);
@@ -229,7 +230,7 @@ fn the_two_lines_that_dev_prints_show_a_version_move() {
         connected.contains("\"version\":2"),
         "the sample library is one change: {connected}"
     );
-    let changed = sh(change).output().unwrap();
+    let changed = sh(change).finish();
     let changed = String::from_utf8(changed.stdout).unwrap();
     assert!(changed.contains("\"libraryVersion\":3"), "{changed}");
     let update = events.next().expect("an event");

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::programs::Finish as _;
 use crate::support::test_app::{TestDatabase, on_each_database, program, repository};
 
 struct Run {
@@ -14,7 +15,7 @@ struct Run {
 }
 
 fn run(arguments: &[&str]) -> Run {
-    let output = program().args(arguments).output().unwrap();
+    let output = program().args(arguments).finish();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Run {
         code: output.status.code(),

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::support::programs::{Finish as _, finished};
 use crate::support::test_app::{
-    TestApp, TestDatabase, TestProcess, TestUser, on_each_database, program, repository,
+    DEADLINE, TestApp, TestDatabase, TestProcess, TestUser, on_each_database, program, repository,
 };
 
 const FIELDS: &str = "importedCount duplicateCount invalidCount outcomes { index status storyId progressId field message }";
@@ -49,7 +50,7 @@ fn awkward() -> Vec<Value> {
 
 /// Runs the program to its end: exit code, standard output, standard error.
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = program().args(arguments).output().unwrap();
+    let output = program().args(arguments).finish();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (
         output.status.code(),
@@ -277,7 +278,7 @@ on_each_database! {
             .spawn()
             .unwrap();
         import.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
-        let output = import.wait_with_output().unwrap();
+        let output = finished(import, DEADLINE).expect("the import ends");
         let out = String::from_utf8(output.stdout).unwrap();
         assert_eq!(out, "1001 of 1001 entries added, 0 there already, 0 refused; the library of ann is at version 3\n");
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "form: csv\n", "the bar is for terminals");

@@ -14,8 +14,9 @@ use library_sync::config::Cli;
 use percent_encoding::percent_decode;
 
 use crate::{
+    support::programs::Finish as _,
     support::servers::free_port,
-    support::test_app::{SECRET, program, soon},
+    support::test_app::{DEADLINE, SECRET, program},
 };
 
 /// What must never be shown, and a form that decodes to it.
@@ -205,7 +206,7 @@ impl Run {
         } else {
             command.env(&self.variable, &self.value);
         }
-        let output = command.output().unwrap();
+        let output = command.finish();
         let what = format!("{} with {} = {}", self.command, self.setting, self.value);
         assert_hidden(&what, &[&*output.stdout, &*output.stderr].concat());
         let is_replica = self.setting == "read_database_url";
@@ -222,7 +223,7 @@ fn no_command_shows_a_secret_that_it_cannot_use() {
         "--database-url",
         "sqlite://there.db?mode=rwc",
     ];
-    let made = program().current_dir(&folder).args(there).output().unwrap();
+    let made = program().current_dir(&folder).args(there).finish();
     assert!(made.status.success(), "{made:?}");
     std::fs::write(folder.path().join("there.csv"), "title,url\n").unwrap();
 
@@ -251,28 +252,25 @@ async fn log_until(mut command: Command, until: &'static str) -> String {
         .spawn()
         .unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
-    let reading = tokio::task::spawn_blocking(move || {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
         let mut said = String::new();
-        for line in log.lines().map(Result::unwrap) {
+        for line in log.lines().map_while(Result::ok) {
             said.push_str(&line);
             said.push('\n');
             if line.contains(until) {
-                return said;
+                break;
             }
         }
-        panic!("the log ended:\n{said}");
+        let _ = tell.send(said);
     });
-    let said = tokio::time::timeout(crate::support::test_app::DEADLINE, reading).await;
+    let said = tokio::time::timeout(DEADLINE, told).await;
     let _ = child.kill();
-    soon(
-        "the program ends",
-        tokio::task::spawn_blocking(move || child.wait()),
-    )
-    .await
-    .unwrap()
-    .unwrap();
-    said.unwrap_or_else(|_| panic!("no line with `{until}`"))
-        .unwrap()
+    let _ = child.wait();
+    let said = said.unwrap_or_else(|_| panic!("no line with `{until}`"));
+    let said = said.unwrap();
+    assert!(said.contains(until), "the log ended:\n{said}");
+    said
 }
 
 #[tokio::test(flavor = "multi_thread")]

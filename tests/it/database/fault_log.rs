@@ -4,7 +4,7 @@ use std::{fs::File, process::Stdio};
 
 use serde_json::json;
 
-use crate::support::test_app::{TestDatabase, TestProcess, on_each_database, token};
+use crate::support::test_app::{TestDatabase, TestProcess, http_client, on_each_database, token};
 
 on_each_database! {
     async fn a_line_about_a_fault_names_the_user(db: Db) {
@@ -19,7 +19,7 @@ on_each_database! {
         assert_eq!(answer["errors"][0]["extensions"]["code"], "INTERNAL_SERVER_ERROR", "{answer}");
         database.execute("ALTER TABLE topaz_user RENAME TO gone_too").await;
         for path in ["/api/library-version", "/api/library-version-events"] {
-            let request = reqwest::Client::new().get(server.url(path)).bearer_auth(token("bob"));
+            let request = http_client().get(server.url(path)).bearer_auth(token("bob"));
             assert_eq!(request.send().await.unwrap().status(), 500, "{path}");
         }
         let log = std::fs::read_to_string(log.path()).unwrap();

@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::{
     commands::command_line::run,
+    support::programs::Finish as _,
     support::servers::{Server, pgbouncer},
     support::test_app::{Db, SECRET, TestApp, TestDatabase},
 };
 
 /// The major and minor version of PgBouncer.
 fn version() -> (u32, u32) {
-    let output = Command::new(pgbouncer()).arg("--version").output().unwrap();
+    let output = Command::new(pgbouncer()).arg("--version").finish();
     let text = String::from_utf8(output.stdout).unwrap();
     let mut numbers = text
         .split([' ', '.', '\n'])

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use sea_orm::ConnectionTrait as _;
 
+use crate::support::programs::Finish as _;
 use crate::support::test_app::{
     Db, TestApp, TestDatabase, TestProcess, on_each_database, program, soon,
 };
@@ -18,7 +19,7 @@ pub fn migrate(database: &TestDatabase, arguments: &[&str]) -> String {
         .arg("migrate")
         .args(arguments)
         .args(["--database-url", &database.url]);
-    let output = migrate.output().unwrap();
+    let output = migrate.finish();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
     String::from_utf8(output.stdout).unwrap()
@@ -178,7 +179,7 @@ async fn a_database_of_another_history_is_refused() {
     database.execute(from_the_future).await;
     let mut up = program();
     up.args(["migrate", "up", "--database-url", &database.url]);
-    let error = String::from_utf8(up.output().unwrap().stderr).unwrap();
+    let error = String::from_utf8(up.finish().stderr).unwrap();
     assert!(error.contains("m20990101_000001_later"), "{error}");
 }
 

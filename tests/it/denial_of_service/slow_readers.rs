@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    support::test_app::{Db, TestDatabase, TestProcess, soon, token},
+    support::test_app::{Db, TestDatabase, TestProcess, http_client, soon, token},
     support::transport::Transport,
 };
 
@@ -146,7 +146,7 @@ async fn two_hundred_stalled_readers_cost_neither_time_nor_memory_and_are_droppe
     ];
     let server = TestProcess::serve(&db.url, &flags).await;
     let url = server.url("/api/library-version-events");
-    let mut live = reqwest::Client::new()
+    let mut live = http_client()
         .get(url)
         .bearer_auth(token("ann"))
         .send()

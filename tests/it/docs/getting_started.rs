@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::{
     support::{
         printed::blocks,
+        programs::Finish as _,
         servers::free_port,
         test_app::{program, soon},
     },
@@ -69,8 +70,7 @@ async fn the_commands_to_get_started_watch_and_change_a_library() {
     until(&mut stream, r#""type":"connected""#).await;
     let change = Command::new("bash")
         .args(["-c", &in_terminal(change)])
-        .output()
-        .unwrap();
+        .finish();
     let change = String::from_utf8(change.stdout).unwrap();
     assert!(
         change.contains(r#""libraryVersion":2,"refusal":null"#),

@@ -7,7 +7,8 @@ use library_sync::config::Cli;
 
 use crate::support::{
     printed,
-    test_app::{Db, TestApp, program, repository},
+    programs::Finish as _,
+    test_app::{Db, TestApp, http_client, program, repository},
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -104,7 +105,7 @@ fn compose_has_the_settings_of_nginx_that_are_tested() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn anonymous_clients_do_not_learn_what_the_server_is_built_from() {
     let app = TestApp::start_with(Db::Sqlite, &["--playground"]).await;
-    let client = reqwest::Client::new();
+    let client = http_client();
     for path in [
         "/",
         "/healthz",
@@ -140,7 +141,7 @@ async fn anonymous_clients_do_not_learn_what_the_server_is_built_from() {
 
 #[test]
 fn the_program_says_its_version() {
-    let run = program().arg("--version").output().unwrap();
+    let run = program().arg("--version").finish();
     assert_eq!(
         String::from_utf8(run.stdout).unwrap(),
         format!("library-sync {VERSION}\n")

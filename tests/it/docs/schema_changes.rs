@@ -4,6 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
+use crate::support::programs::Finish as _;
 use crate::support::test_app::repository;
 
 const OLD: &str = "type Query { story(id: ID!): Story tags: [String!]! }
@@ -31,10 +32,7 @@ fn run(folder: &Path, files: &[&str]) -> (bool, String) {
     let mut node = Command::new("node");
     // Of a folder that is not in a repository, git looks no further.
     let node = node.arg(script).args(files).current_dir(folder);
-    let done = node
-        .env("GIT_CEILING_DIRECTORIES", folder)
-        .output()
-        .unwrap();
+    let done = node.env("GIT_CEILING_DIRECTORIES", folder).finish();
     let [out, error] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
     (done.status.success(), out + &error)
 }

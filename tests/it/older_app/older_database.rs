@@ -6,6 +6,7 @@ use migration::Migrator;
 use sea_orm::ConnectionTrait as _;
 use sea_orm_migration::MigratorTrait as _;
 
+use crate::support::programs::Finish as _;
 use crate::support::test_app::{Db, TestDatabase};
 
 /// The database of the version that is deployed.
@@ -150,8 +151,7 @@ pub async fn half_migrate(database: &TestDatabase) {
 pub fn dump(database: &TestDatabase) -> String {
     let output = Command::new("pg_dump")
         .args(["--exclude-table=seaql_migrations", &database.url])
-        .output()
-        .unwrap();
+        .finish();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let (mut printed, mut rows) = (Vec::new(), None::<Vec<&str>>);

@@ -4,6 +4,7 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::older_database::{ANN, BOB};
+use crate::support::test_app::soon;
 
 /// The older app, with the two connections that one request uses.
 pub struct OlderWriter {
@@ -27,7 +28,11 @@ impl OlderWriter {
     pub async fn execute(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         let (first, _) = self.connected().await?;
         let sql = sqlx::AssertSqlSafe(format!("BEGIN; {sql}; COMMIT"));
-        let done = sqlx::raw_sql(sql).execute(first).await;
+        let done = soon(
+            "statements of the older app",
+            sqlx::raw_sql(sql).execute(first),
+        )
+        .await;
         if done.is_err() {
             self.connections = None;
         }
@@ -45,6 +50,10 @@ impl OlderWriter {
 
     /// Does one of the things that its pages and its API do.
     pub async fn act(&mut self) -> Result<(), sqlx::Error> {
+        soon("a change of the older app", self.change()).await
+    }
+
+    async fn change(&mut self) -> Result<(), sqlx::Error> {
         let user = if self.rng.bool() { ANN } else { BOB };
         let change = match self.rng.u8(0..12) {
             0..=2 => create_with_progress(&mut self.rng, user),

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{
     push::fake_push_service::{FakePushService, change, register, start},
-    support::test_app::{Db, TestDatabase},
+    support::programs::finished,
+    support::test_app::{DEADLINE, Db, TestDatabase},
 };
 
 fn variable(name: &str) -> PathBuf {
@@ -32,7 +33,7 @@ fn run(program: PathBuf, script: &str, input: &Value) -> Vec<u8> {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.to_string().as_bytes()).unwrap();
     drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let output = finished(child, DEADLINE).expect(script);
     assert!(output.status.success(), "{script}");
     output.stdout
 }

@@ -20,7 +20,7 @@ use crate::{
     push::fake_push_service::{Answer, FakePushService, Message, REGISTER, input},
     support::{
         servers::free_port,
-        test_app::{Db, TestDatabase, TestProcess, token},
+        test_app::{Db, TestDatabase, TestProcess, http_client, token},
     },
 };
 
@@ -123,7 +123,7 @@ impl Cluster {
             ports: [free_port(), free_port()],
             nodes: [Mutex::default(), Mutex::default()],
             kills: Mutex::default(),
-            http: reqwest::Client::new(),
+            http: http_client(),
         };
         for node in [0, 1] {
             cluster.start_node(node).await;

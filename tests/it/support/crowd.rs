@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     support::socket::LIBRARY_VERSION,
-    support::test_app::{soon, token},
+    support::test_app::{http_client, soon, token},
     support::transport::Transport,
 };
 
@@ -393,7 +393,7 @@ impl Follower {
     }
 
     async fn follow_for_ever(self: Arc<Self>, timeline: Timeline) {
-        let http = reqwest::Client::new();
+        let http = http_client();
         loop {
             let mut words = Words::new(&self, &timeline);
             // Why a stream ends is no matter here: it is made again.

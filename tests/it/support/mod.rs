@@ -2,6 +2,7 @@
 
 pub mod crowd;
 pub mod printed;
+pub mod programs;
 pub mod servers;
 pub mod socket;
 pub mod test_app;

@@ -19,6 +19,7 @@ use tokio::{
     task::AbortHandle,
 };
 
+use crate::support::programs::Finish as _;
 use crate::support::test_app::soon;
 
 /// A port that is free now.
@@ -436,8 +437,7 @@ pub fn redis_cli(port: u16, command: &[&str]) -> String {
     let output = redis_cli
         .args(["-p", &port.to_string()])
         .args(command)
-        .output()
-        .unwrap();
+        .finish();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -620,11 +620,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
 }
 
 fn run(command: &mut Command) {
-    let output = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let output = command.finish();
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 

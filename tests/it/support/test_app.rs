@@ -71,6 +71,12 @@ pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     output.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
 
+/// A client whose requests and streams fail when nothing arrives for a long time.
+pub fn http_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().read_timeout(Duration::from_mins(3));
+    client.build().unwrap()
+}
+
 /// The stable code in the body of a refusal, in GraphQL's form or tRPC's.
 pub fn error_code(body: &Value) -> &Value {
     match &body["errors"][0]["extensions"]["code"] {
@@ -166,7 +172,7 @@ impl TestDatabase {
     /// Runs `sql` around the server.
     pub async fn execute(&self, sql: &str) {
         let db = self.connect().await;
-        db.execute_unprepared(sql).await.unwrap();
+        soon(sql, db.execute_unprepared(sql)).await.unwrap();
         db.close().await.unwrap();
     }
 
@@ -174,7 +180,8 @@ impl TestDatabase {
     pub async fn scalar<T: sea_orm::TryGetable>(&self, sql: &str) -> T {
         let db = self.connect().await;
         let statement = sea_orm::Statement::from_string(db.get_database_backend(), sql);
-        let row = db.query_one_raw(statement).await.unwrap().expect("a row");
+        let row = soon(sql, db.query_one_raw(statement)).await.unwrap();
+        let row = row.expect("a row");
         let value = row.try_get_by_index(0).unwrap();
         db.close().await.unwrap();
         value
@@ -255,7 +262,7 @@ impl TestApp {
         Self {
             base,
             db,
-            http: reqwest::Client::new(),
+            http: http_client(),
             library,
             ops,
             drain,
@@ -627,7 +634,7 @@ impl TestProcess {
         Self {
             base: format!("http://{listen}"),
             child,
-            http: reqwest::Client::new(),
+            http: http_client(),
         }
     }
 

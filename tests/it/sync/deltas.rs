@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    support::programs::Finish as _,
     support::test_app::{
         Db, TestApp, TestDatabase, TestProcess, TestUser, on_each_database, program, token,
     },
@@ -155,7 +156,7 @@ on_each_database! {
             epochs.push(number(&stream.next_news().await));
         }
         let begin = |whose: &[&str]| {
-            let run = program().args(["epoch", "new"]).args(whose).args(["--database-url", &app.db.url]).output().unwrap();
+            let run = program().args(["epoch", "new"]).args(whose).args(["--database-url", &app.db.url]).finish();
             (run.status.code(), String::from_utf8(run.stdout).unwrap())
         };
         assert_eq!(begin(&["--user", "ann"]), (Some(0), "1 users begin a new epoch\n".to_owned()));

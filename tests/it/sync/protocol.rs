@@ -1,10 +1,8 @@
 //! The rules of docs/protocol.md, tested by the programs in tests/protocol, which can test any server.
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
+use crate::support::programs::Finish as _;
 use crate::support::servers::free_port;
 use crate::support::test_app::{
     Db, SECRET, TestDatabase, TestProcess, on_each_database, program, repository, token, token_for,
@@ -29,20 +27,18 @@ const FLAGS: [&str; 14] = [
     "0",
 ];
 
-/// Time limit of a program, in seconds, on a busy machine.
-const LIMIT: &str = "240";
+/// Time limit of a program on a busy machine.
+const LIMIT: Duration = Duration::from_mins(4);
 
 /// Runs a program of tests/protocol and returns what it prints. It must succeed.
 async fn succeeds(file: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new("timeout");
+    let mut command = Command::new("node");
     command
-        .args([LIMIT, "node"])
         .arg(repository().join("tests/protocol").join(file))
         .args(arguments)
-        .args(["--heartbeat", "0.4", "--push-quiet", "4"])
-        .stdin(Stdio::null());
-    let run = tokio::task::spawn_blocking(move || command.output());
-    let run = run.await.unwrap().unwrap();
+        .args(["--heartbeat", "0.4", "--push-quiet", "4"]);
+    let run = tokio::task::spawn_blocking(move || command.finish_within(LIMIT));
+    let run = run.await.unwrap();
     let printed = String::from_utf8(run.stdout).unwrap();
     let errors = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{file}:\n{printed}{errors}");
@@ -52,7 +48,7 @@ async fn succeeds(file: &str, arguments: &[&str]) -> String {
 /// A server, its database, and the origin of the push service that it may send to.
 async fn serve(db: Db) -> (TestDatabase, TestProcess, String) {
     let database = TestDatabase::new(db).await;
-    let key = program().arg("vapid").output().unwrap();
+    let key = program().arg("vapid").finish();
     let key = String::from_utf8(key.stdout).unwrap();
     let push_service = format!("http://127.0.0.1:{}", free_port());
     let more = ["--vapid-key", &key, "--push-allow", &push_service];

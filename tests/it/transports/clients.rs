@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::support::test_app::{Db, TestApp, on_each_database, soon, token};
+use crate::support::programs::Finish as _;
+use crate::support::test_app::{DEADLINE, Db, TestApp, on_each_database, soon, token};
 
 /// The clients of `tests/clients/watch.mjs`. Each must reconnect by itself.
 pub const CLIENTS: [&str; 4] = [
@@ -31,8 +32,8 @@ pub fn folder() -> PathBuf {
 pub async fn output(arguments: &[&str]) -> Vec<Value> {
     let mut program = Command::new("node");
     program.args(arguments).current_dir(folder());
-    let running = tokio::task::spawn_blocking(move || program.output());
-    let output = soon(arguments[0], running).await.unwrap().unwrap();
+    let running = tokio::task::spawn_blocking(move || program.finish_within(DEADLINE));
+    let output = running.await.unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", arguments[0]);
     let lines = String::from_utf8(output.stdout).unwrap();
@@ -158,10 +159,9 @@ async fn every_audit_of_graphql_over_http_passes() {
     let mut audits = Command::new("node");
     audits
         .args(["audits.mjs", &app.base, &token("ann")])
-        .current_dir(folder())
-        .stderr(Stdio::inherit());
-    let run = tokio::task::spawn_blocking(move || audits.output());
-    let output = soon("the audits", run).await.unwrap().expect("node runs");
+        .current_dir(folder());
+    let run = tokio::task::spawn_blocking(move || audits.finish());
+    let output = run.await.unwrap();
     let results: Vec<Value> = output
         .stdout
         .split(|byte| *byte == b'\n')

@@ -9,7 +9,8 @@ use library_sync::{
 
 use crate::{
     support::test_app::{
-        Db, TestApp, TestDatabase, TestProcess, on_each_database, soon, token, token_for,
+        Db, TestApp, TestDatabase, TestProcess, http_client, on_each_database, soon, token,
+        token_for,
     },
     support::transport::{Refused, Told, Transport, Versions},
 };
@@ -263,7 +264,7 @@ async fn open_streams_and_their_ends_are_counted() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let server = TestProcess::serve(&db.url, &[]).await;
     let url = server.url("/api/library-version-events");
-    let request = reqwest::Client::new().get(url).bearer_auth(token("ann"));
+    let request = http_client().get(url).bearer_auth(token("ann"));
     let mut stream = soon("the stream opens", request.send()).await.unwrap();
     soon("an event", stream.chunk()).await.unwrap();
     let open = server.counter("library_sync_streams").await;

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     support::{
         printed,
+        programs::Finish as _,
         servers::free_port,
         test_app::{Db, SECRET, TestApp, Watch, soon, token},
     },
@@ -55,13 +56,12 @@ fn next(app: &Path, arguments: &[&str]) -> Command {
 
 async fn build(app: &Path) {
     let mut building = next(app, &["build"]);
-    let building = tokio::task::spawn_blocking(move || building.output());
-    let built = tokio::time::timeout(BUILD_DEADLINE, building).await;
+    let built = tokio::task::spawn_blocking(move || building.finish_within(BUILD_DEADLINE)).await;
     let Output {
         status,
         stdout,
         stderr,
-    } = built.expect("the build ends").unwrap().unwrap();
+    } = built.unwrap();
     let said = [stdout, stderr].concat();
     assert!(status.success(), "{}", String::from_utf8_lossy(&said));
 }

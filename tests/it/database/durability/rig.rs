@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     support::servers::{Server, free_port},
-    support::test_app::{Db, TestDatabase, TestProcess, program, soon, token},
+    support::test_app::{Db, TestDatabase, TestProcess, http_client, program, soon, token},
 };
 
 /// The server's settings: it gives up soon, so that a fault is met often.
@@ -65,7 +65,7 @@ impl Rig {
         let mut rig = Self {
             db,
             seed,
-            http: reqwest::Client::new(),
+            http: http_client(),
             port: free_port(),
             server: None,
             postgres,
