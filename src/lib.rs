@@ -52,6 +52,7 @@ pub mod app;
 pub mod commands;
 pub mod config;
 pub mod metrics;
+pub mod program;
 pub mod schema_migration;
 pub mod telemetry;
 pub mod transfer;
