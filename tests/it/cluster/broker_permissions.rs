@@ -1,4 +1,4 @@
-//! Brokers whose permissions are too narrow, and those that docs/operations.md prints.
+//! Broker permissions: those that docs/operations.md documents suffice, and narrower ones are reported.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -15,7 +15,7 @@ use crate::{
 
 const CONNECTED: &str = "library_sync_broker_connected";
 
-/// A server whose log is read.
+/// A server, and the lines of its log.
 struct Logging {
     server: TestProcess,
     lines: mpsc::UnboundedReceiver<String>,
@@ -51,7 +51,7 @@ impl Logging {
     }
 }
 
-/// Two nodes with this broker hear of each other's changes long before a heartbeat.
+/// Asserts that two nodes with this broker receive each other's notices long before a heartbeat.
 async fn assert_carries_notices(broker: &str) {
     let database = TestDatabase::new(Db::Postgres).await;
     let mut a = Logging::start(&database, broker).await;
@@ -68,7 +68,7 @@ async fn assert_carries_notices(broker: &str) {
     stream.until(2).await;
 }
 
-/// A node with this broker says what to grant, and its gauge says that there is no link.
+/// Asserts that a node with this broker logs what to grant, and that its gauge shows no connection.
 async fn assert_reports(broker: &str, advice: &str) {
     let database = TestDatabase::new(Db::Postgres).await;
     let mut node = Logging::start(&database, broker).await;
@@ -76,7 +76,7 @@ async fn assert_reports(broker: &str, advice: &str) {
     assert!(node.server.counter(CONNECTED).await.abs() < 0.5);
 }
 
-/// A Redis whose one user besides the default one has these rules.
+/// A Redis with one user, besides the default one, that has these ACL rules.
 async fn redis(rules: &str) -> (Server, String) {
     let rules: Vec<_> = ["--user"].into_iter().chain(rules.split(' ')).collect();
     let server = Server::redis(&rules).await;
@@ -100,7 +100,7 @@ async fn a_redis_user_with_the_documented_rights_carries_notices() {
 async fn a_redis_user_with_too_few_rights_is_reported_and_not_used() {
     let all = "library-sync on >PASSWORD -@all +ping";
     for rights in [
-        // May use plain channels only, which other nodes would not hear.
+        // Plain channels only, which other nodes do not subscribe to.
         "&* +publish +subscribe +unsubscribe",
         "&* +ssubscribe +sunsubscribe",
         "&other:* +spublish +ssubscribe +sunsubscribe",

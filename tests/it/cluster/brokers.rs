@@ -1,4 +1,4 @@
-//! What every broker must do, put to each kind with real servers.
+//! The rules for every broker, tested with real servers of each kind.
 
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ pub enum Kind {
     Nats,
 }
 
-/// Makes four tests of each rule: `<rule>::on_postgres`, `on_redis`, `on_redis_cluster` and `on_nats`.
+/// Generates four tests of each rule: `<rule>::on_postgres`, `on_redis`, `on_redis_cluster` and `on_nats`.
 macro_rules! on_each_broker {
     ($(async fn $rule:ident($kind:ident: Kind) $body:block)*) => {$(
         crate::cluster::brokers::on_brokers! {
@@ -41,7 +41,7 @@ macro_rules! on_each_broker {
     )*};
 }
 
-/// Makes a test of a rule for each kind that is named.
+/// Generates a test of a rule for each named kind.
 macro_rules! on_brokers {
     (async fn $rule:ident($kind:ident: Kind) $body:block $($name:ident: $variant:ident),*) => {
         mod $rule {
@@ -60,7 +60,7 @@ macro_rules! on_brokers {
 }
 pub(crate) use {on_brokers, on_each_broker};
 
-/// Quick to notice and to come back.
+/// Short timeouts and backoff.
 fn timing() -> Timing {
     Timing {
         patience: Duration::from_secs(2),
@@ -89,7 +89,7 @@ impl Kind {
         })
     }
 
-    /// The address of a broker that nobody else uses.
+    /// An address with channels that no other test uses.
     fn address(self) -> Address {
         Address {
             kind: self,
@@ -98,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// A server of the test's own; not for clusters.
+    /// A dedicated server; not for clusters.
     async fn server(self) -> Server {
         match self {
             Self::Postgres => Server::postgres().await,
@@ -109,7 +109,7 @@ impl Kind {
     }
 }
 
-/// A server, and the prefix of one test's channels there.
+/// A server, and the prefix of one test's channels on it.
 #[derive(Debug, Clone)]
 struct Address {
     kind: Kind,
@@ -130,7 +130,7 @@ impl Address {
         format!("{}?prefix={}", self.server, self.prefix)
     }
 
-    /// The same server, by way of a proxy.
+    /// The same server through a proxy.
     fn through(&self, proxy: &Proxy) -> Self {
         let there = format!("127.0.0.1:{}", self.port());
         let here = format!("127.0.0.1:{}", proxy.port);
@@ -146,8 +146,8 @@ impl Address {
         rest.split(['/', ',']).next().unwrap().parse().unwrap()
     }
 
-    /// Puts bytes into a user's channel, as no node would.
-    async fn shout(&self, user: &str, text: &str) {
+    /// Publishes raw text in a user's channel, to test invalid notices.
+    async fn publish_raw(&self, user: &str, text: &str) {
         use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
         let name = BASE64_URL_SAFE_NO_PAD.encode(user);
         let (port, prefix) = (self.port(), &self.prefix);
@@ -171,9 +171,9 @@ impl Address {
                     text.len()
                 );
                 socket.write_all(put.as_bytes()).await.unwrap();
-                let mut heard = String::new();
-                while !heard.contains("PONG") {
-                    heard.push(char::from(socket.read_u8().await.unwrap()));
+                let mut received = String::new();
+                while !received.contains("PONG") {
+                    received.push(char::from(socket.read_u8().await.unwrap()));
                 }
             }
         }
@@ -194,32 +194,32 @@ fn notice(name: &str, version: i32) -> Notice {
     }
 }
 
-/// A node's end of a broker.
+/// A node's connection to a broker.
 struct Node {
     broker: Arc<dyn Broker>,
-    heard: mpsc::UnboundedReceiver<Signal>,
+    signals: mpsc::UnboundedReceiver<Signal>,
     selective: bool,
 }
 
 impl Node {
-    /// Starts one, which may have no server yet.
+    /// Opens the broker, whose server may not be up yet.
     fn open(address: &Address) -> Self {
         let broker = broker::open(&address.url(), None, timing()).unwrap();
-        let (tell, heard) = mpsc::unbounded_channel();
+        let (send, signals) = mpsc::unbounded_channel();
         broker.listen(Arc::new(move |signal| {
-            let _ = tell.send(signal);
+            let _ = send.send(signal);
         }));
         Self {
             broker,
-            heard,
+            signals,
             selective: address.kind.is_selective(),
         }
     }
 
-    /// Starts one and waits for its server.
+    /// Opens the broker and waits until it is connected.
     async fn start(address: &Address) -> Self {
         let mut node = Self::open(address);
-        // A cluster has three.
+        // A cluster has three connections.
         for _ in 0..if address.kind == Kind::RedisCluster {
             3
         } else {
@@ -246,7 +246,7 @@ impl Node {
     async fn until_rechecked(&mut self, names: &[impl AsRef<str>]) {
         let mut waiting: Vec<_> = names.iter().map(|name| user(name.as_ref())).collect();
         while !waiting.is_empty() {
-            let signal = soon("a recheck of the user", self.heard.recv())
+            let signal = soon("a recheck of the user", self.signals.recv())
                 .await
                 .unwrap();
             if let Signal::RecheckUsers(users) = signal {
@@ -255,11 +255,11 @@ impl Node {
         }
     }
 
-    /// Waits for a signal, and returns what was heard before it.
+    /// Waits for a signal, and returns those received before it.
     async fn until(&mut self, what: &str, is_it: impl Fn(&Signal) -> bool) -> Vec<Signal> {
         let mut before = Vec::new();
         loop {
-            let signal = soon(what, self.heard.recv()).await.unwrap();
+            let signal = soon(what, self.signals.recv()).await.unwrap();
             if is_it(&signal) {
                 return before;
             }
@@ -277,7 +277,7 @@ impl Node {
         let expected = |name: &str| Signal::Notice(notice(name, version));
         let mut missing: Vec<_> = names.iter().map(|name| expected(name.as_ref())).collect();
         while !missing.is_empty() {
-            let signal = soon("all notices", self.heard.recv()).await.unwrap();
+            let signal = soon("all notices", self.signals.recv()).await.unwrap();
             missing.retain(|expected| *expected != signal);
         }
     }
@@ -304,19 +304,19 @@ on_each_broker! {
         c.until_notice("bob", 5).await;
         a.publish("ann", 7);
         let before = b.until_notice("ann", 7).await;
-        let heard_of_bob = before.iter().any(|signal| is_of(signal, "bob"));
-        assert_eq!(heard_of_bob, !kind.is_selective(), "{before:?}");
+        let has_bob = before.iter().any(|signal| is_of(signal, "bob"));
+        assert_eq!(has_bob, !kind.is_selective(), "{before:?}");
     }
 
-    async fn a_node_hears_its_own_notices_at_once(kind: Kind) {
+    async fn a_node_receives_its_own_notices_at_once(kind: Kind) {
         let address = kind.address();
         let mut node = Node::start(&address).await;
-        while node.heard.try_recv().is_ok() {}
+        while node.signals.try_recv().is_ok() {}
         node.publish("ann", 2);
-        assert_eq!(node.heard.try_recv(), Ok(Signal::Notice(notice("ann", 2))));
+        assert_eq!(node.signals.try_recv(), Ok(Signal::Notice(notice("ann", 2))));
     }
 
-    async fn a_user_no_longer_watched_is_no_longer_told_of(kind: Kind) {
+    async fn notices_of_an_unwatched_user_are_not_delivered(kind: Kind) {
         let address = kind.address();
         let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
         let mut c = Node::start(&address).await;
@@ -329,8 +329,8 @@ on_each_broker! {
         b.watch("bob").await;
         a.publish("bob", 2);
         let before = b.until_notice("bob", 2).await;
-        let told = before.iter().any(|signal| is_of(signal, "ann"));
-        assert_eq!(told, !kind.is_selective(), "{before:?}");
+        let has_ann = before.iter().any(|signal| is_of(signal, "ann"));
+        assert_eq!(has_ann, !kind.is_selective(), "{before:?}");
     }
 
     async fn a_quick_unwatch_and_watch_ends_with_notices(kind: Kind) {
@@ -344,7 +344,7 @@ on_each_broker! {
                 tokio::task::yield_now().await;
             }
             b.broker.watch(&user("ann"));
-            // Another's watch that overtakes.
+            // A watch of another user that overtakes.
             b.broker.watch(&user("ann"));
             b.broker.unwatch(&user("ann"));
         }
@@ -353,7 +353,7 @@ on_each_broker! {
         b.until_notice("ann", 2).await;
     }
 
-    async fn users_may_be_called_anything(kind: Kind) {
+    async fn a_user_id_may_hold_any_character(kind: Kind) {
         let address = kind.address();
         let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
         let longest = "\"".repeat(UserId::MAX_BYTES);
@@ -367,7 +367,7 @@ on_each_broker! {
         }
     }
 
-    async fn ten_thousand_notices_of_a_user_coalesce_and_end_on_the_last(kind: Kind) {
+    async fn ten_thousand_notices_of_a_user_coalesce_to_the_newest(kind: Kind) {
         let address = kind.address();
         let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
         b.watch("ann").await;
@@ -378,20 +378,20 @@ on_each_broker! {
         assert!(before.len() < 5_000, "{} were sent", before.len());
     }
 
-    async fn what_is_no_notice_is_dropped_and_stops_nothing(kind: Kind) {
+    async fn an_invalid_notice_is_dropped_and_later_ones_arrive(kind: Kind) {
         let address = kind.address();
         let mut node = Node::start(&address).await;
         node.watch("ann").await;
-        address.shout("ann", "garbage").await;
-        address.shout("ann", "").await;
-        address.shout("ann", &"x".repeat(5_000)).await;
+        address.publish_raw("ann", "garbage").await;
+        address.publish_raw("ann", "").await;
+        address.publish_raw("ann", &"x".repeat(5_000)).await;
         let newer = r#"{"user":"ann","kinds":["STORY"],"epoch":1700000000000,"version":9}"#;
-        address.shout("ann", newer).await;
+        address.publish_raw("ann", newer).await;
         let before = node.until_notice("ann", 9).await;
         assert!(before.iter().all(|signal| *signal == Signal::Recheck), "{before:?}");
     }
 
-    async fn a_broker_that_closes_sends_what_is_unsent(kind: Kind) {
+    async fn closing_a_broker_sends_its_pending_notices(kind: Kind) {
         let address = kind.address();
         let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
         let names: Vec<_> = (0..100).map(|n| format!("user {n}")).collect();
@@ -412,7 +412,7 @@ on_each_broker! {
         let address = kind.address();
         let db = TestDatabase::new(Db::Postgres).await;
         let url = if kind == Kind::Postgres { "postgres:".to_owned() } else { address.url() };
-        // Longer than the test may take: nothing but the broker can tell.
+        // Longer than the deadline of the test, so that only the broker delivers changes.
         let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h"];
         let other = db.shared();
         let (mut a, mut b) = (TestApp::start_on(db, &flags).await, TestApp::start_on(other, &flags).await);
@@ -428,8 +428,8 @@ on_each_broker! {
     }
 }
 
-/// Waits until what was asked before is done: changes are made in order, so those of thirty others, who are everywhere
-/// in a cluster, come after.
+/// Waits until earlier subscription changes are applied. They are applied in order, so those of thirty others, which are on
+/// all shards of a cluster, come after.
 async fn settle(node: &mut Node) {
     if node.selective {
         let others: Vec<_> = (0..30).map(|n| format!("other {n}")).collect();
@@ -441,16 +441,16 @@ async fn settle(node: &mut Node) {
 }
 
 on_brokers! {
-    async fn a_link_that_was_cut_is_made_again_and_everybody_rechecked(kind: Kind) {
+    async fn a_closed_connection_is_reopened_and_every_user_rechecked(kind: Kind) {
         let address = kind.address();
         let proxy = Proxy::to(address.port()).await;
         let a = Node::start(&address).await;
         let mut b = Node::start(&address.through(&proxy)).await;
         b.watch("ann").await;
         for version in [2, 4, 6] {
-            proxy.cut().await;
+            proxy.disconnect().await;
             a.publish("ann", version);
-            proxy.mend();
+            proxy.heal();
             b.until_recheck().await;
             a.publish("ann", version + 1);
             b.until_notice("ann", version + 1).await;
@@ -460,24 +460,24 @@ on_brokers! {
 }
 
 on_brokers! {
-    async fn what_is_published_without_a_link_is_sent_over_the_next(kind: Kind) {
+    async fn notices_published_while_disconnected_are_sent_after_reconnecting(kind: Kind) {
         let address = kind.address();
         let proxy = Proxy::to(address.port()).await;
         let a = Node::start(&address.through(&proxy)).await;
         let mut b = Node::start(&address).await;
         b.watch("ann").await;
-        proxy.cut().await;
+        proxy.disconnect().await;
         for version in 2..=1_000 {
             a.publish("ann", version);
         }
-        proxy.mend();
+        proxy.heal();
         b.until_notice("ann", 1_000).await;
     }
     on_postgres: Postgres, on_redis: Redis, on_nats: Nats
 }
 
 on_brokers! {
-    async fn a_server_that_freezes_is_noticed_and_used_again_when_it_thaws(kind: Kind) {
+    async fn a_frozen_broker_is_detected_and_used_again_when_it_thaws(kind: Kind) {
         let mut server = kind.server().await;
         let proxy = Proxy::to(server.port).await;
         let address = Address::of(kind, server.url());
@@ -498,18 +498,18 @@ on_brokers! {
 }
 
 on_brokers! {
-    async fn a_network_that_goes_silent_is_noticed(kind: Kind) {
+    async fn a_network_partition_is_detected(kind: Kind) {
         let address = kind.address();
         let proxy = Proxy::to(address.port()).await;
         let a = Node::start(&address).await;
         let mut b = Node::start(&address.through(&proxy)).await;
         b.watch("ann").await;
         let links = proxy.accepted();
-        proxy.silence();
+        proxy.partition();
         a.publish("ann", 2);
         // The first may be PostgreSQL's second connection.
         proxy.until_accepted(links + 2).await;
-        proxy.mend();
+        proxy.heal();
         b.until_recheck().await;
         a.publish("ann", 3);
         b.until_notice("ann", 3).await;
@@ -518,7 +518,7 @@ on_brokers! {
 }
 
 on_brokers! {
-    async fn a_server_that_restarts_is_used_again(kind: Kind) {
+    async fn a_restarted_broker_is_used_again(kind: Kind) {
         let mut server = kind.server().await;
         let address = Address::of(kind, server.url());
         let (mut a, mut b) = (Node::start(&address).await, Node::start(&address).await);
@@ -536,7 +536,7 @@ on_brokers! {
 }
 
 on_brokers! {
-    async fn a_server_that_is_dead_at_first_is_used_once_it_lives(kind: Kind) {
+    async fn a_broker_that_is_down_at_first_is_used_once_it_is_up(kind: Kind) {
         let mut server = kind.server().await;
         server.kill();
         let address = Address::of(kind, server.url());
@@ -552,7 +552,7 @@ on_brokers! {
 }
 
 on_brokers! {
-    async fn a_server_whose_broker_is_dead_starts_and_changes_as_fast(kind: Kind) {
+    async fn a_server_whose_broker_is_down_starts_and_writes_as_fast(kind: Kind) {
         let dead = free_port();
         let url = match kind {
             Kind::Postgres => format!("postgres://127.0.0.1:{dead}/none"),
@@ -567,7 +567,7 @@ on_brokers! {
     on_postgres: Postgres, on_redis: Redis, on_redis_cluster: RedisCluster, on_nats: Nats
 }
 
-/// How long a server with this broker takes to start, change a library, push each change, and stop.
+/// The time that a server with this broker takes to start, make and deliver 30 changes, and stop.
 async fn thirty_changes(broker: &str) -> Duration {
     let began = Instant::now();
     let mut app = TestApp::start_with(Db::Sqlite, &["--broker-url", broker]).await;
@@ -612,13 +612,13 @@ async fn a_shard_that_freezes_delays_only_its_own_users() {
     }
     frozen.thaw();
     for name in there {
-        // The first makes sure, since the link may be remade under it.
-        b.until_heard_of(&a, name).await;
+        // The first waits for the connection, which may be reopening.
+        b.until_receives_from(&a, name).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slots_that_move_to_another_shard_take_their_users_along() {
+async fn users_follow_their_slot_to_another_shard() {
     let cluster = RedisCluster::start().await;
     let address = Address::of(Kind::RedisCluster, cluster.url());
     let (a, mut b) = (Node::start(&address).await, Node::start(&address).await);
@@ -646,7 +646,7 @@ async fn slots_that_move_to_another_shard_take_their_users_along() {
         .finish();
     assert!(moved.status.success(), "{moved:?}");
     for name in &names {
-        b.until_heard_of(&a, name).await;
+        b.until_receives_from(&a, name).await;
     }
 }
 
@@ -661,30 +661,30 @@ async fn when_a_replica_takes_the_place_of_its_master_it_is_used() {
     }
     b.until_rechecked(&names).await;
     for name in &names {
-        b.until_heard_of(&a, name).await;
+        b.until_receives_from(&a, name).await;
     }
     cluster.servers[0].kill();
     for name in &names {
-        b.until_heard_of(&a, name).await;
+        b.until_receives_from(&a, name).await;
     }
 }
 
 impl Node {
-    /// Lets `other` publish of a user until it is heard here.
-    async fn until_heard_of(&mut self, other: &Node, name: &str) {
-        let heard = async {
+    /// Has `other` publish notices of a user until one is received here.
+    async fn until_receives_from(&mut self, other: &Node, name: &str) {
+        let receiving = async {
             for version in 100.. {
                 other.publish(name, version);
                 let expected = Signal::Notice(notice(name, version));
                 let wait = tokio::time::timeout(Duration::from_millis(200), async {
-                    while self.heard.recv().await.unwrap() != expected {}
+                    while self.signals.recv().await.unwrap() != expected {}
                 });
                 if wait.await.is_ok() {
                     return;
                 }
             }
         };
-        soon("a notice", heard).await;
+        soon("a notice", receiving).await;
     }
 }
 
@@ -699,12 +699,12 @@ async fn when_sentinels_name_another_master_it_is_used() {
     servers.master.kill();
     a.until_recheck().await;
     b.until_recheck().await;
-    b.until_heard_of(&a, "ann").await;
+    b.until_receives_from(&a, "ann").await;
     assert!(redis_cli(servers.replica.port, &["ROLE"]).starts_with("master"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_without_sharded_channels_is_used_with_plain_ones() {
+async fn a_redis_without_sharded_channels_falls_back_to_plain_channels() {
     let rename = ["SPUBLISH", "SSUBSCRIBE"].map(|name| ["--rename-command", name, ""]);
     let server = Server::redis(&rename.concat()).await;
     let address = Address::of(Kind::Redis, server.url());
@@ -715,7 +715,7 @@ async fn a_redis_without_sharded_channels_is_used_with_plain_ones() {
 }
 
 on_brokers! {
-    async fn a_node_that_serves_one_user_of_a_thousand_is_told_of_that_one(kind: Kind) {
+    async fn a_node_receives_only_notices_of_users_that_it_watches(kind: Kind) {
         let (address, db) = (kind.address(), TestDatabase::new(Db::Postgres).await);
         let url = address.url();
         let flags = ["--broker-url", url.as_str(), "--heartbeat", "1h"];
@@ -738,16 +738,16 @@ on_brokers! {
         for n in 1..1000 {
             others.publish(&format!("user {n}"), 2);
         }
-        // When it is closed, the broker's server has them.
-        soon("the others are told of", others.broker.close()).await;
+        // Once it is closed, the broker's server has received the notices.
+        soon("the notices of the others are sent", others.broker.close()).await;
         published += 1;
         let mut newest = notice("user 0", published);
         newest.head.epoch = Epoch::new(4_000_000_000_000);
         last.broker.publish(newest);
-        let mut heard = String::new();
-        while !heard.contains(&format!("\"version\":{published}")) {
+        let mut received_text = String::new();
+        while !received_text.contains(&format!("\"version\":{published}")) {
             let chunk = soon("the newest version", events.chunk()).await.unwrap().unwrap();
-            heard.push_str(std::str::from_utf8(&chunk).unwrap());
+            received_text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
         let received = server.counter(received).await;
         assert!(received <= f64::from(published), "{received} notices, and {published} of the user");
@@ -758,13 +758,13 @@ on_brokers! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_has_forgotten_its_cluster_is_passed_over() {
+async fn a_node_that_lost_its_cluster_state_is_skipped() {
     let bus = free_port().to_string();
     let alone = ["--cluster-enabled", "yes", "--cluster-port", &bus];
     let alone = Server::redis(&alone).await;
     let hosts = Kind::RedisCluster.shared();
     let (scheme, hosts) = hosts.split_once("://").unwrap();
-    // It is asked first, and knows of no shard.
+    // It is queried first, and has no slots.
     let address = Address {
         server: format!("{scheme}://127.0.0.1:{},{hosts}", alone.port),
         ..Kind::RedisCluster.address()
@@ -776,7 +776,7 @@ async fn a_server_that_has_forgotten_its_cluster_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_wants_a_login_gets_that_of_the_address() {
+async fn credentials_in_the_address_authenticate_the_connection() {
     let redis = Server::redis(&["--requirepass", "open:sesame"]).await;
     let acl = ["--user", "ann", "on", ">p@s/s#w?%d", "+@all", "~*", "&*"];
     let redis_with_users = Server::redis(&acl).await;
@@ -803,7 +803,7 @@ async fn a_server_that_wants_a_login_gets_that_of_the_address() {
 }
 
 #[test]
-fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
+fn an_invalid_broker_url_is_refused_by_flag_and_not_printed() {
     for (url, reason) in [
         ("kafka://hunter2", "must begin with"),
         ("redis://u:hunter2@h:port", "not a valid URL"),
@@ -836,8 +836,8 @@ fn an_address_that_names_no_broker_is_refused_by_flag_and_not_shown() {
     }
 }
 
-/// What the program logs, at every level, until it has come to something with its broker.
-async fn first_word_on(broker: &str, certificates: Option<&Path>) -> String {
+/// The log of the program, at every level, until it reports its broker as connected or unavailable.
+async fn log_until_broker_status(broker: &str, certificates: Option<&Path>) -> String {
     let folder = tempfile::TempDir::new().unwrap();
     let log = folder.path().join("log");
     let database = format!("sqlite://{}?mode=rwc", folder.path().join("x.db").display());
@@ -858,15 +858,15 @@ async fn first_word_on(broker: &str, certificates: Option<&Path>) -> String {
         .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let news = [
+    let statuses = [
         "broker unavailable",
         "cannot poll the cluster",
         "broker connected",
     ];
-    let said = soon("a word on the broker", async {
+    let log = soon("a log line on the broker", async {
         loop {
             let log = std::fs::read_to_string(&log).unwrap();
-            if news.iter().any(|news| log.contains(news)) {
+            if statuses.iter().any(|status| log.contains(status)) {
                 return log;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -875,7 +875,7 @@ async fn first_word_on(broker: &str, certificates: Option<&Path>) -> String {
     .await;
     child.kill().unwrap();
     child.wait().unwrap();
-    said
+    log
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -887,7 +887,7 @@ async fn a_password_in_an_address_is_never_logged() {
         format!("redis+sentinel://ann:hunter2@127.0.0.1:{dead}/m?sentinel_password=hunter2"),
         format!("nats://ann:hunter2@127.0.0.1:{dead}"),
         format!("postgres://ann:hunter2@127.0.0.1:{dead}/db"),
-        // These answer, and know no such user.
+        // These servers are up, and have no such user.
         Kind::Redis
             .shared()
             .replace("redis://", "redis://ann:hunter2@"),
@@ -895,7 +895,7 @@ async fn a_password_in_an_address_is_never_logged() {
             .shared()
             .replace("nats://", "nats://ann:hunter2@"),
     ] {
-        let log = first_word_on(&url, None).await;
+        let log = log_until_broker_status(&url, None).await;
         let leak = log.lines().find(|line| line.contains("hunter2"));
         assert_eq!(leak, None, "{url}");
     }
@@ -939,9 +939,9 @@ async fn a_broker_behind_tls_is_used_if_its_certificate_is_trusted() {
         nats.url(),
         nats.url().replace("nats:", "tls:"),
     ] {
-        let log = first_word_on(&url, Some(certificate.as_ref())).await;
+        let log = log_until_broker_status(&url, Some(certificate.as_ref())).await;
         assert!(log.contains("broker connected"), "{url}: {log}");
-        let log = first_word_on(&url, Some(other.as_ref())).await;
+        let log = log_until_broker_status(&url, Some(other.as_ref())).await;
         assert!(log.contains("broker unavailable"), "{url}: {log}");
     }
 }

@@ -1,4 +1,4 @@
-//! The proxies whose settings docs/operations.md shows, as it shows them: two servers behind each, and all transports through it.
+//! The reverse proxies with the settings that docs/operations.md shows: two servers behind each, all transports through it.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    support::crowd::{Crowd, Habits, Timeline},
     support::printed::blocks,
-    support::servers::{free_port, kill_group},
+    support::servers::{free_port, kill_process_group},
     support::test_app::{Db, TestDatabase, TestProcess, http_client, soon, token},
+    support::workload::{ClientBehavior, Timeline, Workload},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +89,10 @@ impl Front {
             proxy: { proxy }.spawn().unwrap(),
             _folder: folder,
         };
-        soon("the proxy leads to a server", async {
+        soon("the proxy forwards to a server", async {
             loop {
-                let answer = reqwest::get(format!("{}/api/library-version", front.base)).await;
-                if answer.is_ok_and(|answer| answer.status() == 401) {
+                let response = reqwest::get(format!("{}/api/library-version", front.base)).await;
+                if response.is_ok_and(|response| response.status() == 401) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -104,7 +104,7 @@ impl Front {
 }
 
 impl Front {
-    /// Replaces one server as docs/operations.md says: SIGTERM, wait for its end, start the new one, wait for `/readyz` and
+    /// Replaces one server as docs/operations.md says: SIGTERM, wait for its exit, start the new one, wait for `/readyz` and
     /// for two checks of the proxy.
     async fn replace(&mut self, server: usize) {
         let old = &mut self.servers[server];
@@ -117,7 +117,7 @@ impl Front {
         soon("the new server is ready", async {
             while !reqwest::get(&ready)
                 .await
-                .is_ok_and(|answer| answer.status() == 200)
+                .is_ok_and(|response| response.status() == 200)
             {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -135,7 +135,7 @@ impl Front {
     }
 }
 
-/// How often `/readyz` of a server has answered that it is ready.
+/// How often `/readyz` of a server has returned 200.
 async fn checks(server: &TestProcess) -> u64 {
     let metrics = reqwest::get(server.url("/metrics")).await.unwrap();
     let metrics = metrics.text().await.unwrap();
@@ -146,13 +146,13 @@ async fn checks(server: &TestProcess) -> u64 {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        // Workers of nginx outlive a master that is killed, so the whole group goes.
-        kill_group(&mut self.proxy);
+        // Workers of nginx outlive a killed master, so the whole process group is killed.
+        kill_process_group(&mut self.proxy);
     }
 }
 
 impl Kind {
-    /// Whether the proxy asks for `/readyz`. The open-source nginx does not: it tries the servers in turn.
+    /// Whether the proxy polls `/readyz`. The open-source nginx does not: it tries the servers in turn.
     fn checks_health(self) -> bool {
         self != Self::Nginx
     }
@@ -230,57 +230,57 @@ impl Kind {
     }
 }
 
-/// How much later, at most, the median push may come through a proxy than from the server itself. A proxy that waits for
+/// The largest added delivery lag of the median push through a proxy. A proxy that waits for
 /// more bytes before it sends costs 40 or 200 ms.
-const PROXY_LAG: Duration = Duration::from_millis(30);
+const MAX_PROXY_LAG: Duration = Duration::from_millis(30);
 
 fn median(sorted: &[Duration]) -> Duration {
     sorted[sorted.len() / 2]
 }
 
 by_each_proxy! {
-    async fn every_transport_tells_of_changes_at_once(kind: Kind) {
+    async fn every_transport_delivers_changes_at_once(kind: Kind) {
         let front = Front::start(kind, &["--max-user-rate", "0", "--max-address-rate", "0"]).await;
         let timeline = Timeline::new(0);
         let bases = [front.base.clone(), front.servers[0].base.clone()];
-        let habits = Habits { pause: Some(Duration::from_millis(100)), ..Habits::default() };
-        let crowd = Crowd::start_with(&bases, 2, &timeline, habits);
+        let behavior = ClientBehavior { write_interval: Some(Duration::from_millis(100)), ..ClientBehavior::default() };
+        let workload = Workload::start_with(&bases, 2, &timeline, behavior);
         // Far from the next heartbeat, which would flush a buffer.
         for _ in 0..5 {
-            crowd.until_answered(10).await;
-            crowd.until_all_know(Duration::from_secs(5)).await;
+            workload.until_acknowledged(10).await;
+            workload.until_converged(Duration::from_secs(5)).await;
         }
-        let [through_proxy, direct] = bases.map(|base| median(&crowd.lags(&base)));
-        println!("median push after its answer: {through_proxy:?} through {kind:?}, {direct:?} directly");
-        assert!(through_proxy <= 3 * direct + PROXY_LAG, "{through_proxy:?} against {direct:?}");
+        let [through_proxy, direct] = bases.map(|base| median(&workload.lags(&base)));
+        println!("median delivery lag: {through_proxy:?} through {kind:?}, {direct:?} directly");
+        assert!(through_proxy <= 3 * direct + MAX_PROXY_LAG, "{through_proxy:?} against {direct:?}");
     }
 
-    async fn every_server_is_replaced_and_nobody_loses_anything(kind: Kind) {
+    async fn every_server_is_replaced_and_no_client_misses_a_change(kind: Kind) {
         let flags = [
             "--max-user-rate", "0", "--max-address-rate", "0", "--shutdown-delay", "5s", "--drain-spread", "1s",
         ];
         let mut front = Front::start(kind, &flags).await;
         let timeline = Timeline::new(0);
-        let habits = Habits { pause: Some(Duration::from_secs(1)), as_browsers: true };
+        let behavior = ClientBehavior { write_interval: Some(Duration::from_secs(1)), is_browser: true };
         // 50 changes a second, and 200 streams.
-        let crowd = Crowd::start_with(std::slice::from_ref(&front.base), 50, &timeline, habits);
-        crowd.until_all_know(Duration::from_secs(30)).await;
+        let workload = Workload::start_with(std::slice::from_ref(&front.base), 50, &timeline, behavior);
+        workload.until_converged(Duration::from_secs(30)).await;
         for round in 1..=3 {
             for server in 0..2 {
-                timeline.tell(&format!("round {round}: replace server {server}"));
+                timeline.record(&format!("round {round}: replace server {server}"));
                 front.replace(server).await;
             }
         }
-        crowd.until_all_know(Duration::from_secs(10)).await;
-        let (requests, failed) = crowd.requests();
-        let longest = crowd.lags(&front.base).last().copied().unwrap();
-        println!("{kind:?}: {failed} of {requests} requests failed; the longest gap of a device was {longest:?}");
-        // Each was sent again under its key and answered.
+        workload.until_converged(Duration::from_secs(10)).await;
+        let (requests, failed) = workload.requests();
+        let longest = workload.lags(&front.base).last().copied().unwrap();
+        println!("{kind:?}: {failed} of {requests} requests failed; the longest delivery lag was {longest:?}");
+        // Each was retried with its idempotency key and acknowledged.
         assert!(failed * 1000 <= requests, "{failed} of {requests} requests failed:\n{}", timeline.text());
-        assert!(longest < Duration::from_secs(10), "a device knew of nothing for {longest:?}:\n{}", timeline.text());
+        assert!(longest < Duration::from_secs(10), "the longest delivery lag was {longest:?}:\n{}", timeline.text());
     }
 
-    async fn a_client_cannot_say_that_it_is_another(kind: Kind) {
+    async fn a_client_cannot_spoof_its_address(kind: Kind) {
         let front = Front::start(kind, &["--max-address-rate", "2", "--max-user-rate", "0"]).await;
         let http = http_client();
         let mut refused = false;
@@ -292,7 +292,7 @@ by_each_proxy! {
                 .bearer_auth(token(&Uuid::now_v7().to_string()))
                 .json(&json!({"query": "{ __typename }"}))
                 .send();
-            let status = soon("an answer", request).await.unwrap().status();
+            let status = soon("a response", request).await.unwrap().status();
             refused |= status == 429;
         }
         assert!(refused);

@@ -1,5 +1,5 @@
-//! How a node stops: it says so, serves on while its balancer has not noticed, finishes what it has begun, and ends in
-//! the stated time whatever does not answer.
+//! Graceful shutdown: a node fails readiness, serves until its load balancer notices, drains requests, and exits within
+//! its timeout even if the database does not respond.
 
 use std::{process::Stdio, time::Duration};
 
@@ -16,40 +16,40 @@ const CREATE: &str =
     "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
 
 async fn readiness(server: &TestProcess) -> u16 {
-    // By a new connection each time, as a balancer asks.
+    // A new connection each time, like the check of a load balancer.
     let ready = reqwest::get(server.url("/readyz")).await;
     ready.unwrap().status().as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_stops_says_so_before_it_refuses_anybody() {
+async fn a_stopping_node_fails_readiness_before_it_refuses_requests() {
     let database = TestDatabase::new(Db::Sqlite).await;
     let mut server = TestProcess::serve(&database.url, &["--shutdown-delay", "2s"]).await;
     assert_eq!(readiness(&server).await, 200);
-    let told = Instant::now();
+    let stopped = Instant::now();
     server.signal("-TERM");
     soon("it is not ready", async {
         while readiness(&server).await != 503 {}
     })
     .await;
     for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
-        let answer = server
+        let response = server
             .send("ann", CREATE, json!({"name": name}))
             .await
             .unwrap();
         assert_eq!(
-            answer["data"]["createTag"]["libraryVersion"],
+            response["data"]["createTag"]["libraryVersion"],
             n + 2,
-            "{answer}"
+            "{response}"
         );
     }
     assert_eq!(server.wait().await, Some(0));
-    let took = told.elapsed();
+    let took = stopped.elapsed();
     assert!((2.0..8.0).contains(&took.as_secs_f64()), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_under_way_is_made_and_answered_before_its_node_ends() {
+async fn a_change_in_flight_completes_before_its_node_exits() {
     let database = TestDatabase::new(Db::Postgres).await;
     let mut server = TestProcess::serve(&database.url, &[]).await;
     server
@@ -73,8 +73,8 @@ async fn a_change_under_way_is_made_and_answered_before_its_node_ends() {
         .await;
         other.execute_unprepared("COMMIT").await.unwrap();
     };
-    let (answer, ()) = tokio::join!(server.send("ann", CREATE, json!({"name": "b"})), stopping);
-    assert_eq!(answer.unwrap()["data"]["createTag"]["libraryVersion"], 3);
+    let (response, ()) = tokio::join!(server.send("ann", CREATE, json!({"name": "b"})), stopping);
+    assert_eq!(response.unwrap()["data"]["createTag"]["libraryVersion"], 3);
     assert_eq!(server.wait().await, Some(0));
     assert_eq!(
         database
@@ -85,7 +85,7 @@ async fn a_change_under_way_is_made_and_answered_before_its_node_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_whose_database_is_silent_ends_in_the_stated_time() {
+async fn a_node_whose_database_is_partitioned_exits_within_its_timeout() {
     let postgres = Server::postgres().await;
     let proxy = Proxy::to(postgres.port).await;
     let url = postgres.url_at(proxy.port);
@@ -105,18 +105,18 @@ async fn a_node_whose_database_is_silent_ends_in_the_stated_time() {
         .send("ann", CREATE, json!({"name": "a"}))
         .await
         .unwrap();
-    proxy.silence();
+    proxy.partition();
     let change = server.send("ann", CREATE, json!({"name": "b"}));
     let _ = tokio::time::timeout(Duration::from_millis(100), change).await;
-    let told = Instant::now();
+    let stopped = Instant::now();
     server.signal("-TERM");
     assert_eq!(server.wait().await, Some(0));
-    let took = told.elapsed();
+    let took = stopped.elapsed();
     assert!(took < Duration::from_secs(2 + 5 + 2), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_waits_for_another_ones_migration_stops_when_told() {
+async fn a_node_that_waits_for_a_migration_lock_exits_on_sigterm() {
     let database = TestDatabase::new(Db::Postgres).await;
     let other = database.connect().await;
     let lock = format!("SELECT pg_advisory_lock({})", 0x006c_6962_7261_7279_i64);

@@ -104,7 +104,7 @@ async fn a_database_that_falls_silent_holds_up_nothing_and_is_used_again() {
     let mut watch = ann.watch().await;
     insist(&ann).await;
     // More than there are connections, so that each meets the silence.
-    proxy.silence();
+    proxy.partition();
     let began = Instant::now();
     let queries = (0..10).map(|_| ann.send("{ tags { id } }", json!({})));
     let changes = (0..3).map(|_| {
@@ -122,7 +122,7 @@ async fn a_database_that_falls_silent_holds_up_nothing_and_is_used_again() {
     assert_eq!(status(&app, "/readyz").await, 503);
 
     // The old connections never say a word again; there must be new ones in their place.
-    proxy.mend_for_new_connections();
+    proxy.heal_new_connections();
     until_status(&app, "/readyz", 200).await;
     let version = insist(&ann).await;
     watch.until(version).await;
@@ -167,13 +167,13 @@ async fn a_connection_that_falls_silent_amid_a_change_is_given_up() {
             while around.scalar::<i64>(waits).await < 3 {}
         })
         .await;
-        proxy.silence();
+        proxy.partition();
     };
     let (answers, ()) = tokio::join!(changes, silence);
     for answer in &answers {
         assert_eq!(code(answer), "UNAVAILABLE", "{answer}");
     }
-    proxy.mend_for_new_connections();
+    proxy.heal_new_connections();
     other.execute_unprepared("COMMIT").await.unwrap();
     for reader in &readers {
         assert_eq!(insist(reader).await, 3);
@@ -199,7 +199,7 @@ async fn a_query_that_the_database_never_answers_is_answered() {
             while around.scalar::<i64>(waits).await == 0 {}
         })
         .await;
-        proxy.silence();
+        proxy.partition();
     };
     let (code, ()) = tokio::join!(ann.refused("{ tags { id } }", json!({})), silence);
     assert_eq!(code, "UNAVAILABLE");

@@ -478,7 +478,7 @@ async fn the_oldest_socket_without_connection_ack_gives_way_to_the_newest() {
     let mut newest = Socket::open(&app).await;
     assert_eq!(oldest.closed().await.0, 1013);
     newest.init(&token("bob")).await;
-    acknowledged.assert_quiet().await;
+    acknowledged.assert_no_message().await;
     let began = Instant::now();
     for _ in 0..20 {
         // However many strangers there are, one who introduces itself finds room.

@@ -40,7 +40,9 @@ const CONFIG_MAY_IMPORT: [&str; 7] = [
 ];
 
 /// Rooms that put the parts together. They may import everything; nothing else imports them.
-const TOP: [&str; 7] = ["main", "lib", "program", "app", "commands", "config", "transfer"];
+const TOP: [&str; 7] = [
+    "main", "lib", "program", "app", "commands", "config", "transfer",
+];
 
 /// Imports that MAY_IMPORT forbids, each with its reason.
 const DEPARTURES: [(&str, &str, &str); 1] = [(

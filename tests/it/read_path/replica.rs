@@ -180,7 +180,7 @@ async fn a_replica_that_falls_silent_is_left_alone_for_a_while() {
     assert_eq!(titles(&ann, None).await.0, ["old"]);
     let asked = proxy.accepted();
     assert!(asked > 0);
-    proxy.silence();
+    proxy.partition();
     let began = Instant::now();
     for _ in 0..50 {
         assert_eq!(titles(&ann, None).await.0, ["old"]);

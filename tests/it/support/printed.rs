@@ -1,4 +1,4 @@
-//! The documents in the repository that tests run what is printed in.
+//! The code blocks of the documents, which tests run.
 
 use crate::support::test_app::repository;
 

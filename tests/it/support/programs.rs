@@ -1,4 +1,4 @@
-//! Programs that a test runs to their end, and never for longer than a deadline.
+//! Runs programs to completion, with a deadline.
 
 use std::{
     io::Read,
@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::servers::kill_group;
+use crate::support::servers::kill_process_group;
 
-/// How long a program may take, unless the test says otherwise. Some compare two databases on a busy machine.
+/// The default deadline of a program. Some compare two databases on a busy machine.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Runs a command to its end, as [`Command::output`] does, which may wait for ever.
+/// Runs a command to completion like [`Command::output`], which has no deadline.
 pub trait Finish {
-    /// Runs it without input. Panics if it takes too long, and kills it and its children.
+    /// Runs the command without input. Kills its process group and panics if it exceeds the deadline.
     fn finish(&mut self) -> Output {
         self.finish_within(LIMIT)
     }
@@ -35,7 +35,7 @@ impl Finish for Command {
     }
 }
 
-/// Waits for a program, and returns what it printed into pipes. After `limit` it is killed, and the result is `None`.
+/// Waits for a program, and returns its piped output. Kills it after `limit` and returns `None`.
 pub fn finished(mut child: Child, limit: Duration) -> Option<Output> {
     drop(child.stdin.take());
     let stdout = child.stdout.take().map(read);
@@ -46,7 +46,7 @@ pub fn finished(mut child: Child, limit: Duration) -> Option<Output> {
             break status;
         }
         if began.elapsed() > limit {
-            kill_group(&mut child);
+            kill_process_group(&mut child);
             let _ = child.kill();
             return None;
         }

@@ -1,6 +1,6 @@
-//! Servers of a test's own, to stop, freeze and restart, and a proxy to be cut off by.
+//! Dedicated PostgreSQL, Redis and NATS servers to kill, freeze and restart, and a fault-injecting proxy.
 //!
-//! The servers that `scripts/test` starts are shared by all tests, so a test that disturbs one starts its own here.
+//! All tests share the servers that `scripts/test` starts, so a test that disturbs one starts its own here.
 
 use std::{
     io::ErrorKind,
@@ -28,9 +28,9 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// What a server speaks, to tell when it is ready.
+/// The kind of a server, which decides its readiness check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speaks {
+enum ServerKind {
     Redis,
     Nats,
     Postgres,
@@ -39,13 +39,13 @@ enum Speaks {
 
 /// A server process, killed when this is dropped.
 pub struct Server {
-    speaks: Speaks,
+    kind: ServerKind,
     program: PathBuf,
     arguments: Vec<String>,
     pub port: u16,
     environment: Vec<(&'static str, String)>,
     folder: PathBuf,
-    /// The folder, if it goes with the server.
+    /// The folder, if it is deleted with the server.
     _own: Option<TempDir>,
     child: Option<Child>,
 }
@@ -53,7 +53,7 @@ pub struct Server {
 impl Server {
     /// A Redis with more arguments.
     pub async fn redis(arguments: &[&str]) -> Self {
-        let mut server = Self::new(Speaks::Redis, "redis-server");
+        let mut server = Self::new(ServerKind::Redis, "redis-server");
         let (port, folder) = (server.port.to_string(), server.path());
         server.arguments = strings(&["--port", &port, "--bind", "127.0.0.1", "--dir", &folder]);
         server
@@ -66,7 +66,7 @@ impl Server {
 
     /// A NATS server with more arguments.
     pub async fn nats(arguments: &[&str]) -> Self {
-        let mut server = Self::new(Speaks::Nats, "nats-server");
+        let mut server = Self::new(ServerKind::Nats, "nats-server");
         let port = server.port.to_string();
         server.arguments = strings(&["--addr", "127.0.0.1", "--port", &port]);
         server.arguments.extend(strings(arguments));
@@ -79,19 +79,19 @@ impl Server {
         Self::postgres_with(&[]).await
     }
 
-    /// The same with settings of its own, each `name=value`.
+    /// Like [`Self::postgres`], with more settings, each `name=value`.
     pub async fn postgres_with(settings: &[&str]) -> Self {
-        let server = Self::new(Speaks::Postgres, "postgres");
+        let server = Self::new(ServerKind::Postgres, "postgres");
         server.with_data(&[], settings).await
     }
 
-    /// The same in a folder of the caller's, with more environment. Its write-ahead log comes in small files, so that a
+    /// Like [`Self::postgres`], in the caller's folder and with more environment. Write-ahead log segments are small, so that a
     /// small disk holds it.
     pub async fn postgres_on(folder: &Path, environment: Vec<(&'static str, String)>) -> Self {
-        let mut server = Self::new(Speaks::Postgres, "postgres");
+        let mut server = Self::new(ServerKind::Postgres, "postgres");
         folder.clone_into(&mut server.folder);
         server.environment = environment;
-        // The log of changes stays small beside the tables: PostgreSQL cannot recover where it has filled the disk.
+        // A small write-ahead log: PostgreSQL cannot recover after the log filled the disk.
         let settings = ["max_wal_size=24MB", "min_wal_size=4MB"];
         server.with_data(&["--wal-segsize=1"], &settings).await
     }
@@ -125,9 +125,9 @@ impl Server {
         server
     }
 
-    /// A PostgreSQL that follows this one.
+    /// A hot standby of this PostgreSQL.
     pub async fn standby(&self) -> Self {
-        let mut standby = Self::new(Speaks::Postgres, "postgres");
+        let mut standby = Self::new(ServerKind::Postgres, "postgres");
         let bin = postgres_bin();
         let (folder, data) = (standby.path(), standby.folder.join("data"));
         let (port, data) = (standby.port.to_string(), data.to_str().unwrap().to_owned());
@@ -148,7 +148,7 @@ impl Server {
 
     /// A PgBouncer in front of the PostgreSQL at `port`, with more settings.
     pub async fn pgbouncer(port: u16, settings: &[&str]) -> Self {
-        let mut server = Self::new(Speaks::PgBouncer, &pgbouncer());
+        let mut server = Self::new(ServerKind::PgBouncer, &pgbouncer());
         let file = server.folder.join("pgbouncer.ini");
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={port} user=postgres\n[pgbouncer]\n\
@@ -166,10 +166,10 @@ impl Server {
         server
     }
 
-    fn new(speaks: Speaks, program: &str) -> Self {
+    fn new(kind: ServerKind, program: &str) -> Self {
         let own = TempDir::with_prefix("library-sync-test-").unwrap();
         Self {
-            speaks,
+            kind,
             program: program.into(),
             arguments: Vec::new(),
             port: free_port(),
@@ -184,9 +184,9 @@ impl Server {
         self.folder.to_str().unwrap().to_owned()
     }
 
-    /// `program` in the server's folder, as a user that it accepts.
+    /// `program` in the server's folder, as a user that may run it.
     fn command(&self, program: PathBuf) -> Command {
-        let is_postgres = matches!(self.speaks, Speaks::Postgres | Speaks::PgBouncer);
+        let is_postgres = matches!(self.kind, ServerKind::Postgres | ServerKind::PgBouncer);
         let mut command = if is_postgres && is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
@@ -208,18 +208,18 @@ impl Server {
         self.url_at(self.port)
     }
 
-    /// Its address as if it were at `port`, where a [`Proxy`] is.
+    /// Its address at another port, such as a [`Proxy`]'s.
     pub fn url_at(&self, port: u16) -> String {
-        match self.speaks {
-            Speaks::Redis => format!("redis://127.0.0.1:{port}"),
-            Speaks::Nats => format!("nats://127.0.0.1:{port}"),
-            Speaks::Postgres | Speaks::PgBouncer => {
+        match self.kind {
+            ServerKind::Redis => format!("redis://127.0.0.1:{port}"),
+            ServerKind::Nats => format!("nats://127.0.0.1:{port}"),
+            ServerKind::Postgres | ServerKind::PgBouncer => {
                 format!("postgres://postgres@127.0.0.1:{port}/postgres")
             }
         }
     }
 
-    /// Starts it, where it was before, and waits until it is ready.
+    /// Starts it on its port, and waits until it is ready.
     pub async fn start(&mut self) {
         let mut command = self.command(self.program.clone());
         command
@@ -230,9 +230,9 @@ impl Server {
         soon("the server is ready", async {
             while !self.is_ready().await {
                 if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
-                    // A PostgreSQL that was killed leaves processes that must be gone first.
+                    // Child processes of a killed PostgreSQL must exit before it can start again.
                     assert!(
-                        self.speaks == Speaks::Postgres,
+                        self.kind == ServerKind::Postgres,
                         "{}: {status}",
                         self.program.display()
                     );
@@ -251,7 +251,7 @@ impl Server {
         }
     }
 
-    /// Starts it if it was killed, or ends by itself while it recovers from a crash, and waits until it is ready.
+    /// Starts it if it was killed or exits during crash recovery, and waits until it is ready.
     pub async fn start_if_down(&mut self) {
         let has_ended = |child: &mut Child| child.try_wait().unwrap().is_some();
         // Boxed, because it holds a connection's login.
@@ -273,42 +273,42 @@ impl Server {
         let Ok(mut socket) = TcpStream::connect(("127.0.0.1", self.port)).await else {
             return false;
         };
-        let (question, answer): (&[u8], &[u8]) = match self.speaks {
-            Speaks::Redis => (b"PING\r\n", b"+PONG"),
-            Speaks::Nats => (b"", b"INFO"),
+        let (request, response): (&[u8], &[u8]) = match self.kind {
+            ServerKind::Redis => (b"PING\r\n", b"+PONG"),
+            ServerKind::Nats => (b"", b"INFO"),
             // It accepts connections once it has read its settings.
-            Speaks::PgBouncer => return true,
-            Speaks::Postgres => return PgConnection::connect(&self.url()).await.is_ok(),
+            ServerKind::PgBouncer => return true,
+            ServerKind::Postgres => return PgConnection::connect(&self.url()).await.is_ok(),
         };
-        let mut heard = vec![0; answer.len()];
-        socket.write_all(question).await.is_ok()
-            && socket.read_exact(&mut heard).await.is_ok()
-            && (heard == answer || heard == b"-NOAU")
+        let mut received = vec![0; response.len()];
+        socket.write_all(request).await.is_ok()
+            && socket.read_exact(&mut received).await.is_ok()
+            && (received == response || received == b"-NOAU")
     }
 
-    /// Kills it, and everything of it.
+    /// Kills it and its child processes.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // A frozen PostgreSQL is left by its processes only when they run again.
-            signal("-CONT", &family(child.id()));
-            signal("-KILL", &family(child.id()));
+            // The processes of a frozen PostgreSQL exit only after SIGCONT.
+            signal("-CONT", &process_tree(child.id()));
+            signal("-KILL", &process_tree(child.id()));
             let _ = child.wait();
         }
     }
 
-    /// Stops its clock, if it runs: it keeps its connections and answers nothing.
+    /// Sends SIGSTOP: it keeps its connections but does not respond.
     pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Sends SIGCONT.
     pub fn thaw(&self) {
         self.signal("-CONT");
     }
 
     fn signal(&self, name: &str) {
         if let Some(child) = &self.child {
-            signal(name, &family(child.id()));
+            signal(name, &process_tree(child.id()));
         }
     }
 }
@@ -325,12 +325,12 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// A cluster that serves what it can when a part of it is down.
+    /// A cluster that serves the remaining slots while a master is down.
     pub async fn start() -> Self {
         Self::start_with(0).await
     }
 
-    /// The same with so many replicas of each master, which follow the masters.
+    /// Like [`Self::start`], with this number of replicas per master.
     pub async fn start_with(replicas: usize) -> Self {
         let mut servers = Vec::new();
         for _ in 0..3 * (1 + replicas) {
@@ -360,7 +360,7 @@ impl RedisCluster {
             .args(hosts)
             .args(["--cluster-replicas", &replicas, "--cluster-yes"]));
         for server in &cluster.servers {
-            // A replica that has not caught up would never be a master.
+            // A replica that has not synchronized is not promoted.
             let is_ready = || {
                 redis_cli(server.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")
                     && !redis_cli(server.port, &["INFO", "replication"])
@@ -387,7 +387,7 @@ impl RedisCluster {
     }
 }
 
-/// A master, a replica of it, and a Sentinel that makes the one the other when the master is gone.
+/// A master, a replica, and a Sentinel that promotes the replica when the master is down.
 pub struct RedisSentinel {
     pub master: Server,
     pub replica: Server,
@@ -399,7 +399,7 @@ impl RedisSentinel {
         let master = Server::redis(&[]).await;
         let port = master.port.to_string();
         let replica = Server::redis(&["--replicaof", "127.0.0.1", &port]).await;
-        let mut sentinel = Server::new(Speaks::Redis, "redis-server");
+        let mut sentinel = Server::new(ServerKind::Redis, "redis-server");
         let settings = format!(
             "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {port} 1\n\
              sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n",
@@ -431,7 +431,7 @@ impl RedisSentinel {
     }
 }
 
-/// Asks a Redis.
+/// Runs a command on the Redis at `port`.
 pub fn redis_cli(port: u16, command: &[&str]) -> String {
     let mut redis_cli = Command::new("redis-cli");
     let output = redis_cli
@@ -441,58 +441,58 @@ pub fn redis_cli(port: u16, command: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a [`Proxy`] does with its connections.
+/// How a [`Proxy`] treats a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Passes everything on.
-    Open,
-    /// Passes nothing on, and keeps the connections.
-    Silent,
-    /// Ends connections, and accepts none.
-    Cut,
+enum ProxyMode {
+    /// Forwards data.
+    Forward,
+    /// Keeps connections open but forwards nothing.
+    Partition,
+    /// Closes connections, also new ones.
+    Disconnect,
 }
 
-/// What a [`Proxy`] does with its connections now.
+/// The current state of a [`Proxy`].
 #[derive(Debug, Clone, Copy)]
-struct Doing {
-    way: Way,
-    /// The first so many connections are silent whatever the others are.
-    lost: usize,
-    /// The port that new connections lead to.
-    to: u16,
+struct ProxyState {
+    mode: ProxyMode,
+    /// The first connections, in this number, stay partitioned.
+    partitioned: usize,
+    /// The port to which new connections are forwarded.
+    target: u16,
 }
 
-impl Doing {
-    fn with(self, connection: usize) -> Way {
-        if connection <= self.lost && self.way == Way::Open {
-            Way::Silent
+impl ProxyState {
+    fn mode_of(self, connection: usize) -> ProxyMode {
+        if connection <= self.partitioned && self.mode == ProxyMode::Forward {
+            ProxyMode::Partition
         } else {
-            self.way
+            self.mode
         }
     }
 }
 
-/// A way to a server that can be closed.
+/// A TCP proxy that injects network faults.
 pub struct Proxy {
     pub port: u16,
-    doing: watch::Sender<Doing>,
+    state: watch::Sender<ProxyState>,
     accepted: watch::Receiver<usize>,
     accepting: AbortHandle,
 }
 
 impl Proxy {
-    /// A way to `127.0.0.1:port`.
+    /// A proxy to `127.0.0.1:port`.
     pub async fn to(port: u16) -> Self {
         Self::at(("127.0.0.1", 0), port).await
     }
 
-    /// A way from `here` to `127.0.0.1:port`.
-    pub async fn at(here: (&str, u16), port: u16) -> Self {
-        let listener = TcpListener::bind(here).await.unwrap();
-        let (doing, watched) = watch::channel(Doing {
-            way: Way::Open,
-            lost: 0,
-            to: port,
+    /// A proxy from `listen` to `127.0.0.1:port`.
+    pub async fn at(listen: (&str, u16), port: u16) -> Self {
+        let listener = TcpListener::bind(listen).await.unwrap();
+        let (state, watched) = watch::channel(ProxyState {
+            mode: ProxyMode::Forward,
+            partitioned: 0,
+            target: port,
         });
         let (count, accepted) = watch::channel(0);
         let port_here = listener.local_addr().unwrap().port();
@@ -501,107 +501,113 @@ impl Proxy {
                 let (client, _) = listener.accept().await.unwrap();
                 count.send_modify(|count| *count += 1);
                 let connection = *count.borrow();
-                let doing = watched.clone();
+                let state = watched.clone();
                 tokio::spawn(async move {
-                    if doing.borrow().with(connection) == Way::Cut {
+                    if state.borrow().mode_of(connection) == ProxyMode::Disconnect {
                         return;
                     }
-                    let to = doing.borrow().to;
-                    let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else {
+                    let target = state.borrow().target;
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
                         return;
                     };
                     let (client, server) = (client.into_split(), server.into_split());
                     tokio::select! {
-                        () = pass(client.0, server.1, doing.clone(), connection) => {}
-                        () = pass(server.0, client.1, doing, connection) => {}
+                        () = forward(client.0, server.1, state.clone(), connection) => {}
+                        () = forward(server.0, client.1, state, connection) => {}
                     }
                 });
             }
         });
         Self {
             port: port_here,
-            doing,
+            state,
             accepted,
             accepting: accepting.abort_handle(),
         }
     }
 
-    /// How many connections were ever made to it.
+    /// The number of connections accepted so far.
     pub fn accepted(&self) -> usize {
         *self.accepted.borrow()
     }
 
-    /// Waits until so many were.
+    /// Waits until `count` connections were accepted.
     pub async fn until_accepted(&self, count: usize) {
         let mut accepted = self.accepted.clone();
         let reached = accepted.wait_for(|accepted| *accepted >= count);
         soon("another connection", reached).await.unwrap();
     }
 
-    /// Ends all connections, and accepts none.
-    pub async fn cut(&self) {
-        self.go(Way::Cut);
-        // Each connection holds a receiver, like the one that accepts.
-        soon("connections are cut", async {
-            while self.doing.receiver_count() > 1 {
+    /// Closes all connections, also new ones.
+    pub async fn disconnect(&self) {
+        self.set_mode(ProxyMode::Disconnect);
+        // Each connection holds a receiver, and so does the accept loop.
+        soon("connections are closed", async {
+            while self.state.receiver_count() > 1 {
                 tokio::task::yield_now().await;
             }
         })
         .await;
     }
 
-    /// Ends all connections, and leads new ones to `127.0.0.1:port`.
-    pub async fn lead_to(&self, port: u16) {
-        self.cut().await;
-        self.doing.send_modify(|doing| doing.to = port);
-        self.mend();
+    /// Closes all connections, and forwards new ones to `127.0.0.1:port`.
+    pub async fn redirect_to(&self, port: u16) {
+        self.disconnect().await;
+        self.state.send_modify(|state| state.target = port);
+        self.heal();
     }
 
-    /// Passes nothing on, as if the cable were pulled.
-    pub fn silence(&self) {
-        self.go(Way::Silent);
+    /// Forwards nothing and keeps connections open, like a network partition.
+    pub fn partition(&self) {
+        self.set_mode(ProxyMode::Partition);
     }
 
-    /// Passes everything on again.
-    pub fn mend(&self) {
-        self.go(Way::Open);
+    /// Forwards everything again.
+    pub fn heal(&self) {
+        self.set_mode(ProxyMode::Forward);
     }
 
-    /// Passes on what comes by new connections; those that there are stay silent for ever.
-    pub fn mend_for_new_connections(&self) {
-        let lost = self.accepted();
-        self.doing.send_modify(|doing| doing.lost = lost);
-        self.mend();
+    /// Forwards new connections only. Existing connections stay partitioned.
+    pub fn heal_new_connections(&self) {
+        let partitioned = self.accepted();
+        self.state
+            .send_modify(|state| state.partitioned = partitioned);
+        self.heal();
     }
 
-    fn go(&self, way: Way) {
-        self.doing.send_modify(|doing| doing.way = way);
+    fn set_mode(&self, mode: ProxyMode) {
+        self.state.send_modify(|state| state.mode = mode);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.go(Way::Cut);
+        self.set_mode(ProxyMode::Disconnect);
     }
 }
 
-async fn pass(
+async fn forward(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut doing: watch::Receiver<Doing>,
+    mut state: watch::Receiver<ProxyState>,
     connection: usize,
 ) {
     let mut bytes = vec![0; 64 << 10];
     loop {
         let read = tokio::select! {
             read = from.read(&mut bytes) => read,
-            _ = doing.wait_for(|doing| doing.with(connection) == Way::Cut) => return,
+            _ = state.wait_for(|state| state.mode_of(connection) == ProxyMode::Disconnect) => return,
         };
-        // What was read while it is silent is passed on later, as a network would that repeats itself.
-        let loud = doing.wait_for(|doing| doing.with(connection) != Way::Silent);
-        match loud.await.as_deref().map(|doing| doing.with(connection)) {
-            Ok(Way::Open) => {}
+        // Data read during a partition is forwarded later, as TCP retransmits it.
+        let unpartitioned =
+            state.wait_for(|state| state.mode_of(connection) != ProxyMode::Partition);
+        match unpartitioned
+            .await
+            .as_deref()
+            .map(|state| state.mode_of(connection))
+        {
+            Ok(ProxyMode::Forward) => {}
             _ => return,
         }
         match read {
@@ -629,7 +635,7 @@ fn is_root() -> bool {
     output.stdout.starts_with(b"0\n")
 }
 
-/// Where PostgreSQL's programs are: the newest of Debian's, or on the path.
+/// The folder of PostgreSQL's programs: Debian's newest version, or empty to search the path.
 fn postgres_bin() -> PathBuf {
     let mut versions: Vec<_> = match std::fs::read_dir("/usr/lib/postgresql") {
         Ok(folders) => folders.map(|folder| folder.unwrap().path()).collect(),
@@ -640,27 +646,27 @@ fn postgres_bin() -> PathBuf {
     versions.pop().unwrap().join("bin")
 }
 
-/// Kills a child that leads a process group, and the group with it.
-pub fn kill_group(child: &mut Child) {
+/// Kills the process group that a child leads.
+pub fn kill_process_group(child: &mut Child) {
     signal("-KILL", &["--".to_owned(), format!("-{}", child.id())]);
     let _ = child.wait();
 }
 
 /// A process and its children.
-fn family(pid: u32) -> Vec<String> {
+fn process_tree(pid: u32) -> Vec<String> {
     let pid = pid.to_string();
     let output = Command::new("ps")
         .args(["-o", "pid=", "--ppid", &pid])
         .output()
         .unwrap();
     let children = String::from_utf8(output.stdout).unwrap();
-    // The parent first, so that it makes no more.
+    // The parent first, so that it does not start more children.
     let children = children.split_whitespace().map(str::to_owned);
     std::iter::once(pid).chain(children).collect()
 }
 
 fn signal(signal: &str, pids: &[String]) {
-    // A child may have gone of itself.
+    // A child may have exited already.
     let _ = Command::new("kill")
         .arg(signal)
         .args(pids)

@@ -1,4 +1,4 @@
-//! A raw client of `graphql-transport-ws`, which can also break the rules.
+//! A raw client of `graphql-transport-ws`, which can also violate the protocol.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 pub type Closed = (u16, String);
 
 impl Socket {
-    /// Opens a socket that speaks the protocol, and sends nothing.
+    /// Opens a socket with the subprotocol, and sends nothing.
     pub async fn open(app: &TestApp) -> Self {
         Self::open_with(app, "/graphql", |request| request)
             .await
             .unwrap()
     }
 
-    /// The same at another path and with other headers.
+    /// Like [`Self::open`], at another path and with more headers.
     pub async fn open_with(
         app: &TestApp,
         path: &str,
@@ -39,7 +39,7 @@ impl Socket {
         Self::open_raw(headers(request)).await
     }
 
-    /// Opens a socket of the server at `base`, and sends nothing.
+    /// Opens a socket to the server at `base`, and sends nothing.
     pub async fn at(base: &str) -> Self {
         let url = format!("ws{}/graphql", base.strip_prefix("http").unwrap());
         let request = ClientRequestBuilder::new(url.parse().unwrap());
@@ -47,14 +47,14 @@ impl Socket {
         Self::open_raw(request).await.unwrap()
     }
 
-    /// Opens a socket by just this request.
+    /// Opens a socket with exactly this request.
     pub async fn open_raw(request: ClientRequestBuilder) -> Result<Self, tungstenite::Error> {
         let request = request.into_client_request().unwrap();
         let (socket, _) = soon("the socket opens", Box::pin(connect_async(request))).await?;
         Ok(Self(socket))
     }
 
-    /// Opens a socket and introduces the owner of the token.
+    /// Opens a socket and authenticates it with the token.
     pub async fn of(app: &TestApp, token: &str) -> Self {
         let mut socket = Self::open(app).await;
         socket.init(token).await;
@@ -74,11 +74,11 @@ impl Socket {
     }
 
     pub async fn send_raw(&mut self, message: Message) {
-        // A socket that the server has closed meanwhile tells why when it is read.
+        // If the server has closed the socket, the next read returns the close code.
         let _ = soon("the message is sent", self.0.send(message)).await;
     }
 
-    /// Begins to close the socket.
+    /// Sends a close frame.
     pub async fn close(&mut self, code: u16, reason: &'static str) {
         let frame = CloseFrame {
             code: code.into(),
@@ -87,13 +87,13 @@ impl Socket {
         self.send_raw(Message::Close(Some(frame))).await;
     }
 
-    /// Begins an operation.
+    /// Starts an operation.
     pub async fn subscribe(&mut self, id: &str, query: &str) {
         self.send(json!({"id": id, "type": "subscribe", "payload": {"query": query}}))
             .await;
     }
 
-    /// The server's next message, or how it closed the socket. Its pings are answered and passed over.
+    /// The server's next message, or its close code. Answers and skips pings.
     pub async fn next_or_closed(&mut self) -> Result<Value, Closed> {
         loop {
             let message = self.next_with_pings().await?;
@@ -104,7 +104,7 @@ impl Socket {
         }
     }
 
-    /// The same with its pings, which are not answered.
+    /// Like [`Self::next_or_closed`], but returns pings and does not answer them.
     pub async fn next_with_pings(&mut self) -> Result<Value, Closed> {
         loop {
             match soon("a message", self.0.next()).await {
@@ -119,7 +119,7 @@ impl Socket {
         }
     }
 
-    /// The server's next message but pings.
+    /// The server's next message, except pings. Panics if the socket is closed.
     pub async fn next(&mut self) -> Value {
         match self.next_or_closed().await {
             Ok(message) => message,
@@ -127,7 +127,7 @@ impl Socket {
         }
     }
 
-    /// Waits until the server closes the socket, passing over what it says before.
+    /// Waits until the server closes the socket, and skips earlier messages.
     pub async fn closed(&mut self) -> Closed {
         loop {
             if let Err(closed) = self.next_or_closed().await {
@@ -136,16 +136,16 @@ impl Socket {
         }
     }
 
-    /// Makes sure that nothing is under way: what was to be sent before a pong has been sent when it comes.
-    pub async fn assert_quiet(&mut self) {
-        self.send(json!({"type": "ping", "payload": {"quiet": true}}))
+    /// Asserts that no message is pending: messages sent before the pong arrive before it.
+    pub async fn assert_no_message(&mut self) {
+        self.send(json!({"type": "ping", "payload": {"marker": true}}))
             .await;
-        let pong = json!({"type": "pong", "payload": {"quiet": true}});
+        let pong = json!({"type": "pong", "payload": {"marker": true}});
         assert_eq!(self.next().await, pong);
     }
 }
 
-/// A message without `extensions.libraryHead`, whose epoch no test can foretell.
+/// A message without `extensions.libraryHead`, whose epoch tests cannot predict.
 fn without_head(text: &str) -> Value {
     let mut message: Value = serde_json::from_str(text).unwrap();
     if let Some(extensions) = message.pointer_mut("/payload/extensions") {
@@ -157,8 +157,8 @@ fn without_head(text: &str) -> Value {
 
 /// A `next` message of `subscription { libraryVersion }`.
 pub fn version(id: &str, version: i64) -> Value {
-    let told = json!({"libraryVersion": version});
-    json!({"id": id, "type": "next", "payload": {"data": told, "extensions": told}})
+    let data = json!({"libraryVersion": version});
+    json!({"id": id, "type": "next", "payload": {"data": data, "extensions": data}})
 }
 
 pub const LIBRARY_VERSION: &str = "subscription { libraryVersion }";

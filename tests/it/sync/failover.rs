@@ -336,7 +336,7 @@ async fn a_failover_to_a_standby_that_lacks_changes_starts_devices_afresh() {
         primary.kill();
         standby.start().await;
         has.execute("SELECT pg_promote()").await;
-        switch.lead_to(standby.port).await;
+        switch.redirect_to(standby.port).await;
     };
     // A socket answers pings all the while.
     let telling = join_all(streams.iter_mut().map(Versions::next));

@@ -51,7 +51,7 @@ on_each_database! {
         app.user("bob").add("B").await;
         ann.add("C").await;
         assert_eq!(socket.next().await, version("s", 3));
-        socket.assert_quiet().await;
+        socket.assert_no_message().await;
     }
 
     async fn queries_and_mutations_are_answered_once_and_completed(db: Db) {
@@ -69,7 +69,7 @@ on_each_database! {
         socket.subscribe("q", "{ libraryVersion }").await;
         assert_eq!(socket.next().await["payload"]["data"], json!({"libraryVersion": 2}));
         assert_eq!(socket.next().await, json!({"id": "q", "type": "complete"}));
-        socket.assert_quiet().await;
+        socket.assert_no_message().await;
     }
 }
 
@@ -273,7 +273,7 @@ async fn a_ping_is_answered_by_a_pong_of_its_payload_at_any_time() {
         socket
             .send(json!({"type": "pong", "payload": {"unasked": true}}))
             .await;
-        socket.assert_quiet().await;
+        socket.assert_no_message().await;
     }
 }
 
@@ -357,7 +357,7 @@ async fn an_operation_that_is_not_valid_gets_an_error_and_nothing_more() {
             error["payload"][0]["extensions"]["code"].is_string(),
             "{error}"
         );
-        socket.assert_quiet().await;
+        socket.assert_no_message().await;
     }
 }
 
@@ -423,7 +423,7 @@ async fn a_subscription_that_the_client_completes_says_nothing_more() {
     socket.send(json!({"id": "a", "type": "complete"})).await;
     app.user("ann").add("A").await;
     assert_eq!(socket.next().await, version("b", 2));
-    socket.assert_quiet().await;
+    socket.assert_no_message().await;
 }
 
 #[tokio::test]
@@ -452,7 +452,7 @@ async fn a_query_that_the_client_completes_is_not_answered_even_if_it_was_under_
             before.is_empty() || before == ["next", "complete"] || before == ["next"],
             "{before:?}"
         );
-        socket.assert_quiet().await;
+        socket.assert_no_message().await;
     }
 }
 
@@ -466,7 +466,7 @@ async fn messages_about_operations_that_are_not_known_are_passed_over() {
     for id in ["q", "never"] {
         socket.send(json!({"id": id, "type": "complete"})).await;
     }
-    socket.assert_quiet().await;
+    socket.assert_no_message().await;
 }
 
 #[tokio::test]
@@ -606,7 +606,10 @@ async fn a_message_far_over_the_limit_is_not_read_to_its_end() {
     socket.send_raw(Message::Frame(frame)).await;
     socket.send_raw(Message::text("x".repeat(900_000))).await;
     assert_eq!(socket.closed().await.0, 4400);
-    Socket::of(&app, &token("ann")).await.assert_quiet().await;
+    Socket::of(&app, &token("ann"))
+        .await
+        .assert_no_message()
+        .await;
 }
 
 #[tokio::test]
@@ -719,11 +722,14 @@ async fn a_client_that_sends_faster_than_it_may_is_heard_later_and_not_closed() 
             _ => socket.send(json!({"type": "complete", "id": "x"})).await,
         }
     }
-    socket.assert_quiet().await;
+    socket.assert_no_message().await;
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(1900), "{took:?}");
     // Others do not wait for it.
-    Socket::of(&app, &token("bob")).await.assert_quiet().await;
+    Socket::of(&app, &token("bob"))
+        .await
+        .assert_no_message()
+        .await;
 }
 
 #[tokio::test]
