@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::test_app::{Db, SECRET, TestApp, soon, token},
-    support::transport::{Told, Transport},
+    support::transport::{StreamItem, Transport},
     transports::clients,
 };
 
@@ -30,7 +30,11 @@ async fn query(app: &TestApp, cookie: &str) -> (u16, String) {
 }
 
 /// What each stream says to a cookie first: a version, or a status.
-async fn streams(app: &TestApp, cookie: &str, origin: Option<&str>) -> Vec<Result<Told, u16>> {
+async fn streams(
+    app: &TestApp,
+    cookie: &str,
+    origin: Option<&str>,
+) -> Vec<Result<StreamItem, u16>> {
     let mut told = Vec::new();
     for transport in Transport::ALL {
         // The raw clients of HTTP call the server localhost.
@@ -55,7 +59,7 @@ async fn a_session_of_auth_js_opens_queries_and_every_stream() {
         let cookie = cookies[name].as_str().unwrap();
         assert_eq!(query(&app, cookie).await, (200, String::new()), "{name}");
         let told = streams(&app, cookie, None).await;
-        assert_eq!(told, [const { Ok(Told::Version(1)) }; 4], "{name}");
+        assert_eq!(told, [const { Ok(StreamItem::Version(1)) }; 4], "{name}");
         let request = app.http.get(app.url("/api/trpc/view.getVersion"));
         let answer = request.header("cookie", cookie).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{name}");
@@ -120,7 +124,7 @@ async fn a_session_that_auth_js_would_refuse_is_refused() {
     }
     let expired = own["expired"].as_str().unwrap();
     for told in streams(&app, expired, None).await {
-        assert!(!matches!(told, Ok(Told::Version(_))), "{told:?}");
+        assert!(!matches!(told, Ok(StreamItem::Version(_))), "{told:?}");
     }
 }
 
@@ -146,7 +150,7 @@ async fn a_page_of_another_origin_cannot_use_the_session() {
     ];
     let app = TestApp::start_with(Db::Sqlite, &allowed).await;
     let told = streams(&app, cookie, Some("https://app.example")).await;
-    assert_eq!(told, [const { Ok(Told::Version(1)) }; 4]);
+    assert_eq!(told, [const { Ok(StreamItem::Version(1)) }; 4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,14 +190,14 @@ async fn without_a_key_for_tokens_only_sessions_are_accepted() {
 
 #[tokio::test]
 async fn an_empty_secret_or_a_second_meaning_of_the_cookie_is_refused_at_start() {
-    let empty = TestApp::fails("sqlite::memory:", &["--authjs-secret", ""]).await;
+    let empty = TestApp::start_error("sqlite::memory:", &["--authjs-secret", ""]).await;
     assert!(
         empty.contains("--authjs-secret") && empty.contains("empty"),
         "{empty}"
     );
     let name = "authjs.session-token";
     let flags = ["--authjs-secret", APP_SECRET, "--session-cookie", name];
-    let clash = TestApp::fails("sqlite::memory:", &flags).await;
+    let clash = TestApp::start_error("sqlite::memory:", &flags).await;
     assert!(clash.contains("--session-cookie"), "{clash}");
     assert!(!clash.contains(APP_SECRET), "{clash}");
 }

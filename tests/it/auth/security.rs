@@ -15,7 +15,7 @@ use crate::{
     support::test_app::{
         Db, SECRET, TestApp, TestDatabase, TestProcess, error_code, http_client, soon, token,
     },
-    support::transport::{Told, Transport},
+    support::transport::{StreamItem, Transport},
 };
 
 const COOKIES: &[&str] = &[
@@ -62,7 +62,7 @@ async fn a_page_of_the_servers_own_origin_opens_every_stream_by_cookie() {
         };
         let headers = [("Cookie", cookie.as_str()), ("Origin", own)];
         let mut stream = transport.open_with(&app, "", &headers).await.unwrap();
-        assert_eq!(stream.next().await, Told::Version(1), "{transport}");
+        assert_eq!(stream.next().await, StreamItem::Version(1), "{transport}");
         let evil = format!("{own}.evil.example");
         let headers = [("Cookie", cookie.as_str()), ("Origin", &evil)];
         let refused = transport.open_with(&app, "", &headers).await;

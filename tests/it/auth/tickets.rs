@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     support::socket::Socket,
     support::test_app::{Db, TestApp, TestUser, on_each_database, soon, token, token_for},
-    support::transport::{Told, Transport},
+    support::transport::{StreamItem, Transport},
 };
 
 const MINT: &str = "mutation { createStreamTicket(input: {}) { ticket expiresIn libraryVersion refusal { code field } } }";
@@ -57,7 +57,7 @@ on_each_database! {
         for transport in Transport::ALL {
             let query = format!("?ticket={}", mint(&app, "ann").await);
             let mut stream = transport.open_with(&app, &query, &foreign).await.unwrap();
-            assert_eq!(stream.next().await, Told::Version(2), "{transport}");
+            assert_eq!(stream.next().await, StreamItem::Version(2), "{transport}");
             for again in Transport::ALL {
                 let refused = again.open_with(&app, &query, &[]).await.err().unwrap();
                 assert_eq!(refused.status, 401, "{transport}, then {again}");
@@ -213,7 +213,7 @@ async fn a_ticket_of_one_node_is_good_on_every_node_and_once_over_all() {
     for transport in Transport::ALL {
         let query = format!("?ticket={}", mint(&here, "ann").await);
         let mut stream = transport.open_with(&there, &query, &[]).await.unwrap();
-        assert_eq!(stream.next().await, Told::Version(1), "{transport}");
+        assert_eq!(stream.next().await, StreamItem::Version(1), "{transport}");
         for node in [&here, &there] {
             let again = transport.open_with(node, &query, &[]).await;
             assert_eq!(again.err().unwrap().status, 401, "{transport}");

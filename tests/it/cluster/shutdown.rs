@@ -62,7 +62,7 @@ async fn a_change_in_flight_completes_before_its_node_exits() {
     }
     let stopping = async {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        soon("the change is under way", async {
+        soon("the change is in flight", async {
             while database.scalar::<i64>(waits).await == 0 {}
         })
         .await;

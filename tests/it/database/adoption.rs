@@ -1,4 +1,4 @@
-//! A PostgreSQL database whose `topaz_user` an older app made is taken over without harm, and given back so.
+//! Migrating up and down on a PostgreSQL database whose `topaz_user` table an older app created.
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
@@ -8,21 +8,21 @@ use crate::{
     support::test_app::{Db, TestApp, TestDatabase},
 };
 
-/// What the migrations add to the older app's table.
+/// The columns that the migrations add to the older app's table.
 const OURS: &str =
     "ARRAY['subject', 'library_version', 'library_epoch', 'library_floor', 'library_counted',
     'library_stories', 'library_tags', 'library_fandoms', 'library_bytes']";
 
-/// An older app, as far as its users go.
+/// The user table of an older app.
 struct OlderApp {
     name: &'static str,
-    /// Makes its table, with users in it.
+    /// Creates its table with users.
     table: &'static str,
     /// The ids of those users, which are the `sub` of their tokens.
     users: [&'static str; 2],
-    /// Makes a user later, as the older app does.
+    /// Creates a user later, like the older app.
     later: (&'static str, &'static str),
-    /// A `sub` that is no user's, and that the table's other columns would not let us make.
+    /// A `sub` without a user, which the server cannot create because of the table's other columns.
     stranger: &'static str,
 }
 
@@ -76,13 +76,13 @@ const OLDER_APPS: [OlderApp; 3] = [
             "3",
             "INSERT INTO topaz_user (joined) VALUES ('2021-03-01')",
         ),
-        // The next in the sequence: made by us, it would stand in the older app's way.
+        // The next in the sequence: if the server created it, the older app's next insert would fail.
         stranger: "3",
     },
 ];
 
 impl OlderApp {
-    /// A database that this app has used.
+    /// A database of this app.
     async fn database(&self) -> TestDatabase {
         let database = TestDatabase::new(Db::Postgres).await;
         execute(&database, self.table).await;
@@ -98,13 +98,13 @@ async fn execute(database: &TestDatabase, sql: &str) {
     db.close().await.unwrap();
 }
 
-/// All users, with the columns that are the older app's.
+/// All users, with the older app's columns.
 async fn rows(database: &TestDatabase) -> String {
     let sql = format!("SELECT jsonb_agg(to_jsonb(u) - {OURS} ORDER BY id)::text FROM topaz_user u");
     database.scalar(&sql).await
 }
 
-/// All columns of the table, and what they must hold.
+/// All columns of the table, with types and constraints.
 async fn columns(database: &TestDatabase) -> String {
     let sql = "SELECT json_agg(json_build_array(column_name, data_type, is_nullable, column_default)
         ORDER BY ordinal_position)::text FROM information_schema.columns WHERE table_name = 'topaz_user'";
@@ -172,7 +172,7 @@ async fn a_user_that_only_the_older_app_can_make_is_refused_and_nothing_changes(
             assert_eq!(request.send().await.unwrap().status(), 403, "{path}");
         }
         assert_eq!(rows(&app.db).await, before, "{}", older.name);
-        // And it stands in nobody's way: the older app can still make users.
+        // The older app can still create users.
         execute(&app.db, older.later.1).await;
         let newest = "SELECT id::text FROM topaz_user ORDER BY id DESC LIMIT 1";
         let id: String = app.db.scalar(newest).await;
@@ -181,7 +181,7 @@ async fn a_user_that_only_the_older_app_can_make_is_refused_and_nothing_changes(
 }
 
 #[tokio::test]
-async fn a_user_whom_the_older_apps_table_lets_us_make_is_made_under_their_id() {
+async fn a_user_that_fits_the_older_apps_table_is_created_with_its_id() {
     for id in ["id text", "id uuid", "id uuid DEFAULT gen_random_uuid()"] {
         let database = TestDatabase::new(Db::Postgres).await;
         let table = format!("CREATE TABLE topaz_user ({id} PRIMARY KEY, joined date)");
@@ -189,7 +189,7 @@ async fn a_user_whom_the_older_apps_table_lets_us_make_is_made_under_their_id() 
         let app = TestApp::start_on(database, &[]).await;
         let sub = "018f3c5e-0000-7000-8000-000000000001";
         assert_eq!(app.user(sub).add("A").await["libraryVersion"], 2, "{id}");
-        // So the older app finds the row instead of making a second one.
+        // The older app finds the row instead of creating a second one.
         let insert =
             format!("INSERT INTO topaz_user (id) VALUES ('{sub}') ON CONFLICT (id) DO NOTHING");
         execute(&app.db, &insert).await;
@@ -199,7 +199,7 @@ async fn a_user_whom_the_older_apps_table_lets_us_make_is_made_under_their_id() 
                 .await,
             1
         );
-        // No id reads so when ids are UUIDs, and still the user can use the server.
+        // This `sub` is not a UUID, so it gets another id.
         assert_eq!(
             app.user("auth0|7").add("A").await["libraryVersion"],
             2,

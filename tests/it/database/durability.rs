@@ -1,16 +1,16 @@
-//! Nothing acknowledged is lost: whatever fails below the server, every change that was answered is in the database as
-//! another process reads it, and versions have neither gap nor repeat.
+//! Durability: after any fault of the disk, the server or the database, every acknowledged change is in the database as
+//! another process reads it, and versions have no gap and no repeat.
 //!
 //! Several users change their libraries at once while the database's disk is full, writes, fsyncs and truncations fail
 //! (`faults.c`, preloaded into SQLite's process, which is the server, or PostgreSQL's), and the server or PostgreSQL is
-//! killed by SIGKILL. After each fault, everything that was answered is looked up around the server, and every user's
-//! next change must be answered.
+//! killed by SIGKILL. After each fault, every acknowledged change is read on a direct connection, and every user's
+//! next change must be acknowledged.
 //!
 //! The database is on a tmpfs, which is filled to fill the disk. Where mounting one is not allowed, the shim refuses to
-//! let files grow instead.
+//! let files grow.
 //!
-//! The suite runs it for some seconds. Longer, as CONTRIBUTING.md says:
-//! `LIBRARY_SYNC_TEST_DURABILITY=30m scripts/test an_answered_change_survives`. It prints its seed; the order of faults follows from
+//! The suite runs it for some seconds. A longer run, as CONTRIBUTING.md says:
+//! `LIBRARY_SYNC_TEST_DURABILITY=30m scripts/test an_acknowledged_change_survives`. It prints its seed; the order of faults follows from
 //! `LIBRARY_SYNC_TEST_SEED`, though not what they hit.
 
 mod faults;
@@ -27,27 +27,27 @@ use tokio_util::sync::CancellationToken;
 use self::{faults::Fault, ledger::Ledger, rig::Rig};
 use crate::support::test_app::{Db, on_each_database, soon, token};
 
-/// How long a fault lasts in the short form, and in the long one.
+/// How long a fault lasts in the short run, and in the long one.
 const SHORT: Duration = Duration::from_millis(900);
 const LONG: Duration = Duration::from_secs(3);
 
 /// How many changes are stored before the run continues on an empty disk: a disk holds about 7,000 of them.
 const DISK_HOLDS: usize = 4_000;
 
-/// How many changes of one user are under way at once.
-const AT_ONCE: usize = 2;
+/// How many changes of one user are in flight at once.
+const IN_FLIGHT: usize = 2;
 
 const USERS: [&str; 4] = ["ann", "bob", "cleo", "dan"];
 
-/// What is done to the database, or to the server, while changes are made.
+/// A fault that is injected while changes are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum Disruption {
     Fault(Fault),
     KillServer,
     KillDatabase,
 }
 
-impl Trouble {
+impl Disruption {
     fn all(db: Db) -> Vec<Self> {
         let mut all = vec![
             Self::Fault(Fault::FullDisk),
@@ -64,7 +64,7 @@ impl Trouble {
 }
 
 on_each_database! {
-    async fn an_answered_change_survives_every_fault(db: Db) {
+    async fn an_acknowledged_change_survives_every_fault(db: Db) {
         let seed = seed();
         fastrand::seed(seed);
         let long = std::env::var("LIBRARY_SYNC_TEST_DURABILITY").ok();
@@ -78,16 +78,16 @@ on_each_database! {
         }
         let began = Instant::now();
         loop {
-            let mut troubles = Trouble::all(db);
-            fastrand::shuffle(&mut troubles);
-            for trouble in troubles {
-                let lasting = if long.is_some() { LONG } else { SHORT };
-                suffer(&mut rig, &ledger, trouble, lasting).await;
+            let mut disruptions = Disruption::all(db);
+            fastrand::shuffle(&mut disruptions);
+            for disruption in disruptions {
+                let duration = if long.is_some() { LONG } else { SHORT };
+                disrupt(&mut rig, &ledger, disruption, duration).await;
             }
             let injected = faults + rig.faults.injected();
             println!("{:?}: {ledger}, {injected} faults", began.elapsed());
             if long.is_none_or(|long| began.elapsed() >= long) {
-                assert!(injected > 0, "no fault was met");
+                assert!(injected > 0, "no fault was injected");
                 break;
             }
             if ledger.stored() >= DISK_HOLDS {
@@ -108,12 +108,12 @@ fn seed() -> u64 {
     )
 }
 
-/// Makes changes amid a trouble, and then looks at what was kept.
-async fn suffer(rig: &mut Rig, ledger: &Arc<Ledger>, trouble: Trouble, lasting: Duration) {
+/// Makes changes during a disruption, and then checks what is stored.
+async fn disrupt(rig: &mut Rig, ledger: &Arc<Ledger>, disruption: Disruption, duration: Duration) {
     let stop = CancellationToken::new();
     let mut writers = tokio::task::JoinSet::new();
     for user in USERS {
-        for _ in 0..AT_ONCE {
+        for _ in 0..IN_FLIGHT {
             let (sender, ledger, stop) = (rig.sender(), Arc::clone(ledger), stop.clone());
             writers.spawn(async move {
                 while !stop.is_cancelled() {
@@ -122,28 +122,28 @@ async fn suffer(rig: &mut Rig, ledger: &Arc<Ledger>, trouble: Trouble, lasting: 
             });
         }
     }
-    match trouble {
-        Trouble::Fault(fault) => {
-            let mended = rig.faults.begin(fault);
-            sleep(lasting).await;
-            drop(mended);
+    match disruption {
+        Disruption::Fault(fault) => {
+            let running_fault = rig.faults.begin(fault);
+            sleep(duration).await;
+            drop(running_fault);
         }
-        Trouble::KillServer => {
-            sleep(lasting / 3).await;
+        Disruption::KillServer => {
+            sleep(duration / 3).await;
             rig.kill_server();
         }
-        Trouble::KillDatabase => {
-            sleep(lasting / 3).await;
+        Disruption::KillDatabase => {
+            sleep(duration / 3).await;
             rig.kill_database();
         }
     }
     stop.cancel();
-    while let Some(writer) = soon("the last changes are answered", writers.join_next()).await {
+    while let Some(writer) = soon("the last changes are acknowledged", writers.join_next()).await {
         writer.unwrap();
     }
-    let why = format!("after {trouble:?}, seed {}", rig.seed);
-    if trouble == Trouble::KillServer && rig.db == Db::Sqlite {
-        // As the killed process left it.
+    let why = format!("after {disruption:?}, seed {}", rig.seed);
+    if disruption == Disruption::KillServer && rig.db == Db::Sqlite {
+        // In the state that the killed process left.
         ledger.check(&rig.database(), &why).await;
     }
     rig.start_what_is_down().await;
@@ -160,25 +160,25 @@ async fn suffer(rig: &mut Rig, ledger: &Arc<Ledger>, trouble: Trouble, lasting: 
 }
 
 on_each_database! {
-    async fn what_is_answered_after_the_disk_was_full_is_stored(db: Db) {
+    async fn changes_acknowledged_after_a_full_disk_are_stored(db: Db) {
         let rig = Rig::start(db, seed()).await;
         let ledger = Ledger::default();
         let sender = rig.sender();
         for user in USERS {
             assert!(sender.change(user, &ledger).await);
         }
-        let mended = rig.faults.begin(Fault::FullDisk);
+        let running_fault = rig.faults.begin(Fault::FullDisk);
         soon("changes are refused", async {
             while ledger.refused() < 2 {
                 sender.change("ann", &ledger).await;
             }
         })
         .await;
-        drop(mended);
+        drop(running_fault);
         for user in USERS.iter().cycle().take(20) {
             soon("a change", async { while !sender.change(user, &ledger).await {} }).await;
         }
-        ledger.check(&rig.database(), "once there is room again").await;
+        ledger.check(&rig.database(), "after the disk was full").await;
     }
 
     async fn a_full_disk_is_reported_once(db: Db) {
@@ -188,7 +188,7 @@ on_each_database! {
         assert!(sender.change("ann", &ledger).await);
         assert_eq!(rig.status("/readyz").await, StatusCode::OK);
 
-        let mended = rig.faults.begin(Fault::FullDisk);
+        let running_fault = rig.faults.begin(Fault::FullDisk);
         soon("/readyz says 503", async {
             while rig.status("/readyz").await != StatusCode::SERVICE_UNAVAILABLE {
                 sender.change("ann", &ledger).await;
@@ -196,7 +196,7 @@ on_each_database! {
         })
         .await;
         assert_eq!(rig.status("/healthz").await, StatusCode::OK);
-        // A refusal is not an answer of the library, so clients and proxies see it in the status.
+        // A refusal is not a library result, so clients and proxies see it in the status.
         for (accept, body) in [
             ("application/json", story()),
             ("application/graphql-response+json", story()),
@@ -208,7 +208,7 @@ on_each_database! {
             assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{accept}");
             assert!(refused.headers().contains_key("retry-after"), "{accept}");
         }
-        drop(mended);
+        drop(running_fault);
 
         soon("/readyz says 200", async {
             while rig.status("/readyz").await != StatusCode::OK {
@@ -227,11 +227,11 @@ on_each_database! {
         assert_eq!(log.matches("database back").count(), 1, "{log}");
         assert_eq!(log.matches("ERROR").count(), 1, "{log}");
         assert!(ledger.refused() > 0);
-        ledger.check(&rig.database(), "once there is room again").await;
+        ledger.check(&rig.database(), "after the disk was full").await;
     }
 }
 
-/// A change that needs more room than a small one.
+/// A change that needs more disk space than a small one.
 fn story() -> Value {
     let query = "mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion } }";
     let description: String = std::iter::repeat_with(fastrand::alphanumeric)

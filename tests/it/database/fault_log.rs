@@ -1,4 +1,4 @@
-//! What the log says of a request that the server failed.
+//! The log lines of requests that fail with a fault.
 
 use std::{fs::File, process::Stdio};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::test_app::{TestDatabase, TestProcess, http_client, on_each_database, token};
 
 on_each_database! {
-    async fn a_line_about_a_fault_names_the_user(db: Db) {
+    async fn a_log_line_about_a_fault_names_the_user(db: Db) {
         let database = TestDatabase::new(db).await;
         let log = tempfile::NamedTempFile::new().unwrap();
         let writer = Stdio::from(File::create(log.path()).unwrap());
@@ -15,8 +15,8 @@ on_each_database! {
         server.send("ann", "{ libraryVersion }", json!({})).await.unwrap();
         database.execute("ALTER TABLE topaz_progress RENAME TO gone").await;
         let query = "{ progresses(first: 1) { nodes { id } } }";
-        let answer = server.send("ann", query, json!({})).await.unwrap();
-        assert_eq!(answer["errors"][0]["extensions"]["code"], "INTERNAL_SERVER_ERROR", "{answer}");
+        let response = server.send("ann", query, json!({})).await.unwrap();
+        assert_eq!(response["errors"][0]["extensions"]["code"], "INTERNAL_SERVER_ERROR", "{response}");
         database.execute("ALTER TABLE topaz_user RENAME TO gone_too").await;
         for path in ["/api/library-version", "/api/library-version-events"] {
             let request = http_client().get(server.url(path)).bearer_auth(token("bob"));

@@ -1,5 +1,5 @@
-//! What becomes of requests and streams while the database restarts, freezes, or is slow: each is answered or told that
-//! it may try again, in a bounded time, and nothing that was cut off stays behind.
+//! Requests and streams while the database restarts, freezes, or is slow. Each gets a result or a retryable error in
+//! bounded time, and no transaction of an aborted request stays open.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::{
     support::test_app::{Db, TestApp, TestDatabase, TestProcess, TestUser, soon, token},
 };
 
-/// Tells soon that the database does not answer: within 0.5 s and twice 0.5 s.
-const IMPATIENT: [&str; 4] = ["--database-wait", "500ms", "--statement-timeout", "500ms"];
+/// Short timeouts: requests fail after at most 0.5 s to connect and 0.5 s for each of two statements.
+const SHORT_TIMEOUTS: [&str; 4] = ["--database-wait", "500ms", "--statement-timeout", "500ms"];
 
-/// How long an answer may take then, on a busy machine.
-const SOON_ENOUGH: Duration = Duration::from_secs(6);
+/// The longest response time with these timeouts, on a busy machine.
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(6);
 
 async fn status(app: &TestApp, path: &str) -> u16 {
     let request = app.http.get(app.url(path)).send();
@@ -26,7 +26,7 @@ async fn status(app: &TestApp, path: &str) -> u16 {
 }
 
 async fn until_status(app: &TestApp, path: &str, expected: u16) {
-    soon(&format!("{path} answers {expected}"), async {
+    soon(&format!("{path} responses {expected}"), async {
         while status(app, path).await != expected {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -34,29 +34,29 @@ async fn until_status(app: &TestApp, path: &str, expected: u16) {
     .await;
 }
 
-fn code(answer: &Value) -> &Value {
-    &answer["errors"][0]["extensions"]["code"]
+fn code(response: &Value) -> &Value {
+    &response["errors"][0]["extensions"]["code"]
 }
 
 const CREATE: &str = "mutation ($input: CreateStoryWithProgressInput!) { \
     createStoryWithProgress(input: $input) { libraryVersion refusal { code } } }";
 
-/// Sends a change under its key until it is answered, and returns the version. It may only be told to try again.
-async fn insist(ann: &TestUser<'_>) -> i64 {
+/// Retries a change under one idempotency key until it is acknowledged, and returns the version. Panics on other errors than
+async fn retry_change(ann: &TestUser<'_>) -> i64 {
     let (key, url) = (
         Uuid::now_v7(),
         format!("https://example.org/{}", Uuid::now_v7()),
     );
     let input = json!({"input": {"title": "A", "url": url, "idempotencyKey": key}});
-    soon("the change is answered", async {
+    soon("the change is acknowledged", async {
         loop {
-            let answer = ann.send(CREATE, input.clone()).await;
+            let response = ann.send(CREATE, input.clone()).await;
             if let Some(version) =
-                answer["data"]["createStoryWithProgress"]["libraryVersion"].as_i64()
+                response["data"]["createStoryWithProgress"]["libraryVersion"].as_i64()
             {
                 return version;
             }
-            assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
+            assert_eq!(code(&response), "UNAVAILABLE", "{response}");
         }
     })
     .await
@@ -68,12 +68,12 @@ async fn a_database_that_restarts_ends_no_stream_and_loses_no_change() {
     let database = TestDatabase::at(postgres.url());
     let app = TestApp::start_on(
         database,
-        &[&IMPATIENT[..], &["--heartbeat", "500ms"]].concat(),
+        &[&SHORT_TIMEOUTS[..], &["--heartbeat", "500ms"]].concat(),
     )
     .await;
     let ann = app.user("ann");
     let mut watch = ann.watch().await;
-    assert_eq!(insist(&ann).await, 2);
+    assert_eq!(retry_change(&ann).await, 2);
     for version in [3, 4] {
         postgres.kill();
         until_status(&app, "/readyz", 503).await;
@@ -82,8 +82,8 @@ async fn a_database_that_restarts_ends_no_stream_and_loses_no_change() {
             ann.refused("{ tags { id } }", json!({})).await,
             "UNAVAILABLE"
         );
-        let (answered, ()) = tokio::join!(insist(&ann), postgres.start());
-        assert_eq!(answered, version);
+        let (acknowledged, ()) = tokio::join!(retry_change(&ann), postgres.start());
+        assert_eq!(acknowledged, version);
         until_status(&app, "/readyz", 200).await;
         assert_eq!(ann.version().await, version);
         watch.until(version).await;
@@ -91,19 +91,19 @@ async fn a_database_that_restarts_ends_no_stream_and_loses_no_change() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_falls_silent_holds_up_nothing_and_is_used_again() {
+async fn a_partitioned_database_blocks_no_request_and_is_used_again() {
     let postgres = Server::postgres().await;
     let proxy = Proxy::to(postgres.port).await;
     let flags = [
-        &IMPATIENT[..],
+        &SHORT_TIMEOUTS[..],
         &["--heartbeat", "500ms", "--database-connections", "3"],
     ]
     .concat();
     let app = TestApp::start_on(TestDatabase::at(postgres.url_at(proxy.port)), &flags).await;
     let ann = app.user("ann");
     let mut watch = ann.watch().await;
-    insist(&ann).await;
-    // More than there are connections, so that each meets the silence.
+    retry_change(&ann).await;
+    // More requests than connections, so that each connection meets the partition.
     proxy.partition();
     let began = Instant::now();
     let queries = (0..10).map(|_| ann.send("{ tags { id } }", json!({})));
@@ -115,26 +115,28 @@ async fn a_database_that_falls_silent_holds_up_nothing_and_is_used_again() {
     });
     let (queries, changes) = tokio::join!(join_all(queries), join_all(changes));
     let took = began.elapsed();
-    for answer in queries.iter().chain(&changes) {
-        assert_eq!(code(answer), "UNAVAILABLE", "{answer}");
+    for response in queries.iter().chain(&changes) {
+        assert_eq!(code(response), "UNAVAILABLE", "{response}");
     }
-    assert!(took < SOON_ENOUGH, "{took:?}");
+    assert!(took < MAX_RESPONSE_TIME, "{took:?}");
     assert_eq!(status(&app, "/readyz").await, 503);
 
-    // The old connections never say a word again; there must be new ones in their place.
+    // The old connections stay partitioned, so new ones must replace them.
     proxy.heal_new_connections();
     until_status(&app, "/readyz", 200).await;
-    let version = insist(&ann).await;
+    let version = retry_change(&ann).await;
     watch.until(version).await;
-    let answers = join_all((0..10).map(|_| ann.send("{ tags { id } }", json!({})))).await;
+    let responses = join_all((0..10).map(|_| ann.send("{ tags { id } }", json!({})))).await;
     assert!(
-        answers.iter().all(|answer| answer["errors"].is_null()),
-        "{answers:?}"
+        responses
+            .iter()
+            .all(|response| response["errors"].is_null()),
+        "{responses:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_falls_silent_amid_a_change_is_given_up() {
+async fn a_connection_partitioned_during_a_change_is_closed() {
     let postgres = Server::postgres().await;
     let proxy = Proxy::to(postgres.port).await;
     let flags = [
@@ -146,68 +148,68 @@ async fn a_connection_that_falls_silent_amid_a_change_is_given_up() {
         "3",
     ];
     let app = TestApp::start_on(TestDatabase::at(postgres.url_at(proxy.port)), &flags).await;
-    let readers = ["ann", "bob", "cleo"].map(|name| app.user(name));
-    for reader in &readers {
-        insist(reader).await;
+    let users = ["ann", "bob", "cleo"].map(|name| app.user(name));
+    for user in &users {
+        retry_change(user).await;
     }
-    let around = TestDatabase::at(postgres.url());
-    let other = around.connect().await;
+    let direct = TestDatabase::at(postgres.url());
+    let other = direct.connect().await;
     for sql in ["BEGIN", "SELECT * FROM topaz_user FOR UPDATE"] {
         other.execute_unprepared(sql).await.unwrap();
     }
     let change = json!({"input": {"title": "B", "url": "https://example.org/b"}});
-    let changes = join_all(
-        readers
-            .iter()
-            .map(|reader| reader.send(CREATE, change.clone())),
-    );
-    let silence = async {
+    let changes = join_all(users.iter().map(|user| user.send(CREATE, change.clone())));
+    let partition = async {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         soon("every connection is in use", async {
-            while around.scalar::<i64>(waits).await < 3 {}
+            while direct.scalar::<i64>(waits).await < 3 {}
         })
         .await;
         proxy.partition();
     };
-    let (answers, ()) = tokio::join!(changes, silence);
-    for answer in &answers {
-        assert_eq!(code(answer), "UNAVAILABLE", "{answer}");
+    let (responses, ()) = tokio::join!(changes, partition);
+    for response in &responses {
+        assert_eq!(code(response), "UNAVAILABLE", "{response}");
     }
     proxy.heal_new_connections();
     other.execute_unprepared("COMMIT").await.unwrap();
-    for reader in &readers {
-        assert_eq!(insist(reader).await, 3);
+    for user in &users {
+        assert_eq!(retry_change(user).await, 3);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_that_the_database_never_answers_is_answered() {
+async fn a_query_without_a_database_response_times_out() {
     let postgres = Server::postgres().await;
     let proxy = Proxy::to(postgres.port).await;
-    let app = TestApp::start_on(TestDatabase::at(postgres.url_at(proxy.port)), &IMPATIENT).await;
+    let app = TestApp::start_on(
+        TestDatabase::at(postgres.url_at(proxy.port)),
+        &SHORT_TIMEOUTS,
+    )
+    .await;
     let ann = app.user("ann");
-    insist(&ann).await;
-    let around = TestDatabase::at(postgres.url());
-    let other = around.connect().await;
+    retry_change(&ann).await;
+    let direct = TestDatabase::at(postgres.url());
+    let other = direct.connect().await;
     for sql in ["BEGIN", "LOCK topaz_tag"] {
         other.execute_unprepared(sql).await.unwrap();
     }
     let began = Instant::now();
-    let silence = async {
+    let partition = async {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-        soon("the query is under way", async {
-            while around.scalar::<i64>(waits).await == 0 {}
+        soon("the query is in flight", async {
+            while direct.scalar::<i64>(waits).await == 0 {}
         })
         .await;
         proxy.partition();
     };
-    let (code, ()) = tokio::join!(ann.refused("{ tags { id } }", json!({})), silence);
+    let (code, ()) = tokio::join!(ann.refused("{ tags { id } }", json!({})), partition);
     assert_eq!(code, "UNAVAILABLE");
-    assert!(began.elapsed() < SOON_ENOUGH, "{:?}", began.elapsed());
+    assert!(began.elapsed() < MAX_RESPONSE_TIME, "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_waits_too_long_for_a_lock_is_not_made() {
+async fn a_change_that_exceeds_the_lock_timeout_is_rolled_back() {
     let app = TestApp::start_with(Db::Postgres, &["--statement-timeout", "300ms"]).await;
     let ann = app.user("ann");
     ann.add("A").await;
@@ -215,27 +217,27 @@ async fn a_change_that_waits_too_long_for_a_lock_is_not_made() {
     for sql in ["BEGIN", "SELECT * FROM topaz_user FOR UPDATE"] {
         other.execute_unprepared(sql).await.unwrap();
     }
-    let answer = ann
+    let response = ann
         .send(
             CREATE,
             json!({"input": {"title": "B", "url": "https://example.org/b"}}),
         )
         .await;
-    assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
+    assert_eq!(code(&response), "UNAVAILABLE", "{response}");
     other.execute_unprepared("COMMIT").await.unwrap();
     assert_eq!(ann.version().await, 2);
     assert_eq!(ann.add("C").await["libraryVersion"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_dies_in_a_deadlock_is_made_again() {
+async fn a_change_aborted_by_a_deadlock_is_retried() {
     let database = TestDatabase::new(Db::Postgres).await;
     let server = TestProcess::serve(&database.url, &[]).await;
     let story = Uuid::now_v7();
     let create = json!({"input": {"title": "A", "url": "https://example.org/a", "storyId": story}});
     let created = server.send("ann", CREATE, create).await.unwrap();
     assert!(created["errors"].is_null(), "{created}");
-    // It has the story and wants the user; the change has the user and wants the story. The change finds out first.
+    // This transaction locks the story and then the user; the change locks the user and then the story. The change detects the deadlock first.
     let other = database.connect().await;
     for sql in [
         "SET deadlock_timeout = '1min'",
@@ -257,58 +259,58 @@ async fn a_change_that_dies_in_a_deadlock_is_made_again() {
         }
     };
     let both = Box::pin(async { tokio::join!(updating, locking) });
-    let (answer, ()) = soon("both end", both).await;
-    let answer = answer.unwrap();
+    let (response, ()) = soon("both end", both).await;
+    let response = response.unwrap();
     assert_eq!(
-        answer["data"]["updateStoryWithRelations"]["libraryVersion"], 3,
-        "{answer}"
+        response["data"]["updateStoryWithRelations"]["libraryVersion"], 3,
+        "{response}"
     );
     let retries = server.counter("library_sync_write_retries_total").await;
     assert!(retries >= 1.0, "{retries}");
 }
 
-/// How many of the database's connections sit in a transaction with nothing to do.
+/// Counts the connections that are idle in a transaction.
 const IDLE_IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity \
     WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_freezes_amid_a_change_does_not_hold_up_the_others_for_long() {
+async fn a_node_frozen_during_a_change_does_not_block_the_others_for_long() {
     let database = TestDatabase::new(Db::Postgres).await;
     let flags = ["--statement-timeout", "1s", "--max-user-rate", "0"];
     let frozen = TestProcess::serve(&database.url, &flags).await;
     let other = TestProcess::serve(&database.url, &flags).await;
     let create =
         |n: usize| json!({"input": {"title": "A", "url": format!("https://example.org/{n}")}});
-    let mut caught = false;
+    let mut froze_in_transaction = false;
     for n in 0..200 {
         let changes = (0..4).map(|change| frozen.send("ann", CREATE, create(n * 10 + change)));
         let mut changes = Box::pin(join_all(changes));
         let pause = Duration::from_millis(fastrand::u64(5..20));
         let _ = tokio::time::timeout(pause, &mut changes).await;
         frozen.signal("-STOP");
-        caught = database.scalar::<i64>(IDLE_IN_TRANSACTION).await > 0;
-        if caught {
+        froze_in_transaction = database.scalar::<i64>(IDLE_IN_TRANSACTION).await > 0;
+        if froze_in_transaction {
             break;
         }
         frozen.signal("-CONT");
-        soon("the changes are answered", changes).await;
+        soon("the changes are acknowledged", changes).await;
     }
-    assert!(caught, "it never froze amid a change");
-    let answer = soon("a change of the same user", async {
+    assert!(froze_in_transaction, "it never froze during a change");
+    let response = soon("a change of the same user", async {
         loop {
-            let answer = other.send("ann", CREATE, create(9_999)).await.unwrap();
-            if code(&answer) != "UNAVAILABLE" {
-                return answer;
+            let response = other.send("ann", CREATE, create(9_999)).await.unwrap();
+            if code(&response) != "UNAVAILABLE" {
+                return response;
             }
         }
     });
-    let answer = answer.await;
-    assert!(answer["errors"].is_null(), "{answer}");
+    let response = response.await;
+    assert!(response["errors"].is_null(), "{response}");
     frozen.signal("-CONT");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_that_hangs_up_leaves_no_transaction_behind() {
+async fn a_client_that_disconnects_leaves_no_transaction_open() {
     let app = TestApp::start_with(
         Db::Postgres,
         &["--database-connections", "3", "--max-user-rate", "0"],
@@ -337,9 +339,11 @@ async fn a_caller_that_hangs_up_leaves_no_transaction_behind() {
     .await;
     let version = ann.version().await;
     assert_eq!(ann.add("B").await["libraryVersion"], version + 1);
-    let answers = join_all((0..20).map(|_| ann.send(requests[1], json!({})))).await;
+    let responses = join_all((0..20).map(|_| ann.send(requests[1], json!({})))).await;
     assert!(
-        answers.iter().all(|answer| answer["errors"].is_null()),
-        "{answers:?}"
+        responses
+            .iter()
+            .all(|response| response["errors"].is_null()),
+        "{responses:?}"
     );
 }

@@ -1,11 +1,12 @@
 //! The database: opening it, upgrading it, and its failures.
 
 pub mod adoption;
+pub mod connection_settings;
 pub mod durability;
 pub mod fault_log;
 pub mod faults;
 pub mod opening;
 pub mod outage;
 pub mod pooler;
-pub mod promises;
+
 pub mod schema_upgrade;

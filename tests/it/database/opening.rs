@@ -1,4 +1,4 @@
-//! Opening a database: what cannot be opened is named at once with its cause, and nothing is created by mistake.
+//! Opening a database: a failure is reported at once with its cause, and no file is created by mistake.
 
 use std::{
     fs,
@@ -16,8 +16,8 @@ use crate::{
     support::test_app::{Db, SECRET, TestApp, TestDatabase, TestProcess, soon},
 };
 
-/// Runs a command that must fail, and returns its one line.
-fn refusal(arguments: &[&str]) -> String {
+/// Runs a command that must fail, and returns its error line.
+fn error_line(arguments: &[&str]) -> String {
     let began = Instant::now();
     let (code, out, error) = run(&[arguments, &["--log", "warn"]].concat());
     assert_eq!(
@@ -26,7 +26,7 @@ fn refusal(arguments: &[&str]) -> String {
         "{arguments:?}: {error}"
     );
     assert_eq!(error.lines().count(), 1, "{error}");
-    // Less than `--database-wait`, by which a pool tries again.
+    // Less than `--database-wait`, for which a pool retries.
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{arguments:?}: {:?}",
@@ -36,18 +36,21 @@ fn refusal(arguments: &[&str]) -> String {
 }
 
 fn cannot_serve(url: &str) -> String {
-    refusal(&["serve", "--jwt-secret", SECRET, "--database-url", url])
+    error_line(&["serve", "--jwt-secret", SECRET, "--database-url", url])
 }
 
 const SETTING: &str = "library-sync: --database-url (LIBRARY_SYNC_DATABASE_URL): ";
 
 #[tokio::test]
-async fn a_postgres_that_cannot_be_reached_is_named_with_its_cause_at_once() {
+async fn an_unreachable_postgres_is_reported_with_its_cause_at_once() {
     let closed = free_port();
     let refused = format!("{SETTING}cannot connect to 127.0.0.1:{closed}: connection refused");
     let url = format!("postgres://ann:pw@127.0.0.1:{closed}/library");
     assert_eq!(cannot_serve(&url), refused);
-    assert_eq!(refusal(&["epoch", "new", "--database-url", &url]), refused);
+    assert_eq!(
+        error_line(&["epoch", "new", "--database-url", &url]),
+        refused
+    );
     assert_eq!(
         cannot_serve("postgres://ann:pw@/library?host=/nowhere"),
         format!("{SETTING}cannot connect to /nowhere/.s.PGSQL.5432: no such file or folder")
@@ -58,17 +61,17 @@ async fn a_postgres_that_cannot_be_reached_is_named_with_its_cause_at_once() {
     let place = format!("127.0.0.1:{}", url.port().unwrap());
     // Without `ALTER DATABASE`, connections are limited by role alone.
     let role = format!("limited_{}", Uuid::now_v7().simple());
-    let around = database.connect().await;
+    let direct = database.connect().await;
     let limit = format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 0");
-    around.execute_unprepared(&limit).await.unwrap();
+    direct.execute_unprepared(&limit).await.unwrap();
     url.set_username(&role).unwrap();
-    let said = cannot_serve(url.as_str());
-    around
+    let line = cannot_serve(url.as_str());
+    direct
         .execute_unprepared(&format!("DROP ROLE {role}"))
         .await
         .unwrap();
     assert_eq!(
-        said,
+        line,
         format!("{SETTING}cannot connect to {place}: too many connections for role \"{role}\"")
     );
     let mut url: url::Url = database.url.parse().unwrap();
@@ -80,7 +83,7 @@ async fn a_postgres_that_cannot_be_reached_is_named_with_its_cause_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_is_lost_while_serving_is_named_in_the_log_with_its_cause() {
+async fn a_postgres_lost_while_serving_is_logged_with_its_cause() {
     let mut postgres = Server::postgres().await;
     let folder = tempfile::TempDir::new().unwrap();
     let log = folder.path().join("log");
@@ -94,22 +97,22 @@ async fn a_postgres_that_is_lost_while_serving_is_named_in_the_log_with_its_caus
     postgres.kill();
     soon("the cause is logged", async {
         while !fs::read_to_string(&log).unwrap().contains(&cause) {
-            let answer = server
+            let response = server
                 .send("ann", "{ libraryVersion }", json!({}))
                 .await
                 .unwrap();
             assert_eq!(
-                answer["errors"][0]["extensions"]["code"], "UNAVAILABLE",
-                "{answer}"
+                response["errors"][0]["extensions"]["code"], "UNAVAILABLE",
+                "{response}"
             );
-            assert!(!answer.to_string().contains("127.0.0.1"), "{answer}");
+            assert!(!response.to_string().contains("127.0.0.1"), "{response}");
         }
     })
     .await;
 }
 
 #[test]
-fn a_sqlite_file_that_cannot_be_opened_is_named_with_its_cause() {
+fn a_sqlite_file_that_cannot_be_opened_is_reported_with_its_cause() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(
@@ -164,9 +167,9 @@ fn only_a_command_that_fills_a_database_creates_it_and_only_with_mode_rwc() {
     ];
     for mode in ["", "?mode=rw"] {
         for command in fills {
-            let said = refusal(&[command, &["--database-url", &url(mode)]].concat());
+            let line = error_line(&[command, &["--database-url", &url(mode)]].concat());
             assert_eq!(
-                said,
+                line,
                 format!(
                     "{SETTING}{} does not exist: add ?mode=rwc to create it",
                     path.display()
@@ -184,10 +187,10 @@ fn only_a_command_that_fills_a_database_creates_it_and_only_with_mode_rwc() {
             &["migrate", "down"],
             &["backup", copy.to_str().unwrap()],
         ] {
-            let said = refusal(&[command, &["--database-url", &url(mode)]].concat());
+            let line = error_line(&[command, &["--database-url", &url(mode)]].concat());
             assert!(
-                said.starts_with(SETTING) && said.contains(path.to_str().unwrap()),
-                "{said}"
+                line.starts_with(SETTING) && line.contains(path.to_str().unwrap()),
+                "{line}"
             );
             let left: Vec<_> = fs::read_dir(&folder)
                 .unwrap()
@@ -198,7 +201,7 @@ fn only_a_command_that_fills_a_database_creates_it_and_only_with_mode_rwc() {
     }
     let (code, _, error) = run(&[&import[..], &["--database-url", &url("?mode=rwc")]].concat());
     assert_eq!((code, path.exists()), (Some(0), true), "{error}");
-    // What only reads may be kept from writing.
+    // A command that only reads accepts mode=ro.
     let (code, out, error) = run(&["export", "--sub", "ann", "--database-url", &url("?mode=ro")]);
     assert!(
         code == Some(0) && out.contains("https://example.org/a"),
@@ -207,14 +210,14 @@ fn only_a_command_that_fills_a_database_creates_it_and_only_with_mode_rwc() {
 }
 
 #[test]
-fn a_command_that_reads_makes_no_tables() {
+fn a_command_that_only_reads_creates_no_tables() {
     let folder = tempfile::TempDir::new().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
     let migrate = |rest: &[&str]| run(&[&["migrate"], rest, &["--database-url", &url]].concat());
     assert_eq!(migrate(&["up"]).0, Some(0));
     assert_eq!(migrate(&["down"]).0, Some(0));
-    let said = refusal(&["export", "--sub", "ann", "--database-url", &url]);
-    assert!(said.ends_with("run `library-sync migrate up`"), "{said}");
+    let line = error_line(&["export", "--sub", "ann", "--database-url", &url]);
+    assert!(line.ends_with("run `library-sync migrate up`"), "{line}");
     assert!(migrate(&["status"]).1.contains("pending"));
 }
 
@@ -244,7 +247,7 @@ async fn a_sqlite_file_that_is_replaced_or_removed_under_a_server_takes_no_more_
         );
         let ready = app.http.get(app.url("/readyz")).send().await.unwrap();
         assert_eq!(ready.status(), 503);
-        // It was not written anywhere.
+        // The change was not written.
         fs::rename(&away, path).unwrap();
         assert_eq!(ann.version().await, 2);
         assert!(Path::new(path).exists());

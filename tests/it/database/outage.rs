@@ -1,4 +1,4 @@
-//! One server whose database goes away and comes back: what is answered meanwhile, and that every client returns.
+//! One server during a database outage: its responses, and that every client reconnects.
 
 use futures_util::future::join_all;
 use reqwest::{RequestBuilder, Response};
@@ -13,8 +13,8 @@ use crate::{
 
 const EVENTS: &str = "/api/library-version-events";
 
-/// A server that has served, and whose database is down now.
-async fn cut_off() -> (Server, TestApp) {
+/// A server whose database went down after it started.
+async fn without_database() -> (Server, TestApp) {
     let mut database = Server::postgres().await;
     let db = TestDatabase::at(database.url());
     let flags = ["--database-wait", "500ms", "--heartbeat", "1s"];
@@ -25,10 +25,10 @@ async fn cut_off() -> (Server, TestApp) {
 }
 
 async fn send(request: RequestBuilder) -> Response {
-    soon("an answer", request.send()).await.unwrap()
+    soon("a response", request.send()).await.unwrap()
 }
 
-/// Asserts that the server says: not now, but soon.
+/// Asserts a response of 503 with `Retry-After`.
 async fn assert_unavailable(response: Response, what: &str) {
     assert_eq!(response.status(), 503, "{what}");
     let retry_after = response.headers()["retry-after"].to_str().unwrap();
@@ -39,8 +39,8 @@ async fn assert_unavailable(response: Response, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_down_every_route_says_to_come_back() {
-    let (mut database, app) = cut_off().await;
+async fn while_the_database_is_down_every_route_returns_503_with_retry_after() {
+    let (mut database, app) = without_database().await;
     let ask = |accept: &str, query: &str| {
         let request = app.http.post(app.url("/graphql")).header("accept", accept);
         request
@@ -76,23 +76,23 @@ async fn while_the_database_is_down_every_route_says_to_come_back() {
     assert_eq!(send(get("/healthz")).await.status(), 200);
     assert_eq!(send(get("/readyz")).await.status(), 503);
     database.start().await;
-    let back = async { while send(get("/api/library-version")).await.status() != 200 {} };
-    soon("it serves again", back).await;
+    let recovered = async { while send(get("/api/library-version")).await.status() != 200 {} };
+    soon("it serves again", recovered).await;
     assert_eq!(app.user("ann").version().await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_that_an_open_socket_begins_in_an_outage_brings_its_client_back() {
+async fn a_subscription_started_in_an_outage_closes_its_socket_with_1013() {
     let mut database = Server::postgres().await;
     let flags = ["--database-wait", "500ms"];
     let app = TestApp::start_on(TestDatabase::at(database.url()), &flags).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     database.kill();
-    // What has one answer is answered, and its client decides.
+    // An operation with one result gets an error, and its client decides whether to retry.
     socket.subscribe("q", "{ libraryVersion }").await;
-    let answer = socket.next().await;
+    let response = socket.next().await;
     assert_eq!(
-        (&answer["id"], &answer["type"]),
+        (&response["id"], &response["type"]),
         (&json!("q"), &json!("error"))
     );
     socket
@@ -102,18 +102,18 @@ async fn a_subscription_that_an_open_socket_begins_in_an_outage_brings_its_clien
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_source_that_comes_in_an_outage_is_told_when_to_come_back() {
-    let (_database, app) = cut_off().await;
+async fn an_event_source_opened_in_an_outage_gets_a_retry_delay() {
+    let (_database, app) = without_database().await;
     let open = || {
         let request = app.http.get(app.url(EVENTS));
         request.header("accept", "text/event-stream")
     };
     let mut waits = Vec::new();
     for _ in 0..10 {
-        let answer = send(open().bearer_auth(token("ann"))).await;
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let text = soon("the end", answer.text()).await.unwrap();
+        let response = send(open().bearer_auth(token("ann"))).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let text = soon("the end", response.text()).await.unwrap();
         let wait = text.strip_prefix("retry: ").unwrap();
         let wait: u32 = wait
             .strip_suffix("\n: UNAVAILABLE\n\n")
@@ -126,31 +126,31 @@ async fn an_event_source_that_comes_in_an_outage_is_told_when_to_come_back() {
     waits.sort_unstable();
     waits.dedup();
     assert_eq!(waits.len(), 10, "{waits:?}");
-    // One who may not read the library is told so, outage or not.
+    // Unauthenticated callers get 401 also during an outage.
     for request in [open(), open().bearer_auth("x.y.z")] {
-        let answer = send(request).await;
-        assert_eq!(answer.status(), 401);
-        assert_eq!(answer.text().await.unwrap(), "Unauthorized");
+        let response = send(request).await;
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.text().await.unwrap(), "Unauthorized");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_client_that_comes_in_an_outage_is_back_after_it() {
-    let (mut database, app) = cut_off().await;
+async fn every_client_started_in_an_outage_connects_after_it() {
+    let (mut database, app) = without_database().await;
     let mut clients = CLIENTS.map(|name| Client::watch(name, &app.base, &token("ann")));
-    // Each has been turned away before the database is back.
+    // Each was refused before the database is up again.
     join_all(clients.iter_mut().map(async |client| {
         loop {
-            let told = client.next().await;
+            let event = client.next().await;
             let is_stopped = ["gave_up", "complete"].map(Value::from);
             assert!(
-                !is_stopped.contains(&told["event"]),
-                "{}: {told}",
+                !is_stopped.contains(&event["event"]),
+                "{}: {event}",
                 client.name
             );
             if ["error", "closed"]
                 .map(Value::from)
-                .contains(&told["event"])
+                .contains(&event["event"])
             {
                 break;
             }

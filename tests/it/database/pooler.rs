@@ -22,7 +22,7 @@ fn version() -> (u32, u32) {
     (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
-/// The same database by way of a pooler.
+/// The same database through a pooler.
 async fn pooled(database: &TestDatabase, settings: &[&str]) -> (Server, TestDatabase) {
     let mut url: url::Url = database.url.parse().unwrap();
     let pooler = Server::pgbouncer(url.port().unwrap(), settings).await;
@@ -30,7 +30,7 @@ async fn pooled(database: &TestDatabase, settings: &[&str]) -> (Server, TestData
     (pooler, TestDatabase::at(url.into()))
 }
 
-/// Everybody changes and reads their library at once.
+/// Changes and reads the libraries of several users at once.
 async fn use_libraries(app: &TestApp) {
     let users = ["ann", "bob", "cleo", "dan", "eve", "fay"].map(|name| app.user(name));
     join_all(users.iter().map(async |user| {
@@ -52,7 +52,7 @@ async fn use_libraries(app: &TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_in_session_mode_serves() {
+async fn a_pooler_in_session_mode_works() {
     let database = TestDatabase::new(Db::Postgres).await;
     let (_pooler, pooled) = pooled(&database, &["pool_mode = session"]).await;
     let app = TestApp::start_on(pooled, &["--broker-url", "postgres:"]).await;
@@ -60,7 +60,7 @@ async fn a_pooler_in_session_mode_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_in_transaction_mode_serves_if_it_keeps_prepared_statements() {
+async fn a_pooler_in_transaction_mode_works_if_it_keeps_prepared_statements() {
     let database = TestDatabase::new(Db::Postgres).await;
     let keeps_statements = version() >= (1, 21);
     let settings: &[&str] = if keeps_statements {
@@ -80,25 +80,25 @@ async fn a_pooler_in_transaction_mode_serves_if_it_keeps_prepared_statements() {
         "--database-url",
         &pooled.url,
     ];
-    let (code, _, said) = run(&serve);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, _, error) = run(&serve);
+    assert_eq!(code, Some(1), "{error}");
     if !keeps_statements {
         for named in [
             "max_prepared_statements",
             "pool_mode = session",
             "PostgreSQL itself",
         ] {
-            assert!(said.contains(named), "{said}");
+            assert!(error.contains(named), "{error}");
         }
         return;
     }
     // A migration needs a session.
     assert!(
-        said.contains("library-sync migrate") && said.contains("PostgreSQL itself"),
-        "{said}"
+        error.contains("library-sync migrate") && error.contains("PostgreSQL itself"),
+        "{error}"
     );
-    let (code, _, said) = run(&["migrate", "up", "--database-url", &database.url]);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, _, error) = run(&["migrate", "up", "--database-url", &database.url]);
+    assert_eq!(code, Some(0), "{error}");
     let app = TestApp::start_on(pooled, &["--broker-url", &database.url]).await;
     use_libraries(&app).await;
 }

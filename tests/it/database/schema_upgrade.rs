@@ -1,4 +1,4 @@
-//! The tables change under libraries that are in use: nothing is lost, whoever migrates, and however many do.
+//! Migrations on databases in use: they lose no data, also with concurrent and with older servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub fn migrate(database: &TestDatabase, arguments: &[&str]) -> String {
 /// A row of a table: its columns, by name.
 type Row = BTreeMap<String, Value>;
 
-/// Everything in our tables, by table.
+/// The rows of our tables, by table.
 async fn contents(db: Db, database: &TestDatabase) -> BTreeMap<String, Vec<Row>> {
     let tables = match db {
         Db::Sqlite => {
@@ -58,7 +58,7 @@ async fn contents(db: Db, database: &TestDatabase) -> BTreeMap<String, Vec<Row>>
     contents
 }
 
-/// What rows hold in the columns of another version of their table.
+/// The rows, limited to the columns of another version of their table.
 fn in_columns_of(like: &[Row], rows: &[Row]) -> BTreeSet<String> {
     let columns = like.first().into_iter().flat_map(Row::keys);
     let columns: BTreeSet<_> = columns.collect();
@@ -70,7 +70,7 @@ fn in_columns_of(like: &[Row], rows: &[Row]) -> BTreeSet<String> {
 }
 
 on_each_database! {
-    async fn undoing_the_newest_changes_and_making_them_again_keeps_what_the_others_hold(db: Db) {
+    async fn migrating_down_and_up_keeps_the_data_of_the_other_migrations(db: Db) {
         let mut app = TestApp::start(db).await;
         let ann = app.user("ann");
         let tag = ann.create_tag("slow burn").await["tag"].take();
@@ -90,24 +90,24 @@ on_each_database! {
             let after = contents(db, &app.db).await;
             assert!(!left["topaz_user"].is_empty());
             for (table, left) in &left {
-                // A column that a change adds goes with it.
+                // A column that a migration adds is removed with it.
                 let [before, left, after] = [&before[table], left, &after[table]].map(|rows| in_columns_of(left, rows));
                 assert_eq!((&left, &after), (&before, &before), "{table}");
             }
         }
         let app = app.restart(&[]).await;
-        assert_eq!(app.user("ann").version().await, 5, "also when all but the first was undone");
+        assert_eq!(app.user("ann").version().await, 5, "also after all migrations but the first were undone");
         assert_eq!(app.user("ann").add("C").await["libraryVersion"], 6);
     }
 }
 
 on_each_database! {
-    async fn a_database_that_a_newer_version_has_changed_is_served_all_the_same(db: Db) {
+    async fn a_database_with_a_newer_migration_is_still_served(db: Db) {
         let mut app = TestApp::start(db).await;
         app.user("ann").add("A").await;
         let from_the_future = "INSERT INTO seaql_migrations VALUES ('m20990101_000001_later', 1)";
         app.db.execute(from_the_future).await;
-        // The older one goes on, and starts again.
+        // The older server continues, and can restart.
         assert_eq!(app.user("ann").add("B").await["libraryVersion"], 3);
         app.stop().await;
         let app = app.restart(&[]).await;
@@ -117,7 +117,7 @@ on_each_database! {
     }
 }
 
-/// Writes the rows of a table at version 4 again, as a server does that knows these columns alone.
+/// Rewrites the rows of a table at version 4 like an older server, which knows only these columns.
 async fn write_as_an_older_server(db: &TestDatabase, table: &str, columns: &str) {
     for sql in [
         format!(
@@ -143,9 +143,9 @@ on_each_database! {
         for text in ["late", "later"] {
             let mut late = note(text, "phone");
             late["base"] = json!(base);
-            let answer = ann.update_progress(late).await;
-            assert_eq!(answer["refusal"]["code"], "CONFLICT", "{answer}");
-            // What a newer server writes after it hides none either.
+            let response = ann.update_progress(late).await;
+            assert_eq!(response["refusal"]["code"], "CONFLICT", "{response}");
+            // A later write of a newer server hides no conflict either.
             ann.update_progress(note("of the phone again", "phone")).await;
         }
     }
@@ -164,14 +164,14 @@ on_each_database! {
         let columns = "user_id, kind, id, removed_at, carriers";
         write_as_an_older_server(&app.db, "topaz_label_removal", columns).await;
         let merge = json!({"id": story, "title": "B", "tagIds": [tag], "base": base, "onConflict": "MERGE"});
-        let answer = ann.update_story(merge).await;
-        assert_eq!(answer["story"]["tags"], json!([]), "{answer}");
-        assert_eq!(answer["story"]["title"], "B");
+        let response = ann.update_story(merge).await;
+        assert_eq!(response["story"]["tags"], json!([]), "{response}");
+        assert_eq!(response["story"]["title"], "B");
     }
 }
 
 #[tokio::test]
-async fn a_database_of_another_history_is_refused() {
+async fn a_database_with_a_different_migration_history_is_refused() {
     let database = TestDatabase::new(Db::Sqlite).await;
     migrate(&database, &["up"]);
     migrate(&database, &["down", "--steps", "1"]);
@@ -184,12 +184,12 @@ async fn a_database_of_another_history_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_waits_for_those_who_use_the_table_and_lets_them_use_it() {
+async fn a_migration_waits_for_table_locks_without_blocking_other_clients() {
     let mut app = TestApp::start(Db::Postgres).await;
     app.user("ann").add("A").await;
     app.stop().await;
     migrate(&app.db, &["down", "--steps", "99"]);
-    // What an older app's long query holds.
+    // The lock of a long query of an older app.
     let reader = app.db.connect().await;
     for sql in [
         "CREATE TABLE topaz_user (id text PRIMARY KEY)",
@@ -203,26 +203,26 @@ async fn a_change_waits_for_those_who_use_the_table_and_lets_them_use_it() {
     let starting = tokio::spawn(async move { TestProcess::serve(&url, &[]).await });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
         AND application_name = 'library-sync migration'";
-    soon("the change waits", async {
+    soon("the migration waits", async {
         while app.db.scalar::<i64>(waiting).await == 0 {}
     })
     .await;
-    // It gives up its place again and again, so that others get at the table.
+    // Its lock timeout lets other clients use the table.
     for _ in 0..3 {
         let another = "INSERT INTO topaz_user VALUES (gen_random_uuid()::text)";
         app.db.execute(another).await;
     }
     reader.execute_unprepared("COMMIT").await.unwrap();
     let server = soon("the server starts", starting).await.unwrap();
-    let answer = server
+    let response = server
         .send("ann", "{ libraryVersion }", json!({}))
         .await
         .unwrap();
-    assert_eq!(answer["data"]["libraryVersion"], 1, "{answer}");
+    assert_eq!(response["data"]["libraryVersion"], 1, "{response}");
 }
 
 #[tokio::test]
-async fn servers_that_start_at_once_on_an_empty_database_all_come_up() {
+async fn servers_that_start_at_once_on_an_empty_database_all_become_ready() {
     for _ in 0..3 {
         let database = TestDatabase::new(Db::Postgres).await;
         let servers = join_all((0..4).map(|_| TestProcess::serve(&database.url, &[]))).await;
@@ -230,11 +230,11 @@ async fn servers_that_start_at_once_on_an_empty_database_all_come_up() {
             let name = json!({"name": format!("tag {n}")});
             let change =
                 "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
-            let answer = server.send("ann", change, name).await.unwrap();
+            let response = server.send("ann", change, name).await.unwrap();
             assert_eq!(
-                answer["data"]["createTag"]["libraryVersion"],
+                response["data"]["createTag"]["libraryVersion"],
                 n + 2,
-                "{answer}"
+                "{response}"
             );
         }
     }

@@ -208,7 +208,7 @@ async fn a_port_that_is_taken_is_told_by_the_name_of_its_setting() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let db = TestDatabase::new(Db::Sqlite).await;
-    let error = TestApp::fails(&db.url, &["--ops-listen", &address]).await;
+    let error = TestApp::start_error(&db.url, &["--ops-listen", &address]).await;
     assert!(
         error.contains("--ops-listen (LIBRARY_SYNC_OPS_LISTEN)"),
         "{error}"

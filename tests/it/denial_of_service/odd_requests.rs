@@ -12,7 +12,7 @@ use crate::{
     auth::security::raw,
     support::socket::{LIBRARY_VERSION, Socket, version},
     support::test_app::{Db, TestApp, on_each_database, soon, token},
-    support::transport::{Told, Transport},
+    support::transport::{StreamItem, Transport},
 };
 
 const CREATE: &str = "mutation ($n: String!) { createTag(input: {name: $n}) { libraryVersion } }";
@@ -173,7 +173,7 @@ on_each_database! {
             }
             let ticket_query = format!("?ticket={ticket}");
             let mut stream = transport.open_with(&app, &ticket_query, &[]).await.unwrap();
-            assert_eq!(stream.next().await, Told::Version(1));
+            assert_eq!(stream.next().await, StreamItem::Version(1));
             let spent = raw(&app.base, head.as_bytes(), "\r\n\r\n").await;
             assert!(spent.starts_with("HTTP/1.1 401"), "{spent}");
         }

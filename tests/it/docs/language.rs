@@ -64,7 +64,7 @@ fn texts() -> Vec<(PathBuf, String)> {
 
 #[test]
 fn a_turn_is_found_as_whole_words_alone() {
-    assert!(says("It is Told at once", "told"));
+    assert!(says("It is StreamItem at once", "told"));
     assert!(says("a stream of its own.", "of its own"));
     assert!(!says("untold", "told"));
     assert!(!says("there is not one", "is no"));

@@ -162,7 +162,7 @@ async fn request_errors_are_reported_through_the_stream() {
 }
 
 #[tokio::test]
-async fn a_document_nested_beyond_reason_is_refused() {
+async fn a_deeply_nested_document_is_refused() {
     let app = TestApp::start(Db::Sqlite).await;
     for (open, close) in [("[", "]"), ("{a:", "}"), ("{a", "}")] {
         let nested = format!("{}1{}", open.repeat(2000), close.repeat(2000));

@@ -20,7 +20,7 @@ use crate::{
     support::{
         servers::Server,
         test_app::{DEADLINE, TestApp, TestDatabase, TestUser, program, soon, token},
-        transport::{Told, Transport},
+        transport::{StreamItem, Transport},
     },
 };
 
@@ -280,11 +280,11 @@ fn reader(
                     _ = newest.changed() => continue,
                 };
                 match told {
-                    Told::Version(version) => {
+                    StreamItem::Version(version) => {
                         assert!(version >= last, "{transport}: {version} after {last}");
                         last = version;
                     }
-                    Told::End(_) => break,
+                    StreamItem::End(_) => break,
                 }
             }
         }

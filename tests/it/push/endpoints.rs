@@ -178,7 +178,7 @@ async fn a_wrong_setting_of_push_is_named_and_never_shown() {
             "--webhook-secret (LIBRARY_SYNC_WEBHOOK_SECRET): ",
         ),
     ] {
-        let error = TestApp::fails(&database.url, &flags).await;
+        let error = TestApp::start_error(&database.url, &flags).await;
         assert!(error.contains(expected), "{error}");
         assert!(
             !error.contains("Hush7") && !error.contains("BEGIN"),

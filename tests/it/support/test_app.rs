@@ -1,7 +1,7 @@
-//! A real server for a test: on a free port, on a database of its own, SQLite or PostgreSQL.
+//! A real server for a test: on a free port, with its own database, SQLite or PostgreSQL.
 //!
-//! It is the server that `library-sync serve` runs, built from the same flags, in this process; [`TestProcess`] runs
-//! the program itself, for what only a process can show (signals, crashes, counters).
+//! [`TestApp`] is the server of `library-sync serve`, built from the same flags, in this process. [`TestProcess`] runs
+//! the program itself, for signals, crashes and counters.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -27,10 +27,10 @@ use uuid::Uuid;
 
 use crate::support::servers::free_port;
 
-/// What every token of a test is signed with.
+/// The secret that signs the tokens of tests.
 pub const SECRET: &str = "a secret of at least thirty-two bytes, for tests alone";
 
-/// How long anything may take. A test that waits this long has failed.
+/// The deadline of every wait.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Which database a test runs on.
@@ -40,7 +40,7 @@ pub enum Db {
     Postgres,
 }
 
-/// Makes two tests of each rule: `<rule>::on_sqlite` and `<rule>::on_postgres`.
+/// Generates two tests of each rule: `<rule>::on_sqlite` and `<rule>::on_postgres`.
 macro_rules! on_each_database {
     ($($(#[$attribute:meta])* async fn $rule:ident($db:ident: Db) $body:block)*) => {$(
         $(#[$attribute])*
@@ -65,7 +65,7 @@ macro_rules! on_each_database {
 }
 pub(crate) use on_each_database;
 
-/// Waits for `future`, but not for ever.
+/// Awaits `future` with a deadline. Panics after [`DEADLINE`].
 pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     let output = tokio::time::timeout(DEADLINE, future).await;
     output.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
@@ -77,7 +77,7 @@ pub fn http_client() -> reqwest::Client {
     client.build().unwrap()
 }
 
-/// The stable code in the body of a refusal, in GraphQL's form or tRPC's.
+/// The stable code in the body of an error response, in GraphQL's or tRPC's format.
 pub fn error_code(body: &Value) -> &Value {
     match &body["errors"][0]["extensions"]["code"] {
         Value::Null => &body["error"]["data"]["reason"],
@@ -85,7 +85,7 @@ pub fn error_code(body: &Value) -> &Value {
     }
 }
 
-/// An empty database, which goes when this is dropped (a PostgreSQL one with its server).
+/// An empty database. A SQLite file is deleted on drop; a PostgreSQL database goes with its server.
 pub struct TestDatabase {
     pub url: String,
     _folder: Option<TempDir>,
@@ -119,12 +119,12 @@ impl TestDatabase {
         }
     }
 
-    /// A database that goes with its server.
+    /// An existing database.
     pub fn at(url: String) -> Self {
         Self { url, _folder: None }
     }
 
-    /// The same database for another server. It goes with the first.
+    /// The same database for another server. The original deletes it on drop.
     pub fn shared(&self) -> Self {
         Self {
             url: self.url.clone(),
@@ -132,7 +132,7 @@ impl TestDatabase {
         }
     }
 
-    /// A copy of it as it is now, while nothing is connected to it.
+    /// A copy of its current state. Nothing may be connected to it.
     pub async fn copy(&self, db: Db) -> Self {
         let copy = Self::new(db).await;
         match db {
@@ -162,14 +162,14 @@ impl TestDatabase {
         copy
     }
 
-    /// A connection around the server, to look at what it stored.
+    /// A direct connection, to inspect what the server stored.
     pub async fn connect(&self) -> sea_orm::DatabaseConnection {
         let mut options = sea_orm::ConnectOptions::new(&self.url);
         options.max_connections(1);
         sea_orm::Database::connect(options).await.unwrap()
     }
 
-    /// Runs `sql` around the server.
+    /// Runs `sql` on a direct connection.
     pub async fn execute(&self, sql: &str) {
         let db = self.connect().await;
         soon(sql, db.execute_unprepared(sql)).await.unwrap();
@@ -202,12 +202,12 @@ fn postgres_server() -> String {
         .expect("LIBRARY_SYNC_TEST_POSTGRES: run the tests by scripts/test, which starts the servers they need")
 }
 
-/// A token for `sub` that is accepted for an hour.
+/// A token for `sub` that is valid for an hour.
 pub fn token(sub: &str) -> String {
     token_for(sub, Duration::from_hours(1))
 }
 
-/// A token for `sub` that is accepted for `ttl`.
+/// A token for `sub` that is valid for `ttl`.
 pub fn token_for(sub: &str, ttl: Duration) -> String {
     auth::mint(
         SECRET.as_bytes(),
@@ -224,7 +224,7 @@ pub struct TestApp {
     pub db: TestDatabase,
     pub http: reqwest::Client,
     pub library: Library,
-    /// Where the listener for probes and metrics is, if there is one.
+    /// The address of the listener for probes and metrics, if any.
     pub ops: Option<SocketAddr>,
     drain: CancellationToken,
     server: Option<JoinHandle<anyhow::Result<()>>>,
@@ -236,18 +236,18 @@ impl TestApp {
         Self::start_with(db, &[]).await
     }
 
-    /// The same with more flags of `serve`.
+    /// Like [`Self::start`], with more flags of `serve`.
     pub async fn start_with(db: Db, flags: &[&str]) -> Self {
         Self::start_on(TestDatabase::new(db).await, flags).await
     }
 
-    /// A server on a database that is there already.
+    /// A server on an existing database.
     pub async fn start_on(db: TestDatabase, flags: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self::start_at(listener, db, flags).await
     }
 
-    /// A server that listens here.
+    /// A server on an existing listener.
     pub async fn start_at(listener: TcpListener, db: TestDatabase, flags: &[&str]) -> Self {
         install_crypto();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -270,8 +270,8 @@ impl TestApp {
         }
     }
 
-    /// Why no server starts with these flags on the database `url`.
-    pub async fn fails(url: &str, flags: &[&str]) -> String {
+    /// The error of a server that must not start with these flags on the database `url`.
+    pub async fn start_error(url: &str, flags: &[&str]) -> String {
         install_crypto();
         let app = App::build(&serve_config(url, flags), CancellationToken::new()).await;
         let error = app.err().expect("the server does not build");
@@ -295,7 +295,7 @@ impl TestApp {
         }
     }
 
-    /// Tells the server to stop, and waits until it has.
+    /// Stops the server, and waits until it has stopped.
     pub async fn stop(&mut self) {
         self.drain.cancel();
         if let Some(server) = self.server.take() {
@@ -303,7 +303,7 @@ impl TestApp {
         }
     }
 
-    /// Tells the server to stop, without waiting.
+    /// Requests a stop, without waiting.
     pub fn begin_stop(&self) {
         self.drain.cancel();
     }
@@ -333,7 +333,7 @@ impl Drop for TestApp {
 /// The settings of `serve` on the database `url`.
 fn serve_config(url: &str, flags: &[&str]) -> config::Serve {
     let fixed = ["library-sync", "serve", "--database-url", url];
-    // There is one source of keys: the secret, unless the test names another.
+    // The keys come from the secret, unless the test configures another source.
     let has_keys = flags
         .iter()
         .any(|flag| matches!(*flag, "--jwt-public-key" | "--jwks-url" | "--authjs-secret"));
@@ -369,7 +369,7 @@ impl TestUser<'_> {
             .post(self.app.url("/graphql"))
             .bearer_auth(&self.token)
             .json(&json!({"query": query, "variables": variables}));
-        soon("an answer", async {
+        soon("a response", async {
             request.send().await.unwrap().json().await.unwrap()
         })
         .await
@@ -395,20 +395,20 @@ impl TestUser<'_> {
             .to_owned()
     }
 
-    /// The present version.
+    /// The current version.
     pub async fn version(&self) -> i64 {
         self.ask("{ libraryVersion }", json!({})).await["libraryVersion"]
             .as_i64()
             .unwrap()
     }
 
-    /// The present head, as text.
+    /// The current head, as text.
     pub async fn head(&self) -> String {
         let library = self.ask("{ library { head } }", json!({})).await;
         library["library"]["head"].as_str().unwrap().to_owned()
     }
 
-    /// A head of the present epoch.
+    /// A head of the current epoch.
     pub async fn head_at(&self, version: i64) -> String {
         let head = self.head().await;
         format!("{}.{version}", head.split('.').next().unwrap())
@@ -484,18 +484,18 @@ impl TestUser<'_> {
     }
 
     /// Opens `/api/library-version-events`.
-    pub async fn watch(&self) -> Watch {
-        Watch::open(&self.app.http, &self.app.base, &self.token).await
+    pub async fn watch(&self) -> EventStream {
+        EventStream::open(&self.app.http, &self.app.base, &self.token).await
     }
 }
 
 /// An open stream of library version events.
-pub struct Watch {
+pub struct EventStream {
     response: reqwest::Response,
-    rest: String,
+    buffer: String,
 }
 
-impl Watch {
+impl EventStream {
     /// Opens the stream of the server at `base`.
     pub async fn open(http: &reqwest::Client, base: &str, token: &str) -> Self {
         let request = http
@@ -505,42 +505,42 @@ impl Watch {
         assert_eq!(response.status(), 200);
         Self {
             response,
-            rest: String::new(),
+            buffer: String::new(),
         }
     }
 
     /// The next event's `data`; `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<Value> {
         loop {
-            if let Some((event, rest)) = self.rest.split_once("\n\n") {
+            if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let data = event
                     .lines()
                     .find_map(|line| line.strip_prefix("data:"))
                     .map(str::trim);
                 let data = data.map(|data| serde_json::from_str(data).unwrap());
-                self.rest = rest.to_owned();
+                self.buffer = rest.to_owned();
                 if data.is_some() {
                     return data;
                 }
                 continue;
             }
             let chunk = soon("an event", self.response.chunk()).await.ok()??;
-            self.rest.push_str(std::str::from_utf8(&chunk).unwrap());
+            self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 
-    /// Reads on until an event says `version`, and returns all versions said, in order. Heartbeats count.
+    /// Reads until an event carries `version`, and returns all versions received, in order. Includes heartbeats.
     pub async fn until(&mut self, version: i64) -> Vec<i64> {
-        let mut said = Vec::new();
-        while said.last() != Some(&version) {
+        let mut received = Vec::new();
+        while received.last() != Some(&version) {
             let event = self
                 .next()
                 .await
-                .unwrap_or_else(|| panic!("the stream ended after {said:?}"));
-            said.push(event["version"].as_i64().unwrap());
-            assert!(*said.last().unwrap() <= version, "{said:?}");
+                .unwrap_or_else(|| panic!("the stream ended after {received:?}"));
+            received.push(event["version"].as_i64().unwrap());
+            assert!(*received.last().unwrap() <= version, "{received:?}");
         }
-        said
+        received
     }
 }
 
@@ -557,17 +557,17 @@ impl TestProcess {
         Self::serve_logging(url, flags, Stdio::inherit()).await
     }
 
-    /// The same, logging to `log`.
+    /// Like [`Self::serve`], logging to `log`.
     pub async fn serve_logging(url: &str, flags: &[&str], log: Stdio) -> Self {
         Self::start(free_port(), url, flags, log).await
     }
 
-    /// The same at a port that was free.
+    /// Like [`Self::serve`], at a given port.
     pub async fn serve_at(port: u16, url: &str, flags: &[&str]) -> Self {
         Self::start(port, url, flags, Stdio::inherit()).await
     }
 
-    /// The same with a limit of open files.
+    /// Like [`Self::serve_logging`], with a limit of open files.
     pub async fn serve_with_files(files: u32, url: &str, flags: &[&str], log: Stdio) -> Self {
         let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
         let mut command = without_settings(Command::new("sh"));
@@ -581,7 +581,7 @@ impl TestProcess {
         Self::spawn(port, url, flags, log).ready().await
     }
 
-    /// Waits until it answers.
+    /// Waits until it responds.
     async fn ready(self) -> Self {
         let ready = async {
             let ready = self.url("/readyz");
@@ -593,12 +593,12 @@ impl TestProcess {
         self
     }
 
-    /// The same on a machine whose clock is off, by `+300s` say; time passes there as it does here.
+    /// Like [`Self::serve_logging`], with a clock that is off by `offset`, such as `+300s`.
     pub async fn serve_by_clock(offset: &str, url: &str, flags: &[&str], log: Stdio) -> Self {
         let mut faketime = without_settings(Command::new("faketime"));
         faketime
             .args(["--exclude-monotonic", "-f", offset])
-            // faketime waits for its child, and leaves it behind when it is killed.
+            // A killed faketime does not kill its child.
             .args(["setpriv", "--pdeathsig", "KILL"])
             .arg(env!("CARGO_BIN_EXE_library-sync"));
         Self::run(faketime, free_port(), url, flags, log)
@@ -606,12 +606,12 @@ impl TestProcess {
             .await
     }
 
-    /// Runs it, and does not wait.
+    /// Starts it without waiting until it is ready.
     pub fn spawn(port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
         Self::run(program(), port, url, flags, log)
     }
 
-    /// The same with a program that has more environment.
+    /// Like [`Self::spawn`], with a prepared command.
     pub fn run(mut program: Command, port: u16, url: &str, flags: &[&str], log: Stdio) -> Self {
         install_crypto();
         let listen = format!("127.0.0.1:{port}");
@@ -642,12 +642,12 @@ impl TestProcess {
         format!("{}{path}", self.base)
     }
 
-    /// Sends an operation; `Err` when no answer came.
+    /// Sends an operation. `Err` without a response.
     pub async fn send(&self, sub: &str, query: &str, variables: Value) -> reqwest::Result<Value> {
         self.sending(sub, query, variables).await
     }
 
-    /// The same, to be awaited even when this is gone.
+    /// Like [`Self::send`], for a future that outlives `self`.
     pub fn sending(
         &self,
         sub: &str,
@@ -664,8 +664,8 @@ impl TestProcess {
     }
 
     /// Opens `/api/library-version-events` as the user `sub`.
-    pub async fn watch(&self, sub: &str) -> Watch {
-        Watch::open(&self.http, &self.base, &token(sub)).await
+    pub async fn watch(&self, sub: &str) -> EventStream {
+        EventStream::open(&self.http, &self.base, &token(sub)).await
     }
 
     /// A counter of `/metrics`, summed over its labels.
@@ -698,7 +698,7 @@ impl TestProcess {
         assert!(status.success());
     }
 
-    /// Waits for the process to end, and returns its exit code.
+    /// Waits until the process exits, and returns its exit code.
     pub async fn wait(&mut self) -> Option<i32> {
         let ended = async {
             loop {
@@ -719,7 +719,7 @@ impl Drop for TestProcess {
     }
 }
 
-/// The program, with none of this process's settings.
+/// A command of the program, without the settings of this process.
 pub fn program() -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_library-sync")))
 }

@@ -1,6 +1,6 @@
-//! The four ways in which a version reaches a client, behind one face, for rules that hold for all of them.
+//! One client interface to the four transports of version streams, for rules that hold for all of them.
 //!
-//! The clients are raw, on sockets with small buffers: one that does not read is soon noticed by the server.
+//! The clients are raw, on sockets with small buffers, so the server soon detects a client that does not read.
 
 use std::fmt::{self, Write as _};
 
@@ -20,7 +20,7 @@ use crate::{
     support::test_app::{TestApp, soon},
 };
 
-/// How a version reaches a client.
+/// A transport of version streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     Websocket,
@@ -29,19 +29,19 @@ pub enum Transport {
     Events,
 }
 
-/// Why a stream did not open.
+/// The HTTP response to a stream that was refused.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct ErrorResponse {
     pub status: u16,
     pub body: String,
     pub retry_after: Option<String>,
 }
 
-/// What a stream tells next.
+/// What a stream delivers, except heartbeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum StreamItem {
     Version(i64),
-    /// The stream has ended, and how: a code of the transport, `complete`, or `cut` when nothing was said.
+    /// The end of the stream: a code of the transport, `complete`, or `closed` without a code.
     End(String),
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Transport {
 impl Transport {
     pub const ALL: [Self; 4] = [Self::Websocket, Self::Sse, Self::Multipart, Self::Events];
 
-    /// How the stream ends when its token runs out.
+    /// How the stream ends when its token expires.
     pub fn when_expired(self) -> &'static str {
         match self {
             Self::Websocket => "4440",
@@ -68,32 +68,32 @@ impl Transport {
         match self {
             Self::Websocket => "1012",
             Self::Multipart => "SERVER_STOPPING",
-            Self::Sse | Self::Events => "cut",
+            Self::Sse | Self::Events => "closed",
         }
     }
 
-    /// How the stream ends when it has lasted long enough.
+    /// How the stream ends at its maximum lifetime.
     pub fn when_too_old(self) -> &'static str {
         match self {
             Self::Websocket => "1001",
             Self::Multipart => "STREAM_TOO_OLD",
-            Self::Sse | Self::Events => "cut",
+            Self::Sse | Self::Events => "closed",
         }
     }
 
-    /// Opens a stream of the token's owner.
-    pub async fn open(self, app: &TestApp, token: &str) -> Result<Versions, Refused> {
+    /// Opens a stream of the token's user.
+    pub async fn open(self, app: &TestApp, token: &str) -> Result<VersionStream, ErrorResponse> {
         let bearer = format!("Bearer {token}");
         self.open_with(app, "", &[("Authorization", &bearer)]).await
     }
 
-    /// Opens a stream with this query in the address and these headers.
+    /// Opens a stream with this query string and these headers.
     pub async fn open_with(
         self,
         app: &TestApp,
         query: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Versions, Refused> {
+    ) -> Result<VersionStream, ErrorResponse> {
         let opening = async {
             if self == Self::Websocket {
                 open_socket(app, query, headers).await
@@ -109,7 +109,7 @@ impl Transport {
         app: &TestApp,
         query: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Versions, Refused> {
+    ) -> Result<VersionStream, ErrorResponse> {
         let (line, accept, body) = match self {
             Self::Events => ("GET /api/library-version-events", "text/event-stream", None),
             Self::Sse => ("POST /graphql", "text/event-stream", Some(LIBRARY_VERSION)),
@@ -138,13 +138,13 @@ impl Transport {
         let head = http.head().await;
         if head.status != 200 {
             let body = http.rest(head.length).await;
-            return Err(Refused {
+            return Err(ErrorResponse {
                 status: head.status,
                 body,
                 retry_after: head.retry_after,
             });
         }
-        Ok(Versions {
+        Ok(VersionStream {
             source: Source::Http(self, http),
         })
     }
@@ -154,7 +154,7 @@ async fn open_socket(
     app: &TestApp,
     query: &str,
     headers: &[(&str, &str)],
-) -> Result<Versions, Refused> {
+) -> Result<VersionStream, ErrorResponse> {
     let url = app.ws_url(&format!("/graphql{query}")).parse().unwrap();
     let mut request = ClientRequestBuilder::new(url).with_sub_protocol("graphql-transport-ws");
     for (name, value) in headers {
@@ -164,7 +164,7 @@ async fn open_socket(
         Ok((socket, _)) => socket,
         Err(tungstenite::Error::Http(response)) => {
             let header = |name| response.headers().get(name)?.to_str().ok();
-            return Err(Refused {
+            return Err(ErrorResponse {
                 status: response.status().as_u16(),
                 retry_after: header("retry-after").map(str::to_owned),
                 body: String::from_utf8(response.body().clone().unwrap_or_default()).unwrap(),
@@ -179,7 +179,7 @@ async fn open_socket(
         let text = Message::text(message.to_string());
         socket.send(text).await.unwrap();
     }
-    Ok(Versions {
+    Ok(VersionStream {
         source: Source::Socket(Box::new(socket)),
     })
 }
@@ -192,7 +192,7 @@ async fn connect(app: &TestApp) -> TcpStream {
 }
 
 /// An open stream.
-pub struct Versions {
+pub struct VersionStream {
     source: Source,
 }
 
@@ -201,57 +201,60 @@ enum Source {
     Http(Transport, Http),
 }
 
-impl Versions {
-    /// What the stream tells next, heartbeats apart.
-    pub async fn next(&mut self) -> Told {
+impl VersionStream {
+    /// The next item, except heartbeats.
+    pub async fn next(&mut self) -> StreamItem {
         let next = async {
             match &mut self.source {
                 Source::Socket(socket) => next_of_socket(socket).await,
                 Source::Http(transport, http) => http.next(*transport).await,
             }
         };
-        soon("the stream tells something", next).await
+        soon("the next item of the stream", next).await
     }
 
-    /// The next version; the stream must not end.
+    /// The next version. Panics if the stream ends.
     pub async fn version(&mut self) -> i64 {
         match self.next().await {
-            Told::Version(version) => version,
-            Told::End(how) => panic!("the stream ended: {how}"),
+            StreamItem::Version(version) => version,
+            StreamItem::End(how) => panic!("the stream ended: {how}"),
         }
     }
 
-    /// Reads on until the stream tells `last`, and returns all that it told. Each must be newer than the one before.
+    /// Reads until the version `last`, and returns all versions received. Panics unless they ascend.
     pub async fn until(&mut self, last: i64) -> Vec<i64> {
-        let mut told = vec![self.version().await];
-        while told[told.len() - 1] < last {
+        let mut received = vec![self.version().await];
+        while received[received.len() - 1] < last {
             let version = self.version().await;
-            assert!(version > told[told.len() - 1], "{version} after {told:?}");
-            told.push(version);
+            assert!(
+                version > received[received.len() - 1],
+                "{version} after {received:?}"
+            );
+            received.push(version);
         }
-        assert_eq!(told.last(), Some(&last));
-        told
+        assert_eq!(received.last(), Some(&last));
+        received
     }
 
-    /// Reads on until the stream ends, and returns how.
+    /// Reads until the stream ends, and returns how.
     pub async fn end(&mut self) -> String {
         loop {
-            if let Told::End(how) = self.next().await {
+            if let StreamItem::End(how) = self.next().await {
                 return how;
             }
         }
     }
 }
 
-async fn next_of_socket(socket: &mut WebSocketStream<TcpStream>) -> Told {
+async fn next_of_socket(socket: &mut WebSocketStream<TcpStream>) -> StreamItem {
     loop {
         let message: Value = match socket.next().await {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             Some(Ok(Message::Close(Some(close)))) => {
-                return Told::End(u16::from(close.code).to_string());
+                return StreamItem::End(u16::from(close.code).to_string());
             }
             Some(Ok(_)) => continue,
-            Some(Err(_)) | None => return Told::End("cut".into()),
+            Some(Err(_)) | None => return StreamItem::End("closed".into()),
         };
         match message["type"].as_str() {
             Some("connection_ack") => {}
@@ -260,13 +263,13 @@ async fn next_of_socket(socket: &mut WebSocketStream<TcpStream>) -> Told {
                 let _ = socket.send(pong).await;
             }
             Some("next") => {
-                return Told::Version(
+                return StreamItem::Version(
                     message["payload"]["data"]["libraryVersion"]
                         .as_i64()
                         .unwrap(),
                 );
             }
-            Some("complete") => return Told::End("complete".into()),
+            Some("complete") => return StreamItem::End("complete".into()),
             _ => panic!("{message}"),
         }
     }
@@ -279,12 +282,12 @@ struct Head {
     retry_after: Option<String>,
 }
 
-/// A response as it comes in.
+/// A response that is being received.
 struct Http {
     stream: TcpStream,
-    /// Read, and not yet without its chunks' frames.
+    /// Received bytes with chunked transfer coding.
     raw: Vec<u8>,
-    /// The body, as far as it is not yet understood.
+    /// The decoded body that is not parsed yet.
     body: String,
     ended: bool,
 }
@@ -309,7 +312,7 @@ impl Http {
             if let Some(end) = find(&self.raw, b"\r\n\r\n") {
                 break end;
             }
-            assert!(self.read().await, "a head");
+            assert!(self.read().await, "a response head");
         };
         let head: Vec<u8> = self.raw.drain(..end + 4).collect();
         let head = String::from_utf8(head).unwrap();
@@ -330,8 +333,8 @@ impl Http {
         String::from_utf8(std::mem::take(&mut self.raw)).unwrap()
     }
 
-    /// Takes the chunks that have come whole out of their frames.
-    fn unframe(&mut self) {
+    /// Decodes the complete chunks.
+    fn decode_chunks(&mut self) {
         while let Some(line) = find(&self.raw, b"\r\n") {
             let size = std::str::from_utf8(&self.raw[..line]).unwrap();
             let size = usize::from_str_radix(size, 16).unwrap();
@@ -348,7 +351,7 @@ impl Http {
     /// The next piece of the body up to the separator.
     async fn piece(&mut self, separator: &str) -> Option<String> {
         loop {
-            self.unframe();
+            self.decode_chunks();
             if let Some((piece, rest)) = self.body.split_once(separator) {
                 let piece = piece.to_owned();
                 self.body = rest.to_owned();
@@ -360,24 +363,24 @@ impl Http {
         }
     }
 
-    async fn next(&mut self, transport: Transport) -> Told {
+    async fn next(&mut self, transport: Transport) -> StreamItem {
         let separator = match transport {
             Transport::Multipart => "\r\n--graphql",
             _ => "\n\n",
         };
         while let Some(piece) = self.piece(separator).await {
-            let told = match transport {
+            let item = match transport {
                 Transport::Multipart => read_part(&piece),
                 Transport::Sse => read_graphql_event(&piece),
                 _ => read_event(&piece),
             };
-            if let Some(told) = told {
-                return told;
+            if let Some(item) = item {
+                return item;
             }
         }
-        // What follows the last boundary tells whether it was the closing one.
+        // `--` after the last boundary marks the closing one.
         let is_closed = transport == Transport::Multipart && self.body == "--\r\n";
-        Told::End(if is_closed { "complete" } else { "cut" }.into())
+        StreamItem::End(if is_closed { "complete" } else { "closed" }.into())
     }
 }
 
@@ -385,7 +388,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|at| at == wanted)
 }
 
-fn read_part(part: &str) -> Option<Told> {
+fn read_part(part: &str) -> Option<StreamItem> {
     let (_, json) = part.split_once("\r\n\r\n")?;
     let json: Value = serde_json::from_str(json).unwrap();
     if json == json!({}) {
@@ -394,18 +397,18 @@ fn read_part(part: &str) -> Option<Told> {
     let code = json["errors"][0]["extensions"]["code"].as_str();
     let version = json["payload"]["data"]["libraryVersion"].as_i64();
     Some(match (code, version) {
-        (Some(code), None) => Told::End(code.to_owned()),
-        (None, Some(version)) => Told::Version(version),
+        (Some(code), None) => StreamItem::End(code.to_owned()),
+        (None, Some(version)) => StreamItem::Version(version),
         _ => panic!("{part}"),
     })
 }
 
-fn read_graphql_event(event: &str) -> Option<Told> {
+fn read_graphql_event(event: &str) -> Option<StreamItem> {
     if event == ":" {
         return None;
     }
     if event == "event: complete\ndata:" {
-        return Some(Told::End("complete".into()));
+        return Some(StreamItem::End("complete".into()));
     }
     let json = event
         .strip_prefix("event: next\ndata: ")
@@ -413,19 +416,19 @@ fn read_graphql_event(event: &str) -> Option<Told> {
     let json: Value = serde_json::from_str(json).unwrap();
     let code = json["errors"][0]["extensions"]["code"].as_str();
     Some(match code {
-        Some(code) => Told::End(code.to_owned()),
-        None => Told::Version(json["data"]["libraryVersion"].as_i64().unwrap()),
+        Some(code) => StreamItem::End(code.to_owned()),
+        None => StreamItem::Version(json["data"]["libraryVersion"].as_i64().unwrap()),
     })
 }
 
-fn read_event(event: &str) -> Option<Told> {
+fn read_event(event: &str) -> Option<StreamItem> {
     if event.starts_with("event: auth_expired\n") {
-        return Some(Told::End("auth_expired".into()));
+        return Some(StreamItem::End("auth_expired".into()));
     }
     let mut lines = event.lines();
     let data = lines
         .find_map(|line| line.strip_prefix("data: "))
         .unwrap_or_else(|| panic!("{event}"));
     let data: Value = serde_json::from_str(data).unwrap();
-    (data["type"] != "heartbeat").then(|| Told::Version(data["version"].as_i64().unwrap()))
+    (data["type"] != "heartbeat").then(|| StreamItem::Version(data["version"].as_i64().unwrap()))
 }

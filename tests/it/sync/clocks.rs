@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 
 use crate::{
     support::test_app::{Db, TestApp, TestProcess, on_each_database, soon},
-    support::transport::{Told, Transport},
+    support::transport::{StreamItem, Transport},
 };
 
 const MINT: &str = "mutation { createStreamTicket(input: {}) { ticket } }";
@@ -83,7 +83,7 @@ async fn nodes_whose_clocks_differ_go_by_the_databases_and_say_so() {
         let ticket = &minted["data"]["createStreamTicket"]["ticket"];
         let query = format!("?ticket={}", ticket.as_str().unwrap());
         let opened = Transport::Events.open_with(&here, &query, &[]).await;
-        assert_eq!(opened.unwrap().next().await, Told::Version(version));
+        assert_eq!(opened.unwrap().next().await, StreamItem::Version(version));
         let minted = here.user("ann").ask(MINT, json!({})).await;
         let ticket = minted["createStreamTicket"]["ticket"].as_str().unwrap();
         let events = there.url(&format!("/api/library-version-events?ticket={ticket}"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     support::servers::{Proxy, Server},
     support::test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database, soon},
-    support::transport::{Told, Transport, Versions},
+    support::transport::{StreamItem, Transport, VersionStream},
 };
 
 const CHANGES: &str = "query ($since: Int!, $epoch: ID) { libraryChanges(since: $since, epoch: $epoch) { \
@@ -101,17 +101,17 @@ on_each_database! {
         let mut streams = Vec::new();
         for transport in Transport::ALL {
             let mut stream = transport.open(&app, &ann.token).await.unwrap();
-            assert_eq!(stream.next().await, Told::Version(4));
+            assert_eq!(stream.next().await, StreamItem::Version(4));
             streams.push(stream);
         }
         go_back(&app.db, 2).await;
         for stream in &mut streams {
-            assert_eq!(stream.next().await, Told::Version(5), "above all that were told");
+            assert_eq!(stream.next().await, StreamItem::Version(5), "above all that were told");
         }
         assert_starts_afresh(&ann, &before, &["A"]).await;
         assert_eq!(ann.add("D").await["libraryVersion"], 6);
         for stream in &mut streams {
-            assert_eq!(stream.next().await, Told::Version(6));
+            assert_eq!(stream.next().await, StreamItem::Version(6));
         }
     }
 
@@ -329,7 +329,7 @@ async fn a_failover_to_a_standby_that_lacks_changes_starts_devices_afresh() {
     let mut streams = Vec::new();
     for transport in Transport::ALL {
         let mut stream = transport.open(&app, &ann.token).await.unwrap();
-        assert_eq!(stream.next().await, Told::Version(4));
+        assert_eq!(stream.next().await, StreamItem::Version(4));
         streams.push(stream);
     }
     let failing_over = async {
@@ -339,9 +339,9 @@ async fn a_failover_to_a_standby_that_lacks_changes_starts_devices_afresh() {
         switch.redirect_to(standby.port).await;
     };
     // A socket answers pings all the while.
-    let telling = join_all(streams.iter_mut().map(Versions::next));
+    let telling = join_all(streams.iter_mut().map(VersionStream::next));
     let ((), told) = tokio::join!(failing_over, telling);
-    assert_eq!(told, [const { Told::Version(5) }; 4]);
+    assert_eq!(told, [const { StreamItem::Version(5) }; 4]);
     assert_starts_afresh(&ann, &before, &["A"]).await;
     assert_eq!(ann.add("NEW").await["libraryVersion"], 6);
 }

@@ -14,7 +14,7 @@ use library_sync::{library::Retention, version::UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::test_app::{Db, TestApp, TestProcess, Watch, on_each_database, soon};
+use crate::support::test_app::{Db, EventStream, TestApp, TestProcess, on_each_database, soon};
 
 /// A row by kind and id, as far as the model knows it.
 type Rows = BTreeMap<(String, Uuid), Value>;
@@ -445,7 +445,7 @@ struct Device {
     walk: Option<String>,
     outbox: Vec<Intent>,
     made: u64,
-    stream: Option<Watch>,
+    stream: Option<EventStream>,
     /// The version that it was last told.
     told: i64,
 }

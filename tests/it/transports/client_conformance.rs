@@ -1,4 +1,4 @@
-//! What every stream promises, put to the npm clients that applications use; `clients` has the beginning of it.
+//! The conformance rules of version streams, tested with the npm clients that applications use. More are in `clients`.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ async fn watch_all(app: &TestApp, token: &str, current: i64) -> [Client; 4] {
     clients
 }
 
-/// Changes the library so many times in one request, as fast as it goes.
+/// Changes the library `times` times in one request.
 async fn change(app: &TestApp, times: i64) {
     let tags = (0..times).map(|at| {
         let name = uuid::Uuid::now_v7();
@@ -37,7 +37,7 @@ async fn change(app: &TestApp, times: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_rapid_changes_end_on_the_last_and_none_goes_back() {
+async fn a_thousand_rapid_changes_arrive_in_ascending_order_up_to_the_last() {
     let app = TestApp::start(Db::Sqlite).await;
     app.user("ann").add("A").await;
     let mut clients = watch_all(&app, &token("ann"), 2).await;
@@ -60,23 +60,23 @@ async fn a_thousand_rapid_changes_end_on_the_last_and_none_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_whose_token_expires_goes_on_with_a_fresh_one() {
+async fn a_client_whose_token_expires_continues_with_a_new_one() {
     let app = TestApp::start_with(Db::Sqlite, &["--jwt-leeway", "0s"]).await;
     let began = Instant::now();
-    let life = Duration::from_secs(6);
-    let mut clients = watch_all(&app, &token_for("ann", life), 1).await;
+    let lifetime = Duration::from_secs(6);
+    let mut clients = watch_all(&app, &token_for("ann", lifetime), 1).await;
     for client in &mut clients {
         client.renew(&token("ann"));
     }
     let again = clients.iter_mut().map(async |client| {
-        // Why the stream ended, as far as this client tells, and then the current version once more.
+        // The reported cause of the end, and then the current version again.
         let mut why = Vec::new();
         loop {
-            let told = client.next().await;
-            match told["event"].as_str() {
-                Some("version") => break assert_eq!(told["version"], 1, "{}", client.name),
-                Some("gave_up" | "complete") => panic!("{}: {told}", client.name),
-                _ => why.push(told.to_string()),
+            let event = client.next().await;
+            match event["event"].as_str() {
+                Some("version") => break assert_eq!(event["version"], 1, "{}", client.name),
+                Some("gave_up" | "complete") => panic!("{}: {event}", client.name),
+                _ => why.push(event.to_string()),
             }
         }
         let reason = match client.name {
@@ -85,7 +85,7 @@ async fn a_client_whose_token_expires_goes_on_with_a_fresh_one() {
             _ => "TOKEN_EXPIRED",
         };
         assert!(
-            why.iter().any(|told| told.contains(reason)),
+            why.iter().any(|event| event.contains(reason)),
             "{}: {why:?}",
             client.name
         );
@@ -113,15 +113,15 @@ async fn a_server_that_stops_loses_no_client() {
     );
     let [websocket, ..] = &mut clients;
     let closed = loop {
-        let told = websocket.next().await;
-        if told["event"] == "closed" {
-            break told;
+        let event = websocket.next().await;
+        if event["event"] == "closed" {
+            break event;
         }
     };
     assert_eq!(closed["code"], 1012, "{closed}");
     let app = app.restart(&flags).await;
     app.user("ann").add("A").await;
-    // None has given up, or taken the stream for complete.
+    // No client has given up or completed.
     join_all(clients.iter_mut().map(|client| client.until(2))).await;
     for client in clients {
         assert!(
@@ -134,27 +134,27 @@ async fn a_server_that_stops_loses_no_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_over_the_cap_is_back_when_a_place_is_free() {
+async fn a_client_over_the_stream_limit_connects_once_a_stream_ends() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-streams-per-user", "1"]).await;
     // An `EventSource` gives up after a status, by its specification.
     for name in CLIENTS.into_iter().filter(|name| *name != "eventsource") {
         let opening = async {
             loop {
-                // Until the place of the client before is free again.
+                // Until the stream of the previous client has ended.
                 if let Ok(stream) = Transport::Events.open(&app, &token("ann")).await {
                     return stream;
                 }
             }
         };
-        let holder = soon("a place", opening).await;
+        let holder = soon("a free stream", opening).await;
         let mut client = Client::watch(name, &app.base, &token("ann"));
         loop {
-            let told = client.next().await;
-            match told["event"].as_str() {
+            let event = client.next().await;
+            match event["event"].as_str() {
                 Some("error") => break,
-                Some("closed") => break assert_eq!(told["code"], 1013, "{told}"),
+                Some("closed") => break assert_eq!(event["code"], 1013, "{event}"),
                 Some("connected") => {}
-                _ => panic!("{name}: {told}"),
+                _ => panic!("{name}: {event}"),
             }
         }
         drop(holder);

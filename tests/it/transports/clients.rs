@@ -28,7 +28,7 @@ pub fn folder() -> PathBuf {
         .into()
 }
 
-/// Runs a program of that folder to its end, and returns what it prints, line by line.
+/// Runs a program of that folder to completion, and returns its output as one value per line.
 pub async fn output(arguments: &[&str]) -> Vec<Value> {
     let mut program = Command::new("node");
     program.args(arguments).current_dir(folder());
@@ -47,10 +47,10 @@ pub async fn output(arguments: &[&str]) -> Vec<Value> {
 pub struct Client {
     pub name: &'static str,
     process: Child,
-    /// Closing it would end the client.
+    /// Closing it ends the client.
     stdin: ChildStdin,
-    told: mpsc::UnboundedReceiver<Value>,
-    /// Every version that it told, in order.
+    events: mpsc::UnboundedReceiver<Value>,
+    /// The versions that it received, in order.
     pub versions: Vec<i64>,
 }
 
@@ -60,12 +60,12 @@ impl Client {
         Self::run(name, &["watch.mjs", name, base, token])
     }
 
-    /// Runs a program that says what happens as `watch.mjs` does.
+    /// Runs a program that prints events in the format of `watch.mjs`.
     pub fn run(name: &'static str, arguments: &[&str]) -> Self {
         Self::run_by("node".into(), name, arguments)
     }
 
-    /// The same of a program that another interpreter runs.
+    /// Like [`Self::run`], with another interpreter.
     pub fn run_by(interpreter: PathBuf, name: &'static str, arguments: &[&str]) -> Self {
         let mut process = Command::new(interpreter)
             .args(arguments)
@@ -75,17 +75,17 @@ impl Client {
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (tell, told) = mpsc::unbounded_channel();
+        let (send, events) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let _ = tell.send(serde_json::from_str(&line).unwrap_or(Value::String(line)));
+                let _ = send.send(serde_json::from_str(&line).unwrap_or(Value::String(line)));
             }
         });
         Self {
             name,
             stdin: process.stdin.take().unwrap(),
             process,
-            told,
+            events,
             versions: Vec::new(),
         }
     }
@@ -95,21 +95,21 @@ impl Client {
         writeln!(self.stdin, "{token}").unwrap();
     }
 
-    /// What the client tells next.
+    /// The next event that the client prints.
     pub async fn next(&mut self) -> Value {
-        let told = soon(self.name, self.told.recv()).await;
-        told.unwrap_or_else(|| panic!("{} ended after {:?}", self.name, self.versions))
+        let event = soon(self.name, self.events.recv()).await;
+        event.unwrap_or_else(|| panic!("{} ended after {:?}", self.name, self.versions))
     }
 
-    /// Waits until the client tells `version`, and returns the first version it told on the way.
+    /// Waits until the client receives `version`, and returns the first version received meanwhile.
     pub async fn until(&mut self, version: i64) -> i64 {
         let from = self.versions.len();
         while self.versions[from..].last() != Some(&version) {
-            let told = self.next().await;
-            match told["event"].as_str() {
-                Some("version") => self.versions.push(told["version"].as_i64().unwrap()),
+            let event = self.next().await;
+            match event["event"].as_str() {
+                Some("version") => self.versions.push(event["version"].as_i64().unwrap()),
                 Some("connected" | "ping" | "closed" | "error") => {}
-                _ => panic!("{}: {told}", self.name),
+                _ => panic!("{}: {event}", self.name),
             }
         }
         self.versions[from]
@@ -124,7 +124,7 @@ impl Drop for Client {
 }
 
 on_each_database! {
-    async fn a_client_gets_every_final_version_also_after_a_restart_of_the_server(db: Db) {
+    async fn a_client_receives_the_newest_version_also_after_a_server_restart(db: Db) {
         let mut app = TestApp::start(db).await;
         let mut clients = CLIENTS.map(|name| Client::watch(name, &app.base, &token("ann")));
         let all = async |clients: &mut [Client], version| {
@@ -139,7 +139,7 @@ on_each_database! {
         join_all((0..20).map(|_| ann.add("A"))).await;
         all(&mut clients, 24).await;
 
-        // The library changes while the server is away, so the clients hear of it only by coming back.
+        // The library changes while the server is down, so the clients receive it only after reconnecting.
         let other = TestApp::start_on(app.db.shared(), &[]).await;
         app.stop().await;
         other.user("ann").add("A").await;

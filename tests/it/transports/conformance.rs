@@ -1,4 +1,4 @@
-//! What every stream of versions promises, whatever its transport.
+//! The rules of version streams, tested over each transport.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,16 @@ use crate::{
         Db, TestApp, TestDatabase, TestProcess, http_client, on_each_database, soon, token,
         token_for,
     },
-    support::transport::{Refused, Told, Transport, Versions},
+    support::transport::{ErrorResponse, StreamItem, Transport, VersionStream},
 };
 
-async fn open(transport: Transport, app: &TestApp, user: &str) -> Versions {
+async fn open(transport: Transport, app: &TestApp, user: &str) -> VersionStream {
     let opened = transport.open(app, &token(user)).await;
     opened.unwrap_or_else(|refused| panic!("{transport}: {refused:?}"))
 }
 
 /// Opens a stream of each transport for the user.
-async fn open_all(app: &TestApp, user: &str) -> Vec<(Transport, Versions)> {
+async fn open_all(app: &TestApp, user: &str) -> Vec<(Transport, VersionStream)> {
     let mut streams = Vec::new();
     for transport in Transport::ALL {
         streams.push((transport, open(transport, app, user).await));
@@ -29,7 +29,7 @@ async fn open_all(app: &TestApp, user: &str) -> Vec<(Transport, Versions)> {
     streams
 }
 
-/// Changes the user's library so many times, as fast as it goes.
+/// Changes the user's library `times` times, as fast as possible.
 async fn change(app: &TestApp, user: &str, times: i64) {
     let user = UserId::new(user).unwrap();
     for _ in 0..times {
@@ -42,7 +42,7 @@ async fn change(app: &TestApp, user: &str, times: i64) {
 }
 
 on_each_database! {
-    async fn the_current_version_comes_first_and_then_newer_ones_alone(db: Db) {
+    async fn a_stream_sends_the_current_version_first_and_then_only_newer_ones(db: Db) {
         let app = TestApp::start(db).await;
         change(&app, "ann", 3).await;
         for transport in Transport::ALL {
@@ -57,7 +57,7 @@ on_each_database! {
         }
     }
 
-    async fn a_thousand_rapid_changes_end_on_the_last(db: Db) {
+    async fn a_thousand_rapid_changes_end_with_the_newest_version(db: Db) {
         let app = TestApp::start(db).await;
         let mut streams = open_all(&app, "ann").await;
         let changes = change(&app, "ann", 1000);
@@ -65,7 +65,7 @@ on_each_database! {
         tokio::join!(changes, watches);
     }
 
-    async fn a_stream_opened_again_after_a_restart_goes_on_from_the_current_version(db: Db) {
+    async fn a_stream_reopened_after_a_restart_starts_with_the_current_version(db: Db) {
         let mut app = TestApp::start_with(db, &["--drain-spread", "100ms"]).await;
         for transport in Transport::ALL {
             let mut stream = open(transport, &app, "ann").await;
@@ -79,8 +79,8 @@ on_each_database! {
     }
 }
 
-/// A server whose sockets hold little, so that a client that does not read is soon noticed.
-async fn cramped(flags: &[&str]) -> TestApp {
+/// A server with small socket buffers, so that it soon detects a client that does not read.
+async fn with_small_buffers(flags: &[&str]) -> TestApp {
     let listener = tokio::net::TcpSocket::new_v4().unwrap();
     listener.set_send_buffer_size(1).unwrap();
     listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -88,25 +88,30 @@ async fn cramped(flags: &[&str]) -> TestApp {
     TestApp::start_at(listener, TestDatabase::new(Db::Sqlite).await, flags).await
 }
 
-/// So many changes fill what the sockets hold, several times over.
+/// This number of changes exceeds the socket buffers several times.
 const MANY: i64 = 1000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_pauses_skips_to_the_newest() {
-    let app = cramped(&["--write-timeout", "1h"]).await;
+async fn a_client_that_pauses_reading_skips_to_the_newest_version() {
+    let app = with_small_buffers(&["--write-timeout", "1h"]).await;
     let mut streams = open_all(&app, "ann").await;
     change(&app, "ann", MANY).await;
     for (transport, stream) in &mut streams {
-        let told = stream.until(1 + MANY).await;
-        assert!(told.len() < 500, "{transport} queued {}", told.len());
+        let received = stream.until(1 + MANY).await;
+        assert!(
+            received.len() < 500,
+            "{transport} queued {}",
+            received.len()
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_stalls_is_dropped_in_time_and_delays_nobody() {
+async fn a_stalled_client_is_disconnected_after_the_write_timeout_and_delays_nobody() {
     let limit = Duration::from_secs(2);
     for transport in Transport::ALL {
-        let app = cramped(&["--write-timeout", "2s", "--max-streams-per-user", "2"]).await;
+        let app =
+            with_small_buffers(&["--write-timeout", "2s", "--max-streams-per-user", "2"]).await;
         let mut stalled = open(transport, &app, "ann").await;
         let mut live = open(transport, &app, "ann").await;
         stalled.version().await;
@@ -114,17 +119,17 @@ async fn a_reader_that_stalls_is_dropped_in_time_and_delays_nobody() {
         tokio::join!(change(&app, "ann", MANY), live.until(1 + MANY));
         let filled = began.elapsed();
 
-        // The stalled one keeps its place until it is dropped.
+        // The stalled stream counts until it is disconnected.
         let third = async {
             while transport.open(&app, &token("ann")).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        soon("the stalled reader is dropped", third).await;
+        soon("the stalled client is disconnected", third).await;
         let dropped = began.elapsed();
         assert!(dropped >= limit, "{transport}: {dropped:?}");
         assert!(dropped <= filled + 2 * limit, "{transport}: {dropped:?}");
-        assert_eq!(stalled.end().await, "cut", "{transport}");
+        assert_eq!(stalled.end().await, "closed", "{transport}");
         change(&app, "ann", 1).await;
         assert_eq!(live.version().await, 2 + MANY, "{transport}");
     }
@@ -145,7 +150,7 @@ async fn a_stream_ends_when_its_token_expires() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_at_its_longest_life() {
+async fn a_stream_ends_at_its_maximum_lifetime() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-stream-life", "500ms"]).await;
     for (transport, mut stream) in open_all(&app, "ann").await {
         assert_eq!(stream.end().await, transport.when_too_old(), "{transport}");
@@ -153,7 +158,7 @@ async fn a_stream_ends_at_its_longest_life() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_ends_its_streams_one_after_the_other() {
+async fn a_stopping_server_spreads_the_ends_of_its_streams() {
     let mut app = TestApp::start_with(Db::Sqlite, &["--drain-spread", "1s"]).await;
     let mut streams = Vec::new();
     for _ in 0..4 {
@@ -177,12 +182,12 @@ async fn a_server_that_stops_ends_its_streams_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_user_has_so_many_streams_over_all_transports() {
+async fn the_stream_limit_of_a_user_covers_all_transports() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-streams-per-user", "4"]).await;
     let mut streams = open_all(&app, "ann").await;
     for transport in Transport::ALL {
         let refused = transport.open(&app, &token("ann")).await.err().unwrap();
-        let Refused {
+        let ErrorResponse {
             status,
             body,
             retry_after,
@@ -195,7 +200,7 @@ async fn a_user_has_so_many_streams_over_all_transports() {
         assert!(body.contains("TOO_MANY_STREAMS"), "{transport}: {body}");
         open(transport, &app, "bob").await.version().await;
 
-        // Whoever leaves makes room.
+        // A closed stream no longer counts.
         let (_, left) = streams.remove(0);
         drop(left);
         let again = async {
@@ -205,12 +210,12 @@ async fn a_user_has_so_many_streams_over_all_transports() {
                 }
             }
         };
-        streams.push((transport, soon("there is room", again).await));
+        streams.push((transport, soon("a stream is free", again).await));
     }
 }
 
 #[tokio::test]
-async fn a_server_has_so_many_streams() {
+async fn the_stream_limit_of_a_server_covers_all_transports() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-streams", "4"]).await;
     let _streams = open_all(&app, "ann").await;
     for transport in Transport::ALL {
@@ -255,7 +260,7 @@ async fn a_stream_without_an_accepted_token_is_not_opened() {
             .open_with(&app, "", &[cookie, ("Origin", "https://app.example")])
             .await
             .unwrap();
-        assert_eq!(stream.next().await, Told::Version(1), "{transport}");
+        assert_eq!(stream.next().await, StreamItem::Version(1), "{transport}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The streams of versions, one by one and all together, and the clients that read them.
+//! The transports of version streams, one by one and all together, and the clients that read them.
 
 pub mod client_conformance;
 pub mod clients;

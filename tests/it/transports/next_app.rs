@@ -14,7 +14,7 @@ use crate::{
         printed,
         programs::Finish as _,
         servers::free_port,
-        test_app::{Db, SECRET, TestApp, Watch, soon, token},
+        test_app::{Db, EventStream, SECRET, TestApp, soon, token},
     },
     transports::clients,
 };
@@ -25,7 +25,7 @@ const PRINTED_ADDRESS: &str = "http://127.0.0.1:4000";
 /// A build takes 10 s on two idle cores.
 const BUILD_DEADLINE: Duration = Duration::from_mins(3);
 
-/// The app: a page, a static route at a path of ours, and a dynamic route for its own procedures.
+/// The app: a page, a static route at one of the server's paths, and a dynamic route for its own procedures.
 const APP: [(&str, &str); 4] = [
     (
         "app/layout.jsx",
@@ -62,15 +62,15 @@ async fn build(app: &Path) {
         stdout,
         stderr,
     } = built.unwrap();
-    let said = [stdout, stderr].concat();
-    assert!(status.success(), "{}", String::from_utf8_lossy(&said));
+    let output = [stdout, stderr].concat();
+    assert!(status.success(), "{}", String::from_utf8_lossy(&output));
 }
 
 /// A running app, which ends when this is dropped.
 struct NextApp(Child);
 
 impl NextApp {
-    /// Starts the app and waits until its page answers.
+    /// Starts the app and waits until its page responds.
     async fn start(app: &Path, port: u16, http: &reqwest::Client) -> Self {
         let mut start = next(app, &["start", "-p", &port.to_string()]);
         let child = start
@@ -97,7 +97,7 @@ impl Drop for NextApp {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_next_app_with_the_printed_configuration_passes_streams_and_calls_on() {
+async fn a_next_app_with_the_documented_configuration_forwards_streams_and_calls() {
     let port = free_port();
     let origin = format!("http://127.0.0.1:{port}");
     let flags = [
@@ -127,7 +127,7 @@ async fn a_next_app_with_the_printed_configuration_passes_streams_and_calls_on()
     build(folder.path()).await;
     let _next = NextApp::start(folder.path(), port, &app.http).await;
 
-    let mut stream = Watch::open(&app.http, &origin, &token("ann")).await;
+    let mut stream = EventStream::open(&app.http, &origin, &token("ann")).await;
     assert_eq!(stream.next().await.unwrap()["type"], "connected");
     let change = r#"mutation { createTag(input: {name: "a"}) { libraryVersion } }"#;
     let cookies = clients::output(&["authjs-cookies.mjs", "app", "ann"]).await;
@@ -140,7 +140,7 @@ async fn a_next_app_with_the_printed_configuration_passes_streams_and_calls_on()
         .header("origin", &origin)
         .json(&json!({"query": change}));
     assert_eq!(
-        soon("an answer", request.send()).await.unwrap().status(),
+        soon("a response", request.send()).await.unwrap().status(),
         200
     );
     assert_eq!(stream.until(2).await, [2]);
@@ -149,6 +149,6 @@ async fn a_next_app_with_the_printed_configuration_passes_streams_and_calls_on()
         assert_eq!(outcome["version"], 2, "{outcome}");
     }
     let other = app.http.get(format!("{origin}/api/trpc/story.all"));
-    let other = soon("an answer", other.send()).await.unwrap();
+    let other = soon("a response", other.send()).await.unwrap();
     assert_eq!(other.text().await.unwrap(), "the app: story.all");
 }

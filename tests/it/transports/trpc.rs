@@ -15,12 +15,12 @@ async fn get(app: &TestApp, query: &str, bearer: &str) -> (u16, String) {
         .http
         .get(app.url(&format!("{PATH}{query}")))
         .bearer_auth(bearer);
-    let answer = soon("an answer", request.send()).await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
+    let response = soon("a response", request.send()).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
 }
 
 on_each_database! {
-    async fn the_version_is_where_worker_and_page_look_for_it(db: Db) {
+    async fn the_version_is_where_the_service_worker_and_the_page_read_it(db: Db) {
         let app = TestApp::start(db).await;
         app.user("ann").add("A").await;
         let result = r#"{"result":{"data":{"json":{"version":2},"version":2}}}"#;
@@ -48,7 +48,7 @@ async fn the_body_is_byte_for_byte_that_of_the_older_app() {
 }
 
 #[tokio::test]
-async fn a_caller_who_is_not_known_is_refused() {
+async fn an_unauthenticated_caller_is_refused() {
     let app = TestApp::start(Db::Sqlite).await;
     assert_eq!(get(&app, "", "x.y.z").await.0, 401);
     let ticket = app.http.get(app.url(&format!("{PATH}?ticket=st_none")));
@@ -80,12 +80,12 @@ async fn every_link_of_the_trpc_client_reads_the_version_and_the_401() {
 }
 
 #[tokio::test]
-async fn every_error_of_the_route_has_the_form_of_trpc() {
+async fn every_error_of_the_route_has_the_trpc_format() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-address-rate", "3"]).await;
     let url = app.url(PATH);
     let send = async |request: reqwest::RequestBuilder| {
-        let answer = soon("an answer", request.send()).await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let response = soon("a response", request.send()).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         assert!(
             headers
                 .get_all("vary")
@@ -93,7 +93,7 @@ async fn every_error_of_the_route_has_the_form_of_trpc() {
                 .any(|value| value.as_bytes().starts_with(b"trpc-accept"))
         );
         assert_eq!(headers["content-type"], "application/json");
-        (status, headers, answer.json::<Value>().await.unwrap())
+        (status, headers, response.json::<Value>().await.unwrap())
     };
     let (status, headers, body) = send(app.http.get(&url)).await;
     assert_eq!(

@@ -23,7 +23,7 @@ fn get(app: &TestApp) -> RequestBuilder {
 }
 
 async fn send(request: RequestBuilder) -> Response {
-    soon("an answer", request.send()).await.unwrap()
+    soon("a response", request.send()).await.unwrap()
 }
 
 /// The next bytes of the stream.
@@ -32,8 +32,8 @@ async fn chunk(response: &mut Response) -> String {
     String::from_utf8(chunk.expect("the stream goes on").to_vec()).unwrap()
 }
 
-/// The event with its time taken out, which must be one of now, in milliseconds.
-fn timeless(event: &str) -> String {
+/// The event without its timestamp, which must be the current time in milliseconds.
+fn without_timestamp(event: &str) -> String {
     let (before, rest) = event.split_once(r#""timestamp":"#).unwrap();
     let (time, after) = rest.split_once([',', '}']).unwrap();
     let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
@@ -43,16 +43,16 @@ fn timeless(event: &str) -> String {
     format!(r#"{before}"timestamp":T{after}"#)
 }
 
-/// The first event, without its `retry` and with `E` for its epoch.
+/// The first event, without its `retry` and with its epoch replaced by `E`.
 fn first(event: &str) -> String {
-    let event = timeless(event);
+    let event = without_timestamp(event);
     let (retry, event) = event.split_once('\n').unwrap();
     let millis: u32 = retry.strip_prefix("retry: ").unwrap().parse().unwrap();
     assert!((1_000..5_000).contains(&millis), "{retry}");
-    epochless(event)
+    without_epoch(event)
 }
 
-fn epochless(event: &str) -> String {
+fn without_epoch(event: &str) -> String {
     let (epoch, rest) = event.strip_prefix("id: ").unwrap().split_once('.').unwrap();
     assert!(epoch.parse::<i64>().is_ok(), "{event}");
     format!("id: E.{rest}")
@@ -77,22 +77,22 @@ on_each_database! {
         );
         app.user("ann").add("A").await;
         assert_eq!(
-            epochless(&timeless(&chunk(&mut stream).await)),
+            without_epoch(&without_timestamp(&chunk(&mut stream).await)),
             "id: E.2\ndata: {\"type\":\"library_version_update\",\"timestamp\":T,\"version\":2}\n\n"
         );
     }
 
-    async fn heartbeats_tell_the_newest_version(db: Db) {
+    async fn heartbeats_carry_the_newest_version(db: Db) {
         let app = TestApp::start_with(db, &["--heartbeat", "200ms"]).await;
         let mut stream = send(get(&app)).await;
         for version in [1, 2] {
             let heartbeat = format!("data: {{\"type\":\"heartbeat\",\"timestamp\":T,\"version\":{version}}}\n\n");
-            while timeless(&chunk(&mut stream).await) != heartbeat {}
+            while without_timestamp(&chunk(&mut stream).await) != heartbeat {}
             app.user("ann").add("A").await;
         }
     }
 
-    async fn a_client_that_comes_back_is_told_how_it_stands(db: Db) {
+    async fn a_reconnecting_client_learns_whether_it_missed_versions(db: Db) {
         let app = TestApp::start(db).await;
         app.user("ann").add("A").await;
         let first_event = chunk(&mut send(get(&app)).await).await;
@@ -121,7 +121,7 @@ on_each_database! {
 }
 
 #[tokio::test]
-async fn nothing_in_last_event_id_gets_into_the_stream() {
+async fn last_event_id_is_not_echoed_into_the_stream() {
     let app = TestApp::start(Db::Sqlite).await;
     let evil: &[&[u8]] = &[
         b"1.1\tdata: evil",
@@ -137,7 +137,7 @@ async fn nothing_in_last_event_id_gets_into_the_stream() {
 }
 
 #[tokio::test]
-async fn a_caller_who_is_not_known_gets_the_answer_of_the_older_app() {
+async fn an_unauthenticated_caller_gets_the_response_of_the_older_app() {
     let app = TestApp::start(Db::Sqlite).await;
     let forged = format!("{}x", token("ann"));
     for request in [
@@ -157,7 +157,7 @@ async fn a_caller_who_is_not_known_gets_the_answer_of_the_older_app() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_without_opening_a_stream() {
+async fn head_responds_like_get_without_opening_a_stream() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-streams-per-user", "1"]).await;
     let _stream = send(get(&app)).await;
     let head = send(app.http.head(app.url(PATH)).bearer_auth(token("ann"))).await;
@@ -168,7 +168,7 @@ async fn head_answers_as_get_without_opening_a_stream() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_there_are() {
+async fn other_methods_get_405_with_the_allowed_methods() {
     let app = TestApp::start(Db::Sqlite).await;
     let refused = send(app.http.post(app.url(PATH)).bearer_auth(token("ann"))).await;
     assert_eq!(refused.status(), 405);
@@ -176,20 +176,20 @@ async fn other_methods_are_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_told_by_an_event_that_the_older_page_passes_over() {
+async fn token_expiry_is_sent_as_an_event_that_the_older_page_ignores() {
     let app = TestApp::start_with(Db::Sqlite, &["--jwt-leeway", "0s"]).await;
     let token = token_for("ann", Duration::from_secs(2));
     let mut stream = send(app.http.get(app.url(PATH)).bearer_auth(token)).await;
     chunk(&mut stream).await;
     assert_eq!(
-        timeless(&chunk(&mut stream).await),
+        without_timestamp(&chunk(&mut stream).await),
         "event: auth_expired\ndata: {\"type\":\"auth_expired\",\"timestamp\":T}\n\n"
     );
     assert!(soon("the end", stream.chunk()).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn a_page_of_the_same_origin_needs_the_cookie_alone() {
+async fn a_same_origin_page_needs_only_the_cookie() {
     let app = TestApp::start_with(Db::Sqlite, COOKIES).await;
     let cookie = format!("a=b; session={}", token("ann"));
     for site in [None, Some("same-origin"), Some("none")] {
@@ -202,7 +202,7 @@ async fn a_page_of_the_same_origin_needs_the_cookie_alone() {
 }
 
 #[tokio::test]
-async fn pages_of_allowed_origins_alone_may_read_answers() {
+async fn only_pages_of_allowed_origins_may_read_responses() {
     let app = TestApp::start_with(Db::Sqlite, COOKIES).await;
     for path in [PATH, "/graphql", "/api/trpc/view.getVersion"] {
         for (origin, allowed) in [
@@ -227,9 +227,9 @@ async fn pages_of_allowed_origins_alone_may_read_answers() {
                 .header("Origin", origin);
             let unknown = app.http.get(app.url(path)).header("Origin", origin);
             for request in [preflight, request, unknown] {
-                let answer = send(request).await;
+                let response = send(request).await;
                 let header = |name: &str| {
-                    answer
+                    response
                         .headers()
                         .get(name)
                         .map(|value| value.to_str().unwrap())
@@ -242,7 +242,7 @@ async fn pages_of_allowed_origins_alone_may_read_answers() {
                         "{path}"
                     );
                 }
-                let vary = answer.headers().get_all("vary").iter();
+                let vary = response.headers().get_all("vary").iter();
                 let vary = vary.map(|value| value.to_str().unwrap().to_lowercase());
                 assert!(vary.collect::<String>().contains("origin"), "{path}");
             }
@@ -251,7 +251,7 @@ async fn pages_of_allowed_origins_alone_may_read_answers() {
 }
 
 #[tokio::test]
-async fn streams_are_told_different_times_to_come_back_and_end_at_different_times() {
+async fn retry_delays_and_stream_lifetimes_have_jitter() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-stream-life", "2s"]).await;
     let streams = (0..10).map(async |_| {
         let mut stream = send(get(&app)).await;
@@ -261,11 +261,14 @@ async fn streams_are_told_different_times_to_come_back_and_end_at_different_time
         let retry = event.lines().next().unwrap().to_owned();
         (retry, began.elapsed())
     });
-    let told = futures_util::future::join_all(streams).await;
-    let retries: HashSet<_> = told.iter().map(|(retry, _)| retry).collect();
-    assert_eq!(retries.len(), 10, "{told:?}");
-    let lives = told.iter().map(|(_, life)| *life);
+    let streams = futures_util::future::join_all(streams).await;
+    let retries: HashSet<_> = streams.iter().map(|(retry, _)| retry).collect();
+    assert_eq!(retries.len(), 10, "{streams:?}");
+    let lives = streams.iter().map(|(_, life)| *life);
     let (shortest, longest) = (lives.clone().min().unwrap(), lives.max().unwrap());
-    assert!(shortest > Duration::from_millis(1_500), "{told:?}");
-    assert!(longest > shortest + Duration::from_millis(200), "{told:?}");
+    assert!(shortest > Duration::from_millis(1_500), "{streams:?}");
+    assert!(
+        longest > shortest + Duration::from_millis(200),
+        "{streams:?}"
+    );
 }

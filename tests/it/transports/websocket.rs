@@ -1,4 +1,4 @@
-//! GraphQL over WebSocket, rule by rule of its PROTOCOL.md, and what ours adds.
+//! GraphQL over WebSocket: each rule of its PROTOCOL.md, and the additions of this server.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ const COOKIES: &[&str] = &[
     "https://app.example",
 ];
 
-/// The status of an upgrade that was refused.
+/// The HTTP status of a refused upgrade.
 fn status(refused: Result<Socket, tungstenite::Error>) -> u16 {
     match refused {
         Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
@@ -41,7 +41,7 @@ fn status(refused: Result<Socket, tungstenite::Error>) -> u16 {
 }
 
 on_each_database! {
-    async fn a_subscription_tells_the_current_version_and_then_each_newer_one(db: Db) {
+    async fn a_subscription_sends_the_current_version_and_then_each_newer_one(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         ann.add("A").await;
@@ -54,7 +54,7 @@ on_each_database! {
         socket.assert_no_message().await;
     }
 
-    async fn queries_and_mutations_are_answered_once_and_completed(db: Db) {
+    async fn queries_and_mutations_get_one_result_and_complete(db: Db) {
         let app = TestApp::start(db).await;
         let mut socket = Socket::of(&app, &token("ann")).await;
         let mutation = "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion tag { name } } }";
@@ -76,7 +76,7 @@ on_each_database! {
 // ── connection_init ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_token_is_taken_from_the_payload_whatever_the_case_of_its_key() {
+async fn a_token_is_read_from_the_payload_with_a_case_insensitive_key() {
     let app = app(&[]).await;
     for key in ["Authorization", "authorization"] {
         let mut socket = Socket::open(&app).await;
@@ -89,7 +89,7 @@ async fn a_token_is_taken_from_the_payload_whatever_the_case_of_its_key() {
 }
 
 #[tokio::test]
-async fn a_token_is_taken_from_the_header_or_the_cookie_of_the_upgrade() {
+async fn a_token_is_read_from_the_header_or_the_cookie_of_the_upgrade() {
     let app = app(COOKIES).await;
     let bearer = format!("Bearer {}", token("ann"));
     let cookie = format!("session={}", token("ann"));
@@ -131,7 +131,7 @@ async fn a_cookie_is_refused_when_another_site_opens_the_socket() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_not_accepted_is_refused_at_the_upgrade() {
+async fn an_invalid_authorization_header_is_refused_at_the_upgrade() {
     let app = app(&[]).await;
     for authorization in ["Bearer x.y.z", "Basic YTpi", "Bearer"] {
         let refused = Socket::open_with(&app, "/graphql", |r| {
@@ -145,7 +145,7 @@ async fn a_header_that_is_not_accepted_is_refused_at_the_upgrade() {
 }
 
 #[tokio::test]
-async fn a_caller_who_is_not_known_is_closed_with_4403() {
+async fn an_unauthenticated_caller_is_closed_with_4403() {
     let app = app(COOKIES).await;
     let expired = token_for("ann", Duration::ZERO);
     let forged = format!("{}x", token("ann"));
@@ -165,7 +165,7 @@ async fn a_caller_who_is_not_known_is_closed_with_4403() {
         assert_eq!(socket.closed().await.0, 4403, "{payload}");
     }
 
-    // A cookie that has run out is told by the code of a close, since browsers hide the status of an upgrade.
+    // An expired cookie is reported by a close code, because browsers hide the status of an upgrade.
     let cookie = format!("session={forged}");
     let with = |r: ClientRequestBuilder| {
         r.with_header("Cookie", &cookie)
@@ -190,7 +190,7 @@ async fn a_caller_who_is_not_known_is_closed_with_4403() {
 }
 
 #[tokio::test]
-async fn a_socket_that_is_not_introduced_in_time_is_closed_with_4408() {
+async fn a_socket_without_connection_init_in_time_is_closed_with_4408() {
     let app = app(&["--init-timeout", "1s"]).await;
     let mut socket = Socket::open(&app).await;
     socket.send(json!({"type": "ping"})).await;
@@ -204,7 +204,7 @@ async fn a_socket_that_is_not_introduced_in_time_is_closed_with_4408() {
 }
 
 #[tokio::test]
-async fn a_second_introduction_is_closed_with_4429() {
+async fn a_second_connection_init_is_closed_with_4429() {
     let app = app(&[]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     socket.send(json!({"type": "connection_init"})).await;
@@ -213,7 +213,7 @@ async fn a_second_introduction_is_closed_with_4429() {
 }
 
 #[tokio::test]
-async fn an_operation_before_the_acknowledgement_is_closed_with_4401() {
+async fn an_operation_before_connection_ack_is_closed_with_4401() {
     let app = app(&[]).await;
     let with = |r: ClientRequestBuilder| {
         r.with_header("Authorization", format!("Bearer {}", token("ann")))
@@ -242,7 +242,7 @@ async fn the_legacy_subprotocol_is_not_selected() {
             .iter()
             .fold(request, |r, protocol| r.with_sub_protocol(*protocol))
     };
-    // A client must fail a connection for which none of the subprotocols that it offered was selected.
+    // A client must fail the connection if none of its subprotocols was selected.
     let refused = Socket::open_raw(offer(&["graphql-ws"])).await;
     assert!(matches!(refused, Err(tungstenite::Error::Protocol(_))));
     let mut socket = Socket::open_raw(offer(&["graphql-ws", "graphql-transport-ws"]))
@@ -254,11 +254,11 @@ async fn the_legacy_subprotocol_is_not_selected() {
 // ── ping and pong ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_ping_is_answered_by_a_pong_of_its_payload_at_any_time() {
+async fn a_ping_gets_a_pong_with_its_payload_at_any_time() {
     let app = app(&[]).await;
     let mut socket = Socket::open(&app).await;
-    for introduce in [false, true] {
-        if introduce {
+    for authenticate in [false, true] {
+        if authenticate {
             socket.init(&token("ann")).await;
         }
         socket.send(json!({"type": "ping"})).await;
@@ -278,7 +278,7 @@ async fn a_ping_is_answered_by_a_pong_of_its_payload_at_any_time() {
 }
 
 #[tokio::test]
-async fn the_servers_pings_tell_the_version() {
+async fn server_pings_carry_the_version() {
     let app = app(&["--heartbeat", "100ms"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for version in [1, 2] {
@@ -291,7 +291,7 @@ async fn the_servers_pings_tell_the_version() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_before_the_acknowledgement() {
+async fn nothing_is_sent_before_connection_ack() {
     let app = app(&["--heartbeat", "100ms", "--init-timeout", "500ms"]).await;
     let mut socket = Socket::open(&app).await;
     let (code, _) = socket.next_with_pings().await.unwrap_err();
@@ -299,7 +299,7 @@ async fn nothing_is_told_before_the_acknowledgement() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_silent_is_closed_with_a_code_it_comes_back_after() {
+async fn a_silent_client_is_closed_with_a_code_after_which_it_reconnects() {
     let app = app(&["--heartbeat", "400ms"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     let mut pings = 0;
@@ -316,7 +316,7 @@ async fn a_client_that_is_silent_is_closed_with_a_code_it_comes_back_after() {
 }
 
 #[tokio::test]
-async fn any_frame_is_a_sign_of_life() {
+async fn any_frame_counts_as_activity() {
     let app = app(&["--heartbeat", "300ms"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for frame in [
@@ -335,7 +335,7 @@ async fn any_frame_is_a_sign_of_life() {
 // ── operations ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn an_operation_that_is_not_valid_gets_an_error_and_nothing_more() {
+async fn an_invalid_operation_gets_only_an_error() {
     let app = app(&[]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for query in [
@@ -362,7 +362,7 @@ async fn an_operation_that_is_not_valid_gets_an_error_and_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_field_that_fails_is_part_of_a_result() {
+async fn a_field_error_is_part_of_a_result() {
     let app = app(&[]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     socket
@@ -413,7 +413,7 @@ async fn an_id_is_free_again_once_its_operation_has_ended() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_the_client_completes_says_nothing_more() {
+async fn a_subscription_that_the_client_completes_sends_nothing_more() {
     let app = app(&[]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for id in ["a", "b"] {
@@ -427,11 +427,11 @@ async fn a_subscription_that_the_client_completes_says_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_query_that_the_client_completes_is_not_answered_even_if_it_was_under_way() {
+async fn a_query_that_the_client_completes_gets_no_result_even_in_flight() {
     let app = app(&[]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for _ in 0..20 {
-        // Both in one go, so that the second is there before the first is answered.
+        // Both at once, so that the second arrives before the result of the first.
         socket
             .subscribe(
                 "q",
@@ -447,7 +447,7 @@ async fn a_query_that_the_client_completes_is_not_answered_even_if_it_was_under_
                 other => before.push(other["type"].clone()),
             }
         }
-        // Either it was answered before `complete` was read, or it is not answered at all.
+        // Either its result was sent before `complete` was read, or no result is sent.
         assert!(
             before.is_empty() || before == ["next", "complete"] || before == ["next"],
             "{before:?}"
@@ -457,7 +457,7 @@ async fn a_query_that_the_client_completes_is_not_answered_even_if_it_was_under_
 }
 
 #[tokio::test]
-async fn messages_about_operations_that_are_not_known_are_passed_over() {
+async fn messages_for_unknown_operations_are_ignored() {
     let app = app(&[]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     socket.subscribe("q", "{ libraryVersion }").await;
@@ -470,7 +470,7 @@ async fn messages_about_operations_that_are_not_known_are_passed_over() {
 }
 
 #[tokio::test]
-async fn an_operation_too_many_is_refused_and_the_others_go_on() {
+async fn an_operation_over_the_limit_is_refused_and_the_others_continue() {
     let app = app(&["--max-operations-per-socket", "2"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for id in ["a", "b"] {
@@ -491,13 +491,13 @@ async fn an_operation_too_many_is_refused_and_the_others_go_on() {
     socket.subscribe("c", LIBRARY_VERSION).await;
     assert_eq!(socket.next().await, version("c", 1));
     app.user("ann").add("A").await;
-    let mut told = [socket.next().await, socket.next().await];
-    told.sort_by_key(|message| message["id"].to_string());
-    assert_eq!(told, [version("b", 2), version("c", 2)]);
+    let mut received = [socket.next().await, socket.next().await];
+    received.sort_by_key(|message| message["id"].to_string());
+    assert_eq!(received, [version("b", 2), version("c", 2)]);
 }
 
 #[tokio::test]
-async fn a_mutation_that_has_begun_is_made_whole_even_if_the_socket_closes() {
+async fn a_started_mutation_completes_even_if_the_socket_closes() {
     let app = app(&[]).await;
     let ann = app.user("ann");
     let mut watch = ann.watch().await;
@@ -507,27 +507,31 @@ async fn a_mutation_that_has_begun_is_made_whole_even_if_the_socket_closes() {
             format!("mutation {{ createTag(input: {{name: \"{n}\"}}) {{ libraryVersion }} }}");
         socket.subscribe("m", &mutation).await;
         if n == 0 {
-            // Its answer says that it is made.
+            // Its result confirms the change.
             assert_eq!(
                 socket.next().await["payload"]["data"]["createTag"]["libraryVersion"],
                 2
             );
         }
-        // Each is dropped at another moment: before it begins, while it is under way, after its end.
+        // Each is dropped at another moment: before it starts, while it runs, after its end.
         tokio::time::sleep(Duration::from_micros(n * 750)).await;
         drop(socket);
     }
-    // What was made is told: nothing is written now that would be told in its place.
-    let told = async {
-        let mut told = 1;
-        while told < stored(&app).await {
-            told = watch.next().await.unwrap()["version"].as_i64().unwrap();
+    // Completed changes are delivered: no later write could be delivered in their place.
+    let receiving = async {
+        let mut received = 1;
+        while received < stored(&app).await {
+            received = watch.next().await.unwrap()["version"].as_i64().unwrap();
         }
-        told
+        received
     };
-    let told = soon("the last is told, long before the heartbeat", told).await;
+    let received = soon(
+        "the last version is received long before the heartbeat",
+        receiving,
+    )
+    .await;
     let rest = "SELECT library_version - (SELECT count(*) FROM topaz_tag) FROM topaz_user";
-    assert_eq!(app.db.scalar::<i32>(rest).await, 1, "told of {told}");
+    assert_eq!(app.db.scalar::<i32>(rest).await, 1, "received {received}");
 }
 
 async fn stored(app: &TestApp) -> i64 {
@@ -540,7 +544,7 @@ async fn stored(app: &TestApp) -> i64 {
 // ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn what_is_no_message_of_a_client_is_closed_with_4400() {
+async fn an_invalid_client_message_is_closed_with_4400() {
     let app = app(&[]).await;
     for text in [
         "",
@@ -561,9 +565,9 @@ async fn what_is_no_message_of_a_client_is_closed_with_4400() {
         r#"{"type":"complete"}"#,
         &"[".repeat(10_000),
     ] {
-        let mut introduced = Socket::of(&app, &token("ann")).await;
+        let mut authenticated = Socket::of(&app, &token("ann")).await;
         let mut fresh = Socket::open(&app).await;
-        for socket in [&mut introduced, &mut fresh] {
+        for socket in [&mut authenticated, &mut fresh] {
             socket.send_raw(Message::text(text)).await;
             let (code, reason) = socket.closed().await;
             assert_eq!(code, 4400, "{text:.80}");
@@ -599,7 +603,7 @@ async fn a_message_far_over_the_limit_is_not_read_to_its_end() {
     socket.send_raw(Message::text(huge)).await;
     assert_eq!(socket.closed().await.0, 1009);
 
-    // Nor does what follows a frame that is not UTF-8 destroy the code.
+    // The code survives data that follows a frame with invalid UTF-8.
     let mut socket = Socket::of(&app, &token("ann")).await;
     let mut frame = Frame::message("x", OpCode::Data(OpData::Text), true);
     frame = Frame::from_payload(frame.header().clone(), vec![0xff; 100].into());
@@ -613,7 +617,7 @@ async fn a_message_far_over_the_limit_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_document_nested_beyond_reason_is_refused() {
+async fn a_deeply_nested_document_is_refused() {
     let app = app(&[]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     for (open, close) in [("[", "]"), ("{a:", "}"), ("{a", "}")] {
@@ -632,7 +636,7 @@ async fn a_document_nested_beyond_reason_is_refused() {
 // ── limits and ends ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_socket_too_many_is_refused_by_status_or_close_code_as_its_token_came() {
+async fn a_socket_over_the_limit_gets_a_status_or_a_close_code_depending_on_its_token() {
     let app = app(&["--max-streams-per-user", "1"]).await;
     let with = |r: ClientRequestBuilder| {
         r.with_header("Authorization", format!("Bearer {}", token("ann")))
@@ -645,20 +649,20 @@ async fn a_socket_too_many_is_refused_by_status_or_close_code_as_its_token_came(
     second
         .send(json!({"type": "connection_init", "payload": payload}))
         .await;
-    // Not 4429, after which clients do not come back: the place may be that of a device that lost its network.
+    // Not 4429, after which clients do not reconnect: the counted stream may be that of a device that lost its network.
     let closed = second.closed().await;
     assert_eq!(closed.0, 1013, "{closed:?}");
     Socket::of(&app, &token("bob")).await;
 
     drop(first);
-    soon("the place is free", async {
+    soon("a stream is free", async {
         while Socket::open_with(&app, "/graphql", with).await.is_err() {}
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_token_in_the_payload_goes_before_that_of_the_upgrade() {
+async fn a_token_in_the_payload_overrides_that_of_the_upgrade() {
     let app = app(&["--max-streams-per-user", "1"]).await;
     let with = |r: ClientRequestBuilder| {
         r.with_header("Authorization", format!("Bearer {}", token("ann")))
@@ -668,12 +672,12 @@ async fn a_token_in_the_payload_goes_before_that_of_the_upgrade() {
     app.user("bob").add("B").await;
     socket.subscribe("s", LIBRARY_VERSION).await;
     assert_eq!(socket.next().await, version("s", 2));
-    // Ann's place was given back.
+    // Ann's stream no longer counts.
     Socket::open_with(&app, "/graphql", with).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_socket_that_was_not_introduced_does_not_hold_up_a_stop() {
+async fn a_socket_without_connection_init_does_not_delay_shutdown() {
     let mut app = app(&[
         "--init-timeout",
         "1h",
@@ -692,29 +696,33 @@ async fn a_socket_that_was_not_introduced_does_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
-async fn a_close_that_the_client_begins_is_answered_by_its_code() {
+async fn a_close_from_the_client_is_echoed_with_its_code() {
     let app = app(&[]).await;
-    for introduce in [false, true] {
+    for authenticate in [false, true] {
         for (code, reason) in [(1000, "Normal Closure"), (4400, ""), (1001, "going away")] {
             let mut socket = Socket::open(&app).await;
-            if introduce {
+            if authenticate {
                 socket.init(&token("ann")).await;
                 socket.subscribe("s", LIBRARY_VERSION).await;
                 assert_eq!(socket.next().await, version("s", 1));
             }
             socket.close(code, reason).await;
             let closed = (code, reason.to_owned());
-            assert_eq!(socket.closed().await, closed, "introduced: {introduce}");
+            assert_eq!(
+                socket.closed().await,
+                closed,
+                "authenticated: {authenticate}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_that_sends_faster_than_it_may_is_heard_later_and_not_closed() {
+async fn a_client_over_the_message_rate_is_delayed_and_not_closed() {
     let app = app(&["--max-message-rate", "20"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     let began = Instant::now();
-    // Ten seconds' worth at once, of which the introduction was one, and two seconds' worth more.
+    // A burst of ten seconds, which includes `connection_init`, and two seconds more.
     for sent in 0..240 {
         match sent % 3 {
             0 => socket.send_raw(Message::Ping(Vec::new().into())).await,
@@ -733,7 +741,7 @@ async fn a_client_that_sends_faster_than_it_may_is_heard_later_and_not_closed() 
 }
 
 #[tokio::test]
-async fn operations_that_are_given_up_or_refused_at_once_count_as_asked() {
+async fn cancelled_and_refused_operations_count_towards_the_rate_limit() {
     let flags = ["--max-user-rate", "2", "--max-operations-per-socket", "1"];
     let app = app(&flags).await;
     for is_refused in [false, true] {
@@ -743,16 +751,16 @@ async fn operations_that_are_given_up_or_refused_at_once_count_as_asked() {
             socket.subscribe("s", LIBRARY_VERSION).await;
             assert_eq!(socket.next().await, version("s", 1));
         }
-        let asked = async {
+        let exceeding = async {
             loop {
                 socket.subscribe("a", LIBRARY_VERSION).await;
                 socket.send(json!({"type": "complete", "id": "a"})).await;
                 socket.send(json!({"type": "ping"})).await;
                 loop {
                     match socket.next().await {
-                        told if told["type"] == "pong" => break,
-                        told if told["type"] == "error" => {
-                            let code = told["payload"][0]["extensions"]["code"].clone();
+                        message if message["type"] == "pong" => break,
+                        message if message["type"] == "error" => {
+                            let code = message["payload"][0]["extensions"]["code"].clone();
                             if code == "TOO_MANY_REQUESTS" {
                                 return;
                             }
@@ -763,12 +771,12 @@ async fn operations_that_are_given_up_or_refused_at_once_count_as_asked() {
                 }
             }
         };
-        soon("it is too fast", asked).await;
+        soon("the rate limit is exceeded", exceeding).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mutation_under_way_is_answered_before_its_socket_ends() {
+async fn a_mutation_in_flight_gets_its_result_before_its_socket_closes() {
     let flags = ["--drain-spread", "0s", "--max-stream-life"];
     for (life, code) in [("1h", 1012), ("2s", 1001)] {
         let app = TestApp::start_with(Db::Postgres, &[&flags[..], &[life]].concat()).await;
@@ -786,12 +794,12 @@ async fn a_mutation_under_way_is_answered_before_its_socket_ends() {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                        AND datname = current_database()";
         let begun = async { while app.db.scalar::<i64>(waiting).await == 0 {} };
-        soon("the mutation is under way", begun).await;
+        soon("the mutation is in flight", begun).await;
         if code == 1012 {
             app.begin_stop();
         }
         assert_eq!(idle.closed().await.0, code);
-        // What comes now is for the next server.
+        // Operations that arrive now are not executed.
         socket.subscribe("late", TAG).await;
         lock.commit().await.unwrap();
         let next = socket.next().await;
@@ -803,12 +811,12 @@ async fn a_mutation_under_way_is_answered_before_its_socket_ends() {
             .db
             .scalar("SELECT library_version FROM topaz_user")
             .await;
-        assert_eq!(version, 3, "and nothing else was begun");
+        assert_eq!(version, 3, "and nothing else was executed");
     }
 }
 
 #[tokio::test]
-async fn what_is_sent_on_the_heels_of_the_introduction_waits_for_the_acknowledgement() {
+async fn messages_pipelined_after_connection_init_wait_for_connection_ack() {
     let app = app(&[]).await;
     for (name, is_known) in [(token("ann"), true), ("x.y.z".to_owned(), false)] {
         let mut socket = Socket::open(&app).await;

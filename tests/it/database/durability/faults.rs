@@ -1,4 +1,4 @@
-//! Faults of the disk below a process: `faults.c`, built and preloaded, and a disk that is full.
+//! Disk faults of a process: `faults.c`, built and preloaded, and a full disk.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,7 +10,7 @@ use std::{
 
 use crate::support::test_app::repository;
 
-/// What the disk does.
+/// A fault of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// No file can grow.
@@ -32,27 +32,27 @@ struct Control {
     room: i64,
 }
 
-const SOUND: Control = Control {
+const NO_FAULTS: Control = Control {
     write_ppm: 0,
     sync_ppm: 0,
     truncate_ppm: 0,
     room: i64::MAX,
 };
 
-/// Where the count of faults is in it.
-const INJECTED: u64 = 24;
+/// The offset of its fault counter.
+const INJECTED_OFFSET: u64 = 24;
 
-/// The disk of one database: a folder, and who may make its calls fail.
+/// The disk of one database: a folder, and the control file of the shim.
 pub struct Disk {
     folder: PathBuf,
     control: File,
-    /// Whether the folder is a file system of its own, of which this is the filler.
+    /// The file that fills the disk, if the folder is its own file system.
     filler: Option<PathBuf>,
     seed: u64,
 }
 
 impl Disk {
-    /// Makes `folder`, which is empty, a disk of so many MB, and builds the shim in it.
+    /// Mounts a disk of `megabytes` MB on the empty `folder`, and builds the shim in it.
     pub fn new(folder: &Path, megabytes: usize, seed: u64) -> Self {
         let is_mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o"])
@@ -91,11 +91,11 @@ impl Disk {
             filler: is_mounted.then(|| folder.join("filler")),
             seed,
         };
-        disk.set(SOUND);
+        disk.set(NO_FAULTS);
         disk
     }
 
-    /// What makes a process meet the faults.
+    /// The environment that preloads the shim into a process.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.folder.join(name).to_str().unwrap().to_owned();
         vec![
@@ -106,18 +106,21 @@ impl Disk {
         ]
     }
 
-    /// Begins a fault, which ends when what this returns is dropped.
-    pub fn begin(&self, fault: Fault) -> Mended<'_> {
+    /// Starts a fault, which ends when the returned guard is dropped.
+    pub fn begin(&self, fault: Fault) -> RunningFault<'_> {
         match fault {
             Fault::FullDisk if self.filler.is_some() => self.fill(),
-            Fault::FullDisk => self.set(Control { room: 0, ..SOUND }),
+            Fault::FullDisk => self.set(Control {
+                room: 0,
+                ..NO_FAULTS
+            }),
             Fault::Writes => self.set(Control {
                 write_ppm: 20_000,
-                ..SOUND
+                ..NO_FAULTS
             }),
             Fault::Syncs => self.set(Control {
                 sync_ppm: 100_000,
-                ..SOUND
+                ..NO_FAULTS
             }),
             Fault::Everything => self.set(Control {
                 write_ppm: 10_000,
@@ -126,13 +129,15 @@ impl Disk {
                 room: 2_000_000,
             }),
         }
-        Mended(self)
+        RunningFault(self)
     }
 
-    /// How many calls have failed because of the shim, or would have on a full disk.
+    /// The number of calls that failed because of the shim or a full disk.
     pub fn injected(&self) -> u64 {
         let mut count = [0; 8];
-        self.control.read_exact_at(&mut count, INJECTED).unwrap();
+        self.control
+            .read_exact_at(&mut count, INJECTED_OFFSET)
+            .unwrap();
         u64::from_ne_bytes(count)
     }
 
@@ -163,12 +168,12 @@ impl Drop for Disk {
     }
 }
 
-/// A fault under way.
-pub struct Mended<'a>(&'a Disk);
+/// Ends its fault when it is dropped.
+pub struct RunningFault<'a>(&'a Disk);
 
-impl Drop for Mended<'_> {
+impl Drop for RunningFault<'_> {
     fn drop(&mut self) {
-        self.0.set(SOUND);
+        self.0.set(NO_FAULTS);
         if let Some(filler) = &self.0.filler {
             let _ = std::fs::remove_file(filler);
         }

@@ -1,4 +1,4 @@
-//! What was answered, to be compared with what is stored.
+//! The acknowledged changes, to be compared with what is stored.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,63 +10,63 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 
 use crate::support::test_app::TestDatabase;
 
-/// A change that was answered.
+/// An acknowledged change.
 #[derive(Debug, Clone)]
-pub struct Answered {
+pub struct Acknowledged {
     pub user: &'static str,
-    /// The row that it made.
+    /// The row that it created.
     pub name: String,
     pub version: i64,
 }
 
-/// Every answer so far.
+/// The responses so far.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<Answers>);
+pub struct Ledger(Mutex<Responses>);
 
 #[derive(Debug, Default)]
-struct Answers {
-    /// Those on the present disk.
-    answered: Vec<Answered>,
-    /// How many were on the disks before it.
+struct Responses {
+    /// Those on the current disk.
+    acknowledged: Vec<Acknowledged>,
+    /// The number of those on earlier disks.
     earlier: usize,
     refused: usize,
-    unanswered: usize,
+    without_response: usize,
 }
 
 impl Ledger {
-    pub fn answer(&self, answered: Answered) {
-        self.0.lock().answered.push(answered);
+    pub fn acknowledge(&self, acknowledged: Acknowledged) {
+        self.0.lock().acknowledged.push(acknowledged);
     }
 
-    /// An answer of `UNAVAILABLE`.
+    /// Counts a response with `UNAVAILABLE`.
     pub fn refuse(&self) {
         self.0.lock().refused += 1;
     }
 
-    /// No answer: whether the change was made is unknown.
-    pub fn lose(&self) {
-        self.0.lock().unanswered += 1;
+    /// Counts a request without a response. Whether the change was made is unknown.
+    pub fn miss_response(&self) {
+        self.0.lock().without_response += 1;
     }
 
-    /// How many answered changes the present disk holds.
+    /// The number of acknowledged changes on the current disk.
     pub fn stored(&self) -> usize {
-        self.0.lock().answered.len()
+        self.0.lock().acknowledged.len()
     }
 
-    /// Continues with a database that holds nothing.
+    /// Continues with an empty database.
     pub fn begin_disk(&self) {
-        let mut answers = self.0.lock();
-        answers.earlier += std::mem::take(&mut answers.answered).len();
+        let mut responses = self.0.lock();
+        responses.earlier += std::mem::take(&mut responses.acknowledged).len();
     }
 
     pub fn refused(&self) -> usize {
         self.0.lock().refused
     }
 
-    /// Asserts that `database` holds every answered change, under the version that was answered, and that every user's
-    /// versions follow one another.
+    /// Asserts that `database` holds every acknowledged change, under the version that was acknowledged, and that every user's
+    /// versions are consecutive.
     pub async fn check(&self, database: &TestDatabase, why: &str) {
-        let answered = self.0.lock().answered.clone();
+        let acknowledged = self.0.lock().acknowledged.clone();
         let db = database.connect().await;
         let stored = rows(
             &db,
@@ -76,24 +76,24 @@ impl Ledger {
         let mut stamps = HashMap::new();
         for (user, name, stamp) in stored {
             let twice = stamps.insert((user.clone(), name.clone()), stamp);
-            assert_eq!(twice, None, "{why}: {name} of {user} is there twice");
+            assert_eq!(twice, None, "{why}: {name} of {user} is stored twice");
         }
-        let mut said = HashSet::new();
-        for Answered {
+        let mut versions_seen = HashSet::new();
+        for Acknowledged {
             user,
             name,
             version,
-        } in &answered
+        } in &acknowledged
         {
             let stamp = stamps.get(&((*user).to_owned(), name.clone()));
             assert_eq!(
                 stamp,
                 Some(version),
-                "{why}: {name} of {user} was answered with version {version} and is not stored as such; {self}"
+                "{why}: {name} of {user} was acknowledged with version {version} but is not stored with it; {self}"
             );
             assert!(
-                said.insert((user, version)),
-                "{why}: {version} of {user} was answered twice"
+                versions_seen.insert((user, version)),
+                "{why}: {version} of {user} was acknowledged twice"
             );
         }
         let mut versions: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -124,16 +124,16 @@ impl Ledger {
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Answers {
-            answered,
+        let Responses {
+            acknowledged,
             earlier,
             refused,
-            unanswered,
+            without_response,
         } = &*self.0.lock();
-        let answered = earlier + answered.len();
+        let acknowledged = earlier + acknowledged.len();
         write!(
             f,
-            "{answered} answered, {refused} refused, {unanswered} not answered"
+            "{acknowledged} acknowledged, {refused} refused, {without_response} without a response"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! A server as a process, on a database whose disk fails on command.
+//! A server process on a database with an injectable disk.
 
 use std::{fs::File, path::PathBuf, process::Stdio, time::Duration};
 
@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use super::{
     faults::Disk,
-    ledger::{Answered, Ledger},
+    ledger::{Acknowledged, Ledger},
 };
 use crate::{
     support::servers::{Server, free_port},
     support::test_app::{Db, TestDatabase, TestProcess, http_client, program, soon, token},
 };
 
-/// The server's settings: it gives up soon, so that a fault is met often.
+/// The server's settings: short timeouts, so that it meets faults often.
 const FLAGS: [&str; 8] = [
     "--max-batch",
     "2",
@@ -28,11 +28,11 @@ const FLAGS: [&str; 8] = [
     "2s",
 ];
 
-/// How big the disk is.
+/// The size of the disk.
 const MEGABYTES: usize = 112;
 
-/// How often a change is sent again before its fate is left open.
-const TRIES: usize = 4;
+/// The maximum number of attempts per change.
+const MAX_ATTEMPTS: usize = 4;
 
 /// A server, its database, and the disk below.
 pub struct Rig {
@@ -45,7 +45,7 @@ pub struct Rig {
     postgres: Option<Server>,
     pub faults: Disk,
     folder: TempDir,
-    /// Where there is room for it.
+    /// On another disk, which is never full.
     log: PathBuf,
     _log_folder: TempDir,
 }
@@ -78,7 +78,7 @@ impl Rig {
         rig
     }
 
-    /// Starts the server, and PostgreSQL, where they are not running.
+    /// Starts the server and PostgreSQL if they are not running.
     pub async fn start_what_is_down(&mut self) {
         if let Some(postgres) = &mut self.postgres {
             postgres.start_if_down().await;
@@ -116,7 +116,7 @@ impl Rig {
         self.postgres.as_mut().unwrap().kill();
     }
 
-    /// The database, around the server.
+    /// The database, for a direct connection.
     pub fn database(&self) -> TestDatabase {
         TestDatabase::at(self.url_of("ro"))
     }
@@ -133,19 +133,19 @@ impl Rig {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// The status of a GET; 502 when nobody answers.
+    /// The status of a GET; 502 without a response.
     pub async fn status(&self, path: &str) -> StatusCode {
-        let answer = self.http.get(self.url(path)).send();
-        let answer = soon(path, answer).await;
-        answer.map_or(StatusCode::BAD_GATEWAY, |answer| answer.status())
+        let response = self.http.get(self.url(path)).send();
+        let response = soon(path, response).await;
+        response.map_or(StatusCode::BAD_GATEWAY, |response| response.status())
     }
 
-    /// What the server has logged.
+    /// The server's log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// What sends changes to the server, wherever it is in its life.
+    /// A client, which survives restarts of the server.
     pub fn sender(&self) -> Sender {
         Sender {
             http: self.http.clone(),
@@ -161,29 +161,29 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Makes one change under an idempotency key, sends it again while it is refused, and takes down the answer.
-    /// Returns whether there was one.
+    /// Makes one change under an idempotency key, retries it while it is refused, and records the response.
+    /// Returns whether the change was acknowledged.
     pub async fn change(&self, user: &'static str, ledger: &Ledger) -> bool {
         let name = Uuid::now_v7().to_string();
         let body = body_of(&name);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             match self.send(user, &body).await {
-                Ok(answer) => {
-                    if let Some(version) = answer["data"]["made"]["libraryVersion"].as_i64() {
-                        let refusal = &answer["data"]["made"]["refusal"];
-                        assert!(refusal.is_null(), "{answer}");
-                        ledger.answer(Answered {
+                Ok(response) => {
+                    if let Some(version) = response["data"]["made"]["libraryVersion"].as_i64() {
+                        let refusal = &response["data"]["made"]["refusal"];
+                        assert!(refusal.is_null(), "{response}");
+                        ledger.acknowledge(Acknowledged {
                             user,
                             name,
                             version,
                         });
                         return true;
                     }
-                    let code = &answer["errors"][0]["extensions"]["code"];
-                    assert_eq!(code, "UNAVAILABLE", "{answer}");
+                    let code = &response["errors"][0]["extensions"]["code"];
+                    assert_eq!(code, "UNAVAILABLE", "{response}");
                     ledger.refuse();
                 }
-                Err(_) => ledger.lose(),
+                Err(_) => ledger.miss_response(),
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -196,11 +196,11 @@ impl Sender {
             .post(&self.url)
             .bearer_auth(token(user))
             .json(body);
-        soon("an answer", async { request.send().await?.json().await }).await
+        soon("a response", async { request.send().await?.json().await }).await
     }
 }
 
-/// A tag, or a story of any size that a story may have.
+/// A request that creates a tag, or a story of random size.
 fn body_of(name: &str) -> Value {
     let key = Uuid::now_v7();
     if fastrand::bool() {

@@ -1,4 +1,4 @@
-//! What PostgreSQL is asked for, so that its own settings cannot break what is promised of an answered change.
+//! The settings that the server sets on its PostgreSQL connections, so that the database's defaults cannot weaken durability or isolation.
 
 use futures_util::future::join_all;
 
@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answered_change_is_on_disk_though_the_database_commits_asynchronously() {
+async fn an_acknowledged_change_is_on_disk_despite_synchronous_commit_off() {
     let settings = ["synchronous_commit=off", "wal_writer_delay=10s"];
     let mut postgres = Server::postgres_with(&settings).await;
     let app = TestApp::start_on(TestDatabase::at(postgres.url()), &[]).await;
@@ -17,15 +17,15 @@ async fn an_answered_change_is_on_disk_though_the_database_commits_asynchronousl
         ann.add(&format!("story {n}")).await;
         postgres.kill();
         postgres.start().await;
-        let kept: i64 = TestDatabase::at(postgres.url())
+        let stored: i64 = TestDatabase::at(postgres.url())
             .scalar("SELECT count(*) FROM topaz_story")
             .await;
-        assert_eq!(kept, n + 1);
+        assert_eq!(stored, n + 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_do_not_depend_on_the_isolation_that_a_role_asks_for() {
+async fn changes_do_not_depend_on_the_default_isolation_level() {
     let database = TestDatabase::new(Db::Postgres).await;
     let name = database.url.rsplit('/').next().unwrap();
     let set = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
@@ -48,14 +48,14 @@ async fn changes_do_not_depend_on_the_isolation_that_a_role_asks_for() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_every_text_is_refused() {
+async fn a_database_with_another_encoding_than_utf8_is_refused() {
     let server = TestDatabase::new(Db::Postgres).await;
     let mut url: url::Url = server.url.parse().unwrap();
     let name = format!("{}_latin", url.path().trim_start_matches('/'));
     let create = format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
     server.execute(&create).await;
     url.set_path(&name);
-    let error = TestApp::fails(url.as_str(), &[]).await;
+    let error = TestApp::start_error(url.as_str(), &[]).await;
     assert!(
         error.contains("encoding LATIN1") && error.contains("ENCODING 'UTF8'"),
         "{error}"
