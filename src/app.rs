@@ -87,7 +87,9 @@ impl App {
         let metrics = metrics::collect();
         let db = migrated_database(config, &options).await?;
         let hub = Hub::listening(Arc::clone(&broker));
-        let library = Library::new(db, Arc::clone(&broker)).limited_to(config.limits);
+        let library = Library::new(db, Arc::clone(&broker))
+            .limited_to(config.limits)
+            .with_devices(config.devices.clone());
         let witnessed = library.witnessed().await.context("the database")?;
         let worker = Worker::new(&library, &hub, push.clone(), webhook).await;
         let worker = worker.context("the database")?;
@@ -196,6 +198,10 @@ impl App {
         tasks.spawn({
             let (library, ended) = (self.node.library.clone(), ended.clone());
             async move { library.keep_watching_replica(ended).await }
+        });
+        tasks.spawn({
+            let (library, ended) = (self.node.library.clone(), ended.clone());
+            async move { library.keep_devices(ended).await }
         });
         if let Some(worker) = self.worker.clone() {
             tasks.spawn(worker.run(ended.clone()));

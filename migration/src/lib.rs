@@ -69,6 +69,8 @@ mod m20261126_000028_push_endpoint;
 mod m20261126_000029_webhook;
 mod m20261126_000033_created_stamp;
 mod m20261126_000034_undone_removal;
+mod m20261126_000035_device;
+mod m20261126_000036_node;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -101,6 +103,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000029_webhook::Migration),
             Box::new(m20261126_000033_created_stamp::Migration),
             Box::new(m20261126_000034_undone_removal::Migration),
+            Box::new(m20261126_000035_device::Migration),
+            Box::new(m20261126_000036_node::Migration),
         ]
     }
 }

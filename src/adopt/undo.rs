@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The tables that the migrations create, except that of users. They are emptied first, because some migrations rewrite
 /// every row when they are reverted.
-const OURS: [&str; 15] = [
+const OURS: [&str; 18] = [
     "topaz_story",
     "topaz_progress",
     "topaz_tag",
@@ -46,6 +46,9 @@ const OURS: [&str; 15] = [
     "topaz_ticket",
     "topaz_push_endpoint",
     "topaz_webhook",
+    "topaz_stream",
+    "topaz_node",
+    "topaz_device",
 ];
 
 /// Users with changes that the follower did not make. A client may name its device as the follower does, but its changes

@@ -29,6 +29,7 @@ use super::{
     token::Claims,
     viewer::{Credential, Viewer},
 };
+use crate::version::UserId;
 
 /// Names of the session cookie, in order of precedence. Over plain http, another site of the same host can set the
 /// second one, but not the first.
@@ -108,7 +109,22 @@ impl AuthjsSession<'_> {
         self.verify_at(OffsetDateTime::now_utc())
     }
 
+    /// Returns the user of a genuine session that has expired.
+    pub fn user_of_expired(&self) -> Option<UserId> {
+        let claims = self.claims().ok()?;
+        let is_expired = self.verify() == Err(Rejection::Expired);
+        is_expired.then(|| claims.user())?
+    }
+
     fn verify_at(&self, now: OffsetDateTime) -> Result<Viewer, Rejection> {
+        let rules = Rules {
+            leeway: LEEWAY,
+            ..Rules::default()
+        };
+        rules.validate(&self.claims()?, Credential::Cookie, now)
+    }
+
+    fn claims(&self) -> Result<Claims, Rejection> {
         if self.token.len() > MAX_SESSION_BYTES {
             return Err(Rejection::SessionTooLong);
         }
@@ -116,12 +132,7 @@ impl AuthjsSession<'_> {
         let jwe = Jwe::parse(token).ok_or(Rejection::Malformed)?;
         let key = self.cookie.find_key(&jwe.header()?)?;
         let claims = key.open(jwe)?;
-        let claims: Claims = serde_json::from_slice(&claims).map_err(|_| Rejection::Malformed)?;
-        let rules = Rules {
-            leeway: LEEWAY,
-            ..Rules::default()
-        };
-        rules.validate(&claims, Credential::Cookie, now)
+        serde_json::from_slice(&claims).map_err(|_| Rejection::Malformed)
     }
 }
 

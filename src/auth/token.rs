@@ -44,6 +44,9 @@ pub(super) struct Claims {
     /// Seconds since the Unix epoch, with an optional fraction, like `nbf`.
     exp: Option<f64>,
     nbf: Option<f64>,
+    /// Any JSON, because an invalid `iat` never made a token invalid.
+    #[serde(default)]
+    iat: Option<serde_json::Value>,
     iss: Option<String>,
     aud: Option<Audience>,
 }
@@ -61,6 +64,13 @@ impl Audience {
             Self::One(audience) => audience == wanted,
             Self::Many(audiences) => audiences.iter().any(|audience| audience == wanted),
         }
+    }
+}
+
+impl Claims {
+    /// Returns the user, if the subject is valid.
+    pub(super) fn user(&self) -> Option<UserId> {
+        UserId::new(self.sub.as_deref()?).ok()
     }
 }
 
@@ -98,6 +108,11 @@ impl Rules {
         Ok(Viewer {
             user: UserId::new(subject).map_err(|_| Rejection::InvalidSubject)?,
             expires_at,
+            issued_at: claims
+                .iat
+                .as_ref()
+                .and_then(serde_json::Value::as_f64)
+                .map(instant),
             credential,
         })
     }

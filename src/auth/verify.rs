@@ -12,6 +12,7 @@ use super::{
     token::Claims,
     viewer::{Credential, Viewer},
 };
+use crate::version::UserId;
 
 /// Verifies tokens. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,6 +37,20 @@ impl Verifier {
 
     /// Verifies a token and returns its viewer. Waits only for a fetch of an unknown key from a key server.
     pub async fn verify(&self, token: &str, credential: Credential) -> Result<Viewer, Rejection> {
+        let claims = self.claims(token).await?;
+        self.rules
+            .validate(&claims, credential, OffsetDateTime::now_utc())
+    }
+
+    /// Returns the user of a token whose signature is valid and that has expired.
+    pub async fn user_of_expired(&self, token: &str) -> Option<UserId> {
+        let claims = self.claims(token).await.ok()?;
+        let now = OffsetDateTime::now_utc();
+        let verdict = self.rules.validate(&claims, Credential::Bearer, now);
+        (verdict == Err(Rejection::Expired)).then(|| claims.user())?
+    }
+
+    async fn claims(&self, token: &str) -> Result<Claims, Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::TooLong);
         }
@@ -45,9 +60,7 @@ impl Verifier {
             return Err(Rejection::Untrusted);
         }
         let key = self.keys.find(&header).await?;
-        let claims: Claims = key.open(token)?;
-        self.rules
-            .validate(&claims, credential, OffsetDateTime::now_utc())
+        key.open(token)
     }
 }
 
@@ -60,12 +73,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{
-        auth::{
-            mint,
-            testing::{SECRET, Signer, claims, ed25519, hs256, new_p256, p256, rsa},
-        },
-        version::UserId,
+    use crate::auth::{
+        mint,
+        testing::{SECRET, Signer, claims, ed25519, hs256, new_p256, p256, rsa},
     };
 
     fn trusting(keys: Keys) -> Verifier {
@@ -288,6 +298,17 @@ mod tests {
             verdict(&trusting_secret(), &with_padding(7000)).await,
             Err(Rejection::TooLong)
         );
+    }
+
+    #[tokio::test]
+    async fn an_expired_token_names_its_user_only_if_it_is_genuine() {
+        let expired = json!({"sub": "ada", "exp": 1});
+        let user = |token: String| async move { trusting_secret().user_of_expired(&token).await };
+        let genuine = user(hs256().sign(&expired)).await;
+        assert_eq!(genuine.unwrap().as_str(), "ada");
+        let forged = raw(&json!({"alg": "HS256"}), &expired, hmac(&[b'x'; 32]));
+        assert_eq!(user(forged).await, None);
+        assert_eq!(user(hs256().sign(&claims())).await, None, "it is valid");
     }
 
     #[tokio::test]

@@ -11,6 +11,8 @@ pub struct Viewer {
     pub user: UserId,
     /// When the credential expires (the token's `exp` plus the leeway). A stream ends then.
     pub expires_at: OffsetDateTime,
+    /// When the credential was issued (the token's `iat`). `None` if it does not say so.
+    pub issued_at: Option<OffsetDateTime>,
     /// The kind of credential.
     pub credential: Credential,
 }

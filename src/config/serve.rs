@@ -35,4 +35,7 @@ pub struct Serve {
     /// Storage limits of one user.
     #[command(flatten)]
     pub limits: library::Limits,
+    /// What is kept about devices.
+    #[command(flatten)]
+    pub devices: library::DeviceSettings,
 }

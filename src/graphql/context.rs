@@ -46,6 +46,9 @@ impl Caller {
             + Send
             + 'static,
     {
+        if let Some(device) = &intent.device {
+            self.library.note_device(&self.viewer.user, device);
+        }
         let written = self
             .library
             .write(&self.viewer.user, intent, change)

@@ -13,6 +13,7 @@ mod batch;
 mod code;
 mod coercion_error;
 mod context;
+mod device_mutation;
 mod error;
 mod executor;
 mod fair_cache;

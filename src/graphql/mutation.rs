@@ -1,4 +1,4 @@
-//! The mutation root. Each mutation is one `library.write`: one transaction that increments the version at most once.
+//! Mutations of the library. Each is one `library.write`: one transaction that increments the version at most once.
 //! The exceptions are `createStreamTicket` and the mutations of push endpoints, which do not change the library.
 
 use async_graphql::{Context, Object};
@@ -23,12 +23,12 @@ use crate::{
     library::{CheckedLines, Error, KeptTicket, LabelKind},
 };
 
-/// The mutation root.
-pub(super) struct Mutation;
+/// Mutations of the library.
+#[derive(Default)]
+pub(super) struct LibraryMutation;
 
-/// Changes of the library. Each is atomic, and moves the version by 1 if it changes anything.
 #[Object]
-impl Mutation {
+impl LibraryMutation {
     /// Creates a story with its progress.
     async fn create_story_with_progress(
         &self,
@@ -335,6 +335,8 @@ impl Mutation {
 
 /// Makes a payload nullable. If the mutation fails, its field is null with an error at its path. A non-null field would
 /// make all of `data` null and hide the payloads of earlier mutations.
-async fn nullable<T, E>(made: impl Future<Output = Result<T, E>>) -> Option<Result<T, E>> {
+pub(super) async fn nullable<T, E>(
+    made: impl Future<Output = Result<T, E>>,
+) -> Option<Result<T, E>> {
     Some(made.await)
 }

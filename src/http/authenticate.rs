@@ -9,7 +9,7 @@ use super::{
     connection::connection_slots::Connection, device::RequestDevice, error::HttpError,
     rate_limiter::RateLimited, request_user::RequestUser, state::Node,
 };
-use crate::auth::{Ask, Credential, Ticket, Viewer, bearer};
+use crate::auth::{Ask, Credential, Rejection, Ticket, Viewer, bearer};
 
 /// Headers that a page of another origin can send only after a CORS preflight.
 const PREFLIGHTED: [&str; 3] = [
@@ -29,7 +29,8 @@ impl Node {
         request: &Parts,
         ask: Ask,
     ) -> Result<Viewer, HttpError> {
-        self.admitted(request, self.authenticator.viewer(request, ask).await?)
+        let viewer = self.credential_viewer(request, ask).await?;
+        self.admitted(request, viewer)
     }
 
     /// Returns the viewer of a request that opens a stream with a token or with a ticket in `?ticket=`.
@@ -67,7 +68,7 @@ impl Node {
         let viewer = if may_stream {
             self.stream_viewer(request, ask).await?
         } else {
-            self.authenticator.viewer(request, ask).await?
+            self.credential_viewer(request, ask).await?
         };
         if viewer.credential == Credential::Cookie && !is_post && !is_preflighted(&request.headers)
         {
@@ -76,17 +77,25 @@ impl Node {
         self.admitted(request, viewer)
     }
 
-    /// Returns the viewer of the token in `authorization` of a `connection_init`.
+    /// Returns the viewer of the token in `authorization` of a `connection_init`, which names `device`.
     ///
     /// # Errors
     /// When the token is missing or invalid, or the viewer exceeds the rate limit.
     pub(super) async fn authenticate_init(
         &self,
         authorization: Option<&str>,
+        device: &RequestDevice,
     ) -> Result<Viewer, HttpError> {
         let token = authorization.and_then(bearer).ok_or(HttpError::NoToken)?;
         let verifier = &self.authenticator.verifier;
-        self.counted(verifier.verify(token, Credential::Bearer).await?)
+        let viewer = verifier.verify(token, Credential::Bearer).await;
+        if viewer == Err(Rejection::Expired)
+            && device.id().is_some()
+            && let Some(user) = verifier.user_of_expired(token).await
+        {
+            self.note_ended_token(&user, device);
+        }
+        self.counted(viewer?)
     }
 
     /// Counts one more operation of a viewer, in a batch or on a WebSocket.
@@ -107,7 +116,7 @@ impl Node {
             user.set(&viewer.user);
         }
         let viewer = self.counted(viewer)?;
-        self.note_device(&viewer.user, &RequestDevice::of_headers(&request.headers)?);
+        self.note_device(&viewer, &RequestDevice::of_headers(&request.headers)?);
         Ok(viewer)
     }
 
@@ -116,9 +125,23 @@ impl Node {
         Ok(viewer)
     }
 
+    /// Returns the viewer of the request's token or session. If that has expired, records it for the device of the
+    /// request.
+    async fn credential_viewer(&self, request: &Parts, ask: Ask) -> Result<Viewer, HttpError> {
+        let viewer = self.authenticator.viewer(request, ask).await;
+        if let Err(HttpError::Rejected(Rejection::Expired)) = &viewer
+            && let Ok(device) = RequestDevice::of_stream(request)
+            && device.id().is_some()
+            && let Some(user) = self.authenticator.user_of_expired(&request.headers).await
+        {
+            self.note_ended_token(&user, &device);
+        }
+        viewer
+    }
+
     async fn stream_viewer(&self, request: &Parts, ask: Ask) -> Result<Viewer, HttpError> {
         let Some(ticket) = ticket(request.uri.query().unwrap_or_default())? else {
-            return self.authenticator.viewer(request, ask).await;
+            return self.credential_viewer(request, ask).await;
         };
         let ticket = Ticket::read(&ticket).ok_or(HttpError::BadTicket)?;
         if self.drain.is_cancelled() {
@@ -133,6 +156,7 @@ impl Node {
         Ok(Viewer {
             user: kept.user,
             expires_at: kept.expires_at,
+            issued_at: None,
             credential: Credential::Ticket,
         })
     }

@@ -6,9 +6,12 @@
 use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use super::error::HttpError;
-use crate::auth::{
-    Ask, AuthjsSession, AuthjsSessions, Credential, Origins, Rejection, Verifier, Viewer, bearer,
-    find_cookie,
+use crate::{
+    auth::{
+        Ask, AuthjsSession, AuthjsSessions, Credential, Origins, Rejection, Verifier, Viewer,
+        bearer, find_cookie,
+    },
+    version::UserId,
 };
 
 /// Authenticates requests by bearer token or session cookie.
@@ -50,6 +53,21 @@ impl Authenticator {
                 Ok(self.verifier.verify(token, Credential::Cookie).await?)
             }
             SessionCookie::Authjs(session) => Ok(session.verify()?),
+        }
+    }
+
+    /// Returns the user of a request whose token or session is genuine and has expired.
+    pub async fn user_of_expired(&self, headers: &HeaderMap) -> Option<UserId> {
+        if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+            let token = authorization.to_str().ok().and_then(bearer)?;
+            return self.verifier.user_of_expired(token).await;
+        }
+        match self.cookie(headers)? {
+            SessionCookie::Token(token) => {
+                let token = std::str::from_utf8(token).ok()?;
+                self.verifier.user_of_expired(token).await
+            }
+            SessionCookie::Authjs(session) => session.user_of_expired(),
         }
     }
 

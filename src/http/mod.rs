@@ -12,6 +12,7 @@ mod device;
 mod error;
 mod graphql;
 mod middleware;
+mod platform;
 mod rate_limiter;
 mod readiness;
 mod request_user;
@@ -39,7 +40,10 @@ pub use self::{
     rate_limiter::{RateLimited, RateLimiter, RateLimits},
     readiness::Readiness,
     state::{Node, Parts, Settings},
-    streams::registry::{StreamLimits, StreamRefused, Streams},
+    streams::{
+        limits::StreamLimits,
+        registry::{StreamRefused, Streams},
+    },
 };
 use self::{
     middleware::{cors, rate_limit, request_log},

@@ -13,6 +13,7 @@ use super::{
         pools::Database,
         transaction::{Purpose, Transaction},
     },
+    device::{log::DeviceLog, settings::DeviceSettings},
     endpoint::device_activity::DeviceActivity,
     error::Error,
     known_heads::KnownHeads,
@@ -35,6 +36,7 @@ pub struct Library {
     pub(super) ticket_lookups: Arc<Semaphore>,
     pub(super) limits: Limits,
     pub(super) devices: DeviceActivity,
+    pub(super) device_log: DeviceLog,
 }
 
 impl Library {
@@ -48,6 +50,7 @@ impl Library {
             ticket_lookups: Arc::new(Semaphore::new(TICKET_LOOKUPS)),
             limits: Limits::default(),
             devices: DeviceActivity::default(),
+            device_log: DeviceLog::default(),
         }
     }
 
@@ -55,6 +58,15 @@ impl Library {
     #[must_use]
     pub fn limited_to(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Replaces the settings of devices.
+    #[must_use]
+    pub fn with_devices(self, settings: DeviceSettings) -> Self {
+        Self {
+            device_log: DeviceLog::new(settings),
+            ..self
+        }
     }
 
     /// Reads from one consistent snapshot. Runs in a separate task, which stops when the caller goes away, but not during
@@ -126,6 +138,11 @@ impl Library {
     /// Returns the activity of devices on this node.
     pub fn devices(&self) -> &DeviceActivity {
         &self.devices
+    }
+
+    /// Returns what this node knows of devices.
+    pub fn device_log(&self) -> &DeviceLog {
+        &self.device_log
     }
 
     /// Returns the database, for health checks.

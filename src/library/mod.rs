@@ -21,6 +21,7 @@
 //! ```
 
 mod database;
+mod device;
 mod endpoint;
 mod entity;
 #[expect(
@@ -54,6 +55,13 @@ pub use self::{
         options::{DatabaseOptions, Opening},
         pools::Database,
         schema_check::{OlderApp, SET_ASIDE},
+    },
+    device::{
+        log::{DeviceLog, DeviceStream},
+        report::{DeviceReport, Pending},
+        settings::{Client, DeviceSettings},
+        verdict::Verdict,
+        viewed::{PendingChanges, ViewedDevice, ViewedStream},
     },
     endpoint::{
         claim::{Claimed, DeviceState},

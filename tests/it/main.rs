@@ -23,6 +23,7 @@ mod cluster;
 mod commands;
 mod database;
 mod denial_of_service;
+mod devices;
 mod docs;
 mod graphql;
 mod older_app;

@@ -5,6 +5,7 @@
 mod changes;
 mod date_time;
 mod deletion;
+mod device;
 mod event;
 mod filter;
 mod head;
@@ -29,6 +30,7 @@ mod viewer;
 pub(super) use self::{
     changes::{LibraryChanges, LibraryKind, decode as delta_cursor},
     deletion::{DeleteFandomPayload, DeleteProgressPayload, DeleteTagPayload},
+    device::{ForgetDeviceInput, ForgetDevicePayload, RenameDeviceInput, RenameDevicePayload},
     event::{LibraryEvent, LibraryEventKind},
     filter::{ProgressFilter, ProgressOrder},
     head::Head,

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object};
 
-use super::{date_time::DateTime, push_endpoint::PushEndpoint};
+use super::{date_time::DateTime, device::ViewerDevice, push_endpoint::PushEndpoint};
 use crate::{graphql::context::CallerExt as _, library::Error};
 
 /// The signed-in user, as the API shows them.
@@ -26,6 +26,13 @@ impl Viewer {
         let caller = ctx.caller();
         let endpoints = caller.library.endpoints(&caller.viewer.user).await?;
         Ok(endpoints.into_iter().map(PushEndpoint::from).collect())
+    }
+
+    /// Devices of the user that have named themselves or have a push endpoint: the last seen first.
+    async fn devices(&self, ctx: &Context<'_>) -> Result<Vec<ViewerDevice>, Error> {
+        let caller = ctx.caller();
+        let devices = caller.library.viewed_devices(&caller.viewer.user).await?;
+        Ok(devices.into_iter().map(ViewerDevice::from).collect())
     }
 
     /// Time until which the token is accepted. Streams that it opened end then.

@@ -45,7 +45,8 @@ use crate::{
         state::Node,
         streams::{
             encoder::{self, Framing},
-            registry::{EndReason, Transport},
+            end_reason::EndReason,
+            registry::Transport,
         },
     },
 };
@@ -102,7 +103,7 @@ pub(in crate::http) fn respond(
 ) -> Result<Response, HttpError> {
     let open = |transport| {
         let permit = node.streams.open(viewer, transport)?;
-        Ok::<_, HttpError>(node.attended(permit, &viewer.user, device))
+        Ok::<_, HttpError>(node.attended(permit, viewer, device, transport))
     };
     let heartbeat = node.settings.heartbeat;
     Ok(match kind {

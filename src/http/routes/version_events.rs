@@ -53,7 +53,8 @@ use crate::{
         state::Node,
         streams::{
             encoder::{self, Framing},
-            registry::{EndReason, Transport},
+            end_reason::EndReason,
+            registry::Transport,
         },
     },
     version::Head,
@@ -94,7 +95,7 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     }
     let device = RequestDevice::of_stream(&parts)?;
     let permit = node.streams.open(&viewer, Transport::Events)?;
-    let permit = node.attended(permit, &viewer.user, &device);
+    let permit = node.attended(permit, &viewer, &device, Transport::Events);
     let last_seen = last_seen(&parts.headers);
     let heads = node.feed.follow(&viewer.user, last_seen).await?;
     let framing = Events {

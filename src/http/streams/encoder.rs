@@ -18,7 +18,7 @@ use futures_util::{
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::registry::{EndReason, StreamPermit};
+use super::{end_reason::EndReason, registry::StreamPermit};
 
 /// The format of a transport.
 pub(in crate::http) trait Framing<T>: Send + 'static {

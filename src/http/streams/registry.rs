@@ -16,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use humantime::parse_duration;
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use time::OffsetDateTime;
@@ -26,44 +25,18 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use crate::{auth::Viewer, library::Presence, version::UserId};
+use super::{end_reason::EndReason, limits::StreamLimits};
+use crate::{
+    auth::Viewer,
+    library::{DeviceStream, Presence},
+    version::UserId,
+};
 
 /// Upper bound of an unlimited lifetime, because timers cannot wait indefinitely.
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Spread of `Retry-After` while the node stops, in seconds, so that clients do not reconnect all at once.
 const RETRY_SPREAD: u32 = 5;
-
-/// Limits on streams.
-#[derive(Debug, Clone, clap::Args)]
-pub struct StreamLimits {
-    /// Maximum number of open streams of one user, over all transports.
-    #[arg(long, env, default_value_t = 20, value_name = "COUNT")]
-    pub max_streams_per_user: usize,
-    /// Maximum number of open streams.
-    #[arg(long, env, default_value_t = 100_000, value_name = "COUNT")]
-    pub max_streams: usize,
-    /// Maximum lifetime of a stream, with a jitter of 10%. With 0s, a stream lasts as long as its token.
-    #[arg(long, env, default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
-    pub max_stream_life: Duration,
-    /// Maximum number of concurrent operations on one WebSocket.
-    #[arg(long, env, default_value_t = 50, value_name = "COUNT")]
-    pub max_operations_per_socket: usize,
-    /// Maximum rate of frames read from one WebSocket, per second, with bursts of ten seconds' worth. A frame counts once
-    /// for each 4 KiB, and at least once. Frames over the rate wait. 0 disables the limit.
-    #[arg(long, env, default_value_t = 200, value_name = "COUNT")]
-    pub max_message_rate: u32,
-    /// Time limit for a WebSocket client to send connection_init.
-    #[arg(long, env, default_value = "3s", value_name = "DURATION", value_parser = parse_duration)]
-    pub init_timeout: Duration,
-    /// On shutdown, spread the ends of streams over this time, to prevent a reconnect storm. Must not exceed
-    /// `--shutdown-grace`.
-    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
-    pub drain_spread: Duration,
-    /// Time limit for running operations to finish once the server stops.
-    #[arg(skip)]
-    pub grace: Duration,
-}
 
 /// The transport of a stream; the label `transport` of metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -77,38 +50,6 @@ pub enum Transport {
     Multipart,
     /// `/api/library-version-events`.
     Events,
-}
-
-/// Why the server ends a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum EndReason {
-    /// The token has expired.
-    Expired,
-    /// The stream has reached [`StreamLimits::max_stream_life`].
-    TooOld,
-    /// The node is stopping.
-    Drained,
-}
-
-impl EndReason {
-    /// Returns the stable code that clients branch on.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Expired => "TOKEN_EXPIRED",
-            Self::TooOld => "STREAM_TOO_OLD",
-            Self::Drained => "SERVER_STOPPING",
-        }
-    }
-
-    /// Returns the message for the client.
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::Expired => "the token has expired",
-            Self::TooOld => "the stream has reached its maximum lifetime; open it again",
-            Self::Drained => "the server is stopping; open the stream again",
-        }
-    }
 }
 
 /// Why a stream is not opened.
@@ -243,6 +184,7 @@ impl Streams {
             deadline: (since + life, reason),
             outcome: "gone",
             presence: None,
+            device: None,
             _tracked: self.0.tracker.token(),
         })
     }
@@ -289,16 +231,19 @@ pub struct StreamPermit {
     /// The latest end of the stream, and its reason.
     deadline: (Instant, EndReason),
     outcome: &'static str,
-    /// The device, if it is named.
+    /// The device, if it is named, for push messages.
     presence: Option<Presence>,
+    /// The device, if it is named, for the list of devices.
+    device: Option<DeviceStream>,
     _tracked: TaskTrackerToken,
 }
 
 impl StreamPermit {
-    /// Holds the presence of the stream's device.
+    /// Holds what is recorded about the stream's device.
     #[must_use]
-    pub fn attended(mut self, presence: Option<Presence>) -> Self {
+    pub fn attended(mut self, presence: Option<Presence>, device: DeviceStream) -> Self {
         self.presence = presence;
+        self.device = Some(device);
         self
     }
 
@@ -348,6 +293,11 @@ impl StreamPermit {
 impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.streams.release(&self.user);
+        if let Some(device) = &mut self.device
+            && self.outcome == <&str>::from(EndReason::Expired)
+        {
+            device.end_of_token();
+        }
         let (transport, outcome) = (self.transport, self.outcome);
         gauge!("library_sync_streams", "transport" => transport).decrement(1);
         counter!("library_sync_stream_ends_total", "transport" => transport, "reason" => outcome)
@@ -408,6 +358,7 @@ mod tests {
         Viewer {
             user: UserId::new(user).unwrap(),
             expires_at: OffsetDateTime::now_utc() + life,
+            issued_at: None,
             credential: Credential::Bearer,
         }
     }

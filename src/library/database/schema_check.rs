@@ -18,7 +18,7 @@ use crate::library::error::{Error, Unanswered};
 pub const SET_ASIDE: &str = "topaz_before";
 
 /// The tables of this version and their columns. A column that only the older app reads is not in it.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 19] = [
     (
         "topaz_user",
         "subject library_version library_epoch library_floor library_counted library_stories library_tags \
@@ -72,6 +72,17 @@ const NEEDED: [(&str, &str); 16] = [
         "topaz_push_endpoint",
         "id user_id device_id digest address p256dh auth vendor pace created_at expires_at known_epoch known_version \
          reported_at live_until due_at claim claimed_until sent_at tested_at failures failing_since",
+    ),
+    (
+        "topaz_device",
+        "user_id device_id name given_name platform client created_at seen_at applied_epoch applied_version applied_at \
+         pending pending_oldest_at pending_error pending_at pending_since clock_ahead refused_at issued_at \
+         endpoint_gone_at streams_ended_at",
+    ),
+    ("topaz_node", "id name started_at live_until"),
+    (
+        "topaz_stream",
+        "node_id number user_id device_id transport opened_at",
     ),
     (
         "topaz_webhook",

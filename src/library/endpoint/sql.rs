@@ -1,12 +1,12 @@
-//! SQL of endpoints, for both databases.
+//! SQL of endpoints and devices, for both databases.
 
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, Value};
 
 use crate::library::{database::clock, error::Error, handle::Library};
 
 impl Library {
-    /// Runs one statement of endpoints on the primary, within its time limit. See [`statement`] for the placeholders.
-    pub(super) async fn run_statement(
+    /// Runs one statement of endpoints or devices on the primary, within its time limit. See [`statement`] for the placeholders.
+    pub(in crate::library) async fn run_statement(
         &self,
         template: &str,
         values: impl IntoIterator<Item = Value>,
@@ -26,7 +26,7 @@ impl Library {
 /// | `{skip_locked}` | the lock clause that skips rows which another node claims at this moment |
 /// | `{list:$n}` | the texts of the JSON array in parameter `n` |
 /// | `{head}` | the epoch and version of the row's user |
-pub(super) fn statement(
+pub(in crate::library) fn statement(
     backend: DbBackend,
     template: &str,
     values: impl IntoIterator<Item = Value>,
@@ -62,13 +62,13 @@ const HEAD: &str =
     "(SELECT u.library_epoch, u.library_version FROM topaz_user u WHERE u.subject = e.user_id)";
 
 /// Returns a list for a `{list:$n}`.
-pub(super) fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
+pub(in crate::library) fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
     let texts: Vec<_> = texts.into_iter().collect();
     serde_json::json!(texts).to_string().into()
 }
 
 /// Returns a duration in milliseconds.
-pub(super) fn millis(duration: std::time::Duration) -> Value {
+pub(in crate::library) fn millis(duration: std::time::Duration) -> Value {
     i64::try_from(duration.as_millis())
         .unwrap_or(i64::MAX / 4)
         .into()

@@ -26,7 +26,7 @@ use super::message::Id;
 use crate::{
     http::{
         error::HttpError,
-        streams::registry::{EndReason, StreamRefused},
+        streams::{end_reason::EndReason, registry::StreamRefused},
     },
     library,
     version::UserId,

@@ -34,7 +34,10 @@ use crate::{
         error::HttpError,
         graphql::operation::{self, Outcome},
         state::Node,
-        streams::registry::{EndReason, StreamPermit, Transport},
+        streams::{
+            end_reason::EndReason,
+            registry::{StreamPermit, Transport},
+        },
     },
     version::Head,
 };
@@ -102,12 +105,12 @@ async fn greet(
     };
     let device = RequestDevice::of_payload(payload.as_ref())
         .map_err(|error| Close::Invalid(error.to_string().into()))?;
-    let (viewer, permit) = identify(node, caller, payload.as_ref()).await?;
+    let (viewer, permit) = identify(node, caller, payload.as_ref(), &device).await?;
     // Without a device here, the one of the upgrade counts.
-    let permit = if device == RequestDevice::default() {
+    let permit = if device.is_empty() {
         permit
     } else {
-        node.attended(permit, &viewer.user, &device)
+        node.attended(permit, &viewer, &device, Transport::Websocket)
     };
     let heads = node
         .feed
@@ -138,6 +141,7 @@ async fn identify(
     node: &Node,
     caller: UpgradeViewer,
     payload: Option<&Map<String, Value>>,
+    device: &RequestDevice,
 ) -> Result<(Viewer, StreamPermit), HttpError> {
     let Some(authorization) = payload.and_then(authorization) else {
         return match caller {
@@ -145,7 +149,9 @@ async fn identify(
             UpgradeViewer::Unknown(error, _) => Err(error),
         };
     };
-    let viewer = node.authenticate_init(authorization.as_str()).await?;
+    let viewer = node
+        .authenticate_init(authorization.as_str(), device)
+        .await?;
     if let UpgradeViewer::Unknown(_, Some(connection)) = &caller {
         connection.authenticate();
     }

@@ -60,7 +60,7 @@ async fn caller(node: &Node, request: &Parts) -> Result<UpgradeViewer, HttpError
         Ok(viewer) => {
             let device = RequestDevice::of_stream(request)?;
             let permit = node.streams.open(&viewer, Transport::Websocket)?;
-            let permit = node.attended(permit, &viewer.user, &device);
+            let permit = node.attended(permit, &viewer, &device, Transport::Websocket);
             Ok(UpgradeViewer::Known(viewer, permit))
         }
         // Refused with a close code, because browsers hide the status of a refused upgrade.
