@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn another_cookie_may_hold_any_bytes() {
+    fn other_cookies_may_hold_any_bytes() {
         for header in [
             &b"a=\xff; session=t"[..],
             b"session=t; a=\xc3",

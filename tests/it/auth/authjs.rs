@@ -8,7 +8,7 @@ use crate::{
     transports::clients,
 };
 
-/// What the app calls `AUTH_SECRET`. It may be shorter than the secret of our tokens.
+/// The app's `AUTH_SECRET`. It may be shorter than the secret of the server's tokens.
 const APP_SECRET: &str = "secret of the app";
 
 /// The `Cookie` headers that `authjs-cookies.mjs` makes.
@@ -22,33 +22,33 @@ async fn query(app: &TestApp, cookie: &str) -> (u16, String) {
     let request = app.http.post(app.url("/graphql"));
     let request = request.header("cookie", cookie).header("origin", &app.base);
     let request = request.json(&json!({"query": "{ libraryVersion }"}));
-    let answer = soon("an answer", request.send()).await.unwrap();
-    let status = answer.status().as_u16();
-    let body: Value = soon("the body", answer.json()).await.unwrap();
+    let response = soon("a response", request.send()).await.unwrap();
+    let status = response.status().as_u16();
+    let body: Value = soon("the body", response.json()).await.unwrap();
     let code = body["errors"][0]["extensions"]["code"].as_str();
     (status, code.unwrap_or_default().to_owned())
 }
 
-/// What each stream says to a cookie first: a version, or a status.
+/// The first item of each stream opened with a cookie, or the status of its refusal.
 async fn streams(
     app: &TestApp,
     cookie: &str,
     origin: Option<&str>,
 ) -> Vec<Result<StreamItem, u16>> {
-    let mut told = Vec::new();
+    let mut items = Vec::new();
     for transport in Transport::ALL {
-        // The raw clients of HTTP call the server localhost.
+        // The raw HTTP clients send `Host: localhost`.
         let own = match transport {
             Transport::Websocket => &app.base,
             _ => "http://localhost",
         };
         let headers = [("Cookie", cookie), ("Origin", origin.unwrap_or(own))];
-        told.push(match transport.open_with(app, "", &headers).await {
+        items.push(match transport.open_with(app, "", &headers).await {
             Ok(mut stream) => Ok(stream.next().await),
             Err(refused) => Err(refused.status),
         });
     }
-    told
+    items
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,11 +58,11 @@ async fn a_session_of_auth_js_opens_queries_and_every_stream() {
     for name in ["plain", "secure", "chunked"] {
         let cookie = cookies[name].as_str().unwrap();
         assert_eq!(query(&app, cookie).await, (200, String::new()), "{name}");
-        let told = streams(&app, cookie, None).await;
-        assert_eq!(told, [const { Ok(StreamItem::Version(1)) }; 4], "{name}");
+        let items = streams(&app, cookie, None).await;
+        assert_eq!(items, [const { Ok(StreamItem::Version(1)) }; 4], "{name}");
         let request = app.http.get(app.url("/api/trpc/view.getVersion"));
-        let answer = request.header("cookie", cookie).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "{name}");
+        let response = request.header("cookie", cookie).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{name}");
     }
     assert!(cookies["chunked"].as_str().unwrap().contains("-token.2="));
 }
@@ -123,8 +123,8 @@ async fn a_session_that_auth_js_would_refuse_is_refused() {
         );
     }
     let expired = own["expired"].as_str().unwrap();
-    for told in streams(&app, expired, None).await {
-        assert!(!matches!(told, Ok(StreamItem::Version(_))), "{told:?}");
+    for items in streams(&app, expired, None).await {
+        assert!(!matches!(items, Ok(StreamItem::Version(_))), "{items:?}");
     }
 }
 
@@ -133,8 +133,8 @@ async fn a_page_of_another_origin_cannot_use_the_session() {
     let app = TestApp::start_with(Db::Sqlite, &["--authjs-secret", APP_SECRET]).await;
     let cookies = cookies(APP_SECRET).await;
     let cookie = cookies["secure"].as_str().unwrap();
-    let told = streams(&app, cookie, Some("https://evil.example")).await;
-    assert_eq!(told, [const { Err(403) }; 4]);
+    let items = streams(&app, cookie, Some("https://evil.example")).await;
+    assert_eq!(items, [const { Err(403) }; 4]);
     let request = app.http.post(app.url("/graphql")).header("cookie", cookie);
     let request = request.json(&json!({"query": "{ libraryVersion }"}));
     assert_eq!(
@@ -149,8 +149,8 @@ async fn a_page_of_another_origin_cannot_use_the_session() {
         "https://app.example",
     ];
     let app = TestApp::start_with(Db::Sqlite, &allowed).await;
-    let told = streams(&app, cookie, Some("https://app.example")).await;
-    assert_eq!(told, [const { Ok(StreamItem::Version(1)) }; 4]);
+    let items = streams(&app, cookie, Some("https://app.example")).await;
+    assert_eq!(items, [const { Ok(StreamItem::Version(1)) }; 4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,7 +189,7 @@ async fn without_a_key_for_tokens_only_sessions_are_accepted() {
 }
 
 #[tokio::test]
-async fn an_empty_secret_or_a_second_meaning_of_the_cookie_is_refused_at_start() {
+async fn an_empty_secret_or_two_uses_of_one_cookie_are_refused_at_start() {
     let empty = TestApp::start_error("sqlite::memory:", &["--authjs-secret", ""]).await;
     assert!(
         empty.contains("--authjs-secret") && empty.contains("empty"),

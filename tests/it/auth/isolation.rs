@@ -1,4 +1,4 @@
-//! Another user's rows are as if they did not exist: in every query, every mutation, every stream.
+//! Users are isolated: no query, mutation or stream reveals another user's rows.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 on_each_database! {
-    async fn another_users_ids_answer_as_unknown_in_every_query(db: Db) {
+    async fn ids_of_another_user_are_not_found_by_any_query(db: Db) {
         let app = TestApp::start(db).await;
         let entry = app.user("ann").add("A").await["progress"].take();
         let bob = app.user("bob");
@@ -23,7 +23,7 @@ on_each_database! {
         assert_eq!(lists, json!({"progresses": {"totalCount": 0, "edges": []}, "tags": [], "fandoms": []}));
     }
 
-    async fn another_users_ids_answer_as_unknown_in_every_mutation(db: Db) {
+    async fn ids_of_another_user_are_not_found_by_any_mutation(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let tag = ann.create_tag("hers").await["tag"].take();
@@ -58,7 +58,7 @@ on_each_database! {
         assert_eq!(still, json!({"progress": {"currentChapter": 0, "story": {"title": "A"}}}));
     }
 
-    async fn another_users_cursor_leads_to_ones_own_rows_alone(db: Db) {
+    async fn a_cursor_of_another_user_returns_only_own_rows(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let mut own = Vec::new();
@@ -82,7 +82,7 @@ on_each_database! {
         }
     }
 
-    async fn two_users_may_hold_the_same_ids_urls_and_names_and_never_meet(db: Db) {
+    async fn two_users_may_use_the_same_ids_urls_and_names_independently(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let (story, progress) = (Uuid::now_v7(), Uuid::now_v7());
@@ -98,7 +98,7 @@ on_each_database! {
         assert_eq!(hers, json!({"story": {"title": "A", "stamp": 2}}));
     }
 
-    async fn another_users_fandoms_answer_as_unknown_like_their_tags(db: Db) {
+    async fn fandoms_of_another_user_are_not_found(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "hers"}), "fandom { id }").await["fandom"]["id"].take();
@@ -119,7 +119,7 @@ on_each_database! {
         assert_eq!(ann.ask("{ fandoms { name storyCount } }", json!({})).await["fandoms"], json!([{"name": "hers", "storyCount": 0}]));
     }
 
-    async fn another_users_cursors_lead_through_ones_own_library_alone(db: Db) {
+    async fn cursors_of_another_user_page_through_the_own_library(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let mut own = Vec::new();
@@ -149,7 +149,7 @@ on_each_database! {
         }
     }
 
-    async fn no_stream_tells_of_another_users_change(db: Db) {
+    async fn no_stream_delivers_a_change_of_another_user(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let mut versions = Vec::new();
@@ -159,26 +159,26 @@ on_each_database! {
         let mut events = Vec::new();
         for by in [By::Sse, By::Multipart, By::Websocket] {
             let mut stream = Events::open_by(by, &ann).await;
-            assert_eq!(stream.next_news().await["version"], 1, "{by:?}");
+            assert_eq!(stream.next_change().await["version"], 1, "{by:?}");
             events.push((by, stream));
         }
         bob.add("B").await;
         bob.add("C").await;
         ann.create_tag("t").await;
         for (transport, mut stream) in versions {
-            // What came of his changes would be before her own, and what came of it later would be before her next.
+            // An event of his changes would come before the event of her own change.
             assert_eq!(stream.until(2).await, [1, 2], "{transport}");
         }
         for (by, stream) in &mut events {
-            let event = stream.next_news().await;
+            let event = stream.next_change().await;
             assert_eq!((&event["version"], &event["changed"]), (&json!(2), &json!(["TAG"])), "{by:?}");
         }
     }
 }
 
-/// The answer with the id that was asked for taken out.
-fn masked(answer: &Value, id: &Value) -> String {
-    let version = answer["libraryVersion"].clone();
+/// The response without the requested id.
+fn masked(response: &Value, id: &Value) -> String {
+    let version = response["libraryVersion"].clone();
     assert_eq!(version, json!(2));
-    answer.to_string().replace(id.as_str().unwrap(), "ID")
+    response.to_string().replace(id.as_str().unwrap(), "ID")
 }

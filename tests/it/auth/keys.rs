@@ -1,4 +1,4 @@
-//! Tokens and the keys that check them, from the flag to the answer.
+//! Tokens and the keys that verify them, from the flag to the response.
 
 use std::sync::{
     Arc,
@@ -34,13 +34,13 @@ fn claims() -> Value {
     json!({"sub": "ann", "exp": now() + 3600})
 }
 
-/// What is said to a token, as a status and a code, or a close code.
+/// The status and error code of a request with a token.
 async fn by_post(app: &TestApp, token: &str) -> (u16, String) {
     let request = app.http.post(app.url("/graphql")).bearer_auth(token);
     let request = request.json(&json!({"query": "{ libraryVersion }"}));
-    let answer = soon("an answer", request.send()).await.unwrap();
-    let status = answer.status().as_u16();
-    let body: Value = soon("the body", answer.json()).await.unwrap();
+    let response = soon("a response", request.send()).await.unwrap();
+    let status = response.status().as_u16();
+    let body: Value = soon("the body", response.json()).await.unwrap();
     let code = body["errors"][0]["extensions"]["code"].as_str();
     (status, code.unwrap_or("").to_owned())
 }
@@ -48,11 +48,11 @@ async fn by_post(app: &TestApp, token: &str) -> (u16, String) {
 async fn by_event_stream(app: &TestApp, token: &str) -> u16 {
     let url = app.url("/api/library-version-events");
     let request = app.http.get(url).bearer_auth(token).send();
-    soon("an answer", request).await.unwrap().status().as_u16()
+    soon("a response", request).await.unwrap().status().as_u16()
 }
 
-/// The statuses of the other ways in: by GET, as a cookie, and the streams of GraphQL.
-async fn by_the_rest(app: &TestApp, token: &str) -> [u16; 4] {
+/// The statuses over the other transports: GET, a cookie, and GraphQL streams.
+async fn by_other_transports(app: &TestApp, token: &str) -> [u16; 4] {
     let subscribe = |accept: &str| {
         let request = app.http.post(app.url("/graphql")).bearer_auth(token);
         request
@@ -72,17 +72,17 @@ async fn by_the_rest(app: &TestApp, token: &str) -> [u16; 4] {
         subscribe("text/event-stream"),
         subscribe("multipart/mixed;subscriptionSpec=1.0"),
     ];
-    let answers = requests.map(async |request| {
-        let answer = soon("an answer", request.send()).await.unwrap();
-        answer.status().as_u16()
+    let responses = requests.map(async |request| {
+        let response = soon("a response", request.send()).await.unwrap();
+        response.status().as_u16()
     });
-    futures_util::future::join_all(answers)
+    futures_util::future::join_all(responses)
         .await
         .try_into()
         .unwrap()
 }
 
-/// Without a close there is an acknowledgement.
+/// The close code, or `None` after `connection_ack`.
 async fn by_socket(app: &TestApp, token: &str) -> Option<u16> {
     let mut socket = Socket::open(app).await;
     let payload = json!({"Authorization": format!("Bearer {token}")});
@@ -112,7 +112,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     )
 }
 
-/// A P-256 key that signs.
+/// A P-256 signing key.
 struct Signer {
     private: EncodingKey,
     jwk: Value,
@@ -140,7 +140,7 @@ impl Signer {
 }
 
 #[tokio::test]
-async fn a_token_that_breaks_a_rule_is_refused_at_every_entrance() {
+async fn an_invalid_token_is_refused_by_every_transport() {
     let rules = [
         "--jwt-audience",
         "library",
@@ -166,7 +166,7 @@ async fn a_token_that_breaks_a_rule_is_refused_at_every_entrance() {
     assert_eq!(by_post(&app, &good).await, (200, String::new()));
     assert_eq!(by_event_stream(&app, &good).await, 200);
     assert_eq!(by_socket(&app, &good).await, None);
-    assert_eq!(by_the_rest(&app, &good).await, [200; 4]);
+    assert_eq!(by_other_transports(&app, &good).await, [200; 4]);
     for (changes, code) in [
         (json!({"exp": now() - 2}), "TOKEN_EXPIRED"),
         (json!({"exp": null}), "UNAUTHENTICATED"),
@@ -190,12 +190,16 @@ async fn a_token_that_breaks_a_rule_is_refused_at_every_entrance() {
         );
         assert_eq!(by_event_stream(&app, &token).await, 401, "{changes}");
         assert_eq!(by_socket(&app, &token).await, Some(4403), "{changes}");
-        assert_eq!(by_the_rest(&app, &token).await, [401; 4], "{changes}");
+        assert_eq!(
+            by_other_transports(&app, &token).await,
+            [401; 4],
+            "{changes}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_public_key_cannot_be_passed_off_as_a_secret_nor_a_token_go_unsigned() {
+async fn algorithm_confusion_and_unsigned_tokens_are_refused() {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let der = pair.public_key().as_der().unwrap();
     let public = pem("PUBLIC KEY", der.as_ref());
@@ -237,7 +241,7 @@ async fn a_public_key_cannot_be_passed_off_as_a_secret_nor_a_token_go_unsigned()
         ),
         ("the key itself as a secret", hmac(der.as_ref())),
         ("no algorithm", unsigned("none", "")),
-        ("no algorithm, in other letters", unsigned("nOnE", "")),
+        ("no algorithm, in another case", unsigned("nOnE", "")),
         ("no algorithm and a signature", unsigned("none", signature)),
         (
             "the right algorithm and no signature",
@@ -248,7 +252,7 @@ async fn a_public_key_cannot_be_passed_off_as_a_secret_nor_a_token_go_unsigned()
             unsigned("PS256", signature),
         ),
         (
-            "a key of its own",
+            "an embedded key",
             jsonwebtoken::encode(&brings_its_key, &claims(), &evil.private).unwrap(),
         ),
         (
@@ -260,53 +264,57 @@ async fn a_public_key_cannot_be_passed_off_as_a_secret_nor_a_token_go_unsigned()
         assert_eq!(by_post(&app, &token).await, refused, "{attack}");
         assert_eq!(by_socket(&app, &token).await, Some(4403), "{attack}");
         assert_eq!(by_event_stream(&app, &token).await, 401, "{attack}");
-        assert_eq!(by_the_rest(&app, &token).await, [401; 4], "{attack}");
+        assert_eq!(
+            by_other_transports(&app, &token).await,
+            [401; 4],
+            "{attack}"
+        );
     }
 }
 
-/// A key server whose answer can be changed.
+/// A JWKS server whose response can be changed.
 struct KeyServer {
     url: String,
-    answer: Arc<Answer>,
+    state: Arc<KeyServerState>,
 }
 
 #[derive(Default)]
-struct Answer {
-    /// None: it is down.
+struct KeyServerState {
+    /// `None` responds like a server that is down.
     keys: Mutex<Option<Value>>,
-    asked: AtomicUsize,
+    requests: AtomicUsize,
 }
 
 impl KeyServer {
     async fn start() -> Self {
-        let answer = Arc::new(Answer::default());
-        let keys = Arc::clone(&answer);
-        let router = Router::new().route("/keys", get(async move || Self::say(&keys)));
+        let state = Arc::new(KeyServerState::default());
+        let keys = Arc::clone(&state);
+        let router = Router::new().route("/keys", get(async move || Self::respond(&keys)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, answer }
+        Self { url, state }
     }
 
-    fn say(answer: &Answer) -> (StatusCode, String) {
-        answer.asked.fetch_add(1, Ordering::SeqCst);
-        match &*answer.keys.lock() {
+    fn respond(state: &KeyServerState) -> (StatusCode, String) {
+        state.requests.fetch_add(1, Ordering::SeqCst);
+        match &*state.keys.lock() {
             Some(keys) => (StatusCode::OK, json!({"keys": keys}).to_string()),
             None => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
         }
     }
 
     fn publish(&self, signer: Option<&Signer>) {
-        *self.answer.keys.lock() = signer.map(|signer| json!([signer.jwk]));
+        *self.state.keys.lock() = signer.map(|signer| json!([signer.jwk]));
     }
 
-    fn asked(&self) -> usize {
-        self.answer.asked.load(Ordering::SeqCst)
+    fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
+async fn rotated_keys_are_fetched_and_cached_while_the_key_server_is_down() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
     let server = KeyServer::start().await;
     server.publish(Some(&old));
@@ -314,12 +322,12 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
     let flags = ["--jwks-url", &server.url, "--jwks-refetch", "1s"];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let becomes = async |token: &str, expected: (u16, &str)| {
-        let told =
+        let reached =
             async { while by_post(&app, token).await != (expected.0, expected.1.to_owned()) {} };
-        soon(&format!("{expected:?}"), told).await;
+        soon(&format!("{expected:?}"), reached).await;
     };
     becomes(&old.own_token(), (200, "")).await;
-    // A token of another key that calls itself by a known name.
+    // A token of another key with a known key id.
     assert_eq!(
         by_post(&app, &new.token("old")).await,
         (401, "UNAUTHENTICATED".into())
@@ -330,7 +338,7 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
     becomes(&old.own_token(), (401, "UNAUTHENTICATED")).await;
     assert_eq!(by_socket(&app, &new.own_token()).await, None);
 
-    // Down: what is known stays in use, and of what is not, nothing can be said.
+    // While the key server is down, known keys stay in use, and tokens of unknown keys get 503.
     server.publish(None);
     becomes(&old.own_token(), (503, "UNAVAILABLE")).await;
     assert_eq!(by_socket(&app, &old.own_token()).await, Some(1013));
@@ -352,12 +360,16 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
         .find_map(|line| line.strip_prefix("library_sync_jwks_age_seconds "));
     assert!((0.0..60.0).contains(&age.unwrap().parse::<f64>().unwrap()));
 
-    // Whatever ids are made up, the key server is asked no more than once a second.
+    // Forged key ids cause at most one request to the key server per second.
     for made_up in 0..200 {
         by_post(&app, &old.token(&made_up.to_string())).await;
     }
     let most = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
-    assert!(server.asked() <= most, "{} in {most} s", server.asked());
+    assert!(
+        server.requests() <= most,
+        "{} in {most} s",
+        server.requests()
+    );
     assert_eq!(by_post(&app, &new.own_token()).await, (200, String::new()));
 
     server.publish(Some(&old));
@@ -365,7 +377,7 @@ async fn keys_are_followed_as_they_rotate_and_outlive_their_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_id_just_before_a_rotation_costs_good_tokens_a_wait_and_no_refusal() {
+async fn a_forged_key_id_before_a_rotation_delays_valid_tokens_without_a_401() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
     let server = KeyServer::start().await;
     server.publish(Some(&old));
@@ -373,9 +385,9 @@ async fn a_forged_id_just_before_a_rotation_costs_good_tokens_a_wait_and_no_refu
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let known = async { while by_post(&app, &old.own_token()).await.0 != 200 {} };
     soon("the keys are known", known).await;
-    // The fetch that the forged id is worth.
+    // The forged key id triggers the allowed fetch.
     let asked = async { while by_post(&app, &old.token("forged")).await.0 != 401 {} };
-    soon("the key server is asked", asked).await;
+    soon("the key server gets a request", asked).await;
     server.publish(Some(&new));
     let request = app.http.get(app.url("/api/library-version"));
     let request = request.bearer_auth(new.own_token()).send();
@@ -396,7 +408,7 @@ async fn a_token_without_kid_is_accepted_by_the_only_key_for_its_algorithm() {
     let parts = RsaPublicKeyComponents::<Vec<u8>>::from(rsa.public_key());
     let rsa = json!({"kty": "RSA", "kid": "rsa", "n": base64(parts.n), "e": base64(parts.e)});
     let server = KeyServer::start().await;
-    *server.answer.keys.lock() = Some(json!([one.jwk, rsa]));
+    *server.state.keys.lock() = Some(json!([one.jwk, rsa]));
     let app = TestApp::start_with(Db::Sqlite, &["--jwks-url", &server.url]).await;
     let sign = |algorithm| {
         let header = Header::new(algorithm);
@@ -406,13 +418,13 @@ async fn a_token_without_kid_is_accepted_by_the_only_key_for_its_algorithm() {
     soon("the keys are known", known).await;
     assert_eq!(by_post(&app, &sign(Algorithm::ES256)).await.0, 200);
 
-    *server.answer.keys.lock() = Some(json!([one.jwk, other.jwk]));
+    *server.state.keys.lock() = Some(json!([one.jwk, other.jwk]));
     let app = TestApp::start_with(Db::Sqlite, &["--jwks-url", &server.url]).await;
     let request = app.http.get(app.url("/api/library-version"));
     let request = request.bearer_auth(sign(Algorithm::ES256));
-    let answer = soon("an answer", request.send()).await.unwrap();
-    assert_eq!(answer.status(), 401);
-    let body = soon("the body", answer.text()).await.unwrap();
+    let response = soon("a response", request.send()).await.unwrap();
+    assert_eq!(response.status(), 401);
+    let body = soon("the body", response.text()).await.unwrap();
     assert!(
         body.contains("several keys of the key server are for its `alg`"),
         "{body}"

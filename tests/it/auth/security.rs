@@ -1,4 +1,4 @@
-//! What an attacker tries beyond tokens and floods: pages of other origins, odd bytes, and whatever the server lets slip.
+//! Attacks other than forged tokens and floods: cross-origin pages, malformed bytes, and information leaks.
 
 use std::{fs::File, process::Stdio};
 
@@ -26,26 +26,26 @@ const COOKIES: &[&str] = &[
 ];
 
 async fn send(request: RequestBuilder) -> Response {
-    soon("an answer", request.send()).await.unwrap()
+    soon("a response", request.send()).await.unwrap()
 }
 
 async fn text(response: Response) -> String {
     soon("the body", response.text()).await.unwrap()
 }
 
-/// Sends just these bytes, and returns what comes until it holds `enough` or the server hangs up.
+/// Sends exactly these bytes, and returns the response until it contains `enough` or the server closes the connection.
 pub async fn raw(base: &str, request: &[u8], enough: &str) -> String {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let reading = async {
-        while !String::from_utf8_lossy(&answer).contains(enough)
-            && matches!(stream.read_buf(&mut answer).await, Ok(1..))
+        while !String::from_utf8_lossy(&response).contains(enough)
+            && matches!(stream.read_buf(&mut response).await, Ok(1..))
         {}
     };
-    soon("an answer", reading).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    soon("a response", reading).await;
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 // ── pages of other origins ───────────────────────────────────────────────────────────────────────────────────────────
@@ -55,7 +55,7 @@ async fn a_page_of_the_servers_own_origin_opens_every_stream_by_cookie() {
     let app = TestApp::start_with(Db::Sqlite, COOKIES).await;
     let cookie = format!("session={}", token("ann"));
     for transport in Transport::ALL {
-        // The raw clients of HTTP call the server localhost.
+        // The raw HTTP clients send `Host: localhost`.
         let own = match transport {
             Transport::Websocket => &app.base,
             _ => "http://localhost",
@@ -109,10 +109,10 @@ async fn an_event_source_of_another_site_gets_no_graphql_by_cookie() {
     }
 }
 
-// ── odd bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── malformed bytes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn no_line_of_last_event_id_becomes_a_line_of_the_stream() {
+async fn line_breaks_in_last_event_id_are_not_echoed_into_the_stream() {
     let app = TestApp::start(Db::Sqlite).await;
     for value in [
         "1.2\nretry: 0",
@@ -129,13 +129,13 @@ async fn no_line_of_last_event_id_becomes_a_line_of_the_stream() {
             "GET /api/library-version-events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nLast-Event-ID: {value}\r\n\r\n",
             token("ann")
         );
-        let answer = raw(&app.base, request.as_bytes(), "}\n\n").await;
-        assert!(!answer.contains("evil"), "{value:?}: {answer}");
-        if answer.starts_with("HTTP/1.1 400") {
+        let response = raw(&app.base, request.as_bytes(), "}\n\n").await;
+        assert!(!response.contains("evil"), "{value:?}: {response}");
+        if response.starts_with("HTTP/1.1 400") {
             continue;
         }
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{value:?}: {answer}");
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{value:?}: {response}");
         let (_, event) = body.split_once("\r\n").unwrap();
         let lines: Vec<_> = event.split('\n').collect();
         let [retry, id, data, "", ..] = lines[..] else {
@@ -151,7 +151,7 @@ async fn no_line_of_last_event_id_becomes_a_line_of_the_stream() {
 }
 
 #[tokio::test]
-async fn json_nested_beyond_reason_is_refused_at_every_entrance() {
+async fn deeply_nested_json_is_refused_by_every_transport() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-batch", "2"]).await;
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let nested = format!("{}1{}", open.repeat(2_000), close.repeat(2_000));
@@ -206,9 +206,9 @@ async fn json_nested_beyond_reason_is_refused_at_every_entrance() {
     assert_eq!(app.user("ann").version().await, 1);
 }
 
-// ── what the server lets slip ────────────────────────────────────────────────────────────────────────────────────────
+// ── information leaks ────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// A server as a process, whose log can be read.
+/// A server process, and its log file.
 async fn logging(db: &TestDatabase, flags: &[&str]) -> (TestProcess, tempfile::NamedTempFile) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let writer = Stdio::from(File::create(log.path()).unwrap());
@@ -216,17 +216,17 @@ async fn logging(db: &TestDatabase, flags: &[&str]) -> (TestProcess, tempfile::N
     (server, log)
 }
 
-/// Of what the database says, nothing is for clients.
-fn assert_opaque(answer: &str) {
+/// Asserts that a response reveals nothing of the database or the code.
+fn assert_opaque(response: &str) {
     for inside in [
         "topaz", "SQL", "sql", "table", "no such", "Db", "::", "panicked", ".rs",
     ] {
-        assert!(!answer.contains(inside), "{answer}");
+        assert!(!response.contains(inside), "{response}");
     }
 }
 
-/// Stops the server, and makes sure that its log has one line of each of the faults that these ids stand for, and so
-/// many lines of faults in all.
+/// Stops the server, and asserts that its log has one line for each of these request ids, and
+/// `all` lines of faults in total.
 async fn assert_logged_once(
     mut server: TestProcess,
     log: &tempfile::NamedTempFile,
@@ -254,7 +254,7 @@ async fn assert_logged_once(
 }
 
 #[tokio::test]
-async fn a_fault_of_an_operation_is_told_by_an_id_alone_and_logged_once_under_it() {
+async fn a_fault_of_an_operation_returns_only_an_id_and_is_logged_once_with_it() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let (server, log) = logging(&db, &[]).await;
     let version = server
@@ -262,23 +262,23 @@ async fn a_fault_of_an_operation_is_told_by_an_id_alone_and_logged_once_under_it
         .await
         .unwrap();
     assert_eq!(version["data"]["libraryVersion"], 1);
-    let behind = db.connect().await;
-    behind
+    let direct = db.connect().await;
+    direct
         .execute_unprepared("ALTER TABLE topaz_tag RENAME TO gone")
         .await
         .unwrap();
 
     let http = http_client();
     let mut ids = Vec::new();
-    let mut fault = |answer: &Value| {
-        let errors = answer["errors"]
+    let mut fault = |response: &Value| {
+        let errors = response["errors"]
             .as_array()
-            .unwrap_or_else(|| panic!("{answer}"));
-        assert_eq!(errors.len(), 1, "{answer}");
-        assert_opaque(&answer.to_string());
+            .unwrap_or_else(|| panic!("{response}"));
+        assert_eq!(errors.len(), 1, "{response}");
+        assert_opaque(&response.to_string());
         assert_eq!(
             errors[0]["extensions"]["code"], "INTERNAL_SERVER_ERROR",
-            "{answer}"
+            "{response}"
         );
         ids.push(
             errors[0]["extensions"]["requestId"]
@@ -297,29 +297,29 @@ async fn a_fault_of_an_operation_is_told_by_an_id_alone_and_logged_once_under_it
             "multipart/mixed;subscriptionSpec=1.0",
         ] {
             let request = http.post(server.url("/graphql")).bearer_auth(token("ann"));
-            let answer = send(
+            let response = send(
                 request
                     .header("accept", accept)
                     .json(&json!({"query": query})),
             )
             .await;
-            let own_id = answer.headers()["x-request-id"]
+            let own_id = response.headers()["x-request-id"]
                 .to_str()
                 .unwrap()
                 .to_owned();
-            let body = text(answer).await;
+            let body = text(response).await;
             let json = body
                 .lines()
                 .find(|line| line.contains("requestId"))
                 .unwrap();
-            let mut answer: Value =
+            let mut response: Value =
                 serde_json::from_str(json.trim_start_matches("data: ")).unwrap();
             if accept.starts_with("multipart") {
-                answer = answer["payload"].take();
+                response = response["payload"].take();
             }
-            fault(&answer);
+            fault(&response);
             assert_eq!(
-                answer["errors"][0]["extensions"]["requestId"],
+                response["errors"][0]["extensions"]["requestId"],
                 own_id.as_str()
             );
         }
@@ -335,8 +335,8 @@ async fn a_fault_of_an_operation_is_told_by_an_id_alone_and_logged_once_under_it
 async fn a_fault_of_a_route_or_a_socket_is_opaque_and_logged_once_too() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let (server, log) = logging(&db, &[]).await;
-    let behind = db.connect().await;
-    behind
+    let direct = db.connect().await;
+    direct
         .execute_unprepared("ALTER TABLE topaz_user RENAME TO gone")
         .await
         .unwrap();
@@ -348,15 +348,15 @@ async fn a_fault_of_a_route_or_a_socket_is_opaque_and_logged_once_too() {
         "/api/library-version-events",
         "/graphql?query=%7B__typename%7D",
     ] {
-        let answer = send(http.get(server.url(path)).bearer_auth(token("ann"))).await;
-        assert_eq!(answer.status(), 500, "{path}");
+        let response = send(http.get(server.url(path)).bearer_auth(token("ann"))).await;
+        assert_eq!(response.status(), 500, "{path}");
         ids.push(
-            answer.headers()["x-request-id"]
+            response.headers()["x-request-id"]
                 .to_str()
                 .unwrap()
                 .to_owned(),
         );
-        let body = text(answer).await;
+        let body = text(response).await;
         assert!(body.contains("INTERNAL_SERVER_ERROR"), "{path}: {body}");
         assert_opaque(&body);
     }
@@ -368,7 +368,7 @@ async fn a_fault_of_a_route_or_a_socket_is_opaque_and_logged_once_too() {
     let (code, reason) = socket.closed().await;
     assert_eq!(code, 1013);
     assert_opaque(&reason);
-    // Who opened the socket is told no id, but the line has that of the upgrade.
+    // The client of the socket gets no id, but the log line has that of the upgrade.
     assert_logged_once(server, &log, &ids, ids.len() + 1).await;
 }
 
@@ -424,9 +424,9 @@ async fn no_log_holds_a_credential_or_what_a_user_wrote() {
     let minted = socket.next().await;
     let by_socket = &minted["payload"]["data"]["createStreamTicket"]["ticket"];
     secrets.push(by_socket.as_str().unwrap().to_owned());
-    // Fails in the database, with all of the row at hand.
-    let behind = db.connect().await;
-    behind.execute_unprepared("CREATE TRIGGER t BEFORE UPDATE ON topaz_progress BEGIN SELECT RAISE(ABORT, 'broken'); END").await.unwrap();
+    // Fails in the database, in a statement with the whole row.
+    let direct = db.connect().await;
+    direct.execute_unprepared("CREATE TRIGGER t BEFORE UPDATE ON topaz_progress BEGIN SELECT RAISE(ABORT, 'broken'); END").await.unwrap();
     let id = server
         .send("ann", "{ progresses { nodes { id } } }", json!({}))
         .await
@@ -444,7 +444,7 @@ async fn no_log_holds_a_credential_or_what_a_user_wrote() {
     let log = std::fs::read_to_string(log.path()).unwrap();
     assert!(
         log.contains("TRACE") && log.contains("http.route"),
-        "it is a log at this level"
+        "the log has this level"
     );
     for secret in &secrets {
         let hex = |hex, byte| format!("{hex}{byte:02x}");
@@ -457,7 +457,7 @@ async fn no_log_holds_a_credential_or_what_a_user_wrote() {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_not_told_is_not_told_by_the_way() {
+async fn without_introspection_no_error_reveals_the_schema() {
     let app = TestApp::start_with(Db::Sqlite, &["--no-introspection"]).await;
     let ann = app.user("ann");
     for query in [
@@ -474,7 +474,7 @@ async fn a_schema_that_is_not_told_is_not_told_by_the_way() {
     ] {
         for accept in ["application/json", "text/event-stream"] {
             let request = app.http.post(app.url("/graphql")).bearer_auth(&ann.token);
-            let answer = text(
+            let response = text(
                 send(
                     request
                         .header("accept", accept)
@@ -484,10 +484,10 @@ async fn a_schema_that_is_not_told_is_not_told_by_the_way() {
             )
             .await;
             assert!(
-                answer.contains("errors") && !answer.contains("\"data\":{"),
-                "{answer}"
+                response.contains("errors") && !response.contains("\"data\":{"),
+                "{response}"
             );
-            let is_told = [
+            let reveals_schema = [
                 "Did you mean",
                 "libraryVersion",
                 "\"types\"",
@@ -496,8 +496,8 @@ async fn a_schema_that_is_not_told_is_not_told_by_the_way() {
                 "title",
             ]
             .iter()
-            .any(|name| answer.contains(name));
-            assert!(!is_told, "{query}: {answer}");
+            .any(|name| response.contains(name));
+            assert!(!reveals_schema, "{query}: {response}");
         }
     }
     let named = ann.ask("{ __typename }", json!({})).await;
@@ -505,7 +505,7 @@ async fn a_schema_that_is_not_told_is_not_told_by_the_way() {
 }
 
 #[tokio::test]
-async fn the_playground_is_there_only_when_switched_on() {
+async fn the_playground_is_served_only_if_enabled() {
     for (flags, status) in [(&[][..], 404), (&["--playground"][..], 200)] {
         let app = TestApp::start_with(Db::Sqlite, flags).await;
         for path in ["/playground", "/playground/assets/app.js"] {
@@ -519,7 +519,7 @@ async fn the_playground_is_there_only_when_switched_on() {
 }
 
 #[tokio::test]
-async fn every_answer_forbids_guesses_at_its_type_and_says_nothing_of_the_server() {
+async fn every_response_has_nosniff_and_reveals_no_server_software() {
     let app = TestApp::start_with(Db::Sqlite, &["--playground", "--max-address-rate", "4"]).await;
     let mut statuses = std::collections::BTreeSet::new();
     let paths = [
@@ -541,15 +541,15 @@ async fn every_answer_forbids_guesses_at_its_type_and_says_nothing_of_the_server
             app.http.get(app.url(path)),
             app.http.put(app.url(path)).bearer_auth(token("ann")),
         ] {
-            let answer = send(request).await;
-            statuses.insert(answer.status().as_u16());
-            let headers = answer.headers();
+            let response = send(request).await;
+            statuses.insert(response.status().as_u16());
+            let headers = response.headers();
             assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
             assert_eq!(headers["x-request-id"].len(), 36, "{path}");
-            for telling in ["server", "x-powered-by", "access-control-allow-origin"] {
-                assert!(headers.get(telling).is_none(), "{path}: {telling}");
+            for header in ["server", "x-powered-by", "access-control-allow-origin"] {
+                assert!(headers.get(header).is_none(), "{path}: {header}");
             }
-            if *path == "/playground" && answer.status() == 200 {
+            if *path == "/playground" && response.status() == 200 {
                 let policy = headers["content-security-policy"].to_str().unwrap();
                 assert!(
                     policy.contains("frame-ancestors 'none'")
@@ -563,7 +563,7 @@ async fn every_answer_forbids_guesses_at_its_type_and_says_nothing_of_the_server
 }
 
 #[tokio::test]
-async fn a_request_id_of_the_client_is_taken_only_if_it_can_do_no_harm() {
+async fn a_request_id_of_the_client_is_used_only_if_it_is_safe() {
     let app = TestApp::start(Db::Sqlite).await;
     for (given, taken) in [
         ("trace-1", true),
@@ -571,18 +571,22 @@ async fn a_request_id_of_the_client_is_taken_only_if_it_can_do_no_harm() {
         (&"a".repeat(65), false),
         ("\u{e9}", false),
     ] {
-        let answer = send(
+        let response = send(
             app.http
                 .get(app.url("/healthz"))
                 .header("x-request-id", given),
         )
         .await;
-        assert_eq!(answer.headers()["x-request-id"] == given, taken, "{given}");
+        assert_eq!(
+            response.headers()["x-request-id"] == given,
+            taken,
+            "{given}"
+        );
     }
 }
 
 #[tokio::test]
-async fn whatever_is_refused_has_a_code_and_a_method_that_is_not_there_names_those_that_are() {
+async fn every_refusal_has_a_code_and_405_lists_the_allowed_methods() {
     let app = TestApp::start_with(Db::Sqlite, &["--playground"]).await;
     let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
         let method = method.parse().unwrap();
@@ -590,11 +594,11 @@ async fn whatever_is_refused_has_a_code_and_a_method_that_is_not_there_names_tho
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = soon("an answer", request.send()).await.unwrap();
-        let allow = answer.headers().get("allow").cloned();
-        let version = answer.headers().get("sec-websocket-version").cloned();
-        let status = answer.status().as_u16();
-        let body: Value = soon("a body", answer.json()).await.unwrap();
+        let response = soon("a response", request.send()).await.unwrap();
+        let allow = response.headers().get("allow").cloned();
+        let version = response.headers().get("sec-websocket-version").cloned();
+        let status = response.status().as_u16();
+        let body: Value = soon("a body", response.json()).await.unwrap();
         let code = error_code(&body).as_str().unwrap().to_owned();
         (status, code, allow, version)
     };

@@ -1,4 +1,4 @@
-//! Tickets: what a page of another origin opens a stream with.
+//! Tickets, with which a page of another origin opens a stream.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 const MINT: &str = "mutation { createStreamTicket(input: {}) { ticket expiresIn libraryVersion refusal { code field } } }";
 const TAG: &str = r#"mutation { createTag(input: {name: "a"}) { libraryVersion } }"#;
 
-/// The payload when no further ticket may wait.
+/// The payload at the limit of unused tickets.
 fn limit_reached() -> Value {
     let refusal = json!({"code": "LIMIT_REACHED", "field": "input"});
     json!({"ticket": null, "expiresIn": null, "libraryVersion": 1, "refusal": refusal})
@@ -34,14 +34,14 @@ fn millis_from_now(seconds: u64) -> u128 {
         .as_millis()
 }
 
-/// The status and the code of a request that is refused.
+/// The status and error code of a refused request.
 async fn refused(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let answer = soon("an answer", request.send()).await.unwrap();
-    let status = answer.status().as_u16();
-    let text = soon("the body", answer.text()).await.unwrap();
+    let response = soon("a response", request.send()).await.unwrap();
+    let status = response.status().as_u16();
+    let text = soon("the body", response.text()).await.unwrap();
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
     let code = body.pointer("/errors/0/extensions/code");
-    // The form of tRPC.
+    // The tRPC format.
     let code = code.or_else(|| body.pointer("/error/data/reason"));
     (status, code.cloned().unwrap_or_default())
 }
@@ -63,7 +63,7 @@ on_each_database! {
                 assert_eq!(refused.status, 401, "{transport}, then {again}");
                 assert!(refused.retry_after.is_none());
             }
-            // A ticket that is spent is not made up for by a good token.
+            // A valid token does not replace a used ticket.
             let bearer = format!("Bearer {}", token("ann"));
             let both = transport.open_with(&app, &query, &[("Authorization", &bearer)]).await;
             assert_eq!(both.err().unwrap().status, 401, "{transport}");
@@ -73,7 +73,7 @@ on_each_database! {
 }
 
 #[tokio::test]
-async fn a_ticket_is_good_for_nothing_but_a_stream() {
+async fn a_ticket_authenticates_only_a_stream() {
     let app = TestApp::start(Db::Sqlite).await;
     let unauthenticated = (401, json!("UNAUTHENTICATED"));
     for (path, body) in [
@@ -91,7 +91,7 @@ async fn a_ticket_is_good_for_nothing_but_a_stream() {
             None => app.http.get(url),
         };
         assert_eq!(refused(request).await, unauthenticated, "{path} {body:?}");
-        // Nor is it a token by another way.
+        // It is not accepted as a token either.
         let as_token = app
             .http
             .get(app.url("/api/library-version"))
@@ -102,16 +102,16 @@ async fn a_ticket_is_good_for_nothing_but_a_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_opened_by_a_ticket_carries_subscriptions_alone() {
+async fn a_stream_opened_by_a_ticket_runs_only_subscriptions() {
     let app = TestApp::start(Db::Sqlite).await;
     for query in [TAG, MINT, "{ libraryVersion }"] {
         for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0"] {
             let url = app.url(&format!("/graphql?ticket={}", mint(&app, "ann").await));
             let request = app.http.post(url).header("accept", accept);
-            let answer = soon("an answer", request.json(&json!({"query": query})).send())
+            let response = soon("a response", request.json(&json!({"query": query})).send())
                 .await
                 .unwrap();
-            let text = soon("the end", answer.text()).await.unwrap();
+            let text = soon("the end", response.text()).await.unwrap();
             assert!(
                 text.contains(r#""code":"FORBIDDEN""#) && !text.contains("data\":"),
                 "{text}"
@@ -135,7 +135,7 @@ async fn a_stream_opened_by_a_ticket_carries_subscriptions_alone() {
 }
 
 #[tokio::test]
-async fn a_ticket_lapses_and_no_longer_than_its_token_does_its_stream_last() {
+async fn a_ticket_expires_and_its_stream_ends_when_the_token_expires() {
     for (life, spent_by) in [("1s", "its life"), ("1h", "its token")] {
         let flags = ["--ticket-life", life, "--jwt-leeway", "0s"];
         let app = TestApp::start_with(Db::Sqlite, &flags).await;
@@ -143,7 +143,7 @@ async fn a_ticket_lapses_and_no_longer_than_its_token_does_its_stream_last() {
             app: &app,
             token: token_for("ann", Duration::from_secs(2)),
         };
-        // The one that is used at once is the clock of the other.
+        // The stream of the first ticket measures the time until the second expires.
         let [mut used, mut kept] = [String::new(), String::new()];
         for ticket in [&mut used, &mut kept] {
             let minted = ann.ask(MINT, json!({})).await;
@@ -163,7 +163,7 @@ async fn a_ticket_lapses_and_no_longer_than_its_token_does_its_stream_last() {
 }
 
 #[tokio::test]
-async fn a_ticket_lives_shorter_when_asked_and_never_longer() {
+async fn a_shorter_ticket_lifetime_can_be_requested_but_not_a_longer_one() {
     let app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
     let mint = "mutation ($life: Int) { createStreamTicket(input: {expiresIn: $life}) { ticket expiresIn refusal { code } } }";
@@ -189,7 +189,7 @@ async fn a_ticket_lives_shorter_when_asked_and_never_longer() {
 }
 
 #[tokio::test]
-async fn tickets_that_are_not_used_are_limited_for_each_user() {
+async fn unused_tickets_are_limited_per_user() {
     let app = TestApp::start(Db::Sqlite).await;
     let mut tickets = Vec::new();
     for _ in 0..32 {
@@ -207,7 +207,7 @@ async fn tickets_that_are_not_used_are_limited_for_each_user() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ticket_of_one_node_is_good_on_every_node_and_once_over_all() {
+async fn a_ticket_is_valid_on_every_node_and_only_once() {
     let here = TestApp::start(Db::Postgres).await;
     let there = TestApp::start_on(here.db.shared(), &[]).await;
     for transport in Transport::ALL {
@@ -219,7 +219,7 @@ async fn a_ticket_of_one_node_is_good_on_every_node_and_once_over_all() {
             assert_eq!(again.err().unwrap().status, 401, "{transport}");
         }
     }
-    // Of many who come at once, on both nodes, one gets in.
+    // Of many concurrent attempts on both nodes, one succeeds.
     let query = format!("?ticket={}", mint(&here, "ann").await);
     let openings = (0..16).map(|at| {
         let node = [&here, &there][at % 2];
@@ -227,7 +227,7 @@ async fn a_ticket_of_one_node_is_good_on_every_node_and_once_over_all() {
     });
     let opened = futures_util::future::join_all(openings).await;
     assert_eq!(opened.iter().filter(|opened| opened.is_ok()).count(), 1);
-    // What is limited is limited over all nodes.
+    // The limit covers all nodes.
     for _ in 0..16 {
         mint(&here, "ann").await;
         mint(&there, "ann").await;
@@ -239,7 +239,7 @@ async fn a_ticket_of_one_node_is_good_on_every_node_and_once_over_all() {
 }
 
 on_each_database! {
-    async fn a_ticket_is_kept_as_a_digest_and_purged_when_it_has_lapsed(db: Db) {
+    async fn a_ticket_is_stored_as_a_digest_and_purged_after_it_expires(db: Db) {
         let app = TestApp::start_with(db, &["--ticket-life", "100ms", "--purge-every", "100ms"]).await;
         let before: i64 = app.db.scalar("SELECT count(*) FROM topaz_ticket").await;
         assert_eq!(before, 0);

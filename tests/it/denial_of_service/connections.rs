@@ -1,5 +1,5 @@
-//! The edge of the server: how many may connect, what they may cost before anybody knows who they are, and what whoever
-//! runs the server can still ask for while they do.
+//! Connection limits, the cost of unauthenticated connections, and the probes and metrics that stay available
+//! at the limit.
 
 use std::{
     fs::File,
@@ -30,21 +30,21 @@ async fn connect(base: &str) -> TcpStream {
         .unwrap()
 }
 
-/// Sends a request on a connection, and returns what is answered up to the end of its head at least.
+/// Sends a request on a connection, and reads the response at least to the end of its head.
 async fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let reading = async {
-        while !answer.windows(4).any(|end| end == b"\r\n\r\n")
-            && stream.read_buf(&mut answer).await.unwrap() > 0
+        while !response.windows(4).any(|end| end == b"\r\n\r\n")
+            && stream.read_buf(&mut response).await.unwrap() > 0
         {}
     };
-    soon("an answer", reading).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    soon("a response", reading).await;
+    String::from_utf8_lossy(&response).into_owned()
 }
 
-/// All clients of a test have one address.
-const ANY_ADDRESS: &str = "--max-connections-per-address=0";
+/// All clients of a test share one address.
+const NO_ADDRESS_LIMIT: &str = "--max-connections-per-address=0";
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -53,40 +53,40 @@ fn version_check(user: &str) -> String {
     format!("GET /api/library-version HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n")
 }
 
-/// So many connections on which a user has authenticated.
+/// Opens `count` authenticated connections.
 async fn fill(base: &str, count: usize) -> Vec<TcpStream> {
     let mut open = Vec::new();
     for _ in 0..count {
         let mut stream = connect(base).await;
-        let answer = ask(&mut stream, &version_check("ann")).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let response = ask(&mut stream, &version_check("ann")).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
         open.push(stream);
     }
     open
 }
 
 async fn get(url: String) -> reqwest::Response {
-    // By a connection of its own each time, as balancers ask.
-    soon("an answer", reqwest::get(url)).await.unwrap()
+    // A new connection each time, like the check of a load balancer.
+    soon("a response", reqwest::get(url)).await.unwrap()
 }
 
-// ── how many ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── connection limits ────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_full_node_still_tells_its_health_and_that_it_is_full() {
-    let app = TestApp::start_with(Db::Sqlite, &["--max-connections", "3", ANY_ADDRESS]).await;
+async fn a_node_at_its_connection_limit_still_serves_health_checks_and_503() {
+    let app = TestApp::start_with(Db::Sqlite, &["--max-connections", "3", NO_ADDRESS_LIMIT]).await;
     let mut open = fill(&app.base, 3).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
-        let answer = get(app.url(path)).await;
-        assert_eq!(answer.status(), 200, "{path}");
-        assert_eq!(answer.headers()["connection"], "close", "{path}");
+        let response = get(app.url(path)).await;
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.headers()["connection"], "close", "{path}");
     }
     let refused = get(app.url("/api/library-version")).await;
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     let body: Value = soon("the body", refused.json()).await.unwrap();
     assert_eq!(body["errors"][0]["extensions"]["code"], "UNAVAILABLE");
-    // Nor does anybody upgrade there.
+    // An upgrade is refused too.
     assert!(
         raw(&app.base, UPGRADE.as_bytes(), "\r\n\r\n")
             .await
@@ -94,7 +94,7 @@ async fn a_full_node_still_tells_its_health_and_that_it_is_full() {
     );
     open.pop();
     let served = async { while get(app.url("/api/library-version")).await.status() != 401 {} };
-    soon("there is room", served).await;
+    soon("a connection is free", served).await;
 }
 
 async fn is_closed(stream: &mut TcpStream) -> bool {
@@ -103,47 +103,47 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn anonymous_connections_keep_no_user_out() {
+async fn anonymous_connections_displace_no_authenticated_user() {
     let flags = [
         "--max-connections",
         "3",
         "--init-timeout",
         "1m",
-        ANY_ADDRESS,
+        NO_ADDRESS_LIMIT,
     ];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let mut kept = fill(&app.base, 1).await;
     let mut socket = Socket::open(&app).await;
     socket.init(&token("bob")).await;
     for round in 0..5 {
-        // One says nothing, one has begun a request, one has been answered, one waits as a WebSocket.
-        let mut strangers = Vec::new();
-        for said in ["", "GET /", HEALTH, UPGRADE] {
-            let mut stranger = connect(&app.base).await;
-            if said.ends_with("\r\n\r\n") {
-                ask(&mut stranger, said).await;
+        // A silent one, a partial request, an idle one after a response, and a WebSocket without `connection_init`.
+        let mut anonymous = Vec::new();
+        for sent in ["", "GET /", HEALTH, UPGRADE] {
+            let mut connection = connect(&app.base).await;
+            if sent.ends_with("\r\n\r\n") {
+                ask(&mut connection, sent).await;
             } else {
-                stranger.write_all(said.as_bytes()).await.unwrap();
+                connection.write_all(sent.as_bytes()).await.unwrap();
             }
-            strangers.push(stranger);
+            anonymous.push(connection);
         }
-        let answer = get(app.url("/healthz")).await;
+        let response = get(app.url("/healthz")).await;
         assert!(
-            !answer.headers().contains_key("connection"),
-            "a slot of its own"
+            !response.headers().contains_key("connection"),
+            "health checks have a separate slot"
         );
-        for stranger in &mut strangers {
-            assert!(is_closed(stranger).await, "round {round}");
+        for connection in &mut anonymous {
+            assert!(is_closed(connection).await, "round {round}");
         }
-        let answer = ask(&mut kept[0], &version_check("ann")).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let response = ask(&mut kept[0], &version_check("ann")).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
         socket.send(json!({"type": "ping"})).await;
         assert_eq!(socket.next().await["type"], "pong");
     }
 }
 
 #[tokio::test]
-async fn an_address_has_its_share_of_connections() {
+async fn connections_are_limited_per_address() {
     let flags = ["--max-connections-per-address", "2"];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let mut open = fill(&app.base, 2).await;
@@ -157,11 +157,11 @@ async fn an_address_has_its_share_of_connections() {
     assert_eq!(get(app.url("/healthz")).await.status(), 200);
     open.pop();
     let served = async { while get(app.url("/api/library-version")).await.status() != 401 {} };
-    soon("there is room", served).await;
+    soon("a connection is free", served).await;
 }
 
 #[tokio::test]
-async fn behind_a_proxy_its_address_has_no_share() {
+async fn behind_a_proxy_connections_are_not_limited_per_address() {
     let flags = [
         "--max-connections",
         "3",
@@ -173,13 +173,13 @@ async fn behind_a_proxy_its_address_has_no_share() {
 }
 
 #[tokio::test]
-async fn probes_and_metrics_can_have_a_listener_of_their_own() {
+async fn probes_and_metrics_can_have_a_separate_listener() {
     let flags = [
         "--ops-listen",
         "127.0.0.1:0",
         "--max-connections",
         "2",
-        ANY_ADDRESS,
+        NO_ADDRESS_LIMIT,
     ];
     let mut app = TestApp::start_with(Db::Sqlite, &flags).await;
     let ops = format!("http://{}", app.ops.unwrap());
@@ -191,7 +191,7 @@ async fn probes_and_metrics_can_have_a_listener_of_their_own() {
     assert_eq!(
         get(app.url("/readyz")).await.status(),
         200,
-        "a balancer asks where it sends"
+        "a load balancer checks the port that it forwards to"
     );
     let _open = fill(&app.base, 2).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
@@ -204,7 +204,7 @@ async fn probes_and_metrics_can_have_a_listener_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told_by_the_name_of_its_setting() {
+async fn a_port_in_use_is_reported_with_its_setting() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let db = TestDatabase::new(Db::Sqlite).await;
@@ -215,7 +215,7 @@ async fn a_port_that_is_taken_is_told_by_the_name_of_its_setting() {
     );
 }
 
-/// A process that may open so many files, and its log.
+/// A server process with a limit of open files, and its log.
 async fn with_files(
     db: &TestDatabase,
     files: u32,
@@ -233,12 +233,12 @@ fn logged(log: &tempfile::NamedTempFile, text: &str) -> usize {
 }
 
 on_each_database! {
-    async fn clients_never_take_the_files_that_a_node_needs_for_itself(db: Db) {
+    async fn clients_cannot_exhaust_the_file_descriptors_of_a_node(db: Db) {
         let database = TestDatabase::new(db).await;
         let (server, log) = with_files(&database, 200, &[]).await;
         assert_eq!(logged(&log, "exceeds the limit of open files"), 1);
         let create = "mutation { createTag(input: {name: \"a\"}) { libraryVersion } }";
-        // A connection that stays; the others take all places.
+        // A connection that stays open; the others take all free slots.
         server.send("ann", "{ libraryVersion }", json!({})).await.unwrap();
         let mut open = Vec::new();
         for _ in 0..250 {
@@ -248,21 +248,21 @@ on_each_database! {
             let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
             database.execute(terminate).await;
         }
-        let answer = async {
+        let response = async {
             loop {
-                let answer = server.send("ann", create, json!({})).await;
-                if let Ok(answer) = answer && answer["data"]["createTag"]["libraryVersion"] == 2 {
+                let response = server.send("ann", create, json!({})).await;
+                if let Ok(response) = response && response["data"]["createTag"]["libraryVersion"] == 2 {
                     return;
                 }
             }
         };
-        soon("the database is reached", answer).await;
+        soon("the database is reached", response).await;
         assert_eq!(logged(&log, "no connection can be accepted"), 0);
     }
 }
 
 #[tokio::test]
-async fn accepts_that_fail_are_counted_and_logged_and_end_nothing() {
+async fn accept_errors_are_counted_and_logged_and_the_server_continues() {
     let database = TestDatabase::new(Db::Sqlite).await;
     let (server, log) = with_files(&database, 400, &[]).await;
     let limit = |files| {
@@ -271,15 +271,15 @@ async fn accepts_that_fail_are_counted_and_logged_and_end_nothing() {
     };
     limit(1);
     let mut waiting = connect(&server.base).await;
-    let told = async {
+    let logging = async {
         while logged(&log, "no connection can be accepted") == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    soon("it is logged", told).await;
+    soon("it is logged", logging).await;
     limit(400);
-    let answer = ask(&mut waiting, HEALTH).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let response = ask(&mut waiting, HEALTH).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     assert!(server.counter("library_sync_accept_errors_total").await >= 1.0);
     assert_eq!(
         logged(&log, "no connection can be accepted"),
@@ -288,10 +288,10 @@ async fn accepts_that_fail_are_counted_and_logged_and_end_nothing() {
     );
 }
 
-// ── how a node stops ─────────────────────────────────────────────────────────────────────────────────────────────────
+// ── graceful shutdown ────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_node_that_stops_announces_the_end_of_each_connection() {
+async fn a_stopping_node_sends_connection_close() {
     let flags = ["--shutdown-delay", "1s", "--drain-spread", "0s"];
     let mut app = TestApp::start_with(Db::Sqlite, &flags).await;
     let mut kept = connect(&app.base).await;
@@ -305,11 +305,11 @@ async fn a_node_that_stops_announces_the_end_of_each_connection() {
         "/graphql",
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-        // To the end: it is closed, and not only announced.
-        let answer = raw(&app.base, request.as_bytes(), "never said").await;
+        // Reads to the end: the connection is closed, not only announced as closing.
+        let response = raw(&app.base, request.as_bytes(), "never sent").await;
         assert!(
-            answer.contains("\r\nConnection: close\r\n"),
-            "{path}: {answer}"
+            response.contains("\r\nConnection: close\r\n"),
+            "{path}: {response}"
         );
     }
     assert!(
@@ -325,12 +325,12 @@ async fn a_node_that_stops_announces_the_end_of_each_connection() {
     app.stop().await;
 }
 
-// ── WebSockets of strangers ──────────────────────────────────────────────────────────────────────────────────────────
+// ── WebSockets without connection_ack ────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn an_upgrade_is_answered_in_the_letters_that_clients_look_for() {
+async fn an_upgrade_response_has_header_names_in_the_usual_case() {
     let app = TestApp::start(Db::Sqlite).await;
-    let answer = raw(&app.base, UPGRADE.as_bytes(), "\r\n\r\n").await;
+    let response = raw(&app.base, UPGRADE.as_bytes(), "\r\n\r\n").await;
     for line in [
         "HTTP/1.1 101 Switching Protocols\r\n",
         "\r\nConnection: Upgrade\r\n",
@@ -338,26 +338,29 @@ async fn an_upgrade_is_answered_in_the_letters_that_clients_look_for() {
         "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
         "\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n",
     ] {
-        assert!(answer.contains(line), "{line:?} in {answer}");
+        assert!(response.contains(line), "{line:?} in {response}");
     }
-    let answer = raw(&app.base, HEALTH.as_bytes(), "ok").await;
-    assert!(answer.contains("\r\nContent-Type: text/plain"), "{answer}");
+    let response = raw(&app.base, HEALTH.as_bytes(), "ok").await;
+    assert!(
+        response.contains("\r\nContent-Type: text/plain"),
+        "{response}"
+    );
 }
 
-/// A frame's header that announces a text of so many bytes, and nothing of the text.
+/// The header of a text frame of `length` bytes, without its payload.
 fn announcement(length: u64) -> Vec<u8> {
     [&[0x81, 0xFF][..], &length.to_be_bytes(), &[0; 4]].concat()
 }
 
 #[tokio::test]
-async fn a_frame_that_is_announced_and_does_not_come_costs_next_to_nothing() {
+async fn an_announced_frame_that_is_not_sent_allocates_almost_nothing() {
     let database = TestDatabase::new(Db::Sqlite).await;
     let server = TestProcess::serve(&database.url, &["--init-timeout", "1m"]).await;
     let (mut open, mut bodies) = (Vec::new(), Vec::new());
     let mut announce = async |path: &str, before: &[u8], length| {
         let mut stream = connect(&server.base).await;
-        let answer = ask(&mut stream, &UPGRADE.replacen("/graphql", path, 1)).await;
-        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        let response = ask(&mut stream, &UPGRADE.replacen("/graphql", path, 1)).await;
+        assert!(response.starts_with("HTTP/1.1 101"), "{response}");
         if !before.is_empty() {
             stream.write_all(before).await.unwrap();
             let mut acknowledged = [0; 27];
@@ -374,7 +377,7 @@ async fn a_frame_that_is_announced_and_does_not_come_costs_next_to_nothing() {
         let length = u16::try_from(init.len()).unwrap().to_be_bytes();
         [&[0x81, 0xFE][..], &length, &[0; 4], init.as_bytes()].concat()
     };
-    // What the first ones cost that the others do not.
+    // Warms up: the first connections allocate more.
     announce("/graphql", &[], 16_000).await;
     announce("/graphql", &init("first"), 2_000_000).await;
     let before = memory(&server);
@@ -383,7 +386,7 @@ async fn a_frame_that_is_announced_and_does_not_come_costs_next_to_nothing() {
         announce("/graphql", &init(&format!("user-{}", n / 20)), 2_000_000).await;
     }
     for _ in 0..100 {
-        // Nor does the length of a body that is announced.
+        // The same with the announced length of a body.
         let mut stream = connect(&server.base).await;
         let request = format!(
             "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n{{",
@@ -392,7 +395,7 @@ async fn a_frame_that_is_announced_and_does_not_come_costs_next_to_nothing() {
         stream.write_all(request.as_bytes()).await.unwrap();
         bodies.push(stream);
     }
-    // All have been read: the server answers what comes after.
+    // The server has read all of them once it responds to a later message.
     server
         .send("ann", "{ libraryVersion }", json!({}))
         .await
@@ -405,7 +408,7 @@ async fn a_frame_that_is_announced_and_does_not_come_costs_next_to_nothing() {
 }
 
 #[tokio::test]
-async fn a_message_before_connection_ack_is_short() {
+async fn a_message_before_connection_ack_has_a_small_size_limit() {
     let app = TestApp::start(Db::Sqlite).await;
     let mut socket = Socket::open(&app).await;
     let padded = |bytes: usize| json!({"type": "ping", "payload": {"pad": "x".repeat(bytes)}});
@@ -413,10 +416,10 @@ async fn a_message_before_connection_ack_is_short() {
     assert_eq!(socket.next().await["type"], "pong");
     socket.send(padded(17_000)).await;
     assert_eq!(socket.closed().await.0, 1009);
-    // By its header alone, and in parts.
+    // Rejected by its frame header alone, and in fragments.
     let mut stream = connect(&app.base).await;
-    let answer = ask(&mut stream, UPGRADE).await;
-    assert!(answer.starts_with("HTTP/1.1 101"));
+    let response = ask(&mut stream, UPGRADE).await;
+    assert!(response.starts_with("HTTP/1.1 101"));
     stream.write_all(&announcement(20_000)).await.unwrap();
     let mut close = [0; 4];
     soon("a close", stream.read_exact(&mut close))
@@ -440,7 +443,7 @@ async fn a_message_before_connection_ack_is_short() {
 }
 
 #[tokio::test]
-async fn an_address_has_its_share_of_sockets_without_connection_ack() {
+async fn sockets_without_connection_ack_are_limited_per_address() {
     let flags = [
         "--max-pending-sockets-per-address",
         "3",
@@ -457,7 +460,7 @@ async fn an_address_has_its_share_of_sockets_without_connection_ack() {
     assert!(refused.contains("TOO_MANY_PENDING_SOCKETS"), "{refused}");
     assert!(refused.contains("\r\nRetry-After: "), "{refused}");
     assert!(refused.contains("\r\nConnection: close\r\n"), "{refused}");
-    // One that introduces itself makes room.
+    // A socket that sends `connection_init` no longer counts.
     open[0].init(&token("ann")).await;
     let opened = async {
         while !raw(&app.base, UPGRADE.as_bytes(), "\r\n\r\n")
@@ -465,11 +468,11 @@ async fn an_address_has_its_share_of_sockets_without_connection_ack() {
             .starts_with("HTTP/1.1 101")
         {}
     };
-    soon("there is room", opened).await;
+    soon("a connection is free", opened).await;
 }
 
 #[tokio::test]
-async fn the_oldest_socket_without_connection_ack_gives_way_to_the_newest() {
+async fn the_newest_socket_without_connection_ack_replaces_the_oldest() {
     let flags = ["--max-pending-sockets", "2", "--init-timeout", "1m"];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let mut acknowledged = Socket::of(&app, &token("ann")).await;
@@ -481,7 +484,7 @@ async fn the_oldest_socket_without_connection_ack_gives_way_to_the_newest() {
     acknowledged.assert_no_message().await;
     let began = Instant::now();
     for _ in 0..20 {
-        // However many strangers there are, one who introduces itself finds room.
+        // A socket that sends `connection_init` always gets a slot.
         drop(Socket::open(&app).await);
         Socket::of(&app, &token("cid")).await;
     }

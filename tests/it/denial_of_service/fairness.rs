@@ -1,5 +1,5 @@
-//! One user who asks for much, and the others: what each may hold of the database, what ends when its client leaves, and
-//! that the cost of an answer grows with the answer.
+//! Fairness between users: the database use of each is limited, work is cancelled when its client disconnects, and
+//! the cost of a response grows linearly with its size.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// How long what a client has left may go on, on a machine that has other things to do. The promise is 1 s.
+/// How soon an operation must end after its client disconnects, on a busy machine. The documented limit is 1 s.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 
-/// Fills a library with entries whose notes take long to search.
+/// Fills a library with entries whose notes are slow to search.
 async fn fill(app: &TestApp, db: Db, name: &str, entries: usize) {
     let user = app.user(name);
     let entry = |n| json!({"title": "A", "url": format!("https://example.org/{n}")});
@@ -29,7 +29,7 @@ async fn fill(app: &TestApp, db: Db, name: &str, entries: usize) {
     user.ask(import, json!({"input": input})).await;
     let zeros = match db {
         Db::Sqlite => "hex(zeroblob(10000))",
-        // Its search is faster.
+        // PostgreSQL searches faster.
         Db::Postgres => "repeat('0', 100000)",
     };
     let fill =
@@ -37,21 +37,24 @@ async fn fill(app: &TestApp, db: Db, name: &str, entries: usize) {
     app.db.execute(&fill).await;
 }
 
-/// A query that looks through all notes, once for each word, and finds nothing.
+/// A query that scans all notes once per word without a match.
 fn slow_query() -> String {
     let words = "0000000001 ".repeat(9) + "0000000002";
     format!("{{ progresses(first: 1, filter: {{search: \"{words}\"}}) {{ nodes {{ id }} }} }}")
 }
 
-/// Whether the server answers the version to `name` now; not while something of theirs holds all that they may have.
+/// Whether the server returns the version to `name` now. It does not while their operations use all their reads.
 async fn is_served(app: &TestApp, name: &str) -> bool {
     let request = app
         .http
         .get(app.url("/api/library-version"))
         .bearer_auth(token(name));
-    let answer = soon("an answer", request.send()).await.unwrap();
-    assert!([200, 503].contains(&answer.status().as_u16()), "{answer:?}");
-    answer.status() == 200
+    let response = soon("a response", request.send()).await.unwrap();
+    assert!(
+        [200, 503].contains(&response.status().as_u16()),
+        "{response:?}"
+    );
+    response.status() == 200
 }
 
 fn post(app: &TestApp, name: &str, accept: &str, query: &str) -> reqwest::RequestBuilder {
@@ -61,10 +64,10 @@ fn post(app: &TestApp, name: &str, accept: &str, query: &str) -> reqwest::Reques
         .json(&json!({"query": query}))
 }
 
-// ── what a client has left ends ──────────────────────────────────────────────────────────────────────────────────────
+// ── cancellation on disconnect ───────────────────────────────────────────────────────────────────────────────────────
 
-/// Waits until what `begun` has begun holds the one connection that ann may read with, lets `leave` leave, and sees that
-/// the connection is hers again in time.
+/// Waits until the operation of `client` holds the one connection that ann may read with, disconnects it by `leave`, and
+/// asserts that the connection is free again in time.
 async fn assert_ends<C>(app: &TestApp, what: &str, client: C, leave: impl AsyncFnOnce(C)) {
     let begun = async { while is_served(app, "ann").await {} };
     soon(&format!("{what} begins"), begun).await;
@@ -83,7 +86,7 @@ async fn assert_ends<C>(app: &TestApp, what: &str, client: C, leave: impl AsyncF
     assert!(left.elapsed() < ENDS_WITHIN, "{what}: {:?}", left.elapsed());
 }
 
-/// How many statements that read entries PostgreSQL runs for the server.
+/// The number of running statements of the server that read entries, on PostgreSQL.
 async fn statements_under_way(app: &TestApp) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
                AND application_name = 'library-sync' AND query LIKE '%topaz_progress%'";
@@ -91,11 +94,11 @@ async fn statements_under_way(app: &TestApp) -> i64 {
 }
 
 on_each_database! {
-    async fn an_operation_and_its_statement_end_when_the_client_leaves(db: Db) {
+    async fn an_operation_and_its_statement_are_cancelled_when_the_client_disconnects(db: Db) {
         let flags = ["--max-user-reads", "1", "--database-wait", "200ms", "--statement-timeout", "60s"];
         let app = TestApp::start_with(db, &flags).await;
         fill(&app, db, "ann", 1_500).await;
-        // On PostgreSQL, whose search is faster, nobody may read the entries.
+        // PostgreSQL searches faster, so a lock blocks the reads of entries.
         let lock = app.db.connect().await;
         if db == Db::Postgres {
             use sea_orm::ConnectionTrait as _;
@@ -124,39 +127,39 @@ on_each_database! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sqlite_statement_that_reads_ends_at_the_statement_timeout() {
+async fn a_sqlite_query_ends_at_the_statement_timeout() {
     let app = TestApp::start_with(Db::Sqlite, &["--statement-timeout", "300ms"]).await;
     fill(&app, Db::Sqlite, "ann", 1_500).await;
     let began = Instant::now();
     let code = app.user("ann").refused(&slow_query(), json!({})).await;
     assert_eq!(code, "UNAVAILABLE");
     assert!(began.elapsed() < ENDS_WITHIN, "{:?}", began.elapsed());
-    // And the connection serves the next.
+    // The connection is used again.
     assert_eq!(app.user("ann").version().await, 2);
 }
 
-// ── one greedy user and twenty modest ones ───────────────────────────────────────────────────────────────────────────
+// ── one greedy user and twenty modest users ──────────────────────────────────────────────────────────────────────────
 
-/// How many modest users there are, and how often each does everything.
+/// The number of modest users, and how often each runs every kind of operation.
 const MODEST: usize = 20;
 const ROUNDS: usize = 10;
 
-/// How often it is measured before it has failed.
+/// The maximum number of measurements.
 const ATTEMPTS: usize = 3;
 
-/// What takes no longer than this is fast enough whatever it was compared to.
+/// Latencies up to this are fast enough in any case.
 const FAST: Duration = Duration::from_millis(50);
 
-/// How often the greedy user asks at once, for each kind of operation.
-const GREED: usize = 8;
+/// The number of concurrent requests of the greedy user per kind of operation.
+const GREEDY_REQUESTS: usize = 8;
 
-/// How long the operations of each kind took.
-type Times = BTreeMap<&'static str, Vec<Duration>>;
+/// The latencies by kind of operation.
+type Latencies = BTreeMap<&'static str, Vec<Duration>>;
 
 const KINDS: [&str; 4] = ["query", "delta", "mutation", "version check"];
 
-/// Does one operation of a kind.
-async fn operate(user: &TestUser<'_>, kind: &str, unique: &str) {
+/// Runs one operation of a kind.
+async fn run_operation(user: &TestUser<'_>, kind: &str, unique: &str) {
     match kind {
         "query" => drop(
             user.ask(
@@ -177,23 +180,23 @@ async fn operate(user: &TestUser<'_>, kind: &str, unique: &str) {
     }
 }
 
-/// Lets every modest user do everything a few times.
-async fn live(app: &TestApp, phase: &str, rounds: usize) -> Times {
-    let lives = (0..MODEST).map(|n| async move {
+/// Runs every kind of operation `rounds` times as every modest user.
+async fn run_modest_users(app: &TestApp, phase: &str, rounds: usize) -> Latencies {
+    let runs = (0..MODEST).map(|n| async move {
         let name = format!("modest{n}");
         let user = app.user(&name);
         let mut times = Vec::new();
         for round in 0..rounds {
             for kind in KINDS {
                 let began = Instant::now();
-                operate(&user, kind, &format!("{name} {phase} {round}")).await;
+                run_operation(&user, kind, &format!("{name} {phase} {round}")).await;
                 times.push((kind, began.elapsed()));
             }
         }
         times
     });
-    let mut all = Times::new();
-    for (kind, took) in join_all(lives).await.into_iter().flatten() {
+    let mut all = Latencies::new();
+    for (kind, took) in join_all(runs).await.into_iter().flatten() {
         all.entry(kind).or_default().push(took);
     }
     all
@@ -205,10 +208,10 @@ fn p99(times: &[Duration]) -> Duration {
     sorted[(sorted.len() * 99).div_ceil(100) - 1]
 }
 
-/// Asks for as much as the server lets one user ask for, over and over.
-async fn be_greedy(app: &TestApp) {
+/// Sends as many requests as the server allows one user, in a loop.
+async fn run_greedy_user(app: &TestApp) {
     let slow = slow_query();
-    let ask = |kind: usize| {
+    let request_of = |kind: usize| {
         let mutation = "mutation ($n: String!) { createTag(input: {name: $n}) { libraryVersion } }";
         match kind {
             0 => json!({"query": slow}),
@@ -220,32 +223,32 @@ async fn be_greedy(app: &TestApp) {
         }
     };
     let user = token("eve");
-    let greed = (0..GREED * KINDS.len()).map(|n| {
-        let (ask, user) = (&ask, &user);
+    let requests = (0..GREEDY_REQUESTS * KINDS.len()).map(|n| {
+        let (request_of, user) = (&request_of, &user);
         async move {
             loop {
-                let request = match ask(n % KINDS.len()) {
+                let request = match request_of(n % KINDS.len()) {
                     Value::Null => app.http.get(app.url("/api/library-version")),
                     operation => app.http.post(app.url("/graphql")).json(&operation),
                 };
-                // Refused or not, eve goes on.
+                // Eve continues after a refusal.
                 let _ = request.bearer_auth(user).send().await;
             }
         }
     });
-    join_all(greed).await;
+    join_all(requests).await;
 }
 
-/// How long everything takes the modest users alone, before and after, and beside the greedy one.
-async fn compare(app: &TestApp, attempt: usize) -> [Times; 2] {
-    let mut alone = live(app, &format!("alone {attempt}"), ROUNDS / 2).await;
-    // What eve waits for ends as she leaves.
+/// The latencies of the modest users: alone, before and after, and beside the greedy user.
+async fn compare(app: &TestApp, attempt: usize) -> [Latencies; 2] {
+    let mut alone = run_modest_users(app, &format!("alone {attempt}"), ROUNDS / 2).await;
+    // Eve's operations are cancelled when she disconnects.
     let phase = format!("beside {attempt}");
     let beside = tokio::select! {
-        times = live(app, &phase, ROUNDS) => times,
-        () = be_greedy(app) => unreachable!("greed has no end"),
+        times = run_modest_users(app, &phase, ROUNDS) => times,
+        () = run_greedy_user(app) => unreachable!("the greedy user never stops"),
     };
-    for (kind, times) in live(app, &format!("again {attempt}"), ROUNDS / 2).await {
+    for (kind, times) in run_modest_users(app, &format!("again {attempt}"), ROUNDS / 2).await {
         alone.entry(kind).or_default().extend(times);
     }
     [alone, beside]
@@ -253,12 +256,12 @@ async fn compare(app: &TestApp, attempt: usize) -> [Times; 2] {
 
 on_each_database! {
     async fn a_greedy_user_leaves_twenty_modest_ones_within_three_times_their_latency(db: Db) {
-        // One read at once: where the database shares the machine, more would measure the sharing of its cores.
+        // One concurrent read: on a shared machine, more would measure the scheduling of its cores.
         let flags = ["--max-user-reads", "1", "--database-wait", "20s"];
         let app = TestApp::start_with(db, &flags).await;
         fill(&app, db, "eve", 400).await;
-        live(&app, "warming up", 1).await;
-        // A machine that had other things to do meanwhile is given another chance.
+        run_modest_users(&app, "warming up", 1).await;
+        // Retries if the machine was busy meanwhile.
         for attempt in 1..=ATTEMPTS {
             let mut slowed = Vec::new();
             let [alone, beside] = compare(&app, attempt).await;
@@ -277,19 +280,24 @@ on_each_database! {
     }
 }
 
-// ── what an answer costs ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── the cost of a response ───────────────────────────────────────────────────────────────────────────────────────────
 
-/// The time that it takes to ask `field` of the 100 tags of `stories` stories, `times` over.
-async fn ask_at_places(user: &TestUser<'_>, field: &str, stories: usize, times: usize) -> Duration {
+/// The time of a query for `field` of the 100 tags of `stories` stories, `times` times.
+async fn time_of_fields(
+    user: &TestUser<'_>,
+    field: &str,
+    stories: usize,
+    times: usize,
+) -> Duration {
     let list =
         format!("progresses(first: {stories}) {{ nodes {{ story {{ tags {{ {field} }} }} }} }}");
     let lists: Vec<_> = (0..times).map(|n| format!("a{n}: {list}")).collect();
     let began = Instant::now();
-    let answer = user
+    let response = user
         .ask(&format!("{{ {} }}", lists.join(" ")), json!({}))
         .await;
     let took = began.elapsed();
-    let tags = answer["a0"]["nodes"][0]["story"]["tags"]
+    let tags = response["a0"]["nodes"][0]["story"]["tags"]
         .as_array()
         .unwrap();
     assert_eq!(tags.len(), 100);
@@ -297,7 +305,7 @@ async fn ask_at_places(user: &TestUser<'_>, field: &str, stories: usize, times: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_place_costs_does_not_grow_with_how_many_there_are() {
+async fn the_cost_per_field_does_not_grow_with_the_number_of_fields() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-complexity", "10000000"]).await;
     let ann = app.user("ann");
     let tags: Vec<_> = (0..100).map(|n| format!("tag {n}")).collect();
@@ -310,17 +318,17 @@ async fn what_a_place_costs_does_not_grow_with_how_many_there_are() {
     assert_eq!(counted["tags"][99]["storyCount"], 100);
     let mut fastest = [Duration::MAX; 2];
     for _ in 0..3 {
-        let few = ask_at_places(&ann, "storyCount", 20, 1).await;
-        let many = ask_at_places(&ann, "storyCount", 100, 2).await;
+        let few = time_of_fields(&ann, "storyCount", 20, 1).await;
+        let many = time_of_fields(&ann, "storyCount", 100, 2).await;
         fastest = [fastest[0].min(few), fastest[1].min(many)];
     }
-    // 10 times as many places: 10 times as long, and twice that on a machine with other things to do.
+    // 10 times as many fields take 10 times as long, and up to twice that on a busy machine.
     let [few, many] = fastest;
-    assert!(many < 20 * few, "2,000 places: {few:?}, 20,000: {many:?}");
+    assert!(many < 20 * few, "2,000 fields: {few:?}, 20,000: {many:?}");
 }
 
-/// What the server's process has used of the processors, in hundredths of a second.
-fn processor_time(server: &TestProcess) -> u64 {
+/// The CPU time of the server process, in hundredths of a second.
+fn cpu_time(server: &TestProcess) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
     let fields = stat.rsplit(") ").next().unwrap().split(' ');
     fields
@@ -332,7 +340,7 @@ fn processor_time(server: &TestProcess) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: cargo test --release --test it -- --ignored --nocapture what_ten_to_eighty"]
-async fn what_ten_to_eighty_thousand_places_cost() {
+async fn cpu_time_of_ten_to_eighty_thousand_fields() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let server = TestProcess::serve(&db.url, &["--max-complexity", "10000000"]).await;
     let tags: Vec<_> = (0..100).map(|n| format!("tag {n}")).collect();
@@ -349,13 +357,13 @@ async fn what_ten_to_eighty_thousand_places_cost() {
             let list =
                 format!("progresses(first: 100) {{ nodes {{ story {{ tags {{ {field} }} }} }} }}");
             let all: Vec<_> = (0..lists).map(|n| format!("a{n}: {list}")).collect();
-            let before = processor_time(&server);
+            let before = cpu_time(&server);
             let query = format!("{{ {} }}", all.join(" "));
-            let answer = server.send("ann", &query, json!({})).await.unwrap();
-            assert!(answer.get("errors").is_none(), "{answer}");
-            let used = processor_time(&server) - before;
+            let response = server.send("ann", &query, json!({})).await.unwrap();
+            assert!(response.get("errors").is_none(), "{response}");
+            let used = cpu_time(&server) - before;
             println!(
-                "{field} at {} places: {used} hundredths of a second",
+                "{} fields `{field}`: {used} hundredths of a second",
                 lists * 10_000
             );
         }
@@ -363,7 +371,7 @@ async fn what_ten_to_eighty_thousand_places_cost() {
 }
 
 on_each_database! {
-    async fn whatever_a_list_leads_to_is_read_for_the_whole_list(db: Db) {
+    async fn fields_below_a_list_are_loaded_in_batches(db: Db) {
         let app = TestApp::start_with(db, &["--max-complexity", "1000000"]).await;
         let ann = app.user("ann");
         let labels = |n: usize| vec![format!("of {n}"), "of all".to_owned()];
@@ -381,9 +389,9 @@ on_each_database! {
                  ... on Progress {{ currentChapter {story} }} \
                  ... on Tag {{ name storyCount }} ... on Fandom {{ name storyCount }} }} }} }}"
         );
-        let answer = ann.ask(&query, json!({})).await;
-        let entries = answer["progresses"]["nodes"].as_array().unwrap();
-        let changes = answer["libraryChanges"]["changes"].as_array().unwrap();
+        let response = ann.ask(&query, json!({})).await;
+        let entries = response["progresses"]["nodes"].as_array().unwrap();
+        let changes = response["libraryChanges"]["changes"].as_array().unwrap();
         let with_story = changes.iter().filter(|change| change.get("story").is_some());
         let mut seen = 0;
         for entry in entries.iter().chain(with_story) {
@@ -407,7 +415,7 @@ on_each_database! {
 }
 
 #[tokio::test]
-async fn an_answer_with_more_text_than_allowed_is_refused_and_a_smaller_page_of_it_is_not() {
+async fn a_response_over_the_size_limit_is_refused_and_a_smaller_page_is_not() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-answer", "1000"]).await;
     let ann = app.user("ann");
     for n in 0..2 {
@@ -429,7 +437,7 @@ async fn an_answer_with_more_text_than_allowed_is_refused_and_a_smaller_page_of_
     );
     let twice = "{ progresses(first: 1) { nodes { notes again: notes } } }";
     assert_eq!(ann.refused(twice, json!({})).await, "ANSWER_TOO_LARGE");
-    // The rows count too, whatever is selected of them, though four times as many may be read.
+    // Rows count too, whatever fields are selected, but four times as many bytes may be read.
     for list in [
         "progresses(first: 2) { nodes { id } }",
         "libraryChanges(since: 0) { changes { __typename } }",
@@ -442,7 +450,7 @@ async fn an_answer_with_more_text_than_allowed_is_refused_and_a_smaller_page_of_
 }
 
 #[tokio::test]
-async fn the_searches_of_one_operation_share_what_it_may_search_for() {
+async fn the_searches_of_one_operation_share_one_word_limit() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-search-words", "3"]).await;
     let ann = app.user("ann");
     let list = |words: &str, fields: &str| {

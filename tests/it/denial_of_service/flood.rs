@@ -1,4 +1,4 @@
-//! Whoever asks too much, too often or too slowly is turned away, and the others are served as before.
+//! Rate limits, timeouts and size limits: clients beyond them are refused, and the others are served.
 
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Status, `Retry-After` and code.
-async fn told(request: RequestBuilder) -> (u16, Option<u64>, Value) {
-    let answer = soon("an answer", request.send()).await.unwrap();
-    let retry = answer.headers().get("retry-after");
+async fn outcome(request: RequestBuilder) -> (u16, Option<u64>, Value) {
+    let response = soon("a response", request.send()).await.unwrap();
+    let retry = response.headers().get("retry-after");
     let retry = retry.map(|seconds| seconds.to_str().unwrap().parse().unwrap());
-    let status = answer.status().as_u16();
-    let body: Value = soon("the body", answer.json()).await.unwrap_or_default();
+    let status = response.status().as_u16();
+    let body: Value = soon("the body", response.json()).await.unwrap_or_default();
     (status, retry, error_code(&body).clone())
 }
 
@@ -31,10 +31,10 @@ fn ask(app: &TestApp, user: &str) -> RequestBuilder {
     request.json(&json!({"query": "{ __typename }"}))
 }
 
-/// Asks until it is too much, and returns after how often.
+/// Sends requests until one is refused with 429, and returns their number.
 async fn exhaust(request: impl Fn() -> RequestBuilder) -> usize {
     for asked in 0..100 {
-        let (status, retry_after, code) = told(request()).await;
+        let (status, retry_after, code) = outcome(request()).await;
         if status == 429 {
             assert_eq!(code, "TOO_MANY_REQUESTS");
             assert!((1..=2).contains(&retry_after.unwrap()), "{retry_after:?}");
@@ -49,27 +49,24 @@ async fn connect(base: &str) -> TcpStream {
     soon("a connection", connect).await.unwrap()
 }
 
-/// Waits until the server hangs up, and returns what it said.
+/// Reads until the server closes the connection, and returns the text.
 async fn until_closed(stream: &mut TcpStream) -> String {
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     // A connection that is reset is closed as well.
-    let _ = soon("the end", stream.read_to_end(&mut said)).await;
-    String::from_utf8_lossy(&said).into_owned()
+    let _ = soon("the end", stream.read_to_end(&mut received)).await;
+    String::from_utf8_lossy(&received).into_owned()
 }
 
-// ── requests a second ────────────────────────────────────────────────────────────────────────────────────────────────
+// ── request rates ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_user_who_asks_too_fast_is_told_when_to_come_back_on_every_transport() {
+async fn a_user_over_the_rate_limit_gets_retry_after_on_every_transport() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-user-rate", "1"]).await;
     let mut socket = Socket::of(&app, &token("ann")).await;
     let asked = exhaust(|| ask(&app, "ann")).await;
-    assert!(
-        (8..=14).contains(&asked),
-        "ten seconds' worth at once: {asked}"
-    );
+    assert!((8..=14).contains(&asked), "a burst of ten seconds: {asked}");
 
-    // One request may pass in the meantime, as a second goes by, but not two.
+    // One request may succeed, as a second may pass meanwhile, but not two.
     for path in [
         "/api/library-version",
         "/api/library-version-events",
@@ -99,48 +96,48 @@ async fn a_user_who_asks_too_fast_is_told_when_to_come_back_on_every_transport()
         }
     };
     assert_eq!(soon("a close", closed).await, 1013);
-    // A socket that is open stays open, and its operations are refused one by one.
+    // An open socket stays open, and its operations are refused one by one.
     let mut codes = Vec::new();
     for id in ["a", "b", "c"] {
         socket.subscribe(id, "{ __typename }").await;
-        let answer = socket.next().await;
-        codes.push(answer["payload"][0]["extensions"]["code"].clone());
-        if answer["type"] == "next" {
+        let response = socket.next().await;
+        codes.push(response["payload"][0]["extensions"]["code"].clone());
+        if response["type"] == "next" {
             assert_eq!(socket.next().await["type"], "complete");
         }
     }
     assert!(codes.contains(&json!("TOO_MANY_REQUESTS")), "{codes:?}");
 
-    assert_eq!(told(ask(&app, "bob")).await.0, 200);
-    // And ann is served again soon.
-    let again = async { while told(ask(&app, "ann")).await.0 != 200 {} };
+    assert_eq!(outcome(ask(&app, "bob")).await.0, 200);
+    // Ann is served again after a while.
+    let again = async { while outcome(ask(&app, "ann")).await.0 != 200 {} };
     soon("she is served again", again).await;
 }
 
 #[tokio::test]
-async fn each_operation_of_a_batch_counts() {
+async fn each_operation_of_a_batch_counts_towards_the_rate_limit() {
     let flags = ["--max-user-rate", "1", "--max-batch", "100"];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let batch = vec![json!({"query": "{ __typename }"}); 100];
     let request = app.http.post(app.url("/graphql")).bearer_auth(token("ann"));
-    let answer = soon("an answer", request.json(&batch).send())
+    let response = soon("a response", request.json(&batch).send())
         .await
         .unwrap();
-    let answers: Vec<Value> = soon("the body", answer.json()).await.unwrap();
-    assert_eq!(answers.len(), 100);
-    let ran = answers
+    let responses: Vec<Value> = soon("the body", response.json()).await.unwrap();
+    assert_eq!(responses.len(), 100);
+    let ran = responses
         .iter()
-        .filter(|answer| answer.get("data").is_some())
+        .filter(|response| response.get("data").is_some())
         .count();
     assert!((8..=20).contains(&ran), "{ran}");
     assert_eq!(
-        answers[99]["errors"][0]["extensions"]["code"],
+        responses[99]["errors"][0]["extensions"]["code"],
         "TOO_MANY_REQUESTS"
     );
 }
 
 #[tokio::test]
-async fn an_address_that_asks_too_fast_is_refused_before_its_token_is_looked_at() {
+async fn an_address_over_the_rate_limit_is_refused_before_authentication() {
     let flags = [
         "--max-address-rate",
         "1",
@@ -154,15 +151,15 @@ async fn an_address_that_asks_too_fast_is_refused_before_its_token_is_looked_at(
             .bearer_auth("x.y.z")
             .header("x-forwarded-for", address.to_owned())
     };
-    assert_eq!(told(from("10.0.0.1")).await.0, 401);
+    assert_eq!(outcome(from("10.0.0.1")).await.0, 401);
     exhaust(|| from("10.0.0.1")).await;
-    // What the client itself put there does not make it another.
-    assert_eq!(told(from("10.9.9.9, 10.0.0.1")).await.0, 429);
-    assert_eq!(told(from("10.0.0.2")).await.0, 401);
+    // An address in the client's own header is ignored.
+    assert_eq!(outcome(from("10.9.9.9, 10.0.0.1")).await.0, 429);
+    assert_eq!(outcome(from("10.0.0.2")).await.0, 401);
     exhaust(|| from("2001:db8::1")).await;
-    assert_eq!(told(from("2001:db8:1::1")).await.0, 401);
+    assert_eq!(outcome(from("2001:db8:1::1")).await.0, 401);
 
-    // Without the header it is the peer.
+    // Without the header, the address of the peer counts.
     exhaust(|| app.http.get(app.url("/graphql"))).await;
     let refused = async {
         while Transport::Websocket.open(&app, &token("bob")).await.is_ok() {}
@@ -174,14 +171,14 @@ async fn an_address_that_asks_too_fast_is_refused_before_its_token_is_looked_at(
     };
     let refused = soon("a refusal", refused).await;
     assert_eq!((refused.status, refused.retry_after.is_some()), (429, true));
-    // Whoever watches over the server is not held up.
+    // Probes and metrics have no rate limit.
     for path in ["/healthz", "/readyz", "/metrics"] {
-        assert_eq!(told(app.http.get(app.url(path))).await.0, 200, "{path}");
+        assert_eq!(outcome(app.http.get(app.url(path))).await.0, 200, "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_host_with_many_addresses_of_its_own_is_one_client() {
+async fn all_addresses_of_an_ipv6_network_share_one_rate_limit() {
     let flags = [
         "--max-address-rate",
         "1",
@@ -202,13 +199,13 @@ async fn a_host_with_many_addresses_of_its_own_is_one_client() {
         .http
         .get(app.url("/graphql"))
         .header("x-forwarded-for", "2001:db8:0:8::1");
-    assert_eq!(told(other).await.0, 401);
+    assert_eq!(outcome(other).await.0, 401);
 }
 
 // ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_connection_that_asks_for_nothing_is_closed() {
+async fn a_connection_without_a_request_is_closed() {
     let flags = ["--header-timeout", "500ms", "--idle-timeout", "1s"];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let half = "GET /healthz HTTP/1.1\r\nhost: x\r\n";
@@ -230,20 +227,22 @@ async fn a_connection_that_asks_for_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_longer_than_a_head_may_take() {
+async fn an_idle_connection_is_kept_beyond_the_header_timeout() {
     let app = TestApp::start_with(Db::Sqlite, &["--header-timeout", "500ms"]).await;
     let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut idle = connect(&app.base).await;
     for _ in 0..2 {
         idle.write_all(request.as_bytes()).await.unwrap();
-        let mut said = [0; 12];
-        soon("an answer", idle.read_exact(&mut said)).await.unwrap();
-        let said = String::from_utf8_lossy(&said).into_owned();
+        let mut received = [0; 12];
+        soon("a response", idle.read_exact(&mut received))
+            .await
+            .unwrap();
+        let received = String::from_utf8_lossy(&received).into_owned();
         assert!(
-            said.starts_with("HTTP/1.1 200") || said.contains("ok"),
-            "{said}"
+            received.starts_with("HTTP/1.1 200") || received.contains("ok"),
+            "{received}"
         );
-        // Those who do not end their heads are the clock.
+        // Connections with partial heads measure the header timeout.
         for _ in 0..2 {
             let mut slow = connect(&app.base).await;
             slow.write_all(&request.as_bytes()[..20]).await.unwrap();
@@ -251,7 +250,7 @@ async fn an_idle_connection_is_kept_for_longer_than_a_head_may_take() {
         }
         while idle.try_read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
     }
-    // And its own next head is timed again.
+    // The header timeout applies to its next request.
     idle.write_all(&request.as_bytes()[..20]).await.unwrap();
     let began = Instant::now();
     until_closed(&mut idle).await;
@@ -259,7 +258,7 @@ async fn an_idle_connection_is_kept_for_longer_than_a_head_may_take() {
 }
 
 #[tokio::test]
-async fn http_2_is_not_spoken() {
+async fn http_2_is_not_supported() {
     let app = TestApp::start(Db::Sqlite).await;
     let mut stream = connect(&app.base).await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -268,10 +267,10 @@ async fn http_2_is_not_spoken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
+async fn ten_thousand_connections_without_a_request_delay_no_other_client() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let files = rlimit::getrlimit(rlimit::Resource::NOFILE).unwrap().0;
-    // Two processes have the limit each; what else runs in this one needs some too.
+    // Both processes have this limit, and other tests in this one need some descriptors.
     let count = usize::try_from(files)
         .unwrap()
         .saturating_sub(2_000)
@@ -295,7 +294,7 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
     let began = Instant::now();
     #[expect(
         clippy::async_yields_async,
-        reason = "how long each is left open is waited for later, once all are open"
+        reason = "how long each stays open is awaited once all are open"
     )]
     let attack = stream::iter(0..count).map(|number| {
         let base = base.clone();
@@ -315,7 +314,7 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
         })
     });
     let attack = async { attack.buffer_unordered(100).collect::<Vec<_>>().await };
-    // Somebody else asks all the time, each time by a new connection.
+    // Another client sends requests all the time, each on a new connection.
     let mut slowest = Duration::ZERO;
     let mut asked = 0;
     let http = reqwest::Client::builder()
@@ -325,13 +324,13 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
     let mut serve_another = async || {
         let began = Instant::now();
         let request = http.post(server.url("/graphql")).bearer_auth(token("ann"));
-        let answer = request
+        let response = request
             .json(&json!({"query": "{ libraryVersion }"}))
             .send()
             .await
             .unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        assert_eq!(answer["data"]["libraryVersion"], 1);
+        let response: Value = response.json().await.unwrap();
+        assert_eq!(response["data"]["libraryVersion"], 1);
         slowest = slowest.max(began.elapsed());
         asked += 1;
     };
@@ -358,7 +357,7 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
         longest < Duration::from_secs(17),
         "{longest:?}, opened in {opened:?}"
     );
-    // Much less than the attackers' connections last, and more than closing 10,000 at once takes a slow machine.
+    // Much less than the lifetime of the attackers' connections, and more than a slow machine takes to close 10,000.
     assert!(slowest < Duration::from_secs(5), "{slowest:?} of {asked}");
     assert!(asked > 10, "{asked}");
 }
@@ -366,7 +365,7 @@ async fn ten_thousand_connections_that_ask_for_nothing_hold_up_nobody() {
 // ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn a_body_without_an_end_is_not_taken_for_long() {
+async fn a_body_without_an_end_is_rejected_early() {
     let app = TestApp::start(Db::Sqlite).await;
     for (authorization, status) in [
         (format!("Bearer {}", token("ann")), "413"),
@@ -385,16 +384,19 @@ async fn a_body_without_an_end_is_not_taken_for_long() {
                 sent += 65_536;
             }
         };
-        let mut said = [0; 12];
-        let answer = async {
+        let mut received = [0; 12];
+        let response = async {
             tokio::select! {
-                read = from.read_exact(&mut said) => read.map(drop),
+                read = from.read_exact(&mut received) => read.map(drop),
                 () = sending => Ok(()),
             }
         };
-        // The connection may break before the answer is read, since the client is still sending.
-        if soon("an answer", answer).await.is_ok() && said[0] != 0 {
-            assert_eq!(String::from_utf8_lossy(&said), format!("HTTP/1.1 {status}"));
+        // The connection may be reset before the response is read, because the client is still sending.
+        if soon("a response", response).await.is_ok() && received[0] != 0 {
+            assert_eq!(
+                String::from_utf8_lossy(&received),
+                format!("HTTP/1.1 {status}")
+            );
         }
         assert!(sent < 16 << 20, "{sent}");
     }
@@ -419,14 +421,14 @@ async fn ten_megabytes_are_refused_with_and_without_a_length() {
         let request = request
             .header("content-type", "application/json")
             .body(body);
-        let answer = soon("an answer", request.send()).await.unwrap();
-        assert_eq!(answer.status(), 413);
+        let response = soon("a response", request.send()).await.unwrap();
+        assert_eq!(response.status(), 413);
     }
     assert_eq!(app.user("ann").version().await, 1);
 }
 
 #[tokio::test]
-async fn a_client_that_is_still_sending_is_not_cut_off_before_it_can_read_the_refusal() {
+async fn a_client_that_is_still_sending_can_read_the_refusal_before_the_close() {
     let app = TestApp::start(Db::Sqlite).await;
     let mut stream = connect(&app.base).await;
     let body = vec![b' '; 10 << 20];
@@ -439,18 +441,18 @@ async fn a_client_that_is_still_sending_is_not_cut_off_before_it_can_read_the_re
     soon("the body is sent", stream.write_all(&body))
         .await
         .unwrap();
-    let mut said = String::new();
-    // Not reset, which would let some systems throw away what has come.
-    soon("the end", stream.read_to_string(&mut said))
+    let mut received = String::new();
+    // Not reset: some systems discard received data on a reset.
+    soon("the end", stream.read_to_string(&mut received))
         .await
         .unwrap();
-    assert!(said.starts_with("HTTP/1.1 413"), "{said}");
-    // But it is not listened to for ever.
+    assert!(received.starts_with("HTTP/1.1 413"), "{received}");
+    // A client that never stops sending is disconnected.
     let mut endless = connect(&app.base).await;
     endless.write_all(head.as_bytes()).await.unwrap();
     let began = Instant::now();
     let sending = async { while endless.write_all(&body[..1 << 10]).await.is_ok() {} };
-    soon("it is cut off", sending).await;
+    soon("it is disconnected", sending).await;
     assert!(
         began.elapsed() < Duration::from_secs(8),
         "{:?}",
@@ -459,7 +461,7 @@ async fn a_client_that_is_still_sending_is_not_cut_off_before_it_can_read_the_re
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_is_not_waited_for() {
+async fn a_slow_body_times_out() {
     let app = TestApp::start_with(Db::Sqlite, &["--body-timeout", "500ms"]).await;
     let mut stream = connect(&app.base).await;
     let head = format!(
@@ -474,12 +476,12 @@ async fn a_body_that_trickles_is_not_waited_for() {
             ticks.tick().await;
         }
     };
-    let mut said = [0; 12];
+    let mut received = [0; 12];
     let began = Instant::now();
     tokio::select! {
-        read = from.read_exact(&mut said) => drop(read.unwrap()),
+        read = from.read_exact(&mut received) => drop(read.unwrap()),
         () = trickle => {}
     }
-    assert_eq!(String::from_utf8_lossy(&said), "HTTP/1.1 408");
+    assert_eq!(String::from_utf8_lossy(&received), "HTTP/1.1 408");
     assert!(began.elapsed() < Duration::from_secs(5));
 }

@@ -1,10 +1,10 @@
-//! What each limit's flag says is what may be asked for, and no more.
+//! Each configured limit: a request at the limit succeeds, and one above it is refused.
 
 use serde_json::{Value, json};
 
 use crate::support::test_app::{Db, TestApp, TestDatabase, TestProcess, soon, token};
 
-/// A flag with its value, what is just within it, what is just past it, and the code that this is refused with.
+/// A flag with its value, a request at the limit, a request above it, and the code of the refusal.
 struct Limit {
     flag: &'static str,
     value: usize,
@@ -19,7 +19,7 @@ fn document(query: impl Into<String>) -> Value {
 
 fn limits() -> Vec<Limit> {
     let padded = |bytes| document(format!("{:<bytes$}", "{ libraryVersion }"));
-    // A name is one token, and so is each brace.
+    // A name is one token, like each brace.
     let fields = |n| document(format!("{{ {} }}", "__typename ".repeat(n)));
     let aliases = |n: usize| {
         let alias = |n| format!("a{n}: __typename ");
@@ -66,33 +66,37 @@ fn limits() -> Vec<Limit> {
 async fn ask(app: &TestApp, request: &Value) -> Value {
     let request = app.http.post(app.url("/graphql")).json(request);
     let request = request.bearer_auth(token("ann"));
-    soon("an answer", async {
+    soon("a response", async {
         request.send().await.unwrap().json().await.unwrap()
     })
     .await
 }
 
 #[tokio::test]
-async fn what_is_at_a_limit_is_answered_and_what_is_past_it_is_refused() {
+async fn a_request_at_a_limit_succeeds_and_one_above_it_is_refused() {
     for limit in limits() {
         let value = limit.value.to_string();
         let app = TestApp::start_with(Db::Sqlite, &[limit.flag, &value]).await;
-        let answer = ask(&app, &limit.within).await;
-        assert!(answer.get("errors").is_none(), "{}: {answer}", limit.flag);
-        let answer = ask(&app, &limit.past).await;
-        let error = &answer["errors"][0];
-        assert_eq!(
-            error["extensions"]["code"], limit.code,
-            "{}: {answer}",
+        let response = ask(&app, &limit.within).await;
+        assert!(
+            response.get("errors").is_none(),
+            "{}: {response}",
             limit.flag
         );
-        let told = error["message"].as_str().unwrap().contains(&value);
-        assert!(told, "{} is told: {error}", limit.flag);
+        let response = ask(&app, &limit.past).await;
+        let error = &response["errors"][0];
+        assert_eq!(
+            error["extensions"]["code"], limit.code,
+            "{}: {response}",
+            limit.flag
+        );
+        let names_limit = error["message"].as_str().unwrap().contains(&value);
+        assert!(names_limit, "{} is in the message: {error}", limit.flag);
     }
 }
 
 #[tokio::test]
-async fn no_more_documents_are_kept_than_persisted_documents_says() {
+async fn the_number_of_persisted_documents_is_limited() {
     let persisted = |text: &str| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         let hex = |byte: &u8| format!("{byte:02x}");
@@ -107,21 +111,21 @@ async fn no_more_documents_are_kept_than_persisted_documents_says() {
     }
     let mut kept = Vec::new();
     for text in texts {
-        let answer = ask(&app, &json!({"extensions": persisted(text)})).await;
-        match answer["errors"][0]["extensions"]["code"].as_str() {
+        let response = ask(&app, &json!({"extensions": persisted(text)})).await;
+        match response["errors"][0]["extensions"]["code"].as_str() {
             None => kept.push(text),
             Some(code) => assert_eq!(code, "PERSISTED_QUERY_NOT_FOUND"),
         }
     }
-    assert_eq!(kept, texts[1..], "the one that was unused for longest went");
+    assert_eq!(kept, texts[1..], "the least recently used one was evicted");
     let none = TestApp::start_with(Db::Sqlite, &["--persisted-documents", "0"]).await;
-    let answer = ask(&none, &json!({"extensions": persisted(texts[0])})).await;
-    let code = &answer["errors"][0]["extensions"]["code"];
+    let response = ask(&none, &json!({"extensions": persisted(texts[0])})).await;
+    let code = &response["errors"][0]["extensions"]["code"];
     assert_eq!(code, "PERSISTED_QUERY_NOT_SUPPORTED");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_operator_looks_at_first_is_measured() {
+async fn the_main_operational_metrics_are_recorded() {
     let database = TestDatabase::new(Db::Sqlite).await;
     let server = TestProcess::serve(&database.url, &[]).await;
     let refused = server.send("ann", "{ nope }", json!({})).await.unwrap();

@@ -1,4 +1,4 @@
-//! Clients that ask too much, too often, too slowly or too oddly, and the service of the others.
+//! Denial of service: floods, slow clients, expensive and malformed requests, and the service for other clients.
 
 pub mod connections;
 pub mod fairness;

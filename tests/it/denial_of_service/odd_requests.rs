@@ -1,5 +1,5 @@
-//! What clients send that is unusual: read as it is meant where its meaning is plain, refused by its cause where it is not,
-//! and never the end of anything but itself.
+//! Unusual requests: accepted where the meaning is unambiguous, otherwise refused with the cause, and without an effect on
+//! other requests.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -17,9 +17,9 @@ use crate::{
 
 const CREATE: &str = "mutation ($n: String!) { createTag(input: {name: $n}) { libraryVersion } }";
 
-/// The head of an answer, in lower case, and its body.
-fn parts(answer: &str) -> (String, &str) {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+/// The head of a response, in lower case, and its body.
+fn parts(response: &str) -> (String, &str) {
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head.to_ascii_lowercase(), body)
 }
 
@@ -41,26 +41,29 @@ async fn a_client_that_half_closes_after_its_request_gets_the_response() {
         ),
     ] {
         let address = app.base.strip_prefix("http://").unwrap();
-        let answer = soon("a response within 500 ms", async {
+        let response = soon("a response within 500 ms", async {
             loop {
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 stream.write_all(request.as_bytes()).await.unwrap();
                 stream.shutdown().await.unwrap();
-                let mut answer = String::new();
-                stream.read_to_string(&mut answer).await.unwrap();
-                if !answer.is_empty() {
-                    break answer;
+                let mut response = String::new();
+                stream.read_to_string(&mut response).await.unwrap();
+                if !response.is_empty() {
+                    break response;
                 }
             }
         })
         .await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{request}: {answer}");
-        assert!(answer.ends_with('}'), "{answer}");
+        assert!(
+            response.starts_with("HTTP/1.1 200 OK"),
+            "{request}: {response}"
+        );
+        assert!(response.ends_with('}'), "{response}");
     }
 }
 
 #[tokio::test]
-async fn what_two_parsers_could_read_differently_is_refused_with_400() {
+async fn ambiguous_request_heads_are_refused_with_400() {
     let app = TestApp::start(Db::Sqlite).await;
     let (ann, bob) = (token("ann"), token("bob"));
     let refused = [
@@ -82,22 +85,22 @@ async fn what_two_parsers_could_read_differently_is_refused_with_400() {
             "/healthz",
         ] {
             let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\n\r\n");
-            let answer = raw(&app.base, request.as_bytes(), "BAD_REQUEST").await;
-            let (head, body) = parts(&answer);
-            assert!(head.starts_with("http/1.1 400"), "{headers}: {answer}");
-            assert!(head.contains("x-request-id: "), "{answer}");
-            assert!(body.contains(r#""code":"BAD_REQUEST""#), "{answer}");
-            assert!(!answer.contains(&ann), "no token is repeated: {answer}");
+            let response = raw(&app.base, request.as_bytes(), "BAD_REQUEST").await;
+            let (head, body) = parts(&response);
+            assert!(head.starts_with("http/1.1 400"), "{headers}: {response}");
+            assert!(head.contains("x-request-id: "), "{response}");
+            assert!(body.contains(r#""code":"BAD_REQUEST""#), "{response}");
+            assert!(!response.contains(&ann), "no token is repeated: {response}");
         }
     }
     // HTTP/1.0 knows no host.
     let old = format!("GET /api/library-version HTTP/1.0\r\nAuthorization: Bearer {ann}\r\n\r\n");
-    let answer = raw(&app.base, old.as_bytes(), "epoch").await;
-    assert!(answer.contains("200 OK"), "{answer}");
+    let response = raw(&app.base, old.as_bytes(), "epoch").await;
+    assert!(response.contains("200 OK"), "{response}");
 }
 
 #[tokio::test]
-async fn a_socket_opens_only_by_a_key_of_16_bytes() {
+async fn a_websocket_key_must_have_16_bytes() {
     let app = TestApp::start(Db::Sqlite).await;
     let open = async |key: &str| {
         let request = format!(
@@ -116,21 +119,21 @@ async fn a_socket_opens_only_by_a_key_of_16_bytes() {
         "Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n",
         &good.repeat(2),
     ] {
-        let answer = open(key).await;
-        assert!(answer.starts_with("HTTP/1.1 400"), "{key:?}: {answer}");
+        let response = open(key).await;
+        assert!(response.starts_with("HTTP/1.1 400"), "{key:?}: {response}");
     }
 }
 
 #[tokio::test]
-async fn another_cookie_may_hold_any_bytes() {
+async fn other_cookies_may_hold_any_bytes() {
     let flags = ["--session-cookie", "session"];
     let app = TestApp::start_with(Db::Sqlite, &flags).await;
     let ask = async |cookies: Vec<u8>| {
         let mut request = b"GET /api/library-version HTTP/1.1\r\nHost: x\r\n".to_vec();
         request.extend(cookies);
         request.extend(b"\r\n\r\n");
-        let answer = raw(&app.base, &request, "}").await;
-        answer.split(' ').nth(1).unwrap().to_owned()
+        let response = raw(&app.base, &request, "}").await;
+        response.split(' ').nth(1).unwrap().to_owned()
     };
     let session = format!("session={}", token("ann")).into_bytes();
     for cookies in [
@@ -145,7 +148,7 @@ async fn another_cookie_may_hold_any_bytes() {
 }
 
 on_each_database! {
-    async fn head_of_a_stream_is_get_without_its_body_and_leaves_the_ticket(db: Db) {
+    async fn head_of_a_stream_has_no_body_and_does_not_consume_the_ticket(db: Db) {
         let app = TestApp::start(db).await;
         let mint = async || {
             let minted = app.user("ann").ask("mutation { createStreamTicket(input: {}) { ticket } }", json!({})).await;
@@ -159,17 +162,17 @@ on_each_database! {
         ] {
             let ticket = mint().await;
             let head = format!("HEAD {path}ticket={ticket} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n");
-            // The connection is good for more requests, so there was no body.
+            // The connection is reused for more requests, so there was no body.
             let next = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-            let answer = raw(&app.base, format!("{head}{head}{next}").as_bytes(), "\r\n\r\nok").await;
-            let answers: Vec<_> = answer.split("HTTP/1.1 ").skip(1).collect();
-            assert_eq!(answers.len(), 3, "{answer}");
-            for head in &answers[..2] {
+            let response = raw(&app.base, format!("{head}{head}{next}").as_bytes(), "\r\n\r\nok").await;
+            let responses: Vec<_> = response.split("HTTP/1.1 ").skip(1).collect();
+            assert_eq!(responses.len(), 3, "{response}");
+            for head in &responses[..2] {
                 let head = head.to_ascii_lowercase();
-                assert!(head.starts_with("200 ok\r\n") && head.ends_with("\r\n\r\n"), "{answer}");
+                assert!(head.starts_with("200 ok\r\n") && head.ends_with("\r\n\r\n"), "{response}");
                 let kind = accept.split(';').next().unwrap();
-                assert!(head.contains(&format!("content-type: {kind}")), "{answer}");
-                assert!(!head.contains("content-length"), "{answer}");
+                assert!(head.contains(&format!("content-type: {kind}")), "{response}");
+                assert!(!head.contains("content-length"), "{response}");
             }
             let ticket_query = format!("?ticket={ticket}");
             let mut stream = transport.open_with(&app, &ticket_query, &[]).await.unwrap();
@@ -181,16 +184,16 @@ on_each_database! {
 }
 
 #[tokio::test]
-async fn every_401_names_how_to_sign_in() {
+async fn every_401_has_www_authenticate() {
     let app = TestApp::start_with(Db::Sqlite, &["--session-cookie", "session"]).await;
     let challenge = async |path: &str, headers: &[(&str, &str)]| {
         let mut request = app.http.get(app.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = soon("an answer", request.send()).await.unwrap();
-        assert_eq!(answer.status(), 401, "{path} {headers:?}");
-        answer.headers()["www-authenticate"]
+        let response = soon("a response", request.send()).await.unwrap();
+        assert_eq!(response.status(), 401, "{path} {headers:?}");
+        response.headers()["www-authenticate"]
             .to_str()
             .unwrap()
             .to_owned()
@@ -205,16 +208,19 @@ async fn every_401_names_how_to_sign_in() {
         let bad = [("authorization", "Bearer a.b.c")];
         let cookie = [("cookie", "session=a.b.c")];
         for sent in [&bad, &cookie] {
-            let told = challenge(path, sent).await;
+            let header = challenge(path, sent).await;
             assert!(
-                told.starts_with(r#"Bearer error="invalid_token", error_description="the token"#),
-                "{path}: {told}"
+                header.starts_with(r#"Bearer error="invalid_token", error_description="the token"#),
+                "{path}: {header}"
             );
         }
     }
     for path in ["/api/library-version-events?ticket=x", "/graphql?ticket=x"] {
-        let told = challenge(path, &[("accept", "text/event-stream")]).await;
-        assert!(told.contains(r#"error="invalid_token""#), "{path}: {told}");
+        let header = challenge(path, &[("accept", "text/event-stream")]).await;
+        assert!(
+            header.contains(r#"error="invalid_token""#),
+            "{path}: {header}"
+        );
     }
 }
 
@@ -225,13 +231,13 @@ async fn post(app: &TestApp, content_type: &str, body: &str) -> (u16, Value) {
     let request = request
         .header("content-type", content_type)
         .body(body.to_owned());
-    let answer = soon("an answer", request.send()).await.unwrap();
-    let status = answer.status().as_u16();
-    (status, soon("the body", answer.json()).await.unwrap())
+    let response = soon("a response", request.send()).await.unwrap();
+    let status = response.status().as_u16();
+    (status, soon("the body", response.json()).await.unwrap())
 }
 
 #[tokio::test]
-async fn what_is_written_oddly_is_read_as_it_is_meant() {
+async fn unusual_encodings_of_a_request_are_accepted() {
     let app = TestApp::start(Db::Sqlite).await;
     let plain = r#"{"query":"{ libraryVersion }"}"#;
     for (content_type, body) in [
@@ -243,16 +249,19 @@ async fn what_is_written_oddly_is_read_as_it_is_meant() {
             r#"{"query":"{ libraryVersion }","operationName":"","variables":"","extensions":null}"#,
         ),
     ] {
-        let (status, answer) = post(&app, content_type, body).await;
+        let (status, response) = post(&app, content_type, body).await;
         assert_eq!(
-            (status, &answer["data"]["libraryVersion"]),
+            (status, &response["data"]["libraryVersion"]),
             (200, &json!(1)),
             "{body}"
         );
     }
     let odd = format!(r#"{{"query":"{CREATE}","variables":{{"n":"half \ud83d"}}}}"#);
-    let (_, answer) = post(&app, "application/json", &odd).await;
-    assert_eq!(answer["data"]["createTag"]["libraryVersion"], 2, "{answer}");
+    let (_, response) = post(&app, "application/json", &odd).await;
+    assert_eq!(
+        response["data"]["createTag"]["libraryVersion"], 2,
+        "{response}"
+    );
     let tags = app.user("ann").ask("{ tags { name } }", json!({})).await;
     assert_eq!(tags["tags"][0]["name"], "half \u{fffd}");
     for (body, cause) in [
@@ -267,8 +276,8 @@ async fn what_is_written_oddly_is_read_as_it_is_meant() {
             "duplicate key \"a\"",
         ),
     ] {
-        let (status, answer) = post(&app, "application/json", body).await;
-        let error = &answer["errors"][0];
+        let (status, response) = post(&app, "application/json", body).await;
+        let error = &response["errors"][0];
         assert_eq!(
             (status, &error["extensions"]["code"]),
             (400, &json!("BAD_REQUEST")),
@@ -282,7 +291,7 @@ async fn what_is_written_oddly_is_read_as_it_is_meant() {
 }
 
 on_each_database! {
-    async fn an_operation_of_bad_values_fails_alone_and_its_socket_lives(db: Db) {
+    async fn an_operation_with_invalid_values_fails_and_its_socket_stays_open(db: Db) {
         let app = TestApp::start(db).await;
         let mut socket = Socket::of(&app, &token("ann")).await;
         socket.subscribe("s", LIBRARY_VERSION).await;
@@ -305,15 +314,15 @@ on_each_database! {
             assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("bad")), "{payload}");
             assert_eq!(error["payload"][0]["extensions"]["code"], "BAD_REQUEST", "{payload}");
         }
-        // Half a character is no bad value, only an odd one.
+        // Half a surrogate pair is replaced, not refused.
         let odd = format!(r#"{{"type":"subscribe","id":"m","payload":{{"query":"{CREATE}","variables":{{"n":"half \ud83d"}}}}}}"#);
         socket.send_raw(Message::text(odd)).await;
-        let mut told = Vec::new();
-        while told.len() < 3 {
-            told.push(socket.next().await);
+        let mut received = Vec::new();
+        while received.len() < 3 {
+            received.push(socket.next().await);
         }
-        assert!(told.contains(&version("s", 2)), "the subscription goes on: {told:?}");
-        assert!(told.contains(&json!({"id": "m", "type": "complete"})), "{told:?}");
+        assert!(received.contains(&version("s", 2)), "the subscription continues: {received:?}");
+        assert!(received.contains(&json!({"id": "m", "type": "complete"})), "{received:?}");
         let tags = app.user("ann").ask("{ tags { name } }", json!({})).await;
         assert_eq!(tags["tags"][0]["name"], "half \u{fffd}");
     }

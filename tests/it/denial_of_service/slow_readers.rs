@@ -1,4 +1,4 @@
-//! Readers that stall cost the others no time and the server no memory, however much there is to tell.
+//! Clients that stop reading cost other clients no time and the server no memory.
 
 use std::{
     fmt::Write as _,
@@ -21,18 +21,18 @@ use crate::{
     support::transport::Transport,
 };
 
-/// How many readers of each transport stall.
+/// The number of stalled clients per transport.
 const STALLED: usize = 50;
-/// How many changes there are in one request, and how many requests.
+/// The number of changes per request, and of requests.
 const CHANGES: (i64, i64) = (40, 50);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A subscription whose every result is so long that few of them fill what the sockets hold.
-fn long_winded() -> String {
+/// A subscription with large results, so that few of them fill the socket buffers.
+fn large_subscription() -> String {
     format!("subscription {{ {}: libraryVersion }}", "v".repeat(20_000))
 }
 
-/// A connection that holds little.
+/// A connection with a small receive buffer.
 async fn connect(server: &TestProcess) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(1).unwrap();
@@ -41,7 +41,7 @@ async fn connect(server: &TestProcess) -> TcpStream {
     soon("a connection", connecting).await.unwrap()
 }
 
-/// Opens a stream, and reads no more than its beginning.
+/// Opens a stream, reads its beginning, and then stops reading.
 async fn stall(server: &TestProcess, transport: Transport) -> TcpStream {
     let bearer = format!("Bearer {}", token("ann"));
     if transport == Transport::Websocket {
@@ -51,7 +51,7 @@ async fn stall(server: &TestProcess, transport: Transport) -> TcpStream {
             .with_header("Authorization", bearer);
         let (mut socket, _) = client_async(request, connect(server).await).await.unwrap();
         let subscribe =
-            json!({"type": "subscribe", "id": "s", "payload": {"query": long_winded()}});
+            json!({"type": "subscribe", "id": "s", "payload": {"query": large_subscription()}});
         for message in [json!({"type": "connection_init"}), subscribe] {
             socket
                 .send(Message::text(message.to_string()))
@@ -70,12 +70,12 @@ async fn stall(server: &TestProcess, transport: Transport) -> TcpStream {
         Transport::Sse => (
             "POST /graphql",
             "text/event-stream",
-            json!({"query": long_winded()}).to_string(),
+            json!({"query": large_subscription()}).to_string(),
         ),
         _ => (
             "POST /graphql",
             "multipart/mixed;subscriptionSpec=1.0",
-            json!({"query": long_winded()}).to_string(),
+            json!({"query": large_subscription()}).to_string(),
         ),
     };
     let mut request =
@@ -93,19 +93,19 @@ async fn stall(server: &TestProcess, transport: Transport) -> TcpStream {
         .await
         .unwrap();
     let mut status = [0; 12];
-    soon("an answer", stream.read_exact(&mut status))
+    soon("a response", stream.read_exact(&mut status))
         .await
         .unwrap();
     assert_eq!(&status, b"HTTP/1.1 200", "{transport}");
     stream
 }
 
-/// What the process has in memory, in bytes.
+/// The resident memory of the process, in bytes.
 pub fn memory(server: &TestProcess) -> u64 {
     status(server, "VmRSS:")
 }
 
-/// The most that it ever had.
+/// The peak resident memory, in bytes.
 fn peak_memory(server: &TestProcess) -> u64 {
     status(server, "VmHWM:")
 }
@@ -120,7 +120,7 @@ fn status(server: &TestProcess, name: &str) -> u64 {
     kilobytes << 10
 }
 
-/// Changes the library so many times, and returns its version then.
+/// Changes the library `times` times, and returns the new version.
 async fn change(server: &TestProcess, times: i64) -> i64 {
     let tags = (0..times).map(|at| {
         let name = uuid::Uuid::now_v7();
@@ -134,7 +134,7 @@ async fn change(server: &TestProcess, times: i64) -> i64 {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_stalled_readers_cost_neither_time_nor_memory_and_are_dropped() {
+async fn two_hundred_stalled_clients_cost_neither_time_nor_memory_and_are_disconnected() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let flags = [
         "--max-streams-per-user",
@@ -161,7 +161,7 @@ async fn two_hundred_stalled_readers_cost_neither_time_nor_memory_and_are_droppe
         }
     };
     read_on(1).await;
-    // What every server needs that changes a library and has streams is there before it is measured.
+    // Warms up, so that the measurement excludes one-time allocations.
     change(&server, CHANGES.0).await;
 
     let mut stalled = Vec::new();
@@ -179,15 +179,15 @@ async fn two_hundred_stalled_readers_cost_neither_time_nor_memory_and_are_droppe
     }
     let changed = Instant::now();
     let after = memory(&server);
-    // Each result of a stalled reader that was queued would be 20 kB, 6 GB in all.
+    // Queued results of the stalled clients would be 20 kB each, 6 GB in all.
     let grown = after.saturating_sub(before);
     assert!(grown < 100 << 20, "from {before} to {after}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 
-    // Events are so short that all of them fit into what the sockets hold.
+    // The events of `/api/library-version-events` are so short that all fit into the socket buffers.
     let left = f64::from(u32::try_from(STALLED).unwrap()) + 1.5;
     let dropped = async { while server.counter("library_sync_streams").await > left {} };
-    soon("they are dropped", dropped).await;
+    soon("they are disconnected", dropped).await;
     assert!(
         changed.elapsed() < 2 * WRITE_TIMEOUT,
         "{:?}",
@@ -197,7 +197,7 @@ async fn two_hundred_stalled_readers_cost_neither_time_nor_memory_and_are_droppe
     drop(stalled);
 }
 
-/// A ping that a client sends, under a mask of zeros.
+/// A client's ping frame with a zero mask.
 fn ping_frame() -> Vec<u8> {
     let mut frame = vec![0x89, 0x80 | 0x7d, 0, 0, 0, 0];
     frame.resize(frame.len() + 125, b'x');
@@ -206,7 +206,7 @@ fn ping_frame() -> Vec<u8> {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_pings_and_does_not_read_fills_no_memory_and_is_dropped() {
+async fn a_client_that_pings_and_does_not_read_is_disconnected_with_bounded_memory() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let flags = ["--max-message-rate", "0", "--write-timeout", "2s"];
     let server = TestProcess::serve(&db.url, &flags).await;
@@ -215,7 +215,7 @@ async fn a_client_that_pings_and_does_not_read_fills_no_memory_and_is_dropped() 
     let before = peak_memory(&server);
     let pings = ping_frame().repeat(8 << 10);
     let began = Instant::now();
-    // Much more than the sockets hold: 64 MB.
+    // Much more than the socket buffers: 64 MB.
     let flood = async {
         for _ in 0..64 {
             if stream.write_all(&pings).await.is_err() {
@@ -231,7 +231,7 @@ async fn a_client_that_pings_and_does_not_read_fills_no_memory_and_is_dropped() 
     let (is_dropped, took) = tokio::join!(soon("the flood ends", flood), another);
     let grown = peak_memory(&server).saturating_sub(before);
     assert!(grown < 8 << 20, "by {grown}");
-    assert!(is_dropped, "all of it was taken");
+    assert!(is_dropped, "the server read all of it");
     assert!(began.elapsed() < 3 * WRITE_TIMEOUT, "{:?}", began.elapsed());
     assert!(took < WRITE_TIMEOUT, "{took:?}");
 }

@@ -1,4 +1,4 @@
-//! Clocks that are wrong: of one node among others, and of a machine that starts.
+//! Wrong clocks: of one node among others, and of a server at its start.
 
 use std::{fs, process::Stdio};
 
@@ -12,7 +12,7 @@ use crate::{
 
 const MINT: &str = "mutation { createStreamTicket(input: {}) { ticket } }";
 
-/// Waits until the log says `text` so many times.
+/// Waits until the log contains `text` `times` times.
 async fn until_logged(log: &NamedTempFile, text: &str, times: usize) {
     soon(text, async {
         while fs::read_to_string(log.path())
@@ -43,7 +43,7 @@ on_each_database! {
         let flags = ["--purge-every", "100ms"];
         let _ahead = TestProcess::serve_by_clock("+365d", &app.db.url, &flags, written_to(&log)).await;
         match db {
-            // Its clock is the only one. A purge takes tickets first, so with the second all of the first is done.
+            // SQLite has only this clock. A purge deletes tickets first, so at the second purge the first is complete.
             Db::Sqlite => for mark in ["one", "two"] {
                 app.db.execute(&format!("INSERT INTO topaz_ticket VALUES ('{mark}', 'ann', 1, 1)")).await;
                 soon("a purge", async { while app.db.scalar::<i64>("SELECT count(*) FROM topaz_ticket").await > 0 {} }).await;
@@ -58,7 +58,7 @@ on_each_database! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_whose_clocks_differ_go_by_the_databases_and_say_so() {
+async fn nodes_with_different_clocks_use_the_databases_clock_and_log_it() {
     let here = TestApp::start(Db::Postgres).await;
     here.user("ann").version().await;
     let mut version = 1;
@@ -78,7 +78,7 @@ async fn nodes_whose_clocks_differ_go_by_the_databases_and_say_so() {
             let age: i64 = here.db.scalar(&age).await;
             assert!((0..60).contains(&age), "{offset}: {age} s");
         }
-        // A ticket lives as long whoever made it, and whoever is asked.
+        // A ticket expires at the same time on every node.
         let minted = there.send("ann", MINT, json!({})).await.unwrap();
         let ticket = &minted["data"]["createStreamTicket"]["ticket"];
         let query = format!("?ticket={}", ticket.as_str().unwrap());

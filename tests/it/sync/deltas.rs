@@ -1,4 +1,4 @@
-//! What changed since a version.
+//! Deltas: the changes since a version.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ fn named(expected: &[(&str, i64)]) -> Vec<(String, i64)> {
         .collect()
 }
 
-/// Walks through a whole library. Returns how many rows and pages there were, no page with more text than `most`.
+/// Pages through a whole library. Returns the numbers of rows and pages. Panics if a page has more text than `most`.
 async fn walk(user: &TestUser<'_>, most: usize) -> (usize, u32) {
     let query = "query ($after: String) { libraryChanges(since: 0, first: 1000, after: $after) { hasMore endCursor changes { __typename ... on Story { id description } ... on Progress { id notes story { id } } ... on Tag { id } } } }";
     let (mut after, mut found, mut pages) = (Value::Null, BTreeSet::new(), 0);
@@ -61,7 +61,7 @@ async fn walk(user: &TestUser<'_>, most: usize) -> (usize, u32) {
 }
 
 on_each_database! {
-    async fn rows_stamped_after_and_tombstones_come_in_stamp_order_what_is_referred_to_first(db: Db) {
+    async fn a_delta_has_rows_and_tombstones_in_stamp_order_with_referenced_rows_first(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let tag = ann.create_tag("t").await["tag"]["id"].take();
@@ -70,7 +70,7 @@ on_each_database! {
         ann.update_progress(json!({"id": a["id"], "currentChapter": 2})).await;
         ann.delete_progress(&b["id"]).await;
         let all = ann.ask(CHANGES, json!({"since": 0})).await["libraryChanges"].take();
-        assert_eq!(stamps(&all), named(&[("Tag", 2), ("Story", 3), ("Progress", 5)]), "who has nothing needs no tombstones");
+        assert_eq!(stamps(&all), named(&[("Tag", 2), ("Story", 3), ("Progress", 5)]), "a new copy needs no tombstones");
         assert_eq!((&all["version"], &all["hasMore"], &all["reset"]), (&json!(6), &json!(false), &json!(false)));
         assert_eq!(all["changes"][1]["tags"], json!([{"id": tag}]));
         let since = ann.ask(CHANGES, json!({"since": 4, "epoch": all["epoch"]})).await["libraryChanges"].take();
@@ -79,7 +79,7 @@ on_each_database! {
         assert_eq!((stamps(&nothing), &nothing["version"]), (vec![], &json!(6)));
     }
 
-    async fn a_page_ends_by_what_it_reads_and_a_walk_still_finds_everything(db: Db) {
+    async fn a_page_is_limited_by_bytes_and_all_pages_together_are_complete(db: Db) {
         let app = TestApp::start_with(db, &["--max-changes-bytes", "10000"]).await;
         let ann = app.user("ann");
         let tags = [ann.create_tag("t").await, ann.create_tag("u").await].map(|made| made["tag"]["id"].clone());
@@ -93,7 +93,7 @@ on_each_database! {
         assert_eq!(walk(&app.user("ann"), 3_000).await, (14, 14), "a page has one change at least");
     }
 
-    async fn a_copy_that_cannot_be_brought_up_to_date_is_told_to_start_afresh(db: Db) {
+    async fn a_copy_that_cannot_be_updated_gets_a_reset(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         for title in ["A", "B"] {
@@ -114,10 +114,10 @@ on_each_database! {
         assert!(reset(json!({"since": 4})).await, "below the floor");
         assert!(!reset(json!({"since": 5, "epoch": now["epoch"]})).await);
         assert!(!reset(json!({"since": 0})).await);
-        assert_eq!(ann.version().await, 5, "purging is no change");
+        assert_eq!(ann.version().await, 5, "purging is not a change");
     }
 
-    async fn rows_of_two_kinds_with_one_id_leave_two_tombstones_whatever_the_page(db: Db) {
+    async fn rows_of_two_kinds_with_one_id_leave_two_tombstones_at_any_page_size(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let ids = [Uuid::now_v7(), Uuid::now_v7()];
@@ -129,21 +129,21 @@ on_each_database! {
             ann.delete_progress(&json!(id)).await;
         }
         for first in [1, 2, 3, 4] {
-            let (mut told, mut after) = (Vec::new(), Value::Null);
+            let (mut received, mut after) = (Vec::new(), Value::Null);
             loop {
                 let page = ann.ask(CHANGES, json!({"since": 3, "first": first, "after": after})).await["libraryChanges"].take();
-                told.extend(page["changes"].as_array().unwrap().iter().map(|change| json!([change["rowId"], change["kind"]])));
+                received.extend(page["changes"].as_array().unwrap().iter().map(|change| json!([change["rowId"], change["kind"]])));
                 after = page["endCursor"].clone();
                 if page["hasMore"] == false {
                     break;
                 }
             }
             let [a, b] = ids;
-            assert_eq!(json!(told), json!([[a, "PROGRESS"], [a, "STORY"], [b, "PROGRESS"], [b, "STORY"]]), "first: {first}");
+            assert_eq!(json!(received), json!([[a, "PROGRESS"], [a, "STORY"], [b, "PROGRESS"], [b, "STORY"]]), "first: {first}");
         }
     }
 
-    async fn a_new_epoch_starts_every_copy_afresh_and_streams_learn_of_it(db: Db) {
+    async fn a_new_epoch_resets_every_copy_and_is_sent_to_streams(db: Db) {
         let app = TestApp::start_with(db, &["--heartbeat", "200ms"]).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         bob.version().await;
@@ -153,7 +153,7 @@ on_each_database! {
         let number = |page: &Value| page["epoch"].as_str().unwrap().parse::<i64>().unwrap();
         let mut epochs = Vec::new();
         for stream in &mut events {
-            epochs.push(number(&stream.next_news().await));
+            epochs.push(number(&stream.next_change().await));
         }
         let begin = |whose: &[&str]| {
             let run = program().args(["epoch", "new"]).args(whose).args(["--database-url", &app.db.url]).finish();
@@ -163,20 +163,20 @@ on_each_database! {
         let after = ann.ask(CHANGES, json!({"since": 2, "epoch": before["epoch"]})).await["libraryChanges"].take();
         assert_eq!(after["reset"], true);
         assert!(number(&after) > number(&before));
-        let news = events[0].next_news().await;
-        assert_eq!((number(&news), &news["version"]), (number(&after), &json!(2)));
+        let event = events[0].next_change().await;
+        assert_eq!((number(&event), &event["version"]), (number(&after), &json!(2)));
         assert_eq!(ann.add("B").await["libraryVersion"], 3);
-        assert_eq!(events[0].next_news().await["version"], 3);
+        assert_eq!(events[0].next_change().await["version"], 3);
 
         assert_eq!(begin(&[]), (Some(0), "2 users begin a new epoch\n".to_owned()));
         for (stream, (before, version)) in events.iter_mut().zip([(number(&after), 3), (epochs[1], 1)]) {
-            let news = stream.next_news().await;
-            assert!(number(&news) > before && news["version"] == version, "{news}");
+            let event = stream.next_change().await;
+            assert!(number(&event) > before && event["version"] == version, "{event}");
         }
         assert_eq!(begin(&["--user", "nobody"]).0, Some(1));
     }
 
-    async fn arguments_that_make_no_sense_are_refused(db: Db) {
+    async fn invalid_arguments_are_refused(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         for wrong in [
@@ -187,7 +187,7 @@ on_each_database! {
         }
     }
 
-    async fn a_walk_of_twenty_thousand_entries_equals_the_library(db: Db) {
+    async fn paging_through_twenty_thousand_entries_yields_the_library(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         assert_eq!(ann.version().await, 1);
@@ -196,7 +196,7 @@ on_each_database! {
         let (mut after, mut pages) = (Value::Null, 0);
         loop {
             if pages % 10 == 5 {
-                // Somebody writes meanwhile: to what was told before, and to what was not told yet.
+                // Concurrent writes: to rows that were delivered before, and to rows that were not yet.
                 ann.add("meanwhile").await;
                 for (change, order) in [("edit", "UPDATED_AT"), ("edit", "CREATED_AT"), ("delete", "UPDATED_AT"), ("delete", "TITLE")] {
                     let direction = if pages % 20 == 5 { "ASC" } else { "DESC" };
@@ -232,7 +232,7 @@ on_each_database! {
         assert!(walked == stored, "{} walked, {} stored", walked.len(), stored.len());
     }
 
-    async fn what_changed_since_is_found_by_index_however_large_the_library(db: Db) {
+    async fn a_delta_is_read_by_index_in_a_library_of_any_size(db: Db) {
         let database = TestDatabase::new(db).await;
         let log = tempfile::NamedTempFile::new().unwrap();
         let server = TestProcess::serve_logging(
@@ -245,7 +245,7 @@ on_each_database! {
         fill(&database, db, 20_000).await;
         fill_the_rest(&database).await;
         let before = std::fs::read_to_string(log.path()).unwrap().len();
-        // One change a page, so that pages begin after each kind of change.
+        // One change per page, so that pages start after each kind of change.
         let mut after = Value::Null;
         for kind in ["Tag", "Fandom", "Story", "Progress", "Tombstone", "Tag"] {
             let page = server.send("ann", CHANGES, json!({"since": 19_990, "first": 1, "after": after})).await.unwrap();
@@ -261,9 +261,9 @@ on_each_database! {
             .collect();
         for table in ["topaz_tag", "topaz_fandom", "topaz_story", "topaz_progress", "topaz_tombstone"] {
             let of_table: Vec<_> = lists.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).collect();
-            // At the start, after another kind and after its own; after nothing comes a tag.
-            let ways = if table == "topaz_tag" { 2 } else { 3 };
-            assert!(of_table.len() >= ways, "{of_table:?}");
+            // Statements from the start, after another kind and after its own kind. Tags are the first kind.
+            let statements = if table == "topaz_tag" { 2 } else { 3 };
+            assert!(of_table.len() >= statements, "{of_table:?}");
             for sql in of_table {
                 for plan in plans(&database, db, sql).await {
                     assert!(is_bounded(db, table, &plan), "{sql}\n{plan}");
@@ -272,7 +272,7 @@ on_each_database! {
         }
     }
 
-    async fn the_version_is_its_own_validator(db: Db) {
+    async fn the_version_check_supports_if_none_match(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let get = |etag: Option<String>| {
@@ -296,7 +296,7 @@ on_each_database! {
     }
 }
 
-/// Gives the user `ann`, who has nothing, this many entries, each with a stamp of its own.
+/// Gives the new user `ann` this many entries, each with its own stamp.
 async fn fill(database: &TestDatabase, db: Db, entries: u32) {
     let connection = database.connect().await;
     let (series, id) = match db {
@@ -327,7 +327,7 @@ async fn fill(database: &TestDatabase, db: Db, entries: u32) {
     connection.close().await.unwrap();
 }
 
-/// Gives `ann` as many tags, fandoms and tombstones as she has stories, with their stamps.
+/// Gives `ann` a tag, a fandom and a tombstone per story, with its stamp.
 async fn fill_the_rest(database: &TestDatabase) {
     let connection = database.connect().await;
     for table in ["topaz_tag", "topaz_fandom"] {
@@ -366,8 +366,8 @@ async fn stamps_of(database: &TestDatabase) -> Stamps {
     stamps
 }
 
-/// The database's plans for a statement: SQLite's one; PostgreSQL's for the values of a page in the middle of the
-/// library and for any values, both run, with the rows that they read.
+/// The query plans of a statement: one on SQLite; on PostgreSQL the custom plan for a page in the middle of the
+/// library and the generic plan, both executed, with the number of rows read.
 async fn plans(database: &TestDatabase, db: Db, sql: &str) -> Vec<String> {
     let connection = database.connect().await;
     if db == Db::Sqlite {
@@ -404,7 +404,7 @@ async fn plans(database: &TestDatabase, db: Db, sql: &str) -> Vec<String> {
     plans
 }
 
-/// One column of what `sql` selects, a row a line.
+/// One column of the result of `sql`, one line per row.
 async fn rows(connection: &DatabaseConnection, sql: &str, column: usize) -> String {
     let statement = Statement::from_string(connection.get_database_backend(), sql);
     let rows = connection.query_all_raw(statement).await.unwrap();
@@ -413,7 +413,7 @@ async fn rows(connection: &DatabaseConnection, sql: &str, column: usize) -> Stri
         .collect()
 }
 
-/// Whether a plan goes to a stamp by the index, and reads on from there in order.
+/// Whether a plan seeks to a stamp in the index, and reads from there in order.
 fn is_bounded(db: Db, table: &str, plan: &str) -> bool {
     let index = format!("{table}_stamp");
     match db {
@@ -422,14 +422,14 @@ fn is_bounded(db: Db, table: &str, plan: &str) -> bool {
             let to_stamp = plan.split_once(&search).is_some_and(|(_, bounds)| {
                 bounds.starts_with("stamp>") || bounds.starts_with("(stamp,id)>")
             });
-            // A page by bytes sorts what its limit lets through.
+            // A page limited by bytes sorts the rows within its limit.
             let is_page = plan.contains("sized");
             let sorted = plan.replace("FOR LAST TERM OF ORDER BY", "");
             to_stamp && (is_page || !sorted.contains("TEMP B-TREE FOR"))
         }
         Db::Postgres => {
             let is_condition = |line: &&str| line.contains("Index Cond:") && line.contains("stamp");
-            // Of what the index finds, the sort of equal ids and the limit throw away a row or two, no more.
+            // At most two rows of the index are discarded, for the order of equal ids and the limit.
             let read = |line: &str| {
                 let (_, rest) = line.split_once("Rows Removed by Filter: ")?;
                 rest.trim().parse::<u32>().ok()
@@ -443,7 +443,7 @@ fn is_bounded(db: Db, table: &str, plan: &str) -> bool {
     }
 }
 
-/// The most rows that a node of a plan of PostgreSQL gave.
+/// The largest row count of a node of a PostgreSQL plan.
 fn most_rows(plan: &str) -> u32 {
     let given = |line: &str| {
         let (_, rest) = line.split_once("(actual rows=")?;

@@ -1,5 +1,5 @@
-//! A database that goes back in time under servers and clients that know better: a failover to a standby that lacks the
-//! last changes, or a restore that nobody announced. No version is used again, and every device starts afresh.
+//! A database that rolls back under servers and clients that have newer versions: a failover to a standby that lacks the
+//! last changes, or an unannounced restore. No version is reused, and every device gets a reset.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -13,19 +13,19 @@ use crate::{
 const CHANGES: &str = "query ($since: Int!, $epoch: ID) { libraryChanges(since: $since, epoch: $epoch) { \
     version epoch reset changes { ... on Story { title stamp } } } }";
 
-/// Takes the libraries of all users back to `version`, as a restore does.
-async fn go_back(database: &TestDatabase, version: i64) {
+/// Rolls the libraries of all users back to `version`, like a restore.
+async fn roll_back(database: &TestDatabase, version: i64) {
     for (table, stamp) in [
         ("progress", "stamp"),
         ("story", "stamp"),
         ("field_change", "stamp"),
         ("write", "version"),
     ] {
-        let forget = format!("DELETE FROM topaz_{table} WHERE {stamp} > {version}");
-        database.execute(&forget).await;
+        let delete = format!("DELETE FROM topaz_{table} WHERE {stamp} > {version}");
+        database.execute(&delete).await;
     }
-    let fall = format!("UPDATE topaz_user SET library_version = {version}");
-    database.execute(&fall).await;
+    let lower = format!("UPDATE topaz_user SET library_version = {version}");
+    database.execute(&lower).await;
 }
 
 /// Adds stories up to version 4.
@@ -35,7 +35,7 @@ async fn add_three(user: &TestUser<'_>) {
     }
 }
 
-/// The page of changes since a version, without its epoch's name but for whether it is `epoch`.
+/// The page of changes since a version.
 async fn changes(user: &TestUser<'_>, since: i64, epoch: Option<&str>) -> Value {
     let variables = json!({"since": since, "epoch": epoch});
     user.ask(CHANGES, variables).await["libraryChanges"].take()
@@ -46,8 +46,8 @@ fn titles(page: &Value) -> Vec<&str> {
     changes.filter_map(|it| it["title"].as_str()).collect()
 }
 
-/// Asserts that a copy at version 4 of `epoch` is told to start afresh, and what it has when it has done so.
-async fn assert_starts_afresh(user: &TestUser<'_>, epoch: &str, holds: &[&str]) {
+/// Asserts that a copy at version 4 of `epoch` gets a reset, and the titles that it holds after it.
+async fn assert_reset(user: &TestUser<'_>, epoch: &str, holds: &[&str]) {
     let page = changes(user, 4, Some(epoch)).await;
     assert_eq!(page["reset"], true, "{page}");
     let number = |epoch: &str| epoch.parse::<i64>().unwrap();
@@ -55,7 +55,7 @@ async fn assert_starts_afresh(user: &TestUser<'_>, epoch: &str, holds: &[&str]) 
         number(page["epoch"].as_str().unwrap()) > number(epoch),
         "{page}"
     );
-    // A client that knows of no epochs starts afresh too.
+    // A client without an epoch gets a reset too.
     assert_eq!(changes(user, 4, None).await["reset"], true);
     assert_eq!(titles(&changes(user, 0, None).await), holds);
 }
@@ -65,7 +65,7 @@ async fn epoch(user: &TestUser<'_>) -> String {
     page["epoch"].as_str().unwrap().to_owned()
 }
 
-/// The first event of a stream of a client that was told `last` before.
+/// The first event of a stream that resumes after the event id `last`.
 async fn resume(user: &TestUser<'_>, last: &str) -> Value {
     let url = user.app.url("/api/library-version-events");
     let request = user.app.http.get(url).bearer_auth(&user.token);
@@ -77,7 +77,7 @@ async fn resume(user: &TestUser<'_>, last: &str) -> Value {
     serde_json::from_str(data.unwrap()).unwrap()
 }
 
-/// A user at version 4 of an epoch that is an hour old, on a server that was restarted since and whose database went
+/// Users at version 4 of an epoch that is an hour old, on a restarted server whose database rolled
 /// back to version 2 meanwhile.
 async fn restarted(db: Db) -> (TestApp, String) {
     let mut app = TestApp::start(db).await;
@@ -88,12 +88,12 @@ async fn restarted(db: Db) -> (TestApp, String) {
         .execute("UPDATE topaz_user SET library_epoch = 1700000000000")
         .await;
     app.stop().await;
-    go_back(&app.db, 2).await;
+    roll_back(&app.db, 2).await;
     (app.restart(&[]).await, "1700000000000".to_owned())
 }
 
 on_each_database! {
-    async fn every_stream_learns_that_the_database_went_back_and_no_version_is_used_again(db: Db) {
+    async fn after_a_database_rollback_every_stream_gets_a_new_epoch_and_no_version_is_reused(db: Db) {
         let app = TestApp::start_with(db, &["--heartbeat", "300ms"]).await;
         let ann = app.user("ann");
         add_three(&ann).await;
@@ -104,35 +104,35 @@ on_each_database! {
             assert_eq!(stream.next().await, StreamItem::Version(4));
             streams.push(stream);
         }
-        go_back(&app.db, 2).await;
+        roll_back(&app.db, 2).await;
         for stream in &mut streams {
-            assert_eq!(stream.next().await, StreamItem::Version(5), "above all that were told");
+            assert_eq!(stream.next().await, StreamItem::Version(5), "above all delivered versions");
         }
-        assert_starts_afresh(&ann, &before, &["A"]).await;
+        assert_reset(&ann, &before, &["A"]).await;
         assert_eq!(ann.add("D").await["libraryVersion"], 6);
         for stream in &mut streams {
             assert_eq!(stream.next().await, StreamItem::Version(6));
         }
     }
 
-    async fn a_change_after_the_database_went_back_is_numbered_above_all_that_were_answered(db: Db) {
+    async fn a_change_after_a_database_rollback_gets_a_version_above_all_acknowledged_ones(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         add_three(&ann).await;
         let before = epoch(&ann).await;
-        go_back(&app.db, 2).await;
+        roll_back(&app.db, 2).await;
         assert_eq!(ann.add("D").await["libraryVersion"], 6, "5 begins the epoch");
-        assert_starts_afresh(&ann, &before, &["A", "D"]).await;
+        assert_reset(&ann, &before, &["A", "D"]).await;
     }
 
-    async fn a_read_after_the_database_went_back_begins_the_epoch(db: Db) {
+    async fn a_read_after_a_database_rollback_begins_a_new_epoch(db: Db) {
         let app = TestApp::start(db).await;
         let [ann, bob] = [app.user("ann"), app.user("bob")];
         for user in [&ann, &bob] {
             add_three(user).await;
         }
         let before = epoch(&ann).await;
-        // Back to before an epoch was begun: what was told since is of a numbering that the database has not.
+        // A rollback to before an epoch began: the database does not know the epoch of the later versions.
         app.library.begin_epoch(None).await.unwrap();
         assert_ne!(epoch(&ann).await, before);
         assert_ne!(epoch(&bob).await, before);
@@ -144,7 +144,7 @@ on_each_database! {
         assert_eq!((&page["reset"], &page["version"]), (&json!(true), &json!(5)), "{page}");
     }
 
-    async fn nodes_that_notice_at_once_begin_one_epoch(db: Db) {
+    async fn nodes_that_detect_a_rollback_at_once_begin_one_epoch(db: Db) {
         let one = TestApp::start_with(db, &["--heartbeat", "200ms"]).await;
         let two = TestApp::start_on(one.db.shared(), &["--heartbeat", "200ms"]).await;
         let nodes = [one.user("ann"), two.user("ann")];
@@ -153,7 +153,7 @@ on_each_database! {
         for watch in &mut watches {
             watch.until(4).await;
         }
-        go_back(&one.db, 2).await;
+        roll_back(&one.db, 2).await;
         for watch in &mut watches {
             watch.until(5).await;
         }
@@ -166,31 +166,31 @@ on_each_database! {
         assert_eq!(nodes[1].add("D").await["libraryVersion"], 6);
     }
 
-    async fn a_restarted_server_learns_from_its_clients_that_the_database_went_back(db: Db) {
+    async fn a_restarted_server_detects_a_database_rollback_from_its_clients_heads(db: Db) {
         let (app, before) = restarted(db).await;
         let [ann, bob, cid] = ["ann", "bob", "cid"].map(|name| app.user(name));
         let event = resume(&ann, &format!("{before}.4")).await;
         assert_eq!((&event["version"], &event["resume"]), (&json!(5), &json!("other_epoch")));
-        assert_starts_afresh(&ann, &before, &["A"]).await;
+        assert_reset(&ann, &before, &["A"]).await;
 
         let check = async |etag: &str| {
             let check = app.http.get(app.url("/api/library-version")).bearer_auth(&bob.token);
             let check = check.header("if-none-match", etag).send();
             soon("a check", check).await.unwrap()
         };
-        let told = check("").await.headers()["etag"].to_str().unwrap().to_owned();
-        let claim = told.replace(&format!("{before}.2-"), &format!("{before}.4-"));
-        assert_ne!(claim, told);
+        let current = check("").await.headers()["etag"].to_str().unwrap().to_owned();
+        let claim = current.replace(&format!("{before}.2-"), &format!("{before}.4-"));
+        assert_ne!(claim, current);
         let check: Value = check(&claim).await.json().await.unwrap();
         assert_eq!(check["version"], 5);
-        assert_starts_afresh(&bob, &before, &["A"]).await;
+        assert_reset(&bob, &before, &["A"]).await;
 
-        assert_eq!(epoch(&cid).await, before, "a client's word is for its own user");
-        assert_starts_afresh(&cid, &before, &["A"]).await;
+        assert_eq!(epoch(&cid).await, before, "a client's head counts only for its own user");
+        assert_reset(&cid, &before, &["A"]).await;
         assert_eq!(cid.version().await, 5);
     }
 
-    async fn the_entity_tag_of_another_user_is_no_claim(db: Db) {
+    async fn the_entity_tag_of_another_user_begins_no_epoch(db: Db) {
         let app = TestApp::start(db).await;
         let [ann, bob] = [app.user("ann"), app.user("bob")];
         add_three(&ann).await;
@@ -201,10 +201,10 @@ on_each_database! {
             let check = etag.into_iter().fold(check, |check, etag| check.header("if-none-match", etag));
             soon("a check", check.send()).await.unwrap()
         };
-        let told = check(&ann, None).await.headers()["etag"].to_str().unwrap().to_owned();
-        assert!(told.contains(".4"), "{told}");
-        // One browser, whose cache gives the answer to one user for that to the other.
-        let checked = check(&bob, Some(&told)).await;
+        let current = check(&ann, None).await.headers()["etag"].to_str().unwrap().to_owned();
+        assert!(current.contains(".4"), "{current}");
+        // A browser cache that revalidates with the entity tag of another user.
+        let checked = check(&bob, Some(&current)).await;
         assert_eq!(checked.status(), 200);
         assert_eq!(checked.json::<Value>().await.unwrap(), json!({"version": 2, "epoch": before}));
         assert_eq!(epoch(&bob).await, before);
@@ -216,25 +216,25 @@ on_each_database! {
         app.user("bob").add("B").await;
         app.library.begin_epoch(None).await.unwrap();
         app.stop().await;
-        // Old enough for a client's word to end it.
+        // Old enough that a client's head can end it.
         app.db.execute("UPDATE topaz_user SET library_epoch = library_epoch - 3600000").await;
         let app = app.restart(&[]).await;
         let [ann, bob] = [app.user("ann"), app.user("bob")];
-        let (told, before) = (epoch(&ann).await, epoch(&bob).await);
+        let (other, before) = (epoch(&ann).await, epoch(&bob).await);
         // The EventSource of a browser reconnects with the session of the next user.
-        let event = resume(&bob, &format!("{told}.4")).await;
+        let event = resume(&bob, &format!("{other}.4")).await;
         assert_eq!((&event["version"], &event["resume"]), (&json!(2), &json!("other_epoch")));
         assert_eq!(epoch(&bob).await, before);
     }
 
-    async fn a_client_that_makes_heads_up_changes_little_and_seldom(db: Db) {
+    async fn a_client_with_forged_heads_begins_at_most_one_epoch(db: Db) {
         let (app, before) = restarted(db).await;
         let ann = app.user("ann");
-        for made_up in ["1699999999999.900", "1700000000001.900", "9000000000000000000.2"] {
-            resume(&ann, made_up).await;
-            assert_eq!((ann.version().await, epoch(&ann).await), (2, before.clone()), "{made_up}");
+        for forged in ["1699999999999.900", "1700000000001.900", "9000000000000000000.2"] {
+            resume(&ann, forged).await;
+            assert_eq!((ann.version().await, epoch(&ann).await), (2, before.clone()), "{forged}");
         }
-        // Far ahead: it begins an epoch, and uses up no versions.
+        // Far ahead: it begins an epoch, and does not use up versions.
         assert_eq!(resume(&ann, &format!("{before}.2147483647")).await["version"], 3);
         let begun = epoch(&ann).await;
         assert_ne!(begun, before);
@@ -245,7 +245,7 @@ on_each_database! {
         assert_eq!(epoch(&ann).await, begun, "an epoch that has just begun stays");
     }
 
-    async fn a_library_that_has_used_up_its_versions_goes_on_in_a_new_epoch(db: Db) {
+    async fn a_library_at_the_highest_version_continues_in_a_new_epoch(db: Db) {
         const LAST: i64 = i32::MAX as i64;
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
@@ -257,7 +257,7 @@ on_each_database! {
         assert_eq!(ann.add("C").await["libraryVersion"], LAST);
         let mut watch = ann.watch().await;
         watch.until(LAST).await;
-        // What changes nothing leaves the version where it is.
+        // A refused change does not move the version.
         let refused = ann.delete_progress(&gone).await;
         assert_eq!((&refused["refusal"]["code"], &refused["libraryVersion"]), (&json!("NOT_FOUND"), &json!(LAST)));
         assert_eq!(epoch(&ann).await, before);
@@ -273,15 +273,15 @@ on_each_database! {
         assert_eq!(ann.add("E").await["libraryVersion"], 3);
     }
 
-    async fn the_last_version_is_answered_like_any_other(db: Db) {
+    async fn the_highest_version_is_a_valid_argument(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let progress = ann.add("A").await["progress"]["id"].take();
         app.db.execute("UPDATE topaz_user SET library_version = 2147483647").await;
         let unchanged = json!({"id": progress, "currentChapter": 0, "idempotencyKey": "k"});
         for _ in 0..2 {
-            let answer = ann.update_progress(unchanged.clone()).await;
-            assert_eq!((&answer["libraryVersion"], &answer["refusal"]), (&json!(1), &Value::Null), "renumbered");
+            let response = ann.update_progress(unchanged.clone()).await;
+            assert_eq!((&response["libraryVersion"], &response["refusal"]), (&json!(1), &Value::Null), "renumbered");
         }
         assert_eq!(ann.version().await, 1);
         for since in [0, 1, i32::MAX] {
@@ -292,11 +292,11 @@ on_each_database! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failover_to_a_standby_that_lacks_changes_starts_devices_afresh() {
+async fn a_failover_to_a_standby_that_lacks_changes_resets_devices() {
     let mut primary = Server::postgres().await;
     let mut standby = primary.standby().await;
-    let switch = Proxy::to(primary.port).await;
-    let database = TestDatabase::at(primary.url_at(switch.port));
+    let proxy = Proxy::to(primary.port).await;
+    let database = TestDatabase::at(primary.url_at(proxy.port));
     let flags = [
         "--heartbeat",
         "500ms",
@@ -332,16 +332,16 @@ async fn a_failover_to_a_standby_that_lacks_changes_starts_devices_afresh() {
         assert_eq!(stream.next().await, StreamItem::Version(4));
         streams.push(stream);
     }
-    let failing_over = async {
+    let failover = async {
         primary.kill();
         standby.start().await;
         has.execute("SELECT pg_promote()").await;
-        switch.redirect_to(standby.port).await;
+        proxy.redirect_to(standby.port).await;
     };
-    // A socket answers pings all the while.
-    let telling = join_all(streams.iter_mut().map(VersionStream::next));
-    let ((), told) = tokio::join!(failing_over, telling);
-    assert_eq!(told, [const { StreamItem::Version(5) }; 4]);
-    assert_starts_afresh(&ann, &before, &["A"]).await;
+    // The sockets respond to pings meanwhile.
+    let receiving = join_all(streams.iter_mut().map(VersionStream::next));
+    let ((), received) = tokio::join!(failover, receiving);
+    assert_eq!(received, [const { StreamItem::Version(5) }; 4]);
+    assert_reset(&ann, &before, &["A"]).await;
     assert_eq!(ann.add("NEW").await["libraryVersion"], 6);
 }

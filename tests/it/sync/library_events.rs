@@ -1,4 +1,4 @@
-//! `libraryEvents` tells what changed, and on which device.
+//! `libraryEvents` carries the changed kinds and the origin device.
 
 use reqwest::Response;
 use sea_orm::ConnectionTrait as _;
@@ -9,7 +9,7 @@ use crate::{
     support::test_app::{TestApp, TestUser, on_each_database, soon},
 };
 
-/// How the events come.
+/// The transport of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     Sse,
@@ -70,26 +70,26 @@ impl Events {
                 let json = piece.split_once(begin).map(|(_, json)| json.to_owned());
                 *rest = after.to_owned();
                 let Some(json) = json else { continue };
-                let mut answer: Value = serde_json::from_str(&json).unwrap();
-                if let Some(payload) = answer.get_mut("payload") {
-                    answer = payload.take();
+                let mut response: Value = serde_json::from_str(&json).unwrap();
+                if let Some(payload) = response.get_mut("payload") {
+                    response = payload.take();
                 }
-                if answer != json!({}) {
-                    return answer["data"]["libraryEvents"].take();
+                if response != json!({}) {
+                    return response["data"]["libraryEvents"].take();
                 }
                 continue;
             }
             let chunk = soon("an event", response.chunk())
                 .await
                 .unwrap()
-                .expect("the stream goes on");
+                .expect("the stream continues");
             rest.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 
-    /// The next event that is no heartbeat.
-    pub async fn next_news(&mut self) -> Value {
-        soon("news", async {
+    /// The next event, except heartbeats.
+    pub async fn next_change(&mut self) -> Value {
+        soon("a change event", async {
             loop {
                 let event = self.next().await;
                 if event["kind"] != "HEARTBEAT" {
@@ -102,31 +102,31 @@ impl Events {
 }
 
 on_each_database! {
-    async fn the_present_version_comes_first_and_then_each_change_with_its_kinds_and_device(db: Db) {
+    async fn the_current_version_comes_first_and_then_each_change_with_its_kinds_and_device(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let mut events = Events::open(&ann).await;
-        let connected = events.next_news().await;
+        let connected = events.next_change().await;
         assert_eq!((&connected["kind"], &connected["version"], &connected["changed"]), (&json!("CONNECTED"), &json!(1), &json!([])));
 
         let phone = json!({"id": "phone-1", "name": "Ann's phone"});
         let tag = json!({"name": "t", "device": phone});
         ann.mutate("createTag", "CreateLabelInput", tag, "tag { id }").await;
-        let event = events.next_news().await;
+        let event = events.next_change().await;
         assert_eq!((&event["kind"], &event["version"]), (&json!("CHANGED"), &json!(2)));
         assert_eq!((&event["changed"], &event["device"]), (&json!(["TAG"]), &phone));
         assert_eq!(event["epoch"], connected["epoch"]);
 
         ann.add("A").await;
-        let event = events.next_news().await;
+        let event = events.next_change().await;
         assert_eq!((&event["changed"], &event["device"]), (&json!(["STORY", "PROGRESS"]), &Value::Null));
     }
 
-    async fn every_mutation_is_told_with_its_device_and_the_kinds_it_changed(db: Db) {
+    async fn every_mutation_sends_an_event_with_its_device_and_kinds(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let mut events = Events::open(&ann).await;
-        assert_eq!(events.next_news().await["kind"], "CONNECTED");
+        assert_eq!(events.next_change().await["kind"], "CONNECTED");
         let id = || json!(uuid::Uuid::now_v7());
         let (story, progress, tag, fandom) = (id(), id(), id(), id());
         let entry = json!({"title": "B", "url": "https://example.org/b", "tags": ["new"], "fandoms": ["new"]});
@@ -150,31 +150,31 @@ on_each_database! {
             input["device"] = device.clone();
             let made = ann.mutate(mutation, input_type, input, "").await;
             assert_eq!(made["refusal"], Value::Null, "{mutation}");
-            let event = events.next_news().await;
+            let event = events.next_change().await;
             assert_eq!((&event["kind"], &event["version"]), (&json!("CHANGED"), &made["libraryVersion"]), "{mutation}");
             assert_eq!((&event["changed"], &event["device"]), (&kinds, &device), "{mutation}");
         }
     }
 
-    async fn a_version_whose_change_cannot_be_read_is_told_all_the_same(db: Db) {
+    async fn a_version_whose_change_cannot_be_read_is_still_sent(db: Db) {
         let app = TestApp::start_with(db, &["--heartbeat", "100ms"]).await;
         let ann = app.user("ann");
         let mut events = Events::open(&ann).await;
-        assert_eq!(events.next_news().await["kind"], "CONNECTED");
-        let behind = app.db.connect().await;
+        assert_eq!(events.next_change().await["kind"], "CONNECTED");
+        let direct = app.db.connect().await;
         for sql in ["ALTER TABLE topaz_write RENAME TO topaz_gone", "UPDATE topaz_user SET library_version = 2"] {
-            behind.execute_unprepared(sql).await.unwrap();
+            direct.execute_unprepared(sql).await.unwrap();
         }
-        let event = events.next_news().await;
+        let event = events.next_change().await;
         assert_eq!((&event["kind"], &event["version"], &event["device"]), (&json!("CHANGED"), &json!(2), &Value::Null));
         assert_eq!(event["changed"], json!(["STORY", "PROGRESS", "TAG", "FANDOM"]));
         let rename = "ALTER TABLE topaz_gone RENAME TO topaz_write";
-        behind.execute_unprepared(rename).await.unwrap();
+        direct.execute_unprepared(rename).await.unwrap();
         ann.create_tag("t").await;
-        assert_eq!(events.next_news().await["changed"], json!(["TAG"]), "the stream goes on");
+        assert_eq!(events.next_change().await["changed"], json!(["TAG"]), "the stream continues");
     }
 
-    async fn a_heartbeat_says_the_version_again(db: Db) {
+    async fn a_heartbeat_repeats_the_version(db: Db) {
         let app = TestApp::start_with(db, &["--heartbeat", "100ms"]).await;
         let ann = app.user("ann");
         let mut events = Events::open(&ann).await;
@@ -183,7 +183,7 @@ on_each_database! {
         assert_eq!((&heartbeat["kind"], &heartbeat["version"]), (&json!("HEARTBEAT"), &json!(1)));
     }
 
-    async fn changes_of_several_devices_told_as_one_name_none(db: Db) {
+    async fn a_coalesced_event_of_several_devices_names_none(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let user = library_sync::version::UserId::new("ann").unwrap();
@@ -198,6 +198,6 @@ on_each_database! {
         };
         assert_eq!(changed(1).await.unwrap().device, None);
         assert_eq!(changed(3).await.unwrap().device.unwrap().id(), "laptop");
-        assert_eq!(changed(0).await, None, "of what is not known, nothing is told");
+        assert_eq!(changed(0).await, None, "nothing is known of an unknown version");
     }
 }

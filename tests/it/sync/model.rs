@@ -1,7 +1,7 @@
-//! Random devices against a model: whatever is written, lost, replayed, purged or renumbered in between, and however
-//! often the server dies, every device ends with the server's library, and the server's is the model's.
+//! Model-based test with random devices: after any sequence of writes, losses, replays, purges, new epochs and
+//! crashes, every device converges to the server's library, and the server's library equals the model's.
 //!
-//! A run is decided by its seed, but for the moments at which the server dies. A failure prints it;
+//! The seed decides a run, except when the server is killed. A failure prints it;
 //! `LIBRARY_SYNC_TEST_SEED=<n>` repeats it.
 
 use std::{
@@ -16,20 +16,20 @@ use uuid::Uuid;
 
 use crate::support::test_app::{Db, EventStream, TestApp, TestProcess, on_each_database, soon};
 
-/// A row by kind and id, as far as the model knows it.
+/// The rows by kind and id, with the fields that the model knows.
 type Rows = BTreeMap<(String, Uuid), Value>;
 
-/// Of the server that is listened to.
+/// The flags of the server whose streams the devices read.
 const FLAGS: [&str; 4] = ["--heartbeat", "500ms", "--log", "warn"];
 
 on_each_database! {
-    async fn every_device_ends_with_the_servers_library(db: Db) {
+    async fn every_device_converges_to_the_servers_library(db: Db) {
         let seeds = match std::env::var("LIBRARY_SYNC_TEST_SEED") {
             Ok(seed) => vec![seed.parse().expect("a number")],
             Err(_) => (0..4).map(|_| fastrand::u64(..)).collect(),
         };
         for seed in seeds {
-            // Shown only if the test fails.
+            // Printed only if the test fails.
             println!("LIBRARY_SYNC_TEST_SEED={seed}");
             run(db, seed).await;
         }
@@ -51,7 +51,7 @@ async fn run(db: Db, seed: u64) {
     for _ in 0..400 {
         let [device, other] = two_of(&mut devices, &mut rng);
         match rng.u32(..100) {
-            0..35 => device.intend(&mut rng, &model),
+            0..35 => device.queue_mutation(&mut rng, &model),
             35..55 => device.send(&servers, &mut model, &mut rng).await,
             55..63 => {
                 let (mut first, mut second) = (rng.fork(), rng.fork());
@@ -60,7 +60,7 @@ async fn run(db: Db, seed: u64) {
             }
             63..90 => {
                 if device.follow(&servers, &mut rng).await {
-                    device.agrees_with(&model);
+                    device.assert_equals(&model);
                 }
             }
             90..93 => device.crash(),
@@ -89,16 +89,16 @@ async fn run(db: Db, seed: u64) {
     for device in &mut devices {
         // The last notices may be lost too.
         soon(
-            "every stream tells the last version",
-            device.hear_of(&servers, model.version),
+            "every stream receives the last version",
+            device.read_stream_until(&servers, model.version),
         )
         .await;
-        device.pull_to_the_end(&servers, &mut rng).await;
-        device.agrees_with(&model);
+        device.pull_all(&servers, &mut rng).await;
+        device.assert_equals(&model);
     }
     let mut newcomer = Device::default();
-    newcomer.pull_to_the_end(&servers, &mut rng).await;
-    newcomer.agrees_with(&model);
+    newcomer.pull_all(&servers, &mut rng).await;
+    newcomer.assert_equals(&model);
 }
 
 fn two_of<'a>(devices: &'a mut [Device; 3], rng: &mut Rng) -> [&'a mut Device; 2] {
@@ -106,8 +106,8 @@ fn two_of<'a>(devices: &'a mut [Device; 3], rng: &mut Rng) -> [&'a mut Device; 2
     devices.get_disjoint_mut(pairs[rng.usize(..3)]).unwrap()
 }
 
-/// Two servers on one database that do not hear of each other, so that what the second makes is a notice lost. The
-/// devices listen to the first, which dies now and then.
+/// Two servers on one database without a shared broker, so that every notice of the second is lost. The
+/// devices read the streams of the first, which is killed from time to time.
 struct Servers {
     first: TestProcess,
     second: TestApp,
@@ -120,22 +120,22 @@ impl Servers {
         Self { first, second }
     }
 
-    async fn ask(&self, query: &str, variables: Value) -> Value {
-        let mut answer = self.first.send("ann", query, variables).await.unwrap();
-        assert!(answer.get("errors").is_none(), "{query}: {answer}");
-        answer["data"].take()
+    async fn execute(&self, query: &str, variables: Value) -> Value {
+        let mut response = self.first.send("ann", query, variables).await.unwrap();
+        assert!(response.get("errors").is_none(), "{query}: {response}");
+        response["data"].take()
     }
 
-    /// Kills the first server at some moment while it is asked, and starts it again.
-    async fn die_while(&mut self, asked: impl Future, rng: &mut Rng) {
-        let _ = tokio::time::timeout(Duration::from_millis(rng.u64(..15)), asked).await;
+    /// Kills the first server at a random moment of a request, and restarts it.
+    async fn crash_during(&mut self, request: impl Future, rng: &mut Rng) {
+        let _ = tokio::time::timeout(Duration::from_millis(rng.u64(..15)), request).await;
         self.first.signal("-KILL");
         self.first.wait().await;
         self.first = TestProcess::serve(&self.second.db.url, &FLAGS).await;
     }
 
     async fn purge(&self) {
-        // What was written in this very millisecond would be kept.
+        // Rows of the current millisecond would be kept.
         tokio::time::sleep(Duration::from_millis(2)).await;
         let all = Retention {
             history: Duration::ZERO,
@@ -149,15 +149,16 @@ impl Servers {
         self.second.library.begin_epoch(Some(&ann)).await.unwrap();
     }
 
-    /// Below which a base says nothing, and the epoch that it must be of.
+    /// The floor below which a base is unknown, and the current epoch.
     async fn floor(&self) -> (i64, String) {
-        let library = self.ask("{ library { floor epoch } }", json!({})).await["library"].take();
+        let library =
+            self.execute("{ library { floor epoch } }", json!({})).await["library"].take();
         let epoch = library["epoch"].as_str().unwrap().to_owned();
         (library["floor"].as_i64().unwrap(), epoch)
     }
 }
 
-/// A mutation that a device wants made.
+/// A mutation in a device's outbox.
 #[derive(Debug, Clone)]
 struct Intent {
     key: String,
@@ -190,7 +191,7 @@ impl Intent {
         json!({"input": input})
     }
 
-    /// The device that wants it.
+    /// The device that created it.
     fn device(&self) -> &str {
         self.key.split('/').next().unwrap()
     }
@@ -200,27 +201,27 @@ impl Intent {
     }
 }
 
-/// What the library must be, and what each intent was answered.
+/// The expected library, and the result of each intent.
 #[derive(Default)]
 struct Model {
     version: i64,
     floor: i64,
     epoch: String,
-    /// The version up to which it is forgotten which device made a change.
+    /// The version up to which the devices of changes are unknown.
     forgotten: i64,
     rows: Rows,
     urls: BTreeMap<Uuid, String>,
     removed: Vec<(Uuid, Uuid)>,
-    answers: BTreeMap<String, Value>,
+    results: BTreeMap<String, Value>,
     progresses: BTreeMap<Uuid, Chapters>,
-    /// The progresses of which there is a tombstone, with its stamp.
-    graves: BTreeMap<Uuid, i64>,
+    /// The progresses with a tombstone, and its stamp.
+    tombstones: BTreeMap<Uuid, i64>,
 }
 
-/// At which versions the chapter of a progress was set, and by which device.
+/// The versions that set the chapter of a progress, and their devices.
 struct Chapters {
     made: (i64, String),
-    /// Where a row was removed, all of the one made there counts as changed.
+    /// Every field of a recreated row counts as changed.
     changes: Vec<(i64, String)>,
 }
 
@@ -231,16 +232,16 @@ impl Chapters {
 }
 
 impl Model {
-    /// Makes the change if it was not made before, and checks what it was answered.
-    async fn learn(&mut self, servers: &Servers, intent: &Intent, answer: &Value) {
-        if let Some(before) = self.answers.get(&intent.key) {
-            assert_eq!(answer, before, "a replay of {intent:?}");
+    /// Applies the change unless it is a replay, and checks its result.
+    async fn apply_and_check(&mut self, servers: &Servers, intent: &Intent, response: &Value) {
+        if let Some(before) = self.results.get(&intent.key) {
+            assert_eq!(response, before, "a replay of {intent:?}");
             return;
         }
-        self.answers.insert(intent.key.clone(), answer.clone());
+        self.results.insert(intent.key.clone(), response.clone());
         let before = self.rows.clone();
         let made = match intent.mutation {
-            "importLibrary" => self.import(servers, intent, answer).await,
+            "importLibrary" => self.import(servers, intent, response).await,
             _ => self.change(intent),
         };
         if made.is_none() {
@@ -248,9 +249,9 @@ impl Model {
         } else if self.rows != before {
             self.version += 1;
         }
-        let refused = !answer["refusal"].is_null();
-        assert_eq!(refused, made.is_none(), "{intent:?}: {answer}");
-        assert_eq!(answer["libraryVersion"], self.version, "{intent:?}");
+        let refused = !response["refusal"].is_null();
+        assert_eq!(refused, made.is_none(), "{intent:?}: {response}");
+        assert_eq!(response["libraryVersion"], self.version, "{intent:?}");
     }
 
     fn change(&mut self, intent: &Intent) -> Option<()> {
@@ -331,7 +332,7 @@ impl Model {
         self.rows.insert(("Progress".into(), progress), made);
         self.urls.insert(story, url.to_owned());
         let made = (self.version + 1, intent.device().to_owned());
-        let remade = self.graves.remove(&progress).map(|_| made.clone());
+        let remade = self.tombstones.remove(&progress).map(|_| made.clone());
         let changes = remade.into_iter().collect();
         self.progresses.insert(progress, Chapters { made, changes });
     }
@@ -372,19 +373,19 @@ impl Model {
         self.urls.remove(&story);
         self.removed.push((story, progress));
         self.progresses.remove(&progress);
-        self.graves.insert(progress, self.version + 1);
+        self.tombstones.insert(progress, self.version + 1);
         Some(())
     }
 
-    /// Adds what the server says that it has added, and the labels that it made on the way.
-    async fn import(&mut self, servers: &Servers, intent: &Intent, answer: &Value) -> Option<()> {
+    /// Adds the entries that the server reports as added, and the labels that it created.
+    async fn import(&mut self, servers: &Servers, intent: &Intent, response: &Value) -> Option<()> {
         let entries = intent.input["entries"].as_array()?;
-        let labels = servers.ask("{ tags { id name } }", json!({})).await;
+        let labels = servers.execute("{ tags { id name } }", json!({})).await;
         let mut ids = BTreeMap::new();
         for tag in labels["tags"].as_array()? {
             ids.insert(tag["name"].as_str()?.to_owned(), tag["id"].clone());
         }
-        for (entry, outcome) in entries.iter().zip(answer["outcomes"].as_array()?) {
+        for (entry, outcome) in entries.iter().zip(response["outcomes"].as_array()?) {
             let url = entry["url"].as_str()?;
             let is_new = !self.urls.values().any(|other| other == url);
             assert_eq!(
@@ -407,13 +408,13 @@ impl Model {
         Some(())
     }
 
-    /// What is not above the floor is purged, or of another epoch.
+    /// Applies a new floor and epoch.
     fn floor_is(&mut self, (floor, epoch): (i64, String)) {
         (self.floor, self.epoch) = (floor, epoch);
-        self.graves.retain(|_, stamp| *stamp > floor);
+        self.tombstones.retain(|_, stamp| *stamp > floor);
     }
 
-    /// These ids, sorted, if each is a label's of this kind.
+    /// These ids, sorted, if each is a label of this kind.
     fn known(&self, kind: &str, ids: &Value) -> Option<Value> {
         let ids: BTreeSet<_> = ids
             .as_array()?
@@ -434,20 +435,20 @@ const SETS: [(&str, &str, &str); 2] = [
     ("Fandom", "fandomIds", "fandoms"),
 ];
 
-/// A device: its copy of the library, what it still has to send, and the stream that tells it when to pull.
+/// A device: its copy of the library, its outbox, and the stream that notifies it of new versions.
 #[derive(Default)]
 struct Device {
     name: String,
     version: i64,
     epoch: Option<String>,
     rows: Rows,
-    /// Where its walk stands, if it is in one.
-    walk: Option<String>,
+    /// The cursor of an unfinished sequence of pages.
+    cursor: Option<String>,
     outbox: Vec<Intent>,
     made: u64,
     stream: Option<EventStream>,
-    /// The version that it was last told.
-    told: i64,
+    /// The version that it received last.
+    received: i64,
 }
 
 impl Device {
@@ -456,9 +457,9 @@ impl Device {
         of_kind.map(|key| key.1).collect()
     }
 
-    /// Wants something that makes sense by its own, perhaps old, copy.
-    fn intend(&mut self, rng: &mut Rng, model: &Model) {
-        let Some((mutation, input)) = self.wish(rng, model) else {
+    /// Queues a random mutation that is valid for its own, perhaps stale, copy.
+    fn queue_mutation(&mut self, rng: &mut Rng, model: &Model) {
+        let Some((mutation, input)) = self.random_mutation(rng, model) else {
             return;
         };
         self.made += 1;
@@ -470,7 +471,7 @@ impl Device {
         });
     }
 
-    fn wish(&self, rng: &mut Rng, model: &Model) -> Option<(&'static str, Value)> {
+    fn random_mutation(&self, rng: &mut Rng, model: &Model) -> Option<(&'static str, Value)> {
         let [tags, fandoms] = ["Tag", "Fandom"].map(|kind| self.own(kind));
         let mut some = |ids: &[Uuid]| json!(ids.iter().filter(|_| rng.bool()).collect::<Vec<_>>());
         let (some_tags, some_fandoms) = (some(&tags), some(&fandoms));
@@ -490,7 +491,7 @@ impl Device {
                 }
             }
             4..8 => {
-                // Sometimes with one id for both, and sometimes what was removed is made again under its ids.
+                // Sometimes with one id for both, and sometimes with the ids of removed rows.
                 let story = new_id(rng);
                 let fresh = (story, if rng.bool() { story } else { new_id(rng) });
                 let gone = model.removed.last().filter(|_| rng.u32(..3) == 0);
@@ -542,74 +543,74 @@ impl Device {
         })
     }
 
-    /// Sends the oldest intent to one of the servers; its answer may get lost, and it is sent again.
+    /// Sends the oldest intent to one of the servers. Its response may be lost, and it is retried.
     async fn send(&mut self, servers: &Servers, model: &mut Model, rng: &mut Rng) {
         let Some(intent) = self.outbox.first().cloned() else {
             return;
         };
         let (query, variables) = (intent.query(), intent.variables(&self.name));
-        let mut answer = if rng.u32(..3) == 0 {
+        let mut response = if rng.u32(..3) == 0 {
             servers.second.user("ann").ask(&query, variables).await
         } else {
-            servers.ask(&query, variables).await
+            servers.execute(&query, variables).await
         };
         model
-            .learn(servers, &intent, &answer[intent.mutation].take())
+            .apply_and_check(servers, &intent, &response[intent.mutation].take())
             .await;
         if rng.u32(..4) > 0 {
             self.outbox.remove(0);
         }
     }
 
-    /// Sends the oldest intent to a server that dies meanwhile, and again when it is back.
+    /// Sends the oldest intent to a server that is killed meanwhile, and retries it after the restart.
     async fn send_and_crash(&mut self, servers: &mut Servers, model: &mut Model, rng: &mut Rng) {
         if let Some(intent) = self.outbox.first() {
             let asked = servers
                 .first
                 .sending("ann", &intent.query(), intent.variables(&self.name));
-            servers.die_while(asked, rng).await;
+            servers.crash_during(asked, rng).await;
             self.send(servers, model, rng).await;
         }
     }
 
-    /// Pulls if the stream has told of something, or has just been opened. Says whether a walk has come to its end.
+    /// Pulls if the stream received a version or was just opened. Returns whether it fetched the last page.
     async fn follow(&mut self, servers: &Servers, rng: &mut Rng) -> bool {
         let is_new = self.stream.is_none();
-        self.hear(servers, Duration::from_millis(5)).await;
-        (is_new || self.walk.is_some() || self.told != self.version)
+        self.read_stream(servers, Duration::from_millis(5)).await;
+        (is_new || self.cursor.is_some() || self.received != self.version)
             && self.pull(servers, rng).await
     }
 
-    /// Listens for a moment.
-    async fn hear(&mut self, servers: &Servers, moment: Duration) {
+    /// Reads the stream for a moment.
+    async fn read_stream(&mut self, servers: &Servers, moment: Duration) {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             None => self.stream.insert(servers.first.watch("ann").await),
         };
         match tokio::time::timeout(moment, stream.next()).await {
-            Ok(Some(event)) => self.told = event["version"].as_i64().unwrap(),
+            Ok(Some(event)) => self.received = event["version"].as_i64().unwrap(),
             Ok(None) => self.stream = None,
             Err(_) => {}
         }
     }
 
-    async fn hear_of(&mut self, servers: &Servers, version: i64) {
-        while self.told != version {
-            self.hear(servers, Duration::from_secs(1)).await;
+    async fn read_stream_until(&mut self, servers: &Servers, version: i64) {
+        while self.received != version {
+            self.read_stream(servers, Duration::from_secs(1)).await;
         }
     }
 
-    /// Asks for a page of what changed, and applies it. Says whether it was the last.
+    /// Requests a page of changes, and applies it. Returns whether it was the last.
     async fn pull(&mut self, servers: &Servers, rng: &mut Rng) -> bool {
-        if self.walk.is_none() && self.version == 0 {
+        if self.cursor.is_none() && self.version == 0 {
             self.rows.clear();
         }
         let query = "query ($since: Int!, $epoch: ID, $first: Int!, $after: String) { libraryChanges(since: $since, epoch: $epoch, first: $first, after: $after) { version epoch reset hasMore endCursor changes { __typename ... on Tag { id name } ... on Fandom { id name } ... on Story { id title tags { id } fandoms { id } } ... on Progress { id storyId currentChapter } ... on Tombstone { rowId kind } } } }";
         let epoch = self.epoch.clone().filter(|_| self.version > 0);
-        let variables = json!({"since": self.version, "epoch": epoch, "first": rng.u32(1..6), "after": self.walk});
-        let page = servers.ask(query, variables).await["libraryChanges"].take();
+        let variables = json!({"since": self.version, "epoch": epoch, "first": rng.u32(1..6), "after": self.cursor});
+        let page = servers.execute(query, variables).await["libraryChanges"].take();
         if page["reset"] == true {
-            (self.version, self.epoch, self.walk) = (0, None, None);
+            (self.version, self.epoch, self.cursor) = (0, None, None);
             self.rows.clear();
             return false;
         }
@@ -617,22 +618,22 @@ impl Device {
             self.apply(change);
         }
         if page["hasMore"] == true {
-            self.walk = Some(page["endCursor"].as_str().unwrap().to_owned());
+            self.cursor = Some(page["endCursor"].as_str().unwrap().to_owned());
             return false;
         }
-        self.walk = None;
+        self.cursor = None;
         self.version = page["version"].as_i64().unwrap();
         self.epoch = Some(page["epoch"].as_str().unwrap().to_owned());
         true
     }
 
-    /// At the end of a walk: nothing else was written since its last page.
-    fn agrees_with(&self, model: &Model) {
+    /// Asserts after the last page, while nothing else is written, that the copy equals the model.
+    fn assert_equals(&self, model: &Model) {
         assert_eq!(self.version, model.version, "{}", self.name);
         assert_eq!(self.rows, model.rows, "{}", self.name);
     }
 
-    async fn pull_to_the_end(&mut self, servers: &Servers, rng: &mut Rng) {
+    async fn pull_all(&mut self, servers: &Servers, rng: &mut Rng) {
         while !self.pull(servers, rng).await {}
     }
 
@@ -667,10 +668,10 @@ impl Device {
         self.rows.insert((kind, id), row);
     }
 
-    /// Forgets the walk that it was in and loses its stream, as a device does that is switched off; what it applied of
-    /// the walk stays.
+    /// Drops its cursor and stream, like a device that is switched off. Applied pages
+    /// stay.
     fn crash(&mut self) {
-        self.walk = None;
+        self.cursor = None;
         self.stream = None;
     }
 }

@@ -8,7 +8,7 @@ use crate::support::test_app::{
     Db, SECRET, TestDatabase, TestProcess, on_each_database, program, repository, token, token_for,
 };
 
-/// A short heartbeat, so that waits for one are short. No limits of rates, which belong to no rule.
+/// A short heartbeat, so that waits for one are short. No rate limits, which no rule covers.
 const FLAGS: [&str; 14] = [
     "--heartbeat",
     "400ms",
@@ -78,7 +78,7 @@ on_each_database! {
 
 /// A mutant is a proxy that breaks one rule. docs/protocol.md, the tests and the mutants have the same ids.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_mutant_of_a_rule_of_the_protocol_is_noticed_by_that_rule_alone() {
+async fn each_mutant_of_a_protocol_rule_is_detected_only_by_that_rule() {
     let (database, server, push_service) = serve(Db::Sqlite).await;
     let begin_epoch = begin_epoch(&database, "{user}");
     let arguments = [

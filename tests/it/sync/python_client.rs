@@ -1,4 +1,4 @@
-//! docs/examples/sync_client.py, which is written from docs/protocol.md alone: two devices of one user, through an outage,
+//! docs/examples/sync_client.py, written from docs/protocol.md alone: two devices of one user, through an outage,
 //! a conflict and a restore.
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::{
 /// A program that runs one device.
 struct Device {
     client: Client,
-    /// What it has: its head, what its screen shows, the length of its outbox, and what it reports to the user.
+    /// Its head, its displayed library, the length of its outbox, and its messages to the user.
     state: Value,
 }
 
@@ -37,11 +37,11 @@ impl Device {
         let url = format!("https://example.org/{title}");
         self.call("add", &json!({"title": title, "url": url}));
         loop {
-            let said = self.client.next().await;
-            if said["event"] == "made" {
-                return said["progress"].clone();
+            let event = self.client.next().await;
+            if event["event"] == "made" {
+                return event["progress"].clone();
             }
-            self.state = said;
+            self.state = event;
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is old is purged: by the running server, in bounded steps, and nothing that fails holds up the rest.
+//! Retention: the running server purges old history in bounded steps, and a failure does not block the rest.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ const ALL: Retention = Retention {
     receipts: Duration::ZERO,
 };
 
-/// Leaves of each kind of history something, and a receipt.
-async fn leave_history(user: &TestUser<'_>) {
+/// Creates history of each kind, and a receipt.
+async fn create_history(user: &TestUser<'_>) {
     let made = user.add("A").await["progress"]["id"].take();
     let input = json!({"id": made, "currentChapter": 7, "idempotencyKey": "k"});
     user.update_progress(input).await;
@@ -33,7 +33,7 @@ on_each_database! {
     async fn the_running_server_purges(db: Db) {
         let flags = ["--keep-history", "1ms", "--keep-receipts", "1ms", "--purge-every", "100ms"];
         let app = TestApp::start_with(db, &flags).await;
-        leave_history(&app.user("ann")).await;
+        create_history(&app.user("ann")).await;
         for table in ["topaz_tombstone", "topaz_field_change", "topaz_receipt", "topaz_write"] {
             soon(table, async { while count(&app, table, "true").await > 0 {} }).await;
         }
@@ -41,10 +41,10 @@ on_each_database! {
         assert_eq!(app.user("ann").version().await, 5);
     }
 
-    async fn what_cannot_be_purged_holds_up_nothing_else(db: Db) {
+    async fn a_row_that_cannot_be_purged_does_not_block_other_purges(db: Db) {
         let app = TestApp::start(db).await;
         for name in ["ann", "bob", "cid"] {
-            leave_history(&app.user(name)).await;
+            create_history(&app.user(name)).await;
         }
         let refuse = match db {
             Db::Sqlite => "CREATE TRIGGER t BEFORE DELETE ON topaz_tombstone WHEN OLD.user_id = 'bob' BEGIN SELECT RAISE(ABORT, 'no'); END",
@@ -52,7 +52,7 @@ on_each_database! {
                 CREATE TRIGGER t BEFORE DELETE ON topaz_tombstone FOR EACH ROW WHEN (OLD.user_id = 'bob') EXECUTE FUNCTION no();",
         };
         app.db.connect().await.execute_unprepared(refuse).await.unwrap();
-        // What a passing fault held up is left for the next time.
+        // History that a temporary fault kept is purged the next time.
         soon("the history of all others is purged", async {
             loop {
                 assert!(app.library.purge(ALL).await.is_err(), "the fault is reported");
@@ -61,10 +61,10 @@ on_each_database! {
         }).await;
         assert_eq!(count(&app, "topaz_receipt", "true").await, 0);
         assert_eq!(count(&app, "topaz_tombstone", "user_id = 'bob'").await, 2);
-        assert_eq!(app.db.scalar::<i32>("SELECT library_floor FROM topaz_user WHERE subject = 'bob'").await, 3, "a floor is over what was purged, and no more");
+        assert_eq!(app.db.scalar::<i32>("SELECT library_floor FROM topaz_user WHERE subject = 'bob'").await, 3, "the floor covers exactly the purged history");
     }
 
-    async fn a_history_of_many_batches_is_purged_whole(db: Db) {
+    async fn a_history_of_many_batches_is_purged_completely(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let entry = |n: u32| json!({"title": "A", "url": format!("https://example.org/{n}"), "tags": ["t"]});
@@ -83,9 +83,9 @@ on_each_database! {
         assert_eq!(app.db.scalar::<i32>("SELECT library_floor FROM topaz_user").await, 3);
     }
 
-    async fn a_purge_that_is_told_to_stop_takes_no_further_step(db: Db) {
+    async fn a_cancelled_purge_makes_no_further_step(db: Db) {
         let app = TestApp::start(db).await;
-        leave_history(&app.user("ann")).await;
+        create_history(&app.user("ann")).await;
         let stop = CancellationToken::new();
         stop.cancel();
         let witnessed = app.library.witnessed().await.unwrap();
@@ -94,11 +94,11 @@ on_each_database! {
         assert_eq!(count(&app, "topaz_receipt", "true").await, 1);
     }
 
-    async fn what_is_kept_longer_than_time_is_kept(db: Db) {
+    async fn a_retention_beyond_the_range_of_time_purges_nothing(db: Db) {
         let app = TestApp::start(db).await;
-        leave_history(&app.user("ann")).await;
-        for forever in [Duration::MAX, Duration::from_secs(u64::from(u32::MAX) * 1_000)] {
-            let keep = Retention { history: forever, receipts: forever };
+        create_history(&app.user("ann")).await;
+        for longest in [Duration::MAX, Duration::from_secs(u64::from(u32::MAX) * 1_000)] {
+            let keep = Retention { history: longest, receipts: longest };
             app.library.purge(keep).await.unwrap();
         }
         assert_eq!(count(&app, "topaz_tombstone", "true").await, 2);

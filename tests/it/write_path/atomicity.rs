@@ -82,13 +82,13 @@ on_each_database! {
         let changes = ann.ask("{ libraryChanges(since: 4) { changes { ... on Tombstone { kind stamp } } } }", json!({})).await;
         assert_eq!(changes["libraryChanges"]["changes"].as_array().unwrap().len(), 3);
         let (history, receipts) = (Duration::ZERO, Duration::ZERO);
-        // What was written in this very millisecond would be kept.
+        // Rows of the current millisecond would be kept.
         tokio::time::sleep(Duration::from_millis(2)).await;
         app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
         assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_tombstone").await, 0);
     }
 
-    async fn a_row_made_again_under_its_id_leaves_no_tombstone(db: Db) {
+    async fn a_row_recreated_with_its_id_leaves_no_tombstone(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let entry = ann.add("A").await["progress"].take();
@@ -150,7 +150,7 @@ on_each_database! {
         assert!(payloads.iter().all(|payload| payload["libraryVersion"] == 2), "{payloads:?}");
     }
 
-    async fn a_client_that_hangs_up_never_parts_the_commit_from_the_push(db: Db) {
+    async fn a_client_that_disconnects_never_separates_commit_from_push(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let mut watch = ann.watch().await;
@@ -166,30 +166,30 @@ on_each_database! {
             );
             let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
             socket.write_all(request.as_bytes()).await.unwrap();
-            // Each hangs up at another moment: before the transaction begins, while it is under way, after its end.
+            // Each disconnects at another moment: before the transaction begins, while it runs, after its end.
             tokio::time::sleep(Duration::from_micros(n * 750)).await;
             drop(socket);
         }
-        // Some of them may still be under way; what holds, holds at every moment. Read in one statement.
+        // Some may still run, but the invariant holds at every moment. Read in one statement.
         let agree = "SELECT CASE WHEN library_version = 1 + (SELECT count(*) FROM topaz_tag) THEN 1 ELSE 0 END FROM topaz_user";
         assert_eq!(app.db.scalar::<i32>(agree).await, 1, "each committed change moved the version");
-        // And what was committed was pushed: nothing is written now that would push it along.
+        // Committed changes were pushed: no later write could have pushed them.
         let pushed = async {
-            let mut told = 1;
-            while told < app.db.scalar::<i32>("SELECT library_version FROM topaz_user").await {
-                told = i32::try_from(watch.next().await.unwrap()["version"].as_i64().unwrap()).unwrap();
+            let mut received = 1;
+            while received < app.db.scalar::<i32>("SELECT library_version FROM topaz_user").await {
+                received = i32::try_from(watch.next().await.unwrap()["version"].as_i64().unwrap()).unwrap();
             }
-            told
+            received
         };
-        let told = soon("the last commit is pushed, long before the heartbeat", pushed).await;
-        assert!(told > 1, "some of them were made");
-        // The connections are sound: none was given back inside a transaction.
+        let received = soon("the last commit is pushed, long before the heartbeat", pushed).await;
+        assert!(received > 1, "some of them were made");
+        // No connection was returned to the pool inside a transaction.
         ann.add("after").await;
     }
 }
 
 #[tokio::test]
-async fn the_changes_of_one_user_that_wait_hold_up_nobody_else() {
+async fn waiting_changes_of_one_user_block_no_other_user() {
     let flags = ["--database-connections", "3", "--database-wait", "2s"];
     let app = TestApp::start_with(Db::Postgres, &flags).await;
     let (ann, bob) = (app.user("ann"), app.user("bob"));
@@ -210,34 +210,34 @@ async fn the_changes_of_one_user_that_wait_hold_up_nobody_else() {
             while app.db.scalar::<i64>(WAITING).await == 0 {}
         })
         .await;
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for n in 0..10 {
-            answers.push(bob.send(tag, json!({"name": format!("tag {n}")})).await);
+            responses.push(bob.send(tag, json!({"name": format!("tag {n}")})).await);
         }
         lock.execute_unprepared("ROLLBACK").await.unwrap();
-        answers
+        responses
     };
     let (hers, his) = futures_util::join!(hers, his);
     assert!(
-        his.iter().all(|answer| answer["errors"].is_null()),
+        his.iter().all(|response| response["errors"].is_null()),
         "{his:?}"
     );
-    // Each of hers was made, or told to come back.
+    // Each of hers was made, or refused with a retryable error.
     let made = hers
         .iter()
-        .filter(|answer| answer["errors"].is_null())
+        .filter(|response| response["errors"].is_null())
         .count();
-    let code = |answer: &Value| answer["errors"][0]["extensions"]["code"].clone();
+    let code = |response: &Value| response["errors"][0]["extensions"]["code"].clone();
     assert!(
         hers.iter()
-            .all(|answer| answer["errors"].is_null() || code(answer) == "UNAVAILABLE"),
+            .all(|response| response["errors"].is_null() || code(response) == "UNAVAILABLE"),
         "{hers:?}"
     );
     assert_eq!(usize::try_from(ann.version().await).unwrap(), 1 + made);
 }
 
 #[tokio::test]
-async fn a_change_waits_for_its_turn_no_longer_than_for_a_connection() {
+async fn a_change_waits_for_earlier_changes_at_most_the_connection_timeout() {
     let app = TestApp::start_with(Db::Postgres, &["--database-wait", "300ms"]).await;
     let ann = app.user("ann");
     ann.version().await;
@@ -268,11 +268,11 @@ async fn a_change_waits_for_its_turn_no_longer_than_for_a_connection() {
     );
 }
 
-/// How many statements wait for a row that another transaction has locked.
+/// The number of statements that wait for a row lock.
 const WAITING: &str = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()";
 
 #[tokio::test]
-async fn a_sqlite_file_that_another_process_holds_is_waited_for_once() {
+async fn a_sqlite_lock_of_another_process_is_waited_for_only_once() {
     let app = TestApp::start_with(Db::Sqlite, &["--statement-timeout", "1s"]).await;
     let ann = app.user("ann");
     ann.version().await;
@@ -303,5 +303,5 @@ async fn a_primary_that_became_a_standby_is_unavailable() {
     }
     let tag = "mutation { createTag(input: {name: \"a\"}) { libraryVersion } }";
     assert_eq!(ann.refused(tag, json!({})).await, "UNAVAILABLE");
-    assert_eq!(ann.version().await, 1, "reads go on");
+    assert_eq!(ann.version().await, 1, "reads continue");
 }

@@ -1,10 +1,10 @@
-//! The table of conflicts, row by row, through GraphQL.
+//! The conflict rules, case by case, through GraphQL.
 
 use serde_json::{Value, json};
 
 use crate::support::test_app::{TestApp, TestUser, on_each_database};
 
-/// A story with a progress, and a device that has seen both as they are now.
+/// A story with a progress, and a device whose copy of both is current.
 struct Shared<'a> {
     ann: TestUser<'a>,
     story: Value,
@@ -34,11 +34,11 @@ impl<'a> Shared<'a> {
 
     /// Another device's change, made in the meantime.
     async fn theirs(&self, change: Value) {
-        let answer = self.update(change, json!({})).await;
-        assert_eq!(answer["refusal"], Value::Null);
+        let response = self.update(change, json!({})).await;
+        assert_eq!(response["refusal"], Value::Null);
     }
 
-    /// Our change, made against what we had seen.
+    /// Our change, based on our copy.
     async fn ours(&self, change: Value, on_conflict: &str) -> Value {
         self.update(
             change,
@@ -56,7 +56,7 @@ impl<'a> Shared<'a> {
         .await
     }
 
-    /// The same, made on a device, and answered with the origin of what it conflicts with.
+    /// Like [`Self::update`] on a device, with the origin of the conflicting changes in the payload.
     async fn on(&self, device: &str, change: Value, mut against: Value) -> Value {
         against["device"] = json!({"id": device, "name": format!("my {device}")});
         self.send(
@@ -100,7 +100,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-fn clash(resolution: &str, field: &str, [base, yours, theirs]: [Value; 3]) -> Value {
+fn conflict(resolution: &str, field: &str, [base, yours, theirs]: [Value; 3]) -> Value {
     let fields = [json!({"field": field, "base": base, "yours": yours, "theirs": theirs})];
     json!({"resolution": resolution, "fields": fields})
 }
@@ -127,19 +127,19 @@ on_each_database! {
         }
     }
 
-    async fn a_clash_that_is_rejected_changes_nothing_and_lists_base_yours_and_theirs(db: Db) {
+    async fn a_rejected_conflict_changes_nothing_and_lists_base_yours_and_theirs(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         shared.theirs(json!({"title": "B"})).await;
         shared.theirs(json!({"title": "C"})).await;
         let ours = shared.ours(json!({"title": "D", "description": "e"}), "REJECT").await;
-        assert_eq!(ours["conflict"], clash("REJECTED", "title", [json!("A"), json!("D"), json!("C")]));
+        assert_eq!(ours["conflict"], conflict("REJECTED", "title", [json!("A"), json!("D"), json!("C")]));
         assert_eq!((&ours["refusal"]["code"], &ours["libraryVersion"]), (&json!("CONFLICT"), &json!(4)));
         let read = shared.ann.ask("query ($id: ID!) { story(id: $id) { title description } }", json!({"id": shared.story})).await;
         assert_eq!(read["story"], json!({"title": "C", "description": "d"}));
     }
 
-    async fn a_base_alone_rejects_and_none_overwrites(db: Db) {
+    async fn a_change_with_a_base_rejects_by_default_and_one_without_overwrites(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         shared.theirs(json!({"title": "B"})).await;
@@ -149,7 +149,7 @@ on_each_database! {
         assert_eq!((&without["conflict"], &without["story"]["title"]), (&Value::Null, &json!("C")));
     }
 
-    async fn a_clash_that_is_overwritten_is_ours(db: Db) {
+    async fn an_overwritten_conflict_stores_our_value(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         shared.theirs(json!({"title": "B"})).await;
@@ -157,12 +157,12 @@ on_each_database! {
         assert_eq!((&ours["conflict"], &ours["story"]["title"]), (&Value::Null, &json!("C")));
     }
 
-    async fn a_merge_changes_what_does_not_clash_and_tells_what_it_left(db: Db) {
+    async fn a_merge_changes_the_other_fields_and_reports_the_conflicts(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         shared.theirs(json!({"title": "B"})).await;
         let ours = shared.ours(json!({"title": "C", "description": "e"}), "MERGE").await;
-        assert_eq!(ours["conflict"], clash("MERGED", "title", [json!("A"), json!("C"), json!("B")]));
+        assert_eq!(ours["conflict"], conflict("MERGED", "title", [json!("A"), json!("C"), json!("B")]));
         assert_eq!((&ours["story"]["title"], &ours["story"]["description"]), (&json!("B"), &json!("e")));
         assert_eq!((&ours["refusal"], &ours["libraryVersion"]), (&Value::Null, &json!(4)));
         let again = shared.ours(json!({"title": "C", "description": "e"}), "MERGE").await;
@@ -188,19 +188,19 @@ on_each_database! {
                 set.sort_unstable();
                 json!(set)
             };
-            assert_eq!(rejected["conflict"], clash("REJECTED", ids, [sorted(&[a, b]), sorted(&[b, c]), sorted(&[a, b, d])]));
+            assert_eq!(rejected["conflict"], conflict("REJECTED", ids, [sorted(&[a, b]), sorted(&[b, c]), sorted(&[a, b, d])]));
             assert_eq!(rejected["story"], Value::Null);
             let merged = shared.ours(json!({ids: [b, c]}), "MERGE").await;
             assert_eq!(merged["conflict"], Value::Null);
             assert_eq!(merged["story"][labels], json!([{"id": b}, {"id": c}, {"id": d}]));
             let same = shared.ours(json!({ids: [b, c, d]}), "REJECT").await;
-            assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &merged["libraryVersion"]), "the same set is no clash");
+            assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &merged["libraryVersion"]), "the same set is no conflict");
             let overwritten = shared.ours(json!({ids: [a]}), "OVERWRITE").await;
             assert_eq!((&overwritten["conflict"], &overwritten["story"][labels]), (&Value::Null, &json!([{"id": a}])));
         }
     }
 
-    async fn a_field_that_nobody_else_changed_is_yours_whatever_the_policy(db: Db) {
+    async fn a_field_that_nobody_else_changed_is_written_under_every_policy(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let fandom = ann.mutate("createFandom", "CreateLabelInput", json!({"name": "f"}), "fandom { id }").await["fandom"]["id"].take();
@@ -212,21 +212,21 @@ on_each_database! {
             shared.theirs(json!({"notes": "theirs"})).await;
             let story = shared.ours(json!({"tagIds": [], "fandomIds": []}), policy).await;
             assert_eq!((&story["conflict"], &story["story"]["tags"], &story["story"]["fandoms"]), (&Value::Null, &json!([]), &json!([])), "{policy}");
-            // Back, and without `rewind`: there is nothing to be further than.
+            // Lower, without `rewind`: nobody else changed the chapter.
             let progress = shared.ours(json!({"currentChapter": 2}), policy).await;
             assert_eq!((&progress["conflict"], &progress["progress"]["currentChapter"]), (&Value::Null, &json!(2)), "{policy}");
             assert_eq!(progress["progress"]["notes"], "theirs");
         }
     }
 
-    async fn a_chapter_that_is_overwritten_is_ours_even_if_it_is_behind(db: Db) {
+    async fn an_overwritten_chapter_is_ours_even_if_it_is_lower(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         shared.theirs(json!({"currentChapter": 9})).await;
         let same = shared.ours(json!({"currentChapter": 9}), "REJECT").await;
-        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(3)), "the same chapter is no clash");
+        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(3)), "the same chapter is no conflict");
         let rejected = shared.ours(json!({"currentChapter": 12}), "REJECT").await;
-        assert_eq!(rejected["conflict"], clash("REJECTED", "currentChapter", [json!(3), json!(12), json!(9)]), "even if it is further");
+        assert_eq!(rejected["conflict"], conflict("REJECTED", "currentChapter", [json!(3), json!(12), json!(9)]), "even if it is further");
         let rejected = shared.ours(json!({"currentChapter": 5, "rewind": true}), "REJECT").await;
         assert_eq!(rejected["refusal"]["code"], "CONFLICT", "to rewind is to merge");
         let ours = shared.ours(json!({"currentChapter": 5}), "OVERWRITE").await;
@@ -239,7 +239,7 @@ on_each_database! {
         shared.theirs(json!({"currentChapter": 9})).await;
         let behind = shared.ours(json!({"currentChapter": 5}), "MERGE").await;
         assert_eq!(behind["progress"]["currentChapter"], 9);
-        assert_eq!(behind["conflict"], clash("MERGED", "currentChapter", [json!(3), json!(5), json!(9)]));
+        assert_eq!(behind["conflict"], conflict("MERGED", "currentChapter", [json!(3), json!(5), json!(9)]));
         let ahead = shared.ours(json!({"currentChapter": 12}), "MERGE").await;
         assert_eq!((&ahead["progress"]["currentChapter"], &ahead["conflict"]), (&json!(12), &Value::Null));
         let rewound = shared.ours(json!({"currentChapter": 1, "rewind": true}), "MERGE").await;
@@ -248,7 +248,7 @@ on_each_database! {
         assert_eq!(rejected["refusal"]["code"], "CONFLICT");
     }
 
-    async fn a_field_that_clashes_with_a_cleared_one_says_null(db: Db) {
+    async fn a_conflict_with_a_cleared_field_reports_null(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({"notes": "n", "rating": 4.5})).await;
         shared.theirs(json!({"notes": null, "rating": 2.0})).await;
@@ -258,29 +258,29 @@ on_each_database! {
         assert!(fields.contains(&json!({"field": "rating", "base": 4.5, "yours": 5.0, "theirs": 2.0})), "{fields:?}");
     }
 
-    async fn where_the_history_is_purged_every_field_may_clash(db: Db) {
+    async fn a_base_below_the_floor_may_conflict_on_every_field(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         shared.theirs(json!({"title": "B"})).await;
         let (history, receipts) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
         app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
         let ours = shared.ours(json!({"title": "C"}), "REJECT").await;
-        assert_eq!(ours["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("B")]));
+        assert_eq!(ours["conflict"], conflict("REJECTED", "title", [Value::Null, json!("C"), json!("B")]));
     }
 
-    async fn a_base_above_the_head_may_clash_with_anything(db: Db) {
+    async fn a_base_above_the_head_may_conflict_on_every_field(db: Db) {
         let app = TestApp::start(db).await;
         let mut shared = Shared::new(&app, json!({})).await;
         shared.base = json!(shared.ann.head_at(99).await);
         let same = shared.ours(json!({"title": "A"}), "REJECT").await;
         assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(2)));
         let ours = shared.ours(json!({"title": "C"}), "REJECT").await;
-        assert_eq!(ours["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("A")]));
+        assert_eq!(ours["conflict"], conflict("REJECTED", "title", [Value::Null, json!("C"), json!("A")]));
         let merged = shared.ours(json!({"currentChapter": 9}), "MERGE").await;
         assert_eq!((&merged["conflict"], &merged["progress"]["currentChapter"]), (&Value::Null, &json!(9)));
     }
 
-    async fn a_row_made_again_where_one_was_removed_clashes_with_whoever_knew_the_first(db: Db) {
+    async fn a_recreated_row_conflicts_with_bases_before_its_removal(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let Shared { ann, story, progress, .. } = &shared;
@@ -288,9 +288,9 @@ on_each_database! {
         let again = json!({"storyId": story, "progressId": progress, "title": "Z", "url": "https://example.org/z"});
         assert_eq!(ann.create_story(again).await["refusal"], Value::Null);
         let title = shared.ours(json!({"title": "C"}), "REJECT").await;
-        assert_eq!(title["conflict"], clash("REJECTED", "title", [Value::Null, json!("C"), json!("Z")]));
+        assert_eq!(title["conflict"], conflict("REJECTED", "title", [Value::Null, json!("C"), json!("Z")]));
         let chapter = shared.ours(json!({"currentChapter": 7}), "REJECT").await;
-        assert_eq!(chapter["conflict"], clash("REJECTED", "currentChapter", [Value::Null, json!(7), json!(0)]));
+        assert_eq!(chapter["conflict"], conflict("REJECTED", "currentChapter", [Value::Null, json!(7), json!(0)]));
 
         let tag = json!({"id": uuid::Uuid::now_v7(), "name": "a"});
         let create = || ann.mutate("createTag", "CreateLabelInput", tag.clone(), "tag { id }");
@@ -302,7 +302,7 @@ on_each_database! {
         assert_eq!(renamed["refusal"]["code"], "CONFLICT");
     }
 
-    async fn a_merge_that_makes_too_many_labels_is_refused_for_good(db: Db) {
+    async fn a_merge_over_the_label_limit_is_refused_permanently(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let entry = |n: u32| json!({
@@ -319,7 +319,7 @@ on_each_database! {
         let refused = merge().await;
         assert_eq!((&refused["refusal"]["code"], &refused["refusal"]["field"]), (&json!("LIMIT_REACHED"), &json!("tagIds")));
         shared.theirs(json!({"tagIds": []})).await;
-        assert_eq!(merge().await, refused, "so that an outbox goes on");
+        assert_eq!(merge().await, refused, "so that an outbox continues");
         let too_many = json!({"input": {"id": shared.story, "tagIds": ids}});
         let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
         assert_eq!(shared.ann.refused(update, too_many).await, "BAD_USER_INPUT");
@@ -353,7 +353,7 @@ on_each_database! {
         assert_eq!(delete(&shared, &base).await["deletedProgressId"], shared.progress);
     }
 
-    async fn a_base_is_needed_to_find_clashes(db: Db) {
+    async fn a_conflict_policy_requires_a_base(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let update = "mutation ($input: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $input) { libraryVersion } }";
@@ -378,14 +378,14 @@ on_each_database! {
                     assert_eq!(row[field], value, "the newer of its own wins");
                 }
             }
-            // A chapter that it corrects downwards is its own too.
+            // It may also lower its own chapter.
             for chapter in [12, 10] {
                 assert_eq!(ours(json!({"currentChapter": chapter})).await["progress"]["currentChapter"], chapter);
             }
         }
     }
 
-    async fn what_another_device_or_none_changed_clashes_though_the_device_changed_it_too(db: Db) {
+    async fn a_change_of_another_device_conflicts_even_if_the_own_device_changed_it_too(db: Db) {
         for other in [Some("tablet"), None] {
             let app = TestApp::start(db).await;
             let shared = Shared::new(&app, json!({})).await;
@@ -415,7 +415,7 @@ on_each_database! {
         assert_eq!(rename("three").await["tag"]["name"], "three");
     }
 
-    async fn a_device_that_is_behind_never_pulls_progress_back(db: Db) {
+    async fn a_device_that_is_behind_never_lowers_progress(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let far = json!({"currentChapter": 80, "readingStatus": "COMPLETED"});
@@ -433,13 +433,13 @@ on_each_database! {
                 assert!(field["at"].is_string(), "{field}");
             }
         }
-        // Without the name of a device too, and what is not behind is written.
+        // Also without a device, and the other fields are written.
         let left = shared.update(json!({"currentChapter": 70, "notes": "n"}), json!({})).await;
         assert_eq!((&left["progress"]["currentChapter"], &left["progress"]["notes"]), (&json!(80), &json!("n")));
         assert_eq!(left["conflict"]["fields"][0], json!({"field": "currentChapter", "base": null, "yours": 70, "theirs": 80}));
     }
 
-    async fn a_chapter_is_set_back_by_whoever_says_or_knows_what_it_sets_back(db: Db) {
+    async fn a_chapter_is_lowered_by_rewind_or_a_current_base_or_its_own_device(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let mut chapter = 80;
@@ -457,7 +457,7 @@ on_each_database! {
         }
     }
 
-    async fn nothing_else_that_is_sent_late_sets_a_chapter_back(db: Db) {
+    async fn replays_duplicates_and_imports_never_lower_a_chapter(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let early = json!({"id": shared.progress, "currentChapter": 5, "idempotencyKey": "k", "device": {"id": "phone"}});
@@ -495,7 +495,7 @@ on_each_database! {
         let (history, receipts) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
         app.library.purge(library_sync::library::Retention { history, receipts }).await.unwrap();
         let (field, progress) = behind().await;
-        assert_eq!((&field["device"], &field["at"]), (&Value::Null, &progress["updatedAt"]), "that is forgotten");
+        assert_eq!((&field["device"], &field["at"]), (&Value::Null, &progress["updatedAt"]), "the history is purged");
     }
 
     async fn a_base_of_another_epoch_conflicts_wherever_the_numbering_stands(db: Db) {
@@ -529,31 +529,31 @@ on_each_database! {
         assert_eq!(ours["refusal"]["code"], "CONFLICT", "an epoch that is not known here");
     }
 
-    async fn a_base_that_is_no_head_is_refused_by_name(db: Db) {
+    async fn a_base_that_is_not_a_head_is_refused_with_its_field(db: Db) {
         let app = TestApp::start(db).await;
         let shared = Shared::new(&app, json!({})).await;
         let update = "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { libraryVersion } }";
         for base in [json!(2), json!("2"), json!(""), json!("1."), json!("1.2.3"), json!("-1.2"), json!(1.5), json!(true), json!({"epoch": 1})] {
             let input = json!({"input": {"id": shared.progress, "currentChapter": 9, "base": base}});
-            let answer = shared.ann.send(update, input).await;
-            let extensions = &answer["errors"][0]["extensions"];
-            assert_eq!((&extensions["code"], &extensions["field"]), (&json!("BAD_USER_INPUT"), &json!("base")), "{base}: {answer}");
+            let response = shared.ann.send(update, input).await;
+            let extensions = &response["errors"][0]["extensions"];
+            assert_eq!((&extensions["code"], &extensions["field"]), (&json!("BAD_USER_INPUT"), &json!("base")), "{base}: {response}");
         }
         assert_eq!(shared.ann.version().await, 2);
         let none = shared.update(json!({"currentChapter": 9}), json!({"base": null})).await;
         assert_eq!(none["progress"]["currentChapter"], 9);
     }
 
-    async fn every_answer_says_the_head_that_a_base_takes(db: Db) {
+    async fn every_response_has_the_head_in_the_format_of_a_base(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let made = ann.add("A").await;
         let head = ann.head_at(2).await;
-        let answer = ann.send("{ library { head epoch } libraryChanges(since: 0) { head } }", json!({})).await;
-        let epoch = answer["data"]["library"]["epoch"].as_str().unwrap();
+        let response = ann.send("{ library { head epoch } libraryChanges(since: 0) { head } }", json!({})).await;
+        let epoch = response["data"]["library"]["epoch"].as_str().unwrap();
         assert_eq!(format!("{epoch}.2"), head);
-        for said in [&made["libraryHead"], &answer["data"]["library"]["head"], &answer["data"]["libraryChanges"]["head"], &answer["extensions"]["libraryHead"]] {
-            assert_eq!(*said, json!(head));
+        for head_in_response in [&made["libraryHead"], &response["data"]["library"]["head"], &response["data"]["libraryChanges"]["head"], &response["extensions"]["libraryHead"]] {
+            assert_eq!(*head_in_response, json!(head));
         }
     }
 }

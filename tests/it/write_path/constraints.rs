@@ -1,4 +1,4 @@
-//! What the server never writes, the database refuses too.
+//! Database constraints refuse rows that the server never writes.
 
 use library_sync::{
     address::DatabaseAddress,
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::test_app::{DEADLINE, Db, TestApp, on_each_database};
 
 on_each_database! {
-    async fn rows_that_break_a_rule_are_refused_around_the_server_too(db: Db) {
+    async fn database_constraints_refuse_invalid_rows(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let tag = ann.create_tag("a").await["tag"]["id"].take();
@@ -46,7 +46,7 @@ on_each_database! {
             "DELETE FROM topaz_story".to_owned(),
             "UPDATE topaz_user SET library_version = NULL".to_owned(),
         ] {
-            // SQLite looks at foreign keys only where it is told to; this connection is told as the server's are.
+            // SQLite checks foreign keys only if enabled; this connection enables them like the server's.
             let refused = connection.execute_unprepared(&sql).await;
             assert!(refused.is_err(), "{sql}");
         }
@@ -56,7 +56,7 @@ on_each_database! {
 }
 
 #[tokio::test]
-async fn the_servers_own_sqlite_connection_is_durable_and_keeps_references() {
+async fn the_servers_sqlite_connection_is_durable_and_checks_foreign_keys() {
     let app = TestApp::start(Db::Sqlite).await;
     // On SQLite, migrations run on the connection that writes.
     let options = DatabaseOptions {

@@ -1,4 +1,4 @@
-//! History is bounded: what a change reads of it under the write lock, and what one user may keep of it.
+//! History limits: the rows that a change reads under the write lock, and the bytes that one user may keep.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::{
 /// How many changes a device has made of one field.
 const CHANGES: i64 = 20_000;
 
-/// An entry of ann's library, and the head at which every device has seen it.
+/// An entry of ann's library, and the head at which every device fetched it.
 struct Seen {
     story: Value,
     progress: Value,
@@ -30,9 +30,9 @@ impl Seen {
     }
 }
 
-/// Leaves behind what `CHANGES` changes of a field by one device leave, after what the device `before` left. Only the
-/// oldest and the newest hold what a field can hold: whoever reads another fails.
-async fn leave_changes(app: &TestApp, table: &str, field: &str, oldest: &str, device: &str) {
+/// Inserts the history of `CHANGES` changes of a field by one device. Only the
+/// oldest and the newest hold valid values, so that reading another fails.
+async fn insert_changes(app: &TestApp, table: &str, field: &str, oldest: &str, device: &str) {
     let kind = if table == "topaz_story" {
         "Story"
     } else {
@@ -84,7 +84,7 @@ on_each_database! {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let seen = Seen::new(&ann).await;
-        leave_changes(&app, "topaz_progress", "notes", "\"first\"", "phone").await;
+        insert_changes(&app, "topaz_progress", "notes", "\"first\"", "phone").await;
         let own = update(&ann, &seen, "phone", json!({"notes": "mine"}), "REJECT").await;
         assert_eq!((&own["conflict"], &own["progress"]["notes"]), (&Value::Null, &json!("mine")));
         let other = update(&ann, &seen, "tablet", json!({"notes": "yours"}), "REJECT").await;
@@ -98,10 +98,10 @@ on_each_database! {
         let seen = Seen::new(&ann).await;
         let tablet = json!({"id": seen.progress, "notes": "from the tablet", "device": {"id": "tablet"}});
         let at = ann.update_progress(tablet).await["libraryHead"].take();
-        leave_changes(&app, "topaz_progress", "notes", "\"from the tablet\"", "phone").await;
+        insert_changes(&app, "topaz_progress", "notes", "\"from the tablet\"", "phone").await;
         let rejected = update(&ann, &seen, "phone", json!({"notes": "mine"}), "REJECT").await;
         let clash = json!([{"field": "notes", "base": "first", "theirs": "first", "device": {"id": "tablet"}}]);
-        // What the row holds is not what was left behind here, only what came of it.
+        // `insert_changes` does not update the row itself, so only its history is checked.
         assert_eq!(rejected["conflict"]["fields"][0]["device"], clash[0]["device"]);
         assert_eq!(rejected["conflict"]["fields"][0]["base"], "first");
         let seen = Seen { base: at, ..seen };
@@ -109,12 +109,12 @@ on_each_database! {
         assert_eq!(own["conflict"], Value::Null, "the tablet's change was seen");
     }
 
-    async fn of_many_changes_of_a_set_of_labels_the_base_is_forgotten(db: Db) {
+    async fn after_many_changes_of_a_label_set_its_base_value_is_unknown(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let tag = ann.create_tag("t").await["tag"]["id"].take();
         let seen = Seen::new(&ann).await;
-        leave_changes(&app, "topaz_story", "tagIds", "[]", "phone").await;
+        insert_changes(&app, "topaz_story", "tagIds", "[]", "phone").await;
         let rejected = update(&ann, &seen, "tablet", json!({"tagIds": [tag]}), "REJECT").await;
         let clash = json!([{"field": "tagIds", "base": null, "theirs": [], "device": {"id": "phone"}}]);
         assert_eq!(rejected["conflict"]["fields"], clash);
@@ -129,7 +129,7 @@ on_each_database! {
         let ann = app.user("ann");
         let tag = ann.create_tag("t").await["tag"]["id"].take();
         let seen = Seen::new(&ann).await;
-        leave_changes(&app, "topaz_story", "tagIds", "[]", "phone").await;
+        insert_changes(&app, "topaz_story", "tagIds", "[]", "phone").await;
         let own = update(&ann, &seen, "phone", json!({"tagIds": [tag]}), "REJECT").await;
         assert_eq!((&own["conflict"], &own["story"]["tags"]), (&Value::Null, &json!([{"id": tag}])));
     }
@@ -179,13 +179,13 @@ on_each_database! {
         let behind = json!({"id": progress, "currentChapter": 5, "device": {"id": "phone"}});
         let left = ann.mutate("updateProgress", "UpdateProgressInput", behind, conflict).await;
         assert_eq!(left["conflict"]["fields"], json!([{"field": "currentChapter", "device": {"id": "tablet"}}]));
-        // Any of the three may have made the row, as far as is kept.
+        // By the history, any of the three may have created the row.
         let other_epoch = json!({"id": progress, "notes": "n", "base": "1.1", "device": {"id": "phone"}});
         let left = ann.mutate("updateProgress", "UpdateProgressInput", other_epoch, conflict).await;
         assert_eq!(left["conflict"]["fields"], json!([{"field": "notes", "device": null}]));
     }
 
-    async fn a_users_history_takes_at_most_so_many_bytes_and_the_oldest_goes(db: Db) {
+    async fn a_users_history_is_limited_in_bytes_and_the_oldest_is_purged(db: Db) {
         let app = TestApp::start_with(db, &["--max-history-bytes", "20000"]).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let theirs = Seen::new(&bob).await;
@@ -222,7 +222,7 @@ on_each_database! {
             assert_eq!(changes["libraryChanges"]["reset"], reset, "since {since}");
         }
         let rejected = update(&ann, &seen, "phone", json!({"notes": "mine"}), "REJECT").await;
-        assert_eq!(rejected["conflict"]["fields"][0]["base"], Value::Null, "what the note was is forgotten");
+        assert_eq!(rejected["conflict"]["fields"][0]["base"], Value::Null, "the former note is purged");
         assert_eq!(app.db.scalar::<i32>("SELECT library_floor FROM topaz_user WHERE subject = 'bob'").await, 0);
         assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_field_change WHERE user_id = 'bob'").await, 1);
     }
@@ -249,7 +249,7 @@ on_each_database! {
         assert!(floor == began && older < 20, "{floor} {older}");
     }
 
-    async fn one_story_is_looked_for_in_one_part_of_what_carried_a_label(db: Db) {
+    async fn one_story_is_searched_in_one_part_of_a_label_removal(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let entry = |n: u32| json!({"title": "A", "url": format!("https://example.org/{n}"), "tags": ["t"]});
@@ -267,7 +267,7 @@ on_each_database! {
             let rejected = ann.mutate("updateStoryWithRelations", "UpdateStoryWithRelationsInput", input, "conflict { fields { field base } }").await;
             assert_eq!(rejected["conflict"]["fields"], json!([{"field": "tagIds", "base": [tag]}]));
         }
-        // Without what the other part holds, the same is found.
+        // The result is the same without the other part.
         let story = later["outcomes"][299]["storyId"].as_str().unwrap();
         let story: Uuid = story.parse().unwrap();
         let literal = match db {
@@ -280,7 +280,7 @@ on_each_database! {
         assert_eq!(rejected["conflict"]["fields"], json!([{"base": [tag]}]));
     }
 
-    async fn what_was_recorded_before_the_tables_changed_is_found_as_before(db: Db) {
+    async fn history_recorded_before_a_migration_is_still_found(db: Db) {
         let mut app = TestApp::start(db).await;
         let ann = app.user("ann");
         let seen = Seen::new(&ann).await;

@@ -10,8 +10,8 @@ use crate::support::test_app::{SECRET, TestApp, on_each_database, token};
 
 const CREATE: &str = "mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion refusal { code field } } }";
 
-/// A sound story but for `wrong`.
-fn story_but(wrong: Value) -> Value {
+/// A valid story, with the fields of `wrong` replaced.
+fn story_with(wrong: Value) -> Value {
     let mut input = json!({"title": "A", "url": format!("https://example.org/{}", Uuid::now_v7())});
     input
         .as_object_mut()
@@ -48,13 +48,13 @@ on_each_database! {
             ("progressId", json!("7")),
             ("tagIds", json!(["7"])),
         ] {
-            let response = ann.send(CREATE, story_but(json!({field: wrong}))).await;
+            let response = ann.send(CREATE, story_with(json!({field: wrong}))).await;
             let error = &response["errors"][0];
             assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{field}: {response}");
             assert_eq!(error["extensions"]["field"], field, "{response}");
         }
         let too_many: Vec<_> = (0..101).map(|_| Uuid::now_v7()).collect();
-        assert_eq!(ann.refused(CREATE, story_but(json!({"fandomIds": too_many}))).await, "BAD_USER_INPUT");
+        assert_eq!(ann.refused(CREATE, story_with(json!({"fandomIds": too_many}))).await, "BAD_USER_INPUT");
         assert_eq!(ann.version().await, 1);
     }
 
@@ -125,7 +125,7 @@ on_each_database! {
             (json!({"id": story, "title": "C", "tagIds": [tag]}), json!(["NOT_FOUND", "tagIds", null])),
             (json!({"id": story, "title": "C", "fandomIds": [tag]}), json!(["NOT_FOUND", "fandomIds", null])),
             (json!({"id": foreign["story"]["id"], "title": "C"}), json!(["NOT_FOUND", "id", null])),
-            // A progress is no story.
+            // The id of a progress is not a story id.
             (json!({"id": second["id"], "title": "C"}), json!(["NOT_FOUND", "id", null])),
         ] {
             let refusal = ann.update_story(change.clone()).await["refusal"].take();
@@ -140,10 +140,10 @@ on_each_database! {
         assert_eq!((ann.version().await, bob.version().await), (3, 2));
     }
 
-    async fn a_value_at_its_limit_is_taken(db: Db) {
+    async fn a_value_at_its_limit_is_accepted(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
-        let input = story_but(json!({
+        let input = story_with(json!({
             "title": "é".repeat(500), "author": "é".repeat(200), "notes": "é".repeat(10_000), "rating": 5.0,
             "currentChapter": i32::MAX, "description": "line one\nline two\ttabbed 🙂",
         }));
@@ -164,7 +164,7 @@ on_each_database! {
             json!({"title": null}),
             json!({"nosuchfield": 1}),
         ] {
-            let code = ann.refused(CREATE, story_but(wrong.clone())).await;
+            let code = ann.refused(CREATE, story_with(wrong.clone())).await;
             assert_eq!(code, "BAD_USER_INPUT", "{wrong}");
         }
         assert_eq!(ann.refused("{ nosuchfield }", json!({})).await, "GRAPHQL_VALIDATION_FAILED");
@@ -172,10 +172,10 @@ on_each_database! {
         assert_eq!(ann.version().await, 1);
     }
 
-    async fn a_label_that_is_unknown_is_refused_and_nothing_of_the_story_stays(db: Db) {
+    async fn an_unknown_label_is_refused_and_no_part_of_the_story_is_stored(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
-        let input = story_but(json!({"tagIds": [Uuid::now_v7()]}));
+        let input = story_with(json!({"tagIds": [Uuid::now_v7()]}));
         let made = ann.ask(CREATE, input).await;
         let expected = json!({"libraryVersion": 1, "refusal": {"code": "NOT_FOUND", "field": "tagIds"}});
         assert_eq!(made["createStoryWithProgress"], expected);
@@ -197,7 +197,7 @@ on_each_database! {
         assert_eq!(ann.version().await, 4);
     }
 
-    async fn a_request_without_a_good_token_is_refused(db: Db) {
+    async fn a_request_without_a_valid_token_is_refused(db: Db) {
         let app = TestApp::start(db).await;
         let body = json!({"query": "mutation { createTag(input: {name: \"x\"}) { libraryVersion } }"});
         let mut forged = token("ann");
@@ -230,7 +230,7 @@ on_each_database! {
         assert_eq!(app.user("ann").version().await, 1);
     }
 
-    async fn a_body_that_is_too_large_or_no_json_is_refused(db: Db) {
+    async fn a_body_that_is_too_large_or_not_json_is_refused(db: Db) {
         let app = TestApp::start(db).await;
         let post = |body: String| {
             let request = app.http.post(app.url("/graphql")).bearer_auth(token("ann"));
@@ -245,7 +245,7 @@ on_each_database! {
         ] {
             let response = post(body).await.unwrap();
             assert_eq!(response.status(), status);
-            // What is not read to its end ends the connection, and the client must know.
+            // A body that is not read to its end closes the connection, which the response announces.
             let closes = response.headers().get("connection").is_some_and(|value| value == "close");
             assert_eq!(closes, status == StatusCode::PAYLOAD_TOO_LARGE);
             let body: Value = response.json().await.unwrap();

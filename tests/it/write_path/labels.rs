@@ -8,7 +8,7 @@ use crate::support::test_app::{
     Db, TestApp, TestDatabase, TestProcess, TestUser, on_each_database,
 };
 
-/// What a mutation takes and selects, for tags and fandoms alike.
+/// The input fields and selections of the mutations, for tags and fandoms.
 const KINDS: [(&str, &str, &str); 2] = [("Tag", "tag", "tags"), ("Fandom", "fandom", "fandoms")];
 
 impl TestUser<'_> {
@@ -45,7 +45,7 @@ impl TestUser<'_> {
     }
 }
 
-/// Imports so many stories, each with the tag "carried", and every other one with "other" too.
+/// An import of `count` stories, each with the tag "carried", and every second one with "other" too.
 fn carriers(count: usize) -> Value {
     let entry = |n: usize| {
         let tags = if n.is_multiple_of(2) {
@@ -84,7 +84,7 @@ on_each_database! {
             let input = json!({"entries": [entry], "idempotencyKey": Uuid::now_v7()});
             ann.mutate("importLibrary", "ImportLibraryInput", input, "importedCount").await
         };
-        // What was made before the refusal goes too.
+        // Rows created before the refusal are rolled back.
         let over = import(json!({"tags": ["one more"], "fandoms": ["f"]})).await;
         assert_eq!((&over["refusal"]["code"], &over["refusal"]["field"]), (&json!("LIMIT_REACHED"), &json!("tags")));
         assert_eq!((&over["importedCount"], &over["libraryVersion"]), (&json!(0), &json!(2)));
@@ -138,7 +138,7 @@ on_each_database! {
         assert!(cost < 3.5, "{cost}");
     }
 
-    async fn a_rename_stamps_the_label_alone(db: Db) {
+    async fn a_rename_stamps_only_the_label(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         for (kind, field, list) in KINDS {
@@ -156,7 +156,7 @@ on_each_database! {
         }
     }
 
-    async fn a_rename_to_the_same_name_is_none_but_to_another_case_is_one(db: Db) {
+    async fn a_rename_to_the_same_name_changes_nothing_but_to_another_case_does(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let label = ann.create("Tag", "Fluff").await;
@@ -174,7 +174,7 @@ on_each_database! {
         assert_eq!(ann.version().await, 4);
     }
 
-    async fn a_rename_notices_another_since_its_base(db: Db) {
+    async fn a_rename_conflicts_with_another_since_its_base(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let id = ann.create("Fandom", "one").await["id"].take();
@@ -218,7 +218,7 @@ on_each_database! {
         assert_eq!((&again["refusal"]["code"], &again["libraryVersion"]), (&json!("NOT_FOUND"), &json!(4)));
     }
 
-    async fn what_stories_carried_before_a_removal_counts_in_conflicts(db: Db) {
+    async fn labels_before_a_removal_are_the_base_value_in_conflicts(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let [a, b, c] = [ann.create("Tag", "a").await, ann.create("Tag", "b").await, ann.create("Tag", "c").await].map(|tag| tag["id"].clone());
@@ -234,7 +234,7 @@ on_each_database! {
         assert_eq!(merged["story"]["tags"], json!([{"name": "b"}, {"name": "c"}]));
     }
 
-    async fn of_several_removals_and_changes_since_the_base_each_counts_in_conflicts(db: Db) {
+    async fn every_removal_and_change_since_the_base_counts_in_conflicts(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         for (kind, labels, ids) in [("Tag", "tags", "tagIds"), ("Fandom", "fandoms", "fandomIds")] {
@@ -258,13 +258,13 @@ on_each_database! {
             assert_eq!(rejected["conflict"]["fields"], json!([{"field": ids, "base": [first, second, kept]}]));
             let merged = send(update(&carrier, json!([first, second, kept, ours]), "MERGE")).await;
             assert_eq!(merged["story"][labels], json!([{"name": "c"}, {"name": "e"}]));
-            // A story that never carried them has lost none: to add one that is gone is reported.
+            // A story that never had the label: adding a removed label is reported.
             let unknown = send(update(&other, json!([first, others]), "MERGE")).await;
             assert_eq!((&unknown["refusal"]["code"], &unknown["refusal"]["field"]), (&json!("NOT_FOUND"), &json!(ids)));
         }
     }
 
-    async fn after_more_removals_than_are_looked_through_what_a_story_carried_is_forgotten(db: Db) {
+    async fn beyond_the_limit_of_searched_removals_the_base_value_is_unknown(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let entry = json!({"title": "A", "url": "https://example.org/a", "tags": (0..65).map(|n| format!("{n:02}")).collect::<Vec<_>>()});
@@ -303,7 +303,7 @@ on_each_database! {
         assert!(costs[0] < 20.0 && costs[1] < costs[0] + 0.5, "{costs:?}");
     }
 
-    async fn a_label_made_again_under_its_id_leaves_no_tombstone(db: Db) {
+    async fn a_label_recreated_with_its_id_leaves_no_tombstone(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let id = ann.create("Fandom", "one").await["id"].take();
@@ -313,7 +313,7 @@ on_each_database! {
         assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_tombstone").await, 0);
     }
 
-    async fn renames_and_removals_replay_and_know_no_other_users_labels(db: Db) {
+    async fn renames_and_removals_replay_and_do_not_find_labels_of_other_users(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         for (kind, _, _) in KINDS {

@@ -1,13 +1,13 @@
-//! How much one user may keep: stories, bytes and receipts.
+//! Quotas per user: stories, bytes and receipts.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::test_app::{TestApp, TestUser, on_each_database};
 
-/// What is kept of a library's size, and what it comes to when counted.
-const KEPT: &str = "SELECT library_stories || ' ' || library_tags || ' ' || library_fandoms || ' ' || library_bytes FROM topaz_user WHERE subject = 'ann'";
-const COUNTED: &str = "SELECT (SELECT count(*) FROM topaz_story WHERE user_id = 'ann') || ' ' || (SELECT count(*) FROM topaz_tag WHERE user_id = 'ann') || ' ' || (SELECT count(*) FROM topaz_fandom WHERE user_id = 'ann') || ' ' || (
+/// The stored size of a library, and its size when counted.
+const STORED_SIZE: &str = "SELECT library_stories || ' ' || library_tags || ' ' || library_fandoms || ' ' || library_bytes FROM topaz_user WHERE subject = 'ann'";
+const COUNTED_SIZE: &str = "SELECT (SELECT count(*) FROM topaz_story WHERE user_id = 'ann') || ' ' || (SELECT count(*) FROM topaz_tag WHERE user_id = 'ann') || ' ' || (SELECT count(*) FROM topaz_fandom WHERE user_id = 'ann') || ' ' || (
     (SELECT coalesce(sum(octet_length(title || author || url || coalesce(description, '') || coalesce(summary, ''))), 0) FROM topaz_story WHERE user_id = 'ann')
     + (SELECT coalesce(sum(octet_length(notes)), 0) FROM topaz_progress WHERE user_id = 'ann')
     + (SELECT coalesce(sum(octet_length(name)), 0) FROM topaz_tag WHERE user_id = 'ann') + (SELECT coalesce(sum(octet_length(name)), 0) FROM topaz_fandom WHERE user_id = 'ann')
@@ -33,66 +33,66 @@ async fn import(user: &TestUser<'_>, input: Value) -> Value {
     .await
 }
 
-/// Checks that a change was refused for the library's size, and changed nothing.
-fn is_full(answer: &Value, field: &str, version: i64) {
+/// Asserts that a change was refused because of the library's size, and changed nothing.
+fn assert_full(response: &Value, field: &str, version: i64) {
     let refusal = (
-        &answer["refusal"]["code"],
-        &answer["refusal"]["field"],
-        &answer["libraryVersion"],
+        &response["refusal"]["code"],
+        &response["refusal"]["field"],
+        &response["libraryVersion"],
     );
     assert_eq!(
         refusal,
         (&json!("LIMIT_REACHED"), &json!(field), &json!(version)),
-        "{answer}"
+        "{response}"
     );
 }
 
-async fn is_exact(app: &TestApp) -> String {
-    let kept: String = app.db.scalar(KEPT).await;
-    assert_eq!(kept, app.db.scalar::<String>(COUNTED).await);
+async fn assert_size_exact(app: &TestApp) -> String {
+    let kept: String = app.db.scalar(STORED_SIZE).await;
+    assert_eq!(kept, app.db.scalar::<String>(COUNTED_SIZE).await);
     kept
 }
 
 on_each_database! {
-    async fn a_library_holds_at_most_so_many_stories_however_they_come(db: Db) {
+    async fn the_story_limit_covers_creation_and_import(db: Db) {
         let app = TestApp::start_with(db, &["--max-stories", "3"]).await;
         let ann = app.user("ann");
         let first = ann.add("A").await["progress"]["id"].take();
         assert_eq!(import(&ann, json!({"entries": [story("B", json!({})), story("C", json!({}))]})).await["importedCount"], 2);
-        is_full(&ann.add("D").await, "url", 3);
-        is_full(&import(&ann, json!({"entries": [story("D", json!({"tags": ["t"]}))]})).await, "entries", 3);
-        assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_tag").await, 0, "what was made before the refusal goes too");
+        assert_full(&ann.add("D").await, "url", 3);
+        assert_full(&import(&ann, json!({"entries": [story("D", json!({"tags": ["t"]}))]})).await, "entries", 3);
+        assert_eq!(app.db.scalar::<i64>("SELECT count(*) FROM topaz_tag").await, 0, "rows created before the refusal are rolled back");
         assert_eq!(app.user("bob").add("A").await["refusal"], Value::Null, "each library has its own");
         ann.update_progress(json!({"id": first, "notes": "what is there can be changed"})).await;
         ann.delete_progress(&first).await;
         let made = futures_util::future::join_all((0..4).map(|_| ann.add("E"))).await;
-        assert_eq!(made.iter().filter(|answer| answer["refusal"].is_null()).count(), 1, "{made:?}");
-        assert_eq!(is_exact(&app).await.split(' ').next(), Some("3"));
+        assert_eq!(made.iter().filter(|response| response["refusal"].is_null()).count(), 1, "{made:?}");
+        assert_eq!(assert_size_exact(&app).await.split(' ').next(), Some("3"));
     }
 
-    async fn a_library_holds_at_most_so_many_bytes(db: Db) {
+    async fn a_library_is_limited_in_bytes(db: Db) {
         let app = TestApp::start_with(db, &["--max-library-bytes", "1000"]).await;
         let ann = app.user("ann");
         let made = ann.create_story(story("A", json!({"description": "é".repeat(300)}))).await["progress"].take();
         assert_eq!(made["readingStatus"], "NOT_STARTED");
-        is_full(&ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(400)})).await, "input", 2);
-        is_full(&ann.create_story(story("B", json!({"description": "d".repeat(400)}))).await, "input", 2);
+        assert_full(&ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(400)})).await, "input", 2);
+        assert_full(&ann.create_story(story("B", json!({"description": "d".repeat(400)}))).await, "input", 2);
         let names: Vec<_> = (0..12).map(|n| n.to_string()).collect();
-        is_full(&import(&ann, json!({"entries": [story("B", json!({"tags": names}))]})).await, "entries", 2);
+        assert_full(&import(&ann, json!({"entries": [story("B", json!({"tags": names}))]})).await, "entries", 2);
         let shorter = ann.update_story(json!({"id": made["story"]["id"], "description": "d"})).await;
         assert_eq!(shorter["libraryVersion"], 3);
         assert_eq!(ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(400)})).await["libraryVersion"], 4);
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
 
         // Over a limit that was lowered, a library can be read and made smaller.
         let app = app.restart(&["--max-library-bytes", "100"]).await;
         let ann = app.user("ann");
-        is_full(&ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(401)})).await, "input", 4);
+        assert_full(&ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(401)})).await, "input", 4);
         assert_eq!(ann.update_progress(json!({"id": made["id"], "notes": "n".repeat(399), "currentChapter": 2})).await["libraryVersion"], 5);
         assert_eq!(ann.update_progress(json!({"id": made["id"], "currentChapter": 3})).await["libraryVersion"], 6);
     }
 
-    async fn what_is_kept_of_a_librarys_size_is_exact_after_every_change(db: Db) {
+    async fn the_stored_size_of_a_library_is_exact_after_every_change(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let label = async |mutation: &str, input: Value| {
@@ -102,32 +102,32 @@ on_each_database! {
         };
         let tag = label("createTag", json!({"name": "größer"})).await["tag"]["id"].take();
         let fandom = label("createFandom", json!({"name": "f"})).await["fandom"]["id"].take();
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
         let both = json!({"tagIds": [tag], "fandomIds": [fandom], "description": "naïve", "summary": "s", "notes": "n"});
         let made = ann.create_story(story("Ā", both)).await["progress"].take();
         let other = ann.create_story(story("B", json!({"tagIds": [tag]}))).await["progress"].take();
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
         import(&ann, json!({"entries": [story("C", json!({"tags": ["größer", "new"], "notes": "n"})), story("D", json!({"fandoms": ["F"]})), json!({"title": "", "url": "u"})]})).await;
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
         ann.update_story(json!({"id": made["story"]["id"], "title": "A longer title", "summary": null, "tagIds": [], "fandomIds": [fandom]})).await;
         ann.update_progress(json!({"id": made["id"], "notes": null})).await;
         ann.update_progress(json!({"id": other["id"], "notes": "noted", "currentChapter": 4})).await;
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
         label("renameTag", json!({"id": tag, "name": "t"})).await;
         label("deleteTag", json!({"id": tag})).await;
         label("deleteFandom", json!({"id": fandom})).await;
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
         for progress in [&made, &other] {
             ann.delete_progress(&progress["id"]).await;
         }
-        assert_eq!(is_exact(&app).await.split(' ').next(), Some("2"));
-        // A change that is answered again, and one that changes nothing, leave it exact.
+        assert_eq!(assert_size_exact(&app).await.split(' ').next(), Some("2"));
+        // A replayed change and one that changes nothing keep it exact.
         for _ in 0..2 {
             import(&ann, json!({"entries": [story("E", json!({}))], "idempotencyKey": "k"})).await;
         }
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
 
-        // What another program has made is counted with the next change.
+        // Rows of another program are counted with the next change.
         for sql in [
             "INSERT INTO topaz_tag (user_id, id, stamp, name, name_key, created_at, updated_at)
              SELECT user_id, id, 99, 'not ours', 'not ours', 0, 0 FROM topaz_story WHERE title = 'C'",
@@ -136,10 +136,10 @@ on_each_database! {
             app.db.execute(sql).await;
         }
         ann.add("F").await;
-        is_exact(&app).await;
+        assert_size_exact(&app).await;
     }
 
-    async fn the_receipt_of_an_import_that_added_nothing_is_short_and_answers_the_same(db: Db) {
+    async fn the_receipt_of_an_import_that_added_nothing_is_short_and_replays_the_same(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let entries: Vec<_> = (0..500).map(|n| json!({"title": "A", "url": format!("https://example.org/{n}")})).collect();
@@ -157,7 +157,7 @@ on_each_database! {
         assert!(longest < 300, "{longest}");
     }
 
-    async fn a_users_receipts_take_at_most_so_many_bytes_and_the_newest_stay(db: Db) {
+    async fn a_users_receipts_are_limited_in_bytes_and_the_oldest_are_purged(db: Db) {
         let app = TestApp::start_with(db, &["--max-receipt-bytes", "20000"]).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let create = async |user: &TestUser<'_>, n: u32| {

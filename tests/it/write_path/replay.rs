@@ -1,4 +1,4 @@
-//! The same idempotency key gives the same answer, and at most one step of the version.
+//! Requests with the same idempotency key get the same result, and move the version at most once.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,11 +14,11 @@ use crate::support::test_app::{
 const CREATE: &str = "mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion refusal { code field existingId } progress { id notes story { id title tags { name } } } } }";
 
 on_each_database! {
-    async fn a_mutation_replayed_across_crashes_is_made_once_and_always_answered_the_same(db: Db) {
+    async fn a_mutation_replayed_across_crashes_runs_once_with_one_result(db: Db) {
         let database = TestDatabase::new(db).await;
         let mut server = TestProcess::serve(&database.url, &[]).await;
         server.send("ann", "{ libraryVersion }", json!({})).await.unwrap();
-        let mut cut_short = 0;
+        let mut interrupted = 0;
         for round in 1..=10 {
             let input = json!({"input": {
                 "title": "A", "url": format!("https://example.org/{round}"), "notes": "n", "idempotencyKey": Uuid::now_v7(),
@@ -28,33 +28,33 @@ on_each_database! {
                 Box::pin(join_all(sends))
             };
             let mut sends = ten(&server);
-            // When it dies is what each round tries: before the first is made, between the ten, after the last.
+            // The server is killed at a random moment: before the first request runs, between the ten, after the last.
             let moment = Duration::from_millis(fastrand::u64(1..40));
             let early = tokio::time::timeout(moment, &mut sends).await;
             server.signal("-KILL");
-            cut_short += u32::from(early.is_err());
-            let mut answers = match early {
-                Ok(answers) => answers,
+            interrupted += u32::from(early.is_err());
+            let mut responses = match early {
+                Ok(responses) => responses,
                 Err(_) => sends.await,
             };
             server.wait().await;
             server = TestProcess::serve(&database.url, &[]).await;
-            answers.extend(ten(&server).await);
-            assert!(answers.iter().rev().take(10).all(Result::is_ok), "the living answer");
-            let answers: Vec<_> = answers.into_iter().flatten().collect();
-            // Nobody was in the way, so it was made; that it is there now is not held against it.
-            let is_made = |answer: &Value| answer["data"]["createStoryWithProgress"]["refusal"].is_null();
-            assert!(answers.iter().all(is_made), "{answers:?}");
-            let distinct: BTreeSet<_> = answers.iter().map(Value::to_string).collect();
+            responses.extend(ten(&server).await);
+            assert!(responses.iter().rev().take(10).all(Result::is_ok), "the restarted server responds");
+            let responses: Vec<_> = responses.into_iter().flatten().collect();
+            // The change succeeded, and its retries are not refused as duplicates.
+            let is_made = |response: &Value| response["data"]["createStoryWithProgress"]["refusal"].is_null();
+            assert!(responses.iter().all(is_made), "{responses:?}");
+            let distinct: BTreeSet<_> = responses.iter().map(Value::to_string).collect();
             assert_eq!(distinct.len(), 1, "{distinct:?}");
             let version: i32 = database.scalar("SELECT library_version FROM topaz_user").await;
             assert_eq!(version, 1 + round, "{distinct:?}");
         }
-        assert!(cut_short > 0, "no server died while it was asked");
+        assert!(interrupted > 0, "no server was killed during a request");
     }
 
-    async fn a_replay_tells_the_streams_that_may_have_missed_the_first(db: Db) {
-        // Two servers that do not hear of each other. What one of them made, the other never told.
+    async fn a_replay_notifies_streams_that_missed_the_original(db: Db) {
+        // Two servers without a shared broker: the stream was not notified of the original write.
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let mut watch = ann.watch().await;
@@ -63,23 +63,23 @@ on_each_database! {
         let input = json!({"input": {"title": "A", "url": "https://example.org/a", "idempotencyKey": "k"}});
         let first = other.user("ann").send(CREATE, input.clone()).await;
         assert_eq!(ann.send(CREATE, input).await, first);
-        let told = soon("long before the heartbeat", watch.until(2)).await;
-        assert_eq!(told, [2]);
+        let received = soon("long before the heartbeat", watch.until(2)).await;
+        assert_eq!(received, [2]);
     }
 
-    async fn ten_at_once_are_made_once(db: Db) {
+    async fn ten_concurrent_requests_with_one_key_run_once(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let input = json!({"input": {"title": "A", "url": "https://example.org/a", "idempotencyKey": "k"}});
         for _ in 0..10 {
-            let answers = join_all((0..10).map(|_| ann.send(CREATE, input.clone()))).await;
-            let distinct: BTreeSet<_> = answers.iter().map(Value::to_string).collect();
+            let responses = join_all((0..10).map(|_| ann.send(CREATE, input.clone()))).await;
+            let distinct: BTreeSet<_> = responses.iter().map(Value::to_string).collect();
             assert_eq!(distinct.len(), 1, "{distinct:?}");
         }
         assert_eq!(ann.version().await, 2);
     }
 
-    async fn a_replay_says_the_version_of_its_write_however_far_the_library_is(db: Db) {
+    async fn a_replay_returns_the_version_of_the_original_write(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let input = json!({"input": {"title": "A", "url": "https://example.org/a", "idempotencyKey": "k"}});
@@ -90,14 +90,14 @@ on_each_database! {
         assert_eq!(replay["extensions"]["libraryVersion"], 2);
     }
 
-    async fn a_refusal_is_replayed_even_when_it_would_now_be_made(db: Db) {
+    async fn a_refusal_is_replayed_even_if_the_change_would_now_succeed(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
-        let in_the_way = ann.create_story(json!({"title": "A", "url": "https://example.org/a"})).await;
+        let conflicting = ann.create_story(json!({"title": "A", "url": "https://example.org/a"})).await;
         let input = json!({"input": {"title": "B", "url": "https://example.org/a", "idempotencyKey": "k"}});
         let refused = ann.send(CREATE, input.clone()).await;
         assert_eq!(refused["data"]["createStoryWithProgress"]["refusal"]["code"], "ALREADY_EXISTS");
-        ann.delete_progress(&in_the_way["progress"]["id"]).await;
+        ann.delete_progress(&conflicting["progress"]["id"]).await;
         let replay = ann.send(CREATE, input).await;
         assert_eq!(replay["data"], refused["data"]);
         assert_eq!(ann.version().await, 3);
@@ -148,7 +148,7 @@ on_each_database! {
         assert_eq!(ann.version().await, 5);
     }
 
-    async fn a_receipt_lives_its_time(db: Db) {
+    async fn a_receipt_expires_after_its_retention(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let input = json!({"name": "a", "idempotencyKey": "k"});
@@ -165,21 +165,21 @@ on_each_database! {
     }
 }
 
-/// A change is refused, and before its answer is kept the same one is sent again, when it would be made.
+/// A change is refused, and before its receipt is stored it is retried at a time when it would succeed.
 #[tokio::test]
-async fn a_refusal_and_its_retry_get_one_answer_however_they_meet() {
+async fn a_refusal_and_a_concurrent_retry_get_one_result() {
     let app = TestApp::start(Db::Postgres).await;
     let ann = app.user("ann");
     let other = TestApp::start_on(app.db.shared(), &[]).await;
     let ann_elsewhere = other.user("ann");
-    let in_the_way = ann.create_tag("a").await["tag"]["id"].take();
+    let conflicting = ann.create_tag("a").await["tag"]["id"].take();
     let input = json!({"name": "A", "idempotencyKey": "k"});
     let create = async |user: &TestUser<'_>| {
         let input = input.clone();
         user.mutate("createTag", "CreateLabelInput", input, "tag { name }")
             .await
     };
-    // Holds up whoever keeps an answer.
+    // Blocks the storing of receipts.
     let lock = app.db.connect().await;
     for sql in ["BEGIN", "LOCK TABLE topaz_receipt IN SHARE MODE"] {
         lock.execute_unprepared(sql).await.unwrap();
@@ -195,16 +195,16 @@ async fn a_refusal_and_its_retry_get_one_answer_however_they_meet() {
             let delete = ann_elsewhere.mutate(
                 "deleteTag",
                 "DeleteLabelInput",
-                json!({"id": in_the_way}),
+                json!({"id": conflicting}),
                 "deletedTagId",
             );
             let retry = async {
                 let mut delete = Box::pin(delete);
-                // It ends now only if the first no longer holds the user's row; then the retry would be made.
+                // It completes now only if the first no longer locks the user's row; then the retry would succeed.
                 let early = tokio::time::timeout(MOMENT, &mut delete).await;
                 let mut retry = Box::pin(create(&ann_elsewhere));
                 let kept = tokio::time::timeout(MOMENT, &mut retry).await;
-                assert!(kept.is_err(), "no answer can be kept now");
+                assert!(kept.is_err(), "no receipt can be stored now");
                 lock.execute_unprepared("ROLLBACK").await.unwrap();
                 if early.is_err() {
                     delete.await;
@@ -215,11 +215,11 @@ async fn a_refusal_and_its_retry_get_one_answer_however_they_meet() {
         };
         futures_util::join!(first, rest)
     };
-    let (first, retry) = soon("all are answered", Box::pin(all)).await;
+    let (first, retry) = soon("all have responses", Box::pin(all)).await;
     assert_eq!(first, retry);
     assert_eq!(first["refusal"]["code"], "ALREADY_EXISTS");
     assert_eq!(ann.version().await, 3, "the tag was made and deleted");
 }
 
-/// How long something is waited for that is not to happen.
+/// How long to wait for an event that must not happen.
 const MOMENT: Duration = Duration::from_millis(300);

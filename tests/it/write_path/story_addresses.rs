@@ -1,4 +1,4 @@
-//! One address is one story, however it is written.
+//! Normalized story addresses are unique per user.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ on_each_database! {
         let imported = ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": [story("https://e.example/Works/1"), story("https://e.example/works/1"), story("https://e.example:443/works/1")]}), "importedCount duplicateCount").await;
         assert_eq!((&imported["importedCount"], &imported["duplicateCount"]), (&json!(1), &json!(2)));
 
-        // Its own address may be written otherwise; another's may not.
+        // A story's own address may change its spelling, but not to that of another story.
         let written = ann.update_story(json!({"id": id, "url": "https://e.example/Works/1"})).await;
         assert_eq!((&written["libraryVersion"], &written["refusal"]), (&json!(4), &json!(null)));
         let refused = ann.update_story(json!({"id": id, "url": "https://e.example/works/1?#"})).await;
@@ -35,7 +35,7 @@ on_each_database! {
         assert_eq!(refused["refusal"]["code"], "ALREADY_EXISTS");
     }
 
-    async fn an_address_that_a_browser_opens_elsewhere_is_refused(db: Db) {
+    async fn an_address_that_a_browser_resolves_differently_is_refused(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let create = "mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion } }";
@@ -47,7 +47,7 @@ on_each_database! {
         assert_eq!(ann.version().await, 2);
     }
 
-    async fn stories_from_before_keep_their_spelling_and_both_of_two_are_kept(db: Db) {
+    async fn older_stories_keep_their_spelling_and_duplicates_are_kept(db: Db) {
         let mut app = TestApp::start(db).await;
         let ann = app.user("ann");
         for n in 0..3 {
@@ -68,7 +68,7 @@ on_each_database! {
         let shown: Vec<_> = (0..3).map(|n| shown["progresses"]["nodes"][n]["story"]["url"].as_str().unwrap()).collect();
         assert_eq!(shown, ["HTTPS://e.example/0", "https://E.EXAMPLE/2", "https://e.example/2"]);
         assert_eq!(ann.create_story(story("https://e.example/0")).await["refusal"]["code"], "ALREADY_EXISTS");
-        // The one that keeps its spelling can be edited, all but to the address of the other.
+        // The duplicate can be edited, but not to the spelling of the other.
         let ids = ann.ask("{ progresses(orderBy: {field: CREATED_AT, direction: ASC}) { nodes { story { id } } } }", json!({})).await;
         let twin = &ids["progresses"]["nodes"][1]["story"]["id"];
         let edited = ann.update_story(json!({"id": twin, "summary": "mine"})).await;

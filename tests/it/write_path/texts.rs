@@ -1,4 +1,4 @@
-//! Texts are kept as typed, and compared by what a reader sees.
+//! Texts are stored as typed, and compared in normalized Unicode form.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::{
 const COMPOSED: &str = "Caf\u{e9} \u{d55c}";
 const DECOMPOSED: &str = "Cafe\u{301} \u{1112}\u{1161}\u{11ab}";
 
-/// Texts of which nothing shows.
+/// Texts without a visible character.
 const INVISIBLE: [&str; 6] = [
     "\u{200b}",
     "\u{feff} \u{2060}",
@@ -67,7 +67,7 @@ on_each_database! {
         }
     }
 
-    async fn a_name_that_shows_nothing_is_refused(db: Db) {
+    async fn an_invisible_name_is_refused(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let story = ann.add("A").await["progress"]["story"]["id"].take();
@@ -75,9 +75,9 @@ on_each_database! {
         let version = ann.version().await;
         let refuses = async |mutation: &str, input_type: &str, input: Value, field: &str| {
             let query = format!("mutation ($input: {input_type}!) {{ {mutation}(input: $input) {{ libraryVersion }} }}");
-            let answer = ann.send(&query, json!({"input": input})).await;
-            let extensions = &answer["errors"][0]["extensions"];
-            assert_eq!((&extensions["code"], &extensions["field"]), (&json!("BAD_USER_INPUT"), &json!(field)), "{input}: {answer}");
+            let response = ann.send(&query, json!({"input": input})).await;
+            let extensions = &response["errors"][0]["extensions"];
+            assert_eq!((&extensions["code"], &extensions["field"]), (&json!("BAD_USER_INPUT"), &json!(field)), "{input}: {response}");
         };
         for text in INVISIBLE {
             let url = "https://example.org/b";
@@ -97,7 +97,7 @@ on_each_database! {
         assert_eq!(unknown["story"]["author"], "Unknown");
     }
 
-    async fn labels_that_an_upgrade_finds_to_be_one_are_both_kept(db: Db) {
+    async fn labels_that_an_upgrade_finds_equal_are_both_kept(db: Db) {
         let mut app = TestApp::start(db).await;
         let ann = app.user("ann");
         let kept = ann.create_tag(COMPOSED).await["tag"]["id"].take();

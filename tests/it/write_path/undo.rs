@@ -1,6 +1,6 @@
-//! The library as of earlier versions, undo and restore: by random programs against snapshots, and case by case.
+//! The library at earlier versions, undo and restore: random operations against snapshots, and single cases.
 //!
-//! A random run is decided by its seed. A failure prints it; `LIBRARY_SYNC_TEST_SEED=<n>` repeats it, and
+//! A failure of a random run prints its seed; `LIBRARY_SYNC_TEST_SEED=<n>` repeats it, and
 //! `LIBRARY_SYNC_TEST_WRITES=<n>` sets its length.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ const STORY: &str = "title author url source publicationStatus description summa
     tags { id } fandoms { id }";
 const PROGRESS: &str = "storyId createdAt readingStatus currentChapter rating notes";
 
-/// The rows of an answer. Sets of labels are sorted.
+/// The rows of a response. Sets of labels are sorted.
 fn rows(entries: &Value, id: &str, labels: &Value) -> Snapshot {
     let mut rows = Snapshot::new();
     for entry in entries.as_array().unwrap() {
@@ -68,16 +68,19 @@ fn assert_same(found: &Snapshot, expected: &Snapshot, what: &str) {
     assert!(differ.is_empty(), "{what}:\n{}", differ.join("\n"));
 }
 
-/// The library as it is.
+/// The current library.
 async fn now(ann: &TestUser<'_>) -> (i64, Snapshot) {
     let query = format!(
         "{{ libraryVersion progresses(first: 100) {{ nodes {{ id {PROGRESS} story {{ {STORY} }} }} pageInfo {{ hasNextPage }} }}
            tags {{ id name }} fandoms {{ id name }} }}"
     );
-    let answer = ann.ask(&query, json!({})).await;
-    assert_eq!(answer["progresses"]["pageInfo"]["hasNextPage"], false);
-    let version = answer["libraryVersion"].as_i64().unwrap();
-    (version, rows(&answer["progresses"]["nodes"], "id", &answer))
+    let response = ann.ask(&query, json!({})).await;
+    assert_eq!(response["progresses"]["pageInfo"]["hasNextPage"], false);
+    let version = response["libraryVersion"].as_i64().unwrap();
+    (
+        version,
+        rows(&response["progresses"]["nodes"], "id", &response),
+    )
 }
 
 /// The library as of a version, read in pages of three entries.
@@ -115,11 +118,11 @@ async fn restore(ann: &TestUser<'_>, input: Value) -> Value {
 }
 
 on_each_database! {
-    async fn every_version_is_read_as_it_was_and_brought_back(db: Db) {
+    async fn every_version_can_be_read_undone_and_restored(db: Db) {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
         let seed = number("LIBRARY_SYNC_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
         let writes = number("LIBRARY_SYNC_TEST_WRITES").map_or(WRITES, |writes| usize::try_from(writes).unwrap());
-        // Shown only if the test fails.
+        // Printed only if the test fails.
         println!("LIBRARY_SYNC_TEST_SEED={seed}");
         let app = TestApp::start_with(db, &["--max-user-rate", "0", "--max-address-rate", "0"]).await;
         let mut run = Run {
@@ -142,7 +145,7 @@ on_each_database! {
     }
 }
 
-/// A random program, with a snapshot of each version that it made.
+/// A random sequence of operations, with a snapshot of each version.
 struct Run<'a> {
     ann: TestUser<'a>,
     rng: Rng,
@@ -227,7 +230,7 @@ impl Run<'_> {
         if self.rng.bool()
             && let Some((progress, story)) = self.rng.choice(self.gone.clone())
         {
-            // The same ids again, which begins another life of the rows.
+            // The same ids again, which recreates the rows.
             input["progressId"] = progress.into();
             input["storyId"] = story.into();
         }
@@ -327,7 +330,7 @@ impl Run<'_> {
     async fn undo(&mut self) {
         let (last, present) = self.last();
         let present = present.clone();
-        // Often one of the last, because an older one often conflicts.
+        // Often one of the newest, because an older one often conflicts.
         let back = if self.rng.bool() {
             1
         } else {
@@ -365,7 +368,7 @@ impl Run<'_> {
                     "{undone}"
                 );
             }
-            // An address or a name is taken meanwhile.
+            // Another row has the address or the name now.
             "ALREADY_EXISTS" => assert!(undone["refusal"]["existingId"].is_string(), "{undone}"),
             _ => panic!("{undone}"),
         }
@@ -390,7 +393,7 @@ impl Run<'_> {
     }
 }
 
-/// The present rows, with what one write changed taken back.
+/// The current rows with one write undone.
 fn expected(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> Snapshot {
     let mut result = now.clone();
     let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -412,7 +415,7 @@ fn expected(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> Snapshot {
     result
 }
 
-/// A device's copy, by changes since its version.
+/// A device's copy, updated by deltas.
 #[derive(Default)]
 struct Copy {
     version: i64,
@@ -491,7 +494,7 @@ on_each_database! {
         assert_eq!(at(&ann, whole).await, snapshot);
     }
 
-    async fn a_field_that_changed_since_is_named_with_its_row_and_device(db: Db) {
+    async fn an_undo_conflict_names_field_row_and_device(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let story = entry(&ann, "a", &[]).await["progress"]["story"]["id"].take();
@@ -519,7 +522,7 @@ on_each_database! {
         assert_eq!(now(&ann).await.1.values().next().unwrap()["description"], "b");
     }
 
-    async fn a_restore_swaps_names_and_addresses_back_and_respects_its_base(db: Db) {
+    async fn a_restore_swaps_names_and_addresses_and_checks_its_base(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let (one, two) = (tag(&ann, "one").await, tag(&ann, "two").await);
@@ -614,8 +617,8 @@ on_each_database! {
         assert_eq!(nodes[3]["changes"][0]["action"], "CREATED");
 
         let versions = async |variables: Value| -> Vec<i64> {
-            let answer = ann.ask(query, variables).await;
-            let nodes = answer["history"]["nodes"].as_array().unwrap().clone();
+            let response = ann.ask(query, variables).await;
+            let nodes = response["history"]["nodes"].as_array().unwrap().clone();
             nodes.iter().map(|node| node["version"].as_i64().unwrap()).collect()
         };
         assert_eq!(versions(json!({"kind": "TAG"})).await, [2]);
@@ -626,7 +629,7 @@ on_each_database! {
         assert_eq!(app.user("bob").ask(query, json!({})).await["history"]["nodes"], json!([]));
     }
 
-    async fn a_retried_undo_is_made_once(db: Db) {
+    async fn a_retried_undo_runs_once(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         entry(&ann, "a", &[]).await;
