@@ -15,8 +15,8 @@ pub const DEVICES: &str = "{ viewer { devices { id name platform client lastSeen
 
 /// The user's devices.
 pub async fn devices(user: &TestUser<'_>) -> Vec<Value> {
-    let mut answer = user.ask(DEVICES, json!({})).await;
-    let devices = answer["viewer"]["devices"].take();
+    let mut response = user.ask(DEVICES, json!({})).await;
+    let devices = response["viewer"]["devices"].take();
     devices.as_array().expect("a list").clone()
 }
 

@@ -1,4 +1,4 @@
-//! The alert rules: what they ask for exists, and the runbook explains each.
+//! The alert rules: their metrics exist, and the runbook explains each alert.
 
 use std::{collections::BTreeSet, fs};
 
@@ -51,7 +51,7 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-/// The names that begin with this, in the order in which they come.
+/// The names with this prefix, in order of appearance.
 fn names<'t>(text: &'t str, prefix: &'t str) -> impl Iterator<Item = &'t str> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = text.split(move |c: char| !is_of_name(c));
@@ -84,7 +84,7 @@ fn every_metric_of_an_alert_exists_with_its_labels() {
             {
                 let (label, value) = selector.split_once(['=', '!']).unwrap();
                 let values = value.trim_start_matches(['=', '~', '"']);
-                // Quantiles are the exporter's own.
+                // The exporter adds the quantile label.
                 let is_known = label == "quantile" || row.contains(&format!("`{label}`"));
                 assert!(is_known, "{}: {name} has no label {label}", rule.alert);
                 let is_listed = matches!(label, "reason" | "outcome");

@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::test_app::repository;
 
-/// What each room may import. All may import `version`, the core identifiers.
+/// The top-level modules that each one may import. All may import `version`, the core identifiers.
 const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("version", &[]),
     ("address", &[]),
@@ -28,7 +28,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("adopt", &["error_chain", "library", "schema_migration"]),
 ];
 
-/// Imports of settings: flags are parsed into values and limits of these rooms, so that an error names the flag.
+/// The imports of `config`: flags are parsed into values and limits of these modules, so that an error names the flag.
 const CONFIG_MAY_IMPORT: [&str; 7] = [
     "address",
     "auth",
@@ -39,13 +39,13 @@ const CONFIG_MAY_IMPORT: [&str; 7] = [
     "telemetry",
 ];
 
-/// Rooms that put the parts together. They may import everything; nothing else imports them.
+/// Modules that compose the others. They may import everything; no other module imports them.
 const TOP: [&str; 7] = [
     "main", "lib", "program", "app", "commands", "config", "transfer",
 ];
 
 /// Imports that MAY_IMPORT forbids, each with its reason.
-const DEPARTURES: [(&str, &str, &str); 1] = [(
+const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "feed",
     "broker",
     "a head that the feed has re-read reaches the hub as a notice",
@@ -69,10 +69,10 @@ const CYCLES: [(&[&str], &str); 2] = [
     ),
 ];
 
-/// How many lines a file may have, tests aside.
+/// The maximum lines of a file, without tests.
 const LONGEST_FILE: usize = 400;
 
-/// How many lines a function may have, tests aside.
+/// The maximum lines of a function, without tests.
 const LONGEST_FUNCTION: usize = 50;
 
 /// A source file without its tests.
@@ -82,7 +82,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// Every source file of `folder`, but those that hold tests alone.
+/// Every source file of `folder`, except files of only tests.
 pub fn sources(folder: &str) -> Vec<Source> {
     let (mut found, mut folders) = (Vec::new(), vec![repository().join(folder)]);
     while let Some(folder) = folders.pop() {
@@ -130,7 +130,7 @@ impl Source {
     }
 }
 
-/// The text without `pub(in …)`, which names a room and imports nothing.
+/// The text without `pub(in …)`, which names a module without importing it.
 fn without_visibility(code: &str) -> String {
     let mut pieces = code.split("pub(in ");
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -139,14 +139,14 @@ fn without_visibility(code: &str) -> String {
     })
 }
 
-/// A path that is named in a file, in full from the crate's root, and whether it is exported again there.
+/// A path that a file uses, absolute from the crate root, and whether the file re-exports it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Named {
     path: Path,
     is_exported: bool,
 }
 
-/// The paths that `code` names: all that follows `crate`, `super` or `self`, use trees taken apart.
+/// The paths that `code` uses after `crate`, `super` or `self`, with expanded use trees.
 fn named(code: &str, module: &[String]) -> Vec<Named> {
     let mut found = Vec::new();
     for root in ["crate::", "super::", "self::"] {
@@ -171,7 +171,7 @@ fn named(code: &str, module: &[String]) -> Vec<Named> {
     found
 }
 
-/// A path from the crate's root. `None` when it leads above that, as `super` in an inline module may.
+/// A path from the crate root. `None` if it leads above the root, as `super` in an inline module may.
 fn absolute(path: Path, module: &[String]) -> Option<Path> {
     let mut base = module.to_vec();
     let mut names = path.into_iter().peekable();
@@ -236,7 +236,7 @@ fn walk<'t>(mut tree: &'t str, prefix: &mut Path, found: &mut Vec<Path>) -> &'t 
     }
 }
 
-/// Which file each file imports from, by modules. What is exported again counts as imported from where it is defined.
+/// The files that each file imports, as modules. A re-export counts as an import from the defining file.
 fn files() -> BTreeMap<Path, BTreeSet<Path>> {
     let sources = sources("src");
     let modules: BTreeSet<_> = sources.iter().map(Source::module).collect();
@@ -281,8 +281,8 @@ fn files() -> BTreeMap<Path, BTreeSet<Path>> {
     edges.collect()
 }
 
-/// The files that stay when those that import none of the others are taken away, again and again, and likewise those
-/// that none of the others import: the cycles, and what joins them.
+/// The files in cycles and between them: repeatedly removes files that import none of the others, and files
+/// that none of the others import.
 fn cycles(mut edges: BTreeMap<Path, BTreeSet<Path>>) -> BTreeSet<String> {
     loop {
         let before = edges.len();
@@ -321,7 +321,7 @@ fn functions(text: &str) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn every_way_to_write_an_import_is_seen() {
+fn every_form_of_an_import_is_parsed() {
     let text = "
         use crate::{
             auth::{Viewer, Origins},
@@ -330,7 +330,7 @@ fn every_way_to_write_an_import_is_seen() {
         use super::super::hub::Hub;
         use super::{self, feed::{self, Feed as Heads}};
         pub(super) use self::child::Item;
-        pub(in crate::room) fn f() -> crate::library::Error { super::config() }
+        pub(in crate::module) fn f() -> crate::library::Error { super::config() }
     ";
     let module: Path = ["http", "events"].map(ToOwned::to_owned).to_vec();
     let named = named(&without_visibility(text), &module);
@@ -357,8 +357,8 @@ fn every_way_to_write_an_import_is_seen() {
 }
 
 #[test]
-fn a_room_imports_only_what_it_may() {
-    let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+fn a_module_imports_only_allowed_modules() {
+    let mut imports_of: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources("src") {
         let module = source.module();
         let Some(from) = module.first() else {
@@ -368,11 +368,11 @@ fn a_room_imports_only_what_it_may() {
         let imports = imports
             .into_iter()
             .filter_map(|named| named.path.first().cloned());
-        rooms.entry(from.clone()).or_default().extend(imports);
+        imports_of.entry(from.clone()).or_default().extend(imports);
     }
-    let names: BTreeSet<_> = rooms.keys().cloned().collect();
+    let names: BTreeSet<_> = imports_of.keys().cloned().collect();
     let may: BTreeMap<_, _> = MAY_IMPORT.into_iter().collect();
-    for (from, imports) in &rooms {
+    for (from, imports) in &imports_of {
         let may = match may.get(from.as_str()) {
             Some(may) => *may,
             None if from == "config" => &CONFIG_MAY_IMPORT[..],
@@ -388,31 +388,33 @@ fn a_room_imports_only_what_it_may() {
             .iter()
             .filter(|to| names.contains(*to) && *to != from)
         {
-            let departs = |(a, b, _): &(&str, &str, &str)| a == from && b == to;
+            let is_exception = |(a, b, _): &(&str, &str, &str)| a == from && b == to;
             assert!(
-                to == "version" || may.contains(&to.as_str()) || DEPARTURES.iter().any(departs),
+                to == "version"
+                    || may.contains(&to.as_str())
+                    || EXCEPTIONS.iter().any(is_exception),
                 "`{from}` may not import `{to}`"
             );
         }
     }
-    for (from, to, why) in DEPARTURES {
+    for (from, to, why) in EXCEPTIONS {
         assert!(
-            rooms[from].contains(to),
+            imports_of[from].contains(to),
             "`{from}` no longer imports `{to}`, because: {why}"
         );
     }
 }
 
 #[test]
-fn no_file_imports_itself_in_a_cycle() {
+fn no_file_is_part_of_an_import_cycle() {
     let mut edges = files();
-    // The root and tables of contents only export what their files define.
+    // The crate root and `mod.rs` files only re-export.
     edges.remove(&Vec::new());
     for (files, why) in CYCLES {
         let found: BTreeSet<_> = files.iter().map(|file| (*file).to_owned()).collect();
         let mut among = edges.clone();
         among.retain(|module, _| found.contains(&module.join("::")));
-        assert_eq!(cycles(among), found, "these are no cycle any longer: {why}");
+        assert_eq!(cycles(among), found, "no longer a cycle: {why}");
         for (module, imports) in &mut edges {
             if found.contains(&module.join("::")) {
                 imports.retain(|to| !found.contains(&to.join("::")));
@@ -427,7 +429,7 @@ fn no_file_imports_itself_in_a_cycle() {
 }
 
 #[test]
-fn a_table_of_contents_holds_nothing_else() {
+fn a_mod_file_holds_only_declarations() {
     for source in sources("src") {
         // http/mod.rs is the route table.
         if !source.path.ends_with("mod.rs") || source.path.ends_with("http/mod.rs") {
@@ -450,12 +452,12 @@ fn a_table_of_contents_holds_nothing_else() {
 }
 
 #[test]
-fn a_file_says_at_its_top_what_it_is_and_is_not_long() {
+fn a_file_has_a_module_comment_and_a_length_limit() {
     for source in sources("src").into_iter().chain(sources("migration/src")) {
         let path = source.path.display();
         assert!(
             source.text.starts_with("//! "),
-            "{path} does not say what it is"
+            "{path} has no module comment"
         );
         let lines = source.text.lines().count();
         assert!(
@@ -466,7 +468,7 @@ fn a_file_says_at_its_top_what_it_is_and_is_not_long() {
 }
 
 #[test]
-fn a_function_is_not_long() {
+fn a_function_has_a_length_limit() {
     for source in sources("src") {
         for (name, lines) in functions(&source.text) {
             let path = source.path.display();

@@ -1,7 +1,7 @@
-//! The programs of docs/clients.md, as they are printed, through what ends streams: a planned end, a token that
-//! expires, a server that is away for a minute.
+//! The programs of docs/clients.md, unmodified, through every cause of a stream's end: a maximum lifetime, a token that
+//! expires, and a server that is down for a minute.
 //!
-//! On SQLite alone: what is looked at is the clients, which never meet the database.
+//! On SQLite only, because the clients do not depend on the database.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,17 +13,17 @@ use crate::{
     transports::clients::Client,
 };
 
-/// How long the server is away.
-const AWAY: Duration = Duration::from_mins(1);
+/// How long the server is down.
+const OUTAGE: Duration = Duration::from_mins(1);
 
-/// How long a token is accepted, and how often there is a new one.
-const TOKEN_LIFE: Duration = Duration::from_secs(8);
+/// How long a token is valid, and how often it is renewed.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(8);
 const RENEWAL: Duration = Duration::from_secs(3);
 
 /// How long all clients may take to report a version. The longest pause between two attempts is 5 s.
 const DEADLINE: Duration = Duration::from_secs(40);
 
-/// Short, so that streams end and begin again many times.
+/// A short lifetime, so that streams end and reopen many times.
 const FLAGS: [&str; 6] = [
     "--max-stream-life",
     "4s",
@@ -53,7 +53,7 @@ fn python() -> PathBuf {
 }
 
 fn token() -> String {
-    token_for("ann", TOKEN_LIFE)
+    token_for("ann", TOKEN_LIFETIME)
 }
 
 fn start(base: &str) -> Vec<Client> {
@@ -110,20 +110,20 @@ async fn the_documented_clients_survive_planned_ends_renewed_tokens_and_an_outag
     let mut clients = start(&app.base);
     all_report(&mut clients, 1).await;
 
-    // Longer than two streams last, and than a token does.
+    // Longer than the lifetimes of two streams and of a token.
     for version in 2..=4 {
         renew_until(&mut clients, Instant::now() + Duration::from_secs(4)).await;
         app.user("ann").add("A").await;
         all_report(&mut clients, version).await;
     }
 
-    // The library changes while the server is away, so the clients hear of it only by coming back.
+    // The library changes while the server is down, so the clients receive it only after reconnecting.
     app.stop().await;
     let began = Instant::now();
     let mut other = TestApp::start_on(app.db.shared(), &[]).await;
     other.user("ann").add("A").await;
     other.stop().await;
-    renew_until(&mut clients, began + AWAY).await;
+    renew_until(&mut clients, began + OUTAGE).await;
     let app = app.restart(&FLAGS).await;
     all_report(&mut clients, 5).await;
     app.user("ann").add("A").await;

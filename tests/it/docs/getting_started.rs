@@ -43,7 +43,7 @@ async fn the_commands_to_get_started_watch_and_change_a_library() {
     };
     let (settings, _) = serve.split_once("cargo run").unwrap();
     assert!(settings.contains("openssl rand"), "{settings}");
-    // The terminals of a reader share the exported secret.
+    // All terminals share the exported secret.
     let secret = "export LIBRARY_SYNC_JWT_SECRET=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let in_terminal = |block: &str| {
         let listen = format!("export LIBRARY_SYNC_LISTEN={address}");
@@ -56,7 +56,7 @@ async fn the_commands_to_get_started_watch_and_change_a_library() {
     let (_, serve) = serve.split_at(settings.len());
     let serve = in_terminal(serve).replace("\n/", "\nexec /");
     let _server = Served(Command::new("bash").args(["-c", &serve]).spawn().unwrap());
-    let served = soon("the server answers", async {
+    let served = soon("the server responds", async {
         while reqwest::get(format!("http://{address}/readyz"))
             .await
             .is_err()

@@ -1,11 +1,11 @@
-//! Everything that is read is in plain technical English: the turns listed here have a plainer form.
+//! Sources, tests and documents are in plain technical English: each banned phrase has a plainer form.
 
 use std::{fs, path::PathBuf};
 
 use super::{architecture::sources, links::documents};
 use crate::support::test_app::repository;
 
-/// A turn, and what to write instead.
+/// A banned phrase, and its replacement.
 const BANNED: [(&str, &str); 26] = [
     ("told", "notified, reported"),
     ("whatever", "any"),
@@ -35,16 +35,17 @@ const BANNED: [(&str, &str); 26] = [
     ("at the best", "at best"),
 ];
 
-/// Where `turn` stands in `line` as whole words, in any case.
-fn says(line: &str, turn: &str) -> bool {
+/// Whether `line` contains `phrase` as whole words, in any case.
+fn contains_phrase(line: &str, phrase: &str) -> bool {
     let line = line.to_lowercase();
     let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    line.match_indices(turn).any(|(at, _)| {
-        !is_word(line[..at].chars().next_back()) && !is_word(line[at + turn.len()..].chars().next())
+    line.match_indices(phrase).any(|(at, _)| {
+        !is_word(line[..at].chars().next_back())
+            && !is_word(line[at + phrase.len()..].chars().next())
     })
 }
 
-/// Each file that people read: its path and its text.
+/// The path and text of each file.
 fn texts() -> Vec<(PathBuf, String)> {
     let root = repository();
     let mut paths: Vec<PathBuf> = documents().into_iter().map(PathBuf::from).collect();
@@ -53,7 +54,7 @@ fn texts() -> Vec<(PathBuf, String)> {
         .into_iter()
         .map(|path| (path.clone(), fs::read_to_string(root.join(&path)).unwrap()))
         .collect();
-    // Help texts, log lines and errors stand in the sources too.
+    // Help texts, log lines and errors are in the sources.
     texts.extend(
         sources("src")
             .into_iter()
@@ -63,11 +64,11 @@ fn texts() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn a_turn_is_found_as_whole_words_alone() {
-    assert!(says("It is StreamItem at once", "told"));
-    assert!(says("a stream of its own.", "of its own"));
-    assert!(!says("untold", "told"));
-    assert!(!says("there is not one", "is no"));
+fn a_phrase_is_found_only_as_whole_words() {
+    assert!(contains_phrase("It is Told at once", "told"));
+    assert!(contains_phrase("a stream of its own.", "of its own"));
+    assert!(!contains_phrase("untold", "told"));
+    assert!(!contains_phrase("there is not one", "is no"));
 }
 
 #[test]
@@ -75,10 +76,13 @@ fn everything_that_is_read_is_in_plain_english() {
     let mut found = Vec::new();
     for (path, text) in texts() {
         for (number, line) in text.lines().enumerate() {
-            for (turn, instead) in BANNED.iter().filter(|(turn, _)| says(line, turn)) {
+            for (phrase, instead) in BANNED
+                .iter()
+                .filter(|(phrase, _)| contains_phrase(line, phrase))
+            {
                 let path = path.display();
                 found.push(format!(
-                    "{path}:{}: \"{turn}\": write: {instead}",
+                    "{path}:{}: \"{phrase}\": write: {instead}",
                     number + 1
                 ));
             }
@@ -86,7 +90,7 @@ fn everything_that_is_read_is_in_plain_english() {
     }
     assert!(
         found.is_empty(),
-        "{} banned turns:\n{}",
+        "{} banned phrases:\n{}",
         found.len(),
         found.join("\n")
     );

@@ -1,4 +1,4 @@
-//! The links of the documents lead somewhere, and README.md leads to every page.
+//! The links of the documents resolve, and every page is reachable from README.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

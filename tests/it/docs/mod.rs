@@ -1,4 +1,4 @@
-//! The documents and the tree of sources: what they say is so.
+//! The documents and the source tree match the rules and the code.
 
 pub mod alerts;
 pub mod architecture;

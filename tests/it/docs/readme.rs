@@ -14,12 +14,12 @@ use crate::{
     support::test_app::repository,
 };
 
-/// Text in capitals that is no code of an error.
+/// Text in capitals that is not an error code.
 const NO_CODES: [&str; 8] = [
     "CARGO_PKG_VERSION",
     "FANFICTION_NET",
     "JSON",
-    // tRPC's own names of errors.
+    // Error names of tRPC.
     "METHOD_NOT_SUPPORTED",
     "POST",
     "SCREAMING_SNAKE_CASE",
@@ -100,7 +100,7 @@ fn help(arg: &Arg) -> String {
 }
 
 #[test]
-fn the_configuration_is_that_of_the_help() {
+fn the_configuration_page_matches_the_help() {
     let (begin, end) = (
         "<!-- configuration: begin -->\n",
         "<!-- configuration: end -->",
@@ -123,7 +123,7 @@ fn the_configuration_is_that_of_the_help() {
     assert_eq!(table, expected, "run `UPDATE_README=1 scripts/test readme`");
 }
 
-/// Every text in capitals in the code, tests aside, that has the form of a code.
+/// Every text in capitals in the code, without tests, that has the format of a code.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
     for source in sources("src") {
@@ -167,14 +167,14 @@ fn is_code(text: &str) -> bool {
 }
 
 #[test]
-fn the_table_of_codes_has_every_code_and_no_other() {
+fn the_table_of_codes_has_exactly_the_codes_of_the_program() {
     let text = page("docs/errors.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
-    let told: BTreeSet<_> = rows
+    let documented: BTreeSet<_> = rows
         .map(|row| row.split('`').next().unwrap().to_owned())
         .collect();
     let codes = codes();
-    let odd: Vec<_> = told.symmetric_difference(&codes).collect();
+    let odd: Vec<_> = documented.symmetric_difference(&codes).collect();
     assert!(
         odd.is_empty(),
         "in the code or in the table, but not in both: {odd:?}"
@@ -182,7 +182,7 @@ fn the_table_of_codes_has_every_code_and_no_other() {
 }
 
 #[test]
-fn every_code_says_whether_to_retry() {
+fn every_code_documents_whether_to_retry() {
     let text = page("docs/errors.md");
     let rows = |from: &str, to: &str| -> Vec<(String, String)> {
         let (_, table) = text.split_once(from).unwrap();
@@ -210,7 +210,7 @@ fn every_code_says_whether_to_retry() {
     }
     let retried: Vec<_> = errors.iter().filter(|(_, retry)| retry == "yes").collect();
     for (code, _) in &errors {
-        // What passes by itself: a limit of a rate, an outage, the end of a stream; and what an operator ends.
+        // Temporary conditions: a rate limit, an outage, the end of a stream, and those that an operator ends.
         let passes = code.starts_with("TOO_MANY_")
             || code == "READ_ONLY"
             || ["UNAVAILABLE", "REQUEST_TIMEOUT", "INTERNAL_SERVER_ERROR"].contains(&code.as_str())
@@ -267,7 +267,7 @@ fn command(line: &str) -> Option<Vec<&str>> {
 }
 
 #[test]
-fn every_command_is_one() {
+fn every_documented_command_parses() {
     let documents = documents();
     let blocks = documents
         .iter()

@@ -1,4 +1,4 @@
-//! The loop that docs/concepts.md prints for clients, through everything that a page lives through.
+//! The refresh loop that docs/concepts.md documents for clients, through outages, restores, purges and renewed sessions.
 
 use std::{fs, time::Duration};
 
@@ -11,8 +11,8 @@ use crate::{
     transports::clients::Client,
 };
 
-/// What a page loads: all that it shows, or what changed.
-const WAYS: [&str; 2] = ["page", "changes"];
+/// What a page loads: everything it displays, or only the changes.
+const MODES: [&str; 2] = ["page", "changes"];
 
 /// A page that runs the loop.
 struct Page {
@@ -20,19 +20,19 @@ struct Page {
     /// The head that it loaded last.
     head: String,
     titles: Vec<String>,
-    /// What became of the changes in its outbox: the codes of their refusals.
+    /// The refusal codes of the sent changes of its outbox.
     sent: Vec<Value>,
-    /// The changes that it keeps because they were refused: the id and the code of the refusal.
+    /// The changes that it keeps because they were refused: id and refusal code.
     kept: Vec<(Value, Value)>,
     errors: usize,
-    /// How often its browser gave a stream up.
+    /// How often its browser closed a stream permanently.
     given_up: usize,
 }
 
 impl Page {
-    fn open(way: &'static str, base: &str, token: &str) -> Self {
+    fn open(mode: &'static str, base: &str, token: &str) -> Self {
         Self {
-            client: Client::run(way, &["refresh-run.mjs", way, base, token]),
+            client: Client::run(mode, &["refresh-run.mjs", mode, base, token]),
             head: String::new(),
             titles: Vec::new(),
             sent: Vec::new(),
@@ -42,22 +42,22 @@ impl Page {
         }
     }
 
-    fn tell(&mut self, command: &Value) {
+    fn send(&mut self, command: &Value) {
         self.client.renew(&command.to_string());
     }
 
     async fn step(&mut self) {
-        let told = self.client.next().await;
-        match told["event"].as_str() {
-            Some("version") => told["head"].as_str().unwrap().clone_into(&mut self.head),
+        let event = self.client.next().await;
+        match event["event"].as_str() {
+            Some("version") => event["head"].as_str().unwrap().clone_into(&mut self.head),
             Some("shows") => {
-                self.titles = serde_json::from_value(told["titles"].clone()).unwrap();
+                self.titles = serde_json::from_value(event["titles"].clone()).unwrap();
             }
-            Some("kept") => self.kept.push((told["id"].clone(), told["code"].clone())),
-            Some("sent") => self.sent.push(told["refusal"].clone()),
+            Some("kept") => self.kept.push((event["id"].clone(), event["code"].clone())),
+            Some("sent") => self.sent.push(event["refusal"].clone()),
             Some("error") => self.errors += 1,
             Some("given up") => self.given_up += 1,
-            _ => panic!("{}: {told}", self.client.name),
+            _ => panic!("{}: {event}", self.client.name),
         }
     }
 
@@ -76,16 +76,16 @@ impl Page {
 }
 
 #[test]
-fn the_docs_print_the_loop_that_is_tested() {
+fn the_documented_loop_is_the_tested_one() {
     let file = fs::read_to_string(repository().join("docs/examples/refresh.mjs")).unwrap();
     assert_eq!(printed::blocks("docs/concepts.md", "js"), [file]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_ends_on_the_current_version_and_loads_a_few_times_a_second_at_most() {
+async fn a_page_reaches_the_newest_version_with_a_few_loads_a_second() {
     let app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
-    let mut pages = WAYS.map(|way| Page::open(way, &app.base, &token("ann")));
+    let mut pages = MODES.map(|mode| Page::open(mode, &app.base, &token("ann")));
     for page in &mut pages {
         page.until_head(&ann.head_at(1).await).await;
     }
@@ -100,7 +100,7 @@ async fn a_page_ends_on_the_current_version_and_loads_a_few_times_a_second_at_mo
             page.step().await;
             loads += 1;
         }
-        // A load tells two things; the pause between two loads is 125 ms at the least.
+        // A load prints two events; the delay between two loads is at least 125 ms.
         let most = 2 * (2 + began.elapsed().as_millis() / 125);
         assert!(loads <= most, "{loads} in {:?}", began.elapsed());
         assert_eq!((page.titles.len(), page.errors), (39, 0));
@@ -108,7 +108,7 @@ async fn a_page_ends_on_the_current_version_and_loads_a_few_times_a_second_at_mo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_follows_a_server_that_was_restored_and_loses_nothing_in_its_outbox() {
+async fn a_page_resets_after_a_restore_and_keeps_its_outbox() {
     for has_new_epoch in [true, false] {
         let mut app = TestApp::start(Db::Sqlite).await;
         let made = app.user("ann").add("A").await;
@@ -120,7 +120,7 @@ async fn a_page_follows_a_server_that_was_restored_and_loses_nothing_in_its_outb
             ann.add(title).await;
         }
         let base = ann.head().await;
-        let mut pages = WAYS.map(|way| Page::open(way, &app.base, &token("ann")));
+        let mut pages = MODES.map(|mode| Page::open(mode, &app.base, &token("ann")));
         for page in &mut pages {
             page.until_head(&base).await;
             assert_eq!(page.titles, ["A", "B", "C", "D"]);
@@ -129,7 +129,7 @@ async fn a_page_follows_a_server_that_was_restored_and_loses_nothing_in_its_outb
         app.stop().await;
         for (page, chapter) in pages.iter_mut().zip([7, 8]) {
             let id = &made["progress"]["id"];
-            page.tell(&json!({"send": {"id": id, "currentChapter": chapter, "base": base, "idempotencyKey": page.client.name}}));
+            page.send(&json!({"send": {"id": id, "currentChapter": chapter, "base": base, "idempotencyKey": page.client.name}}));
             page.until("an attempt", |page| page.errors > 0).await;
         }
         let address = app.base.strip_prefix("http://").unwrap().to_owned();
@@ -144,12 +144,12 @@ async fn a_page_follows_a_server_that_was_restored_and_loses_nothing_in_its_outb
         let listener = std::net::TcpListener::bind(address).unwrap();
         let app = TestApp::start_at(listener, db, &[]).await;
         for page in &mut pages {
-            page.until("its change is answered", |page| !page.sent.is_empty())
+            page.until("its change has a response", |page| !page.sent.is_empty())
                 .await;
             assert_eq!(
                 page.sent,
                 ["CONFLICT"],
-                "it is told, and not made on what it does not know"
+                "it is reported, and not written over unknown changes"
             );
         }
         app.user("ann").add("later").await;
@@ -168,7 +168,7 @@ async fn a_page_follows_a_server_that_was_restored_and_loses_nothing_in_its_outb
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_starts_afresh_where_its_history_is_purged_and_sends_what_it_kept() {
+async fn a_page_below_the_floor_resets_and_sends_its_outbox() {
     let mut app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
     let (kept, gone) = (ann.add("A").await, ann.add("B").await);
@@ -176,7 +176,7 @@ async fn a_page_starts_afresh_where_its_history_is_purged_and_sends_what_it_kept
     page.until_head(&ann.head().await).await;
     let other = TestApp::start_on(app.db.shared(), &[]).await;
     app.stop().await;
-    page.tell(&json!({"send": {"id": kept["progress"]["id"], "currentChapter": 7, "idempotencyKey": "k"}}));
+    page.send(&json!({"send": {"id": kept["progress"]["id"], "currentChapter": 7, "idempotencyKey": "k"}}));
     page.until("an attempt", |page| page.errors > 0).await;
     other
         .user("ann")
@@ -199,7 +199,7 @@ async fn a_page_stays_current_while_a_change_cannot_be_sent() {
     let ann = app.user("ann");
     let mut page = Page::open("page", &app.base, &token("ann"));
     page.until_head(&ann.head_at(1).await).await;
-    page.tell(&json!({"send": {"fails": true}}));
+    page.send(&json!({"send": {"fails": true}}));
     page.until("an attempt", |page| page.errors > 0).await;
     ann.add("A").await;
     page.until_head(&ann.head_at(2).await).await;
@@ -207,7 +207,7 @@ async fn a_page_stays_current_while_a_change_cannot_be_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_goes_on_when_its_session_is_renewed() {
+async fn a_page_continues_with_a_renewed_session() {
     let app = TestApp::start_with(Db::Sqlite, &["--jwt-leeway", "0s"]).await;
     let mut page = Page::open("page", &app.base, &token_for("ann", Duration::from_secs(6)));
     page.until_head(&app.user("ann").head_at(1).await).await;
@@ -216,12 +216,12 @@ async fn a_page_goes_on_when_its_session_is_renewed() {
     })
     .await;
     app.user("ann").add("A").await;
-    page.tell(&json!({"token": token("ann")}));
+    page.send(&json!({"token": token("ann")}));
     page.until_head(&app.user("ann").head_at(2).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_asks_a_replica_that_lags_a_few_times_a_second_at_most() {
+async fn a_page_polls_a_lagging_replica_a_few_times_a_second() {
     let app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
     let mut page = Page::open("lagging", &app.base, &token("ann"));
@@ -230,8 +230,8 @@ async fn a_page_asks_a_replica_that_lags_a_few_times_a_second_at_most() {
     let (began, mut loads) = (Instant::now(), 0);
     let head = ann.head_at(2).await;
     while page.head != head {
-        let told = timeout(Duration::from_secs(20), page.step()).await;
-        told.expect("a load");
+        let step = timeout(Duration::from_secs(20), page.step()).await;
+        step.expect("a load");
         loads += 1;
     }
     let took = began.elapsed();

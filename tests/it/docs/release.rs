@@ -123,7 +123,7 @@ async fn anonymous_clients_do_not_learn_what_the_server_is_built_from() {
             !headers.contains("\"server\"") && !headers.contains("x-powered-by"),
             "{path}: {headers}"
         );
-        let said = (headers + &response.text().await.unwrap()).to_lowercase();
+        let response = (headers + &response.text().await.unwrap()).to_lowercase();
         for internal in [
             VERSION,
             "library-sync",
@@ -134,13 +134,16 @@ async fn anonymous_clients_do_not_learn_what_the_server_is_built_from() {
             "sqlite",
             ".rs",
         ] {
-            assert!(!said.contains(internal), "{path}: {internal} in {said}");
+            assert!(
+                !response.contains(internal),
+                "{path}: {internal} in {response}"
+            );
         }
     }
 }
 
 #[test]
-fn the_program_says_its_version() {
+fn the_program_prints_its_version() {
     let run = program().arg("--version").finish();
     assert_eq!(
         String::from_utf8(run.stdout).unwrap(),

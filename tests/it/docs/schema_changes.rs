@@ -1,4 +1,4 @@
-//! The gate that names changes of the schema that break clients.
+//! The CI gate that reports breaking changes of the schema.
 
 use std::{fs, path::Path, process::Command};
 
@@ -30,7 +30,7 @@ const CHANGES: [&str; 5] = [
 fn run(folder: &Path, files: &[&str]) -> (bool, String) {
     let script = repository().join("scripts/schema-changes");
     let mut node = Command::new("node");
-    // Of a folder that is not in a repository, git looks no further.
+    // Keeps git from searching the parent folders.
     let node = node.arg(script).args(files).current_dir(folder);
     let done = node.env("GIT_CEILING_DIRECTORIES", folder).finish();
     let [out, error] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
@@ -52,15 +52,15 @@ fn a_change_that_breaks_clients_passes_only_if_the_changelog_names_it() {
     let all = CHANGES
         .map(|change| format!("- `{change}` changed."))
         .join("\n");
-    let (passes, told) = compare(NEW, &all, "");
-    assert!(passes, "{told}");
-    // Each of them is needed, and none counts that was released, or that is part of another name.
+    let (passes, output) = compare(NEW, &all, "");
+    assert!(passes, "{output}");
+    // Each change must be named, and released entries and parts of other names do not count.
     for change in CHANGES {
         let others = all.replace(change, &format!("My{change}.x"));
-        let (passes, told) = compare(NEW, &others, &all);
+        let (passes, output) = compare(NEW, &others, &all);
         assert!(
-            !passes && told.contains(&format!("NOT named in the changelog: {change}:")),
-            "{told}"
+            !passes && output.contains(&format!("NOT named in the changelog: {change}:")),
+            "{output}"
         );
     }
     let added = OLD.replace("title: String!", "title: String! subtitle: String");
@@ -68,8 +68,8 @@ fn a_change_that_breaks_clients_passes_only_if_the_changelog_names_it() {
 }
 
 #[test]
-fn there_is_nothing_to_break_before_the_first_tag() {
+fn before_the_first_tag_no_change_is_breaking() {
     let folder = TempDir::new().unwrap();
-    let (passes, told) = run(folder.path(), &[]);
-    assert!(passes && told.contains("no tag yet"), "{told}");
+    let (passes, output) = run(folder.path(), &[]);
+    assert!(passes && output.contains("no tag yet"), "{output}");
 }

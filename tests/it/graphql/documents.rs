@@ -1,4 +1,4 @@
-//! A document means what the GraphQL specification says, and costs no more than the limits say.
+//! Documents follow the GraphQL specification and the complexity limits.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,13 @@ use crate::support::test_app::{Db, TestApp, TestUser, on_each_database};
 const IMPORT: &str =
     "mutation ($input: ImportLibraryInput!) { importLibrary(input: $input) { importedCount } }";
 
-fn code(answer: &Value) -> &str {
-    let code = &answer["errors"][0]["extensions"]["code"];
-    code.as_str().unwrap_or_else(|| panic!("{answer}"))
+fn code(response: &Value) -> &str {
+    let code = &response["errors"][0]["extensions"]["code"];
+    code.as_str().unwrap_or_else(|| panic!("{response}"))
 }
 
-fn message(answer: &Value) -> &str {
-    answer["errors"][0]["message"].as_str().unwrap()
+fn message(response: &Value) -> &str {
+    response["errors"][0]["message"].as_str().unwrap()
 }
 
 /// Creates a tag whose name is a literal, and returns the name that was stored.
@@ -21,28 +21,28 @@ async fn tag_of(ann: &TestUser<'_>, literal: &str) -> Value {
     let create = format!(
         "mutation {{ createTag(input: {{name: {literal}}}) {{ tag {{ name }} refusal {{ code }} }} }}"
     );
-    let answer = ann.send(&create, json!({})).await;
-    assert!(answer.get("errors").is_none(), "{literal}: {answer}");
-    answer["data"]["createTag"]["tag"]["name"].clone()
+    let response = ann.send(&create, json!({})).await;
+    assert!(response.get("errors").is_none(), "{literal}: {response}");
+    response["data"]["createTag"]["tag"]["name"].clone()
 }
 
 on_each_database! {
-    async fn a_mutation_that_fails_hides_nothing_of_those_before_it(db: Db) {
+    async fn a_failed_mutation_keeps_the_results_of_earlier_ones(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let create = |name: &str| format!("createTag(input: {{name: \"{name}\"}}) {{ libraryVersion tag {{ name }} }}");
         let query = format!("mutation {{ a: {} b: {} c: {} d: deleteTag(input: {{id: \"x\"}}) {{ deletedTagId }} }}", create("one"), create(""), create("two"));
-        let answer = ann.send(&query, json!({})).await;
+        let response = ann.send(&query, json!({})).await;
         let made = |version, name| json!({"libraryVersion": version, "tag": {"name": name}});
-        assert_eq!(answer["data"], json!({"a": made(2, "one"), "b": null, "c": made(3, "two"), "d": null}), "{answer}");
-        let errors: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| (&error["path"], &error["extensions"]["code"])).collect();
+        assert_eq!(response["data"], json!({"a": made(2, "one"), "b": null, "c": made(3, "two"), "d": null}), "{response}");
+        let errors: Vec<_> = response["errors"].as_array().unwrap().iter().map(|error| (&error["path"], &error["extensions"]["code"])).collect();
         let (wrong, b, d) = (json!("BAD_USER_INPUT"), json!(["b"]), json!(["d"]));
         assert_eq!(errors, [(&b, &wrong), (&d, &wrong)]);
-        assert_eq!(answer["extensions"]["libraryVersion"], 3);
-        // What is known before anything is run still refuses it all.
+        assert_eq!(response["extensions"]["libraryVersion"], 3);
+        // An error found before execution refuses the whole document.
         let wrong = format!("mutation {{ a: {} b: createTag(input: {{name: 1}}) {{ libraryVersion }} }}", create("three"));
-        let answer = ann.send(&wrong, json!({})).await;
-        assert_eq!((code(&answer), answer.get("data")), ("BAD_USER_INPUT", None));
+        let response = ann.send(&wrong, json!({})).await;
+        assert_eq!((code(&response), response.get("data")), ("BAD_USER_INPUT", None));
         assert_eq!(ann.version().await, 3);
     }
 }
@@ -61,7 +61,7 @@ async fn a_string_is_stored_as_the_specification_reads_it() {
         (r#""📚 é 5""#, "📚 é 5"),
     ];
     for (index, (literal, text)) in literals.into_iter().enumerate() {
-        // A label's name is one line.
+        // A label name is one line.
         if !text.contains('\n') {
             assert_eq!(tag_of(&ann, literal).await, text, "{literal}");
         }
@@ -74,10 +74,10 @@ async fn a_string_is_stored_as_the_specification_reads_it() {
             entry(1, literal),
             entry(2, "$notes")
         );
-        let answer = ann.send(&query, json!({})).await;
+        let response = ann.send(&query, json!({})).await;
         assert_eq!(
-            answer["data"]["importLibrary"]["importedCount"], 2,
-            "{answer}"
+            response["data"]["importLibrary"]["importedCount"], 2,
+            "{response}"
         );
     }
     let query = "{ progresses(first: 100) { nodes { notes } } }";
@@ -103,8 +103,12 @@ async fn a_string_is_stored_as_the_specification_reads_it() {
             format!("{{ tags(search: {wrong}) {{ id }} }}"),
             format!("query ($s: String = {wrong}) {{ tags(search: $s) {{ id }} }}"),
         ] {
-            let answer = ann.send(&query, json!({})).await;
-            assert_eq!(code(&answer), "GRAPHQL_PARSE_FAILED", "{query} {answer}");
+            let response = ann.send(&query, json!({})).await;
+            assert_eq!(
+                code(&response),
+                "GRAPHQL_PARSE_FAILED",
+                "{query} {response}"
+            );
         }
     }
 }
@@ -121,34 +125,37 @@ async fn an_input_field_given_twice_is_refused() {
         "query ($f: ProgressFilter = {isNsfw: true, isNsfw: false}) { progresses(filter: $f) { totalCount } }",
         "{ ...F } fragment F on Query { progresses(filter: {rating: {min: 1, min: 2}}) { totalCount } }",
     ] {
-        let answer = ann.send(query, json!({})).await;
-        assert_eq!(code(&answer), "GRAPHQL_VALIDATION_FAILED", "{query}");
-        let told = "There can be only one input field named";
-        assert!(message(&answer).starts_with(told), "{answer}");
-        assert!(answer.get("data").is_none());
+        let response = ann.send(query, json!({})).await;
+        assert_eq!(code(&response), "GRAPHQL_VALIDATION_FAILED", "{query}");
+        let expected = "There can be only one input field named";
+        assert!(message(&response).starts_with(expected), "{response}");
+        assert!(response.get("data").is_none());
     }
     assert_eq!(ann.version().await, 1);
 }
 
 #[tokio::test]
-async fn a_whole_number_is_an_integer_however_it_is_written() {
+async fn a_number_without_a_fraction_is_accepted_as_an_integer() {
     let app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
     let changes = "query ($s: Int!) { libraryChanges(since: $s, first: 1) { reset } }";
-    // As text, because a test's own JSON would write them alike.
+    // As text, because serde_json normalizes numbers.
     for number in ["1", "1.0", "1e0", "10E-1", "0", "-0", "-0.0", "0e5"] {
         let body = format!(r#"{{"query": "{changes}", "variables": {{"s": {number}}}}}"#);
         let request = app.http.post(app.url("/graphql")).body(body);
         let request = request
             .header("content-type", "application/json")
             .bearer_auth(crate::support::test_app::token("ann"));
-        let answer: Value = request.send().await.unwrap().json().await.unwrap();
-        let reset = &answer["data"]["libraryChanges"]["reset"];
-        assert_eq!(reset, false, "{number}: {answer}");
+        let response: Value = request.send().await.unwrap().json().await.unwrap();
+        let reset = &response["data"]["libraryChanges"]["reset"];
+        assert_eq!(reset, false, "{number}: {response}");
     }
     let literal = "{ libraryChanges(since: -0, first: 1) { reset } }";
-    let answer = ann.send(literal, json!({})).await;
-    assert_eq!(answer["data"]["libraryChanges"]["reset"], false, "{answer}");
+    let response = ann.send(literal, json!({})).await;
+    assert_eq!(
+        response["data"]["libraryChanges"]["reset"], false,
+        "{response}"
+    );
 
     // In a nested input, in a list of them, and for an ID, whose text is the integer.
     let entry = json!({"title": "a", "url": "https://example.org/a", "chapterCount": 3.0, "wordCount": 1e3, "currentChapter": 2.0, "rating": 4});
@@ -163,20 +170,20 @@ async fn a_whole_number_is_an_integer_however_it_is_written() {
     let expected = json!([{"currentChapter": 2, "story": story}]);
     assert_eq!(found["progresses"]["nodes"], expected);
     for id in [json!(7), json!(7.0), json!(u64::MAX)] {
-        // It is an ID, though none of ours.
-        let answer = ann
+        // A valid ID of no object.
+        let response = ann
             .send(
                 "query ($id: ID!) { progress(id: $id) { id } }",
                 json!({"id": id}),
             )
             .await;
-        assert!(answer.get("data").is_some(), "{id}: {answer}");
+        assert!(response.get("data").is_some(), "{id}: {response}");
     }
 
     let change = "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { libraryVersion } }";
     let not_integer = "Int cannot represent non-integer value: ";
     let too_large = "Int cannot represent non 32-bit signed integer value: ";
-    for (number, told) in [
+    for (number, expected) in [
         (json!(1.5), format!("{not_integer}1.5")),
         (json!("1"), format!("{not_integer}\"1\"")),
         (json!(true), format!("{not_integer}true")),
@@ -186,54 +193,54 @@ async fn a_whole_number_is_an_integer_however_it_is_written() {
         (json!(u64::MAX), format!("{too_large}18446744073709551615")),
     ] {
         let input = json!({"input": {"id": "a", "currentChapter": number}});
-        let answer = ann.send(change, input).await;
-        let error = &answer["errors"][0];
-        assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{answer}");
+        let response = ann.send(change, input).await;
+        let error = &response["errors"][0];
+        assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{response}");
         assert_eq!(error["extensions"]["field"], "currentChapter");
-        assert!(message(&answer).contains(&told), "{answer}");
+        assert!(message(&response).contains(&expected), "{response}");
         let literal = "Variable \"$input\" got invalid value";
-        assert!(message(&answer).starts_with(literal), "{answer}");
+        assert!(message(&response).starts_with(literal), "{response}");
         assert!(
-            message(&answer).contains("at \"input.currentChapter\""),
-            "{answer}"
+            message(&response).contains("at \"input.currentChapter\""),
+            "{response}"
         );
     }
-    for (number, told) in [
+    for (number, expected) in [
         ("3000000000", format!("{too_large}3000000000")),
         ("1.0", format!("{not_integer}1.0")),
         ("1e3", format!("{not_integer}1e3")),
     ] {
         let query = format!("{{ libraryChanges(since: {number}) {{ reset }} }}");
-        let answer = ann.send(&query, json!({})).await;
+        let response = ann.send(&query, json!({})).await;
         assert_eq!(
-            (code(&answer), message(&answer)),
-            ("BAD_USER_INPUT", told.as_str())
+            (code(&response), message(&response)),
+            ("BAD_USER_INPUT", expected.as_str())
         );
-        assert_eq!(answer["errors"][0]["extensions"]["field"], "since");
+        assert_eq!(response["errors"][0]["extensions"]["field"], "since");
     }
 }
 
 #[tokio::test]
-async fn every_wrong_value_of_a_request_is_told() {
+async fn every_invalid_value_of_a_request_is_reported() {
     let app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
     let wrong = json!({"title": 1, "url": "https://example.org/a", "tags": ["a", null], "nope": 1});
     let input = json!({"input": {"entries": [wrong, {"url": "https://example.org/b"}]}});
-    let answer = ann.send(IMPORT, input).await;
-    let errors = answer["errors"].as_array().unwrap();
-    let mut told: Vec<_> = errors
+    let response = ann.send(IMPORT, input).await;
+    let errors = response["errors"].as_array().unwrap();
+    let mut fields: Vec<_> = errors
         .iter()
         .map(|error| error["extensions"]["field"].as_str().unwrap())
         .collect();
-    told.sort_unstable();
-    assert_eq!(told, ["nope", "tags", "title", "title"], "{answer}");
+    fields.sort_unstable();
+    assert_eq!(fields, ["nope", "tags", "title", "title"], "{response}");
     let place = "at \"input.entries[0].tags[1]\"";
     let placed = |error: &Value| error["message"].as_str().unwrap().contains(place);
-    assert!(errors.iter().any(placed), "{answer}");
+    assert!(errors.iter().any(placed), "{response}");
 }
 
 #[tokio::test]
-async fn fields_that_cannot_be_one_are_refused() {
+async fn conflicting_fields_are_refused() {
     let app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
     let changes = |of: &str| {
@@ -247,22 +254,22 @@ async fn fields_that_cannot_be_one_are_refused() {
         "{ progresses(filter: {readingStatuses: [READING]}) { totalCount } progresses(filter: {readingStatuses: [READING, PAUSED]}) { totalCount } }".to_owned(),
         "{ progresses { nodes { x: id } ...F } } fragment F on ProgressConnection { nodes { x: notes } }".to_owned(),
     ] {
-        let answer = ann.send(&query, json!({})).await;
-        assert_eq!(code(&answer), "GRAPHQL_VALIDATION_FAILED", "{query} {answer}");
-        assert!(message(&answer).starts_with("Fields \""), "{query} {answer}");
+        let response = ann.send(&query, json!({})).await;
+        assert_eq!(code(&response), "GRAPHQL_VALIDATION_FAILED", "{query} {response}");
+        assert!(message(&response).starts_with("Fields \""), "{query} {response}");
     }
     let fits = changes("... on Story { publicationStatus } ... on Progress { readingStatus }");
     assert!(ann.send(&fits, json!({})).await.get("errors").is_none());
 }
 
-/// What an app shows of a story in a list.
+/// The fields of a list entry in a typical app.
 const CARD: &str = "fragment Card on Progress { id readingStatus currentChapter rating notes stamp updatedAt story { ...Work } }
     fragment Work on Story { id title author url source publicationStatus description summary chapterCount wordCount isNsfw
         tags { ...Label } fandoms { id name } }
     fragment Label on Tag { id name }";
 
 #[tokio::test]
-async fn what_an_app_asks_for_passes_and_what_multiplies_does_not() {
+async fn queries_of_an_app_pass_the_complexity_limit_and_nested_lists_do_not() {
     let app = TestApp::start(Db::Sqlite).await;
     let ann = app.user("ann");
     ann.add("A").await;
@@ -282,7 +289,7 @@ async fn what_an_app_asks_for_passes_and_what_multiplies_does_not() {
     for (query, passes) in [
         (page("", "...Card"), true),
         (page("(first: 100)", "...Card"), true),
-        // What is selected twice is one field.
+        // A field that is selected twice counts once.
         (page("(first: 100)", &"...Card ...Card ...Card ".repeat(20)), true),
         (format!("{{ {} }}", "progresses(first: 100) { nodes { id } } ".repeat(100)), true),
         ("{ progresses { nodes { story { tags { id name storyCount } fandoms { id name storyCount } } } } tags { id name storyCount } }".to_owned(), true),
@@ -294,23 +301,23 @@ async fn what_an_app_asks_for_passes_and_what_multiplies_does_not() {
         (times(50, library), false),
         (times(50, "progresses(first: 1) { totalCount }"), false),
     ] {
-        let answer = ann.send(&query, json!({})).await;
+        let response = ann.send(&query, json!({})).await;
         if passes {
-            assert!(answer.get("errors").is_none(), "{query}: {answer}");
+            assert!(response.get("errors").is_none(), "{query}: {response}");
         } else {
-            assert_eq!(code(&answer), "QUERY_TOO_COMPLEX", "{query}: {answer}");
-            let told = message(&answer);
-            assert!(told.contains("a smaller `first`") && told.contains("50000"), "{told}");
-            let count = told.split(|c: char| !c.is_ascii_digit()).find_map(|digits| digits.parse::<u64>().ok());
-            assert!(count.is_some_and(|count| count > 50_000), "{told}");
+            assert_eq!(code(&response), "QUERY_TOO_COMPLEX", "{query}: {response}");
+            let text = message(&response);
+            assert!(text.contains("a smaller `first`") && text.contains("50000"), "{text}");
+            let count = text.split(|c: char| !c.is_ascii_digit()).find_map(|digits| digits.parse::<u64>().ok());
+            assert!(count.is_some_and(|count| count > 50_000), "{text}");
         }
     }
     let variable = format!(
         "query ($words: String) {}",
         times(50, "progresses(filter: {search: $words}) { nodes { id } }")
     );
-    let answer = ann.send(&variable, json!({"words": words})).await;
-    assert_eq!(code(&answer), "QUERY_TOO_COMPLEX");
+    let response = ann.send(&variable, json!({"words": words})).await;
+    assert_eq!(code(&response), "QUERY_TOO_COMPLEX");
 }
 
 #[tokio::test]
@@ -345,7 +352,7 @@ async fn a_page_size_of_null_is_the_default() {
 }
 
 #[tokio::test]
-async fn no_user_can_flush_the_documents_of_others() {
+async fn no_user_can_evict_the_persisted_documents_of_others() {
     let persisted = |text: &str| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         let hex = |byte: &u8| format!("{byte:02x}");
@@ -369,7 +376,7 @@ async fn no_user_can_flush_the_documents_of_others() {
         assert!(ask("eve", register).await.get("errors").is_none());
     }
     for text in texts {
-        let answer = ask("ben", json!({"extensions": persisted(text)})).await;
-        assert!(answer.get("errors").is_none(), "{text}: {answer}");
+        let response = ask("ben", json!({"extensions": persisted(text)})).await;
+        assert!(response.get("errors").is_none(), "{text}: {response}");
     }
 }

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP: the forms of answers, the statuses, what is refused, and documents sent by name.
+//! GraphQL over HTTP: content types, statuses, refusals, and persisted documents.
 
 use futures_util::{Stream, StreamExt as _, stream};
 use reqwest::{Method, RequestBuilder, Response, header::HeaderMap};
@@ -10,10 +10,10 @@ use crate::support::test_app::{Db, TestApp, soon, token};
 const JSON: &str = "application/json";
 const GRAPHQL: &str = "application/graphql-response+json";
 
-/// Partial success, a status of the draft's own.
+/// Partial success, a status that the draft defines.
 const PARTIAL: u16 = 294;
 
-/// What came back.
+/// A received response.
 #[derive(Debug)]
 struct Reply {
     status: u16,
@@ -23,7 +23,7 @@ struct Reply {
 
 impl Reply {
     async fn of(request: RequestBuilder) -> Self {
-        let response: Response = soon("an answer", request.send()).await.unwrap();
+        let response: Response = soon("a response", request.send()).await.unwrap();
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = soon("the body", response.text()).await.unwrap();
@@ -49,7 +49,7 @@ impl Reply {
     }
 }
 
-/// A POST of ann's, to be completed.
+/// A POST with ann's token, to be completed.
 fn post(app: &TestApp, accept: &str) -> RequestBuilder {
     let request = app.http.post(app.url("/graphql"));
     request.bearer_auth(token("ann")).header("accept", accept)
@@ -66,13 +66,13 @@ async fn get(app: &TestApp, accept: &str, parameters: &[(&str, &str)]) -> Reply 
     Reply::of(request.header("accept", accept)).await
 }
 
-/// A body that does not say how long it is.
+/// A body without a Content-Length.
 fn streamed(chunks: impl Stream<Item = Vec<u8>> + Send + 'static) -> reqwest::Body {
     reqwest::Body::wrap_stream(chunks.map(Ok::<_, std::io::Error>))
 }
 
 #[tokio::test]
-async fn an_answer_has_the_form_that_the_client_prefers() {
+async fn a_response_has_the_content_type_that_the_client_prefers() {
     let app = TestApp::start(Db::Sqlite).await;
     for (accept, form) in [
         (JSON, JSON),
@@ -152,7 +152,7 @@ async fn a_request_error_has_its_status_and_no_data() {
             reply.header("content-type"),
             format!("{GRAPHQL}; charset=utf-8")
         );
-        // Clients that know no other form read the body only of a success.
+        // Clients of `application/json` read the body only with a 2xx status.
         let reply = ask(&app, JSON, request.clone()).await;
         assert_eq!((reply.status, reply.code()), (200, code), "{request}");
         assert!(reply.body.get("data").is_none(), "{reply:?}");
@@ -160,7 +160,7 @@ async fn a_request_error_has_its_status_and_no_data() {
 }
 
 #[tokio::test]
-async fn a_field_that_fails_leaves_the_data() {
+async fn a_field_error_keeps_the_other_data() {
     let app = TestApp::start(Db::Sqlite).await;
     let partial = json!({"query": "{ libraryVersion progress(id: \"x\") { id } }"});
     let whole = json!({"query": "{ libraryVersion progresses(first: 1000) { totalCount } }"});
@@ -174,7 +174,7 @@ async fn a_field_that_fails_leaves_the_data() {
         assert_eq!(reply.body["errors"][0]["path"], json!(["progress"]));
         let keys: Vec<_> = reply.body.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["data", "errors", "extensions"]);
-        // Null goes up to what may be null, here the whole.
+        // Null propagates to the nearest nullable parent, here `data`.
         let reply = ask(&app, accept, whole.clone()).await;
         assert_eq!((reply.status, reply.code()), (status, "BAD_USER_INPUT"));
         assert_eq!(reply.body["data"], Value::Null);
@@ -183,7 +183,7 @@ async fn a_field_that_fails_leaves_the_data() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_well_formed_is_400_in_either_form() {
+async fn a_malformed_request_is_400_in_either_content_type() {
     let app = TestApp::start(Db::Sqlite).await;
     for body in [
         "",
@@ -217,7 +217,7 @@ async fn a_request_that_is_not_well_formed_is_400_in_either_form() {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_is_401_in_either_form() {
+async fn an_unauthenticated_request_is_401_in_either_content_type() {
     let app = TestApp::start(Db::Sqlite).await;
     for accept in [GRAPHQL, JSON] {
         let request = app.http.post(app.url("/graphql")).header("accept", accept);
@@ -232,7 +232,7 @@ async fn who_is_not_signed_in_is_401_in_either_form() {
 }
 
 #[tokio::test]
-async fn a_query_may_come_by_get_and_its_operation_be_named() {
+async fn a_query_may_use_get_and_an_operation_name() {
     let app = TestApp::start(Db::Sqlite).await;
     let two = "query A { a: libraryVersion } query B($t: Boolean = true) { b: libraryVersion @include(if: $t) c: __typename }";
     for (parameters, data) in [
@@ -278,14 +278,14 @@ async fn a_query_may_come_by_get_and_its_operation_be_named() {
     let reply = get(&app, GRAPHQL, &[("query", "{ a }"), ("variables", "{")]).await;
     assert_eq!((reply.status, reply.code()), (400, "BAD_REQUEST"));
     let head = app.http.head(app.url("/graphql?query=%7B__typename%7D"));
-    let head = soon("an answer", head.bearer_auth(token("ann")).send())
+    let head = soon("a response", head.bearer_auth(token("ann")).send())
         .await
         .unwrap();
     assert_eq!(head.status(), 200);
 }
 
 #[tokio::test]
-async fn nothing_changes_by_get() {
+async fn get_runs_no_mutation() {
     let app = TestApp::start(Db::Sqlite).await;
     let mutation = "mutation { createTag(input: {name: \"a\"}) { libraryVersion } }";
     let both = &format!(
@@ -327,7 +327,7 @@ async fn another_method_is_405() {
 }
 
 #[tokio::test]
-async fn an_answer_that_the_client_does_not_take_is_406() {
+async fn an_unacceptable_content_type_is_406() {
     let app = TestApp::start(Db::Sqlite).await;
     for accept in [
         "text/html",
@@ -344,7 +344,7 @@ async fn an_answer_that_the_client_does_not_take_is_406() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_is_413_however_it_is_sent() {
+async fn a_body_over_the_limit_is_413_with_and_without_a_length() {
     let app = TestApp::start_with(Db::Sqlite, &["--max-body", "100000"]).await;
     let query = |bytes: usize| {
         let query = json!({"query": "{ libraryVersion }", "extensions": {"x": ""}}).to_string();
@@ -369,14 +369,14 @@ async fn a_body_that_is_too_long_is_413_however_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_408() {
+async fn a_body_that_is_not_sent_is_408() {
     let app = TestApp::start_with(Db::Sqlite, &["--body-timeout", "50ms"]).await;
     let body = streamed(stream::pending());
     let reply = Reply::of(post(&app, JSON).header("content-type", JSON).body(body)).await;
     assert_eq!((reply.status, reply.code()), (408, "REQUEST_TIMEOUT"));
 }
 
-/// With a cookie, a browser's page can send a request that its user knows nothing of.
+/// CSRF: with a cookie, a browser's page can send a request without its user's knowledge.
 mod csrf {
     use super::*;
 
@@ -402,7 +402,7 @@ mod csrf {
     }
 
     #[tokio::test]
-    async fn a_form_or_a_text_is_415_even_from_an_allowed_origin() {
+    async fn a_form_or_text_is_415_even_from_an_allowed_origin() {
         let app = start().await;
         let json = json!({"query": MUTATION}).to_string();
         let form = format!(
@@ -467,7 +467,7 @@ mod csrf {
     }
 
     #[tokio::test]
-    async fn a_get_needs_a_sign_of_the_page_too() {
+    async fn a_get_needs_an_origin_or_fetch_metadata_too() {
         let app = start().await;
         let get = || with_cookie(&app, Method::GET);
         let refused = [
@@ -504,7 +504,7 @@ mod batches {
     use super::*;
 
     #[tokio::test]
-    async fn a_batch_is_run_in_order_up_to_its_limit() {
+    async fn a_batch_runs_in_order_up_to_its_limit() {
         let app = TestApp::start_with(Db::Sqlite, &["--max-batch", "3"]).await;
         let tag = |name| json!({"query": format!("mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}")});
         let reply = ask(&app, GRAPHQL, json!([tag("a"), {"query": "{"}, tag("b")])).await;
@@ -543,7 +543,7 @@ mod documents {
     }
 
     #[tokio::test]
-    async fn a_document_is_sent_once_and_named_from_then_on() {
+    async fn a_document_is_persisted_once_and_then_referenced_by_hash() {
         let app = TestApp::start(Db::Sqlite).await;
         let extensions = persisted(&hash(TEXT));
         for (accept, status) in [(GRAPHQL, 400), (JSON, 200)] {
@@ -587,7 +587,7 @@ mod documents {
     }
 
     #[tokio::test]
-    async fn a_document_that_is_not_valid_is_not_kept() {
+    async fn an_invalid_document_is_not_persisted() {
         let app = TestApp::start(Db::Sqlite).await;
         for text in ["{ nope }", "{", &format!("{{a(x:{}", "[".repeat(2_000))] {
             let extensions = persisted(&hash(text));
@@ -603,7 +603,7 @@ mod documents {
     }
 
     #[tokio::test]
-    async fn a_mutation_that_is_named_does_not_go_by_get() {
+    async fn a_persisted_mutation_does_not_run_by_get() {
         let app = TestApp::start(Db::Sqlite).await;
         let text = "mutation { createTag(input: {name: \"a\"}) { libraryVersion } }";
         let extensions = persisted(&hash(text));
@@ -623,7 +623,7 @@ mod documents {
     }
 
     #[tokio::test]
-    async fn a_server_told_to_runs_only_the_documents_it_trusts() {
+    async fn with_only_trusted_documents_no_other_document_runs() {
         let manifest = NamedTempFile::new().unwrap();
         let documents = json!({"version": TEXT, "add": "mutation A($n: String!) { createTag(input: {name: $n}) { libraryVersion } }"});
         std::fs::write(manifest.path(), documents.to_string()).unwrap();

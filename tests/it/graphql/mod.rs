@@ -1,4 +1,4 @@
-//! GraphQL over HTTP: documents, their limits, and the forms of answers.
+//! GraphQL over HTTP: documents, their limits, and response formats.
 
 pub mod documents;
 pub mod http;

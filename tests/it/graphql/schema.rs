@@ -1,4 +1,4 @@
-//! The schema as its readers see it: descriptions, order, and what a normalised cache needs.
+//! The schema: descriptions, declaration order, and the fields that a normalised cache needs.
 
 use apollo_compiler::{
     Node,
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::support::test_app::{TestApp, on_each_database};
 
-/// Turns of phrase that style rules ban, as they are in a description.
+/// Phrases that the style rules ban in descriptions.
 const BANNED: [&str; 14] = [
     "are told",
     "is told",
@@ -31,7 +31,7 @@ fn document() -> Document {
     Document::parse(library_sync::graphql::sdl(), "schema.graphql").unwrap()
 }
 
-/// Every part of the schema that an editor shows, with its description.
+/// Every element of the schema with its description.
 fn described(document: &Document) -> Vec<(String, Option<String>)> {
     let mut all = Vec::new();
     let mut add = |place: String, description: &Option<Node<str>>| {
@@ -104,12 +104,12 @@ fn every_part_of_the_schema_is_described_in_full_sentences() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Scalars are described in our words, not the engine's.
+    // Scalars have our descriptions, not the engine's.
     assert!(!library_sync::graphql::sdl().contains("datetime with timezone offset"));
 }
 
 #[test]
-fn the_schema_begins_with_its_roots_and_keeps_the_order_of_declaration() {
+fn the_schema_starts_with_its_root_types_in_declaration_order() {
     let document = document();
     let names: Vec<_> = document
         .definitions
@@ -129,7 +129,7 @@ fn the_schema_begins_with_its_roots_and_keeps_the_order_of_declaration() {
 const NODE: &str = "query ($id: ID!) { node(id: $id) { __typename id ... on Story { title progress { id } tags { name } } ... on Progress { story { title } } ... on Tag { name storyCount } ... on Library { version } } }";
 
 on_each_database! {
-    async fn an_object_is_found_by_its_id_alone(db: Db) {
+    async fn an_object_is_found_by_its_global_id(db: Db) {
         let app = TestApp::start(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let tag = ann.create_tag("t").await["tag"]["id"].take();
@@ -161,7 +161,7 @@ on_each_database! {
         assert_eq!(refused["errors"][0]["extensions"]["field"], "ids");
     }
 
-    async fn a_payload_has_what_a_normalised_cache_updates_itself_from(db: Db) {
+    async fn a_payload_updates_a_normalised_cache(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let fields = "library { id version head floor stats { storyCount tagCount } } replayed";
@@ -173,7 +173,7 @@ on_each_database! {
         let entry = ann.create_story(json!({"title": "A", "url": "https://example.org/a", "tagIds": [tag]})).await["progress"].take();
         let other = ann.create_story(json!({"title": "B", "url": "https://example.org/b", "tagIds": [tag]})).await["progress"].take();
 
-        // The original result, and the library as it is now.
+        // The original result, and the current library.
         let replayed = ann.mutate("createTag", "CreateLabelInput", input, &format!("tag {{ id }} {fields}")).await;
         assert_eq!((&replayed["replayed"], &replayed["libraryVersion"], &replayed["tag"]["id"]), (&json!(true), &json!(2), tag));
         assert_eq!(replayed["library"]["version"], 4);

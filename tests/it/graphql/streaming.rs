@@ -20,7 +20,7 @@ async fn post(app: &TestApp, accept: &str, query: &str, bearer: &str) -> Respons
         .bearer_auth(bearer)
         .header("Accept", accept)
         .json(&json!({"query": query}));
-    soon("an answer", request.send()).await.unwrap()
+    soon("a response", request.send()).await.unwrap()
 }
 
 /// The next bytes of the stream; none when it has ended.
@@ -33,8 +33,8 @@ async fn text(response: Response) -> String {
     soon("the end", response.text()).await.unwrap()
 }
 
-/// What a result says that tells a version.
-async fn told(app: &TestApp, version: i64) -> Value {
+/// The expected result with a version.
+async fn version_result(app: &TestApp, version: i64) -> Value {
     let head = app.user("ann").head_at(version).await;
     json!({"data": {"libraryVersion": version}, "extensions": {"libraryVersion": version, "libraryHead": head}})
 }
@@ -67,10 +67,10 @@ on_each_database! {
             assert_eq!(stream.headers()[name], value);
         }
         let first = chunk(&mut stream).await.unwrap();
-        assert_eq!(event(&first), told(&app, 1).await);
+        assert_eq!(event(&first), version_result(&app, 1).await);
         app.user("ann").add("A").await;
         let second = chunk(&mut stream).await.unwrap();
-        assert_eq!(event(&second), told(&app, 2).await);
+        assert_eq!(event(&second), version_result(&app, 2).await);
     }
 
     async fn a_subscription_is_streamed_in_parts(db: Db) {
@@ -91,10 +91,10 @@ on_each_database! {
             first.push_str(&chunk(&mut stream).await.unwrap());
         }
         let first = first.strip_prefix("\r\n--graphql").unwrap();
-        assert_eq!(part(first), json!({"payload": told(&app, 1).await}));
+        assert_eq!(part(first), json!({"payload": version_result(&app, 1).await}));
         app.user("ann").add("A").await;
         let second = chunk(&mut stream).await.unwrap();
-        assert_eq!(part(&second), json!({"payload": told(&app, 2).await}));
+        assert_eq!(part(&second), json!({"payload": version_result(&app, 2).await}));
     }
 
     async fn queries_and_mutations_have_one_result(db: Db) {
@@ -129,35 +129,38 @@ async fn heartbeats_are_comments_and_empty_parts() {
 async fn request_errors_are_reported_through_the_stream() {
     let app = TestApp::start(Db::Sqlite).await;
     for query in ["{", "{ nothing }", "subscription { nothing }"] {
-        let answer = post(&app, SSE, query, &token("ann")).await;
+        let response = post(&app, SSE, query, &token("ann")).await;
         assert_eq!(
-            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (
+                response.status().as_u16(),
+                &response.headers()["content-type"]
+            ),
             (200, &SSE.parse().unwrap())
         );
-        let told = text(answer).await;
-        let told = told.strip_suffix("event: complete\ndata:\n\n").unwrap();
+        let received = text(response).await;
+        let received = received.strip_suffix("event: complete\ndata:\n\n").unwrap();
         assert!(
-            event(told)["errors"][0]["extensions"]["code"].is_string(),
-            "{told}"
+            event(received)["errors"][0]["extensions"]["code"].is_string(),
+            "{received}"
         );
-        assert!(event(told).get("data").is_none(), "{told}");
+        assert!(event(received).get("data").is_none(), "{received}");
     }
     let nothing_else = MULTIPART.split(',').next().unwrap();
-    let told = post(
+    let received = post(
         &app,
         nothing_else,
         "subscription { nothing }",
         &token("ann"),
     )
     .await;
-    let told = text(told).await;
-    let told = told
+    let received = text(received).await;
+    let received = received
         .strip_prefix("\r\n--graphql")
-        .and_then(|told| told.strip_suffix("--\r\n"))
+        .and_then(|received| received.strip_suffix("--\r\n"))
         .unwrap();
     assert!(
-        part(told)["payload"]["errors"][0]["extensions"]["code"].is_string(),
-        "{told}"
+        part(received)["payload"]["errors"][0]["extensions"]["code"].is_string(),
+        "{received}"
     );
 }
 
@@ -168,14 +171,14 @@ async fn a_deeply_nested_document_is_refused() {
         let nested = format!("{}1{}", open.repeat(2000), close.repeat(2000));
         let query = format!("subscription {{ libraryVersion(x: {nested}) }}");
         for accept in [SSE, MULTIPART] {
-            let answer = text(post(&app, accept, &query, &token("ann")).await).await;
-            assert!(answer.contains("QUERY_TOO_COMPLEX"), "{answer}");
+            let response = text(post(&app, accept, &query, &token("ann")).await).await;
+            assert!(response.contains("QUERY_TOO_COMPLEX"), "{response}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_caller_who_is_not_known_is_refused_by_status() {
+async fn an_unauthenticated_caller_is_refused_by_status() {
     let app = TestApp::start(Db::Sqlite).await;
     for accept in [SSE, MULTIPART] {
         let refused = post(&app, accept, LIBRARY_VERSION, "x.y.z").await;

@@ -1,4 +1,4 @@
-//! `library-sync adopt`: a whole library is copied, repaired by stated rules, shown to its owner, and given back.
+//! `library-sync adopt`: copies all libraries, repairs rows by documented rules, and can be undone.
 
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn titled<'e>(entries: &'e [Value], title: &str) -> &'e Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_is_adopted_whole_and_given_back_as_it_was() {
+async fn an_adopted_database_is_complete_and_the_undo_restores_it() {
     for older in [Older::A, Older::B, Older::C, Older::HalfMigrated] {
         let database = older.database().await;
         let first = dump(&database);
@@ -90,7 +90,7 @@ async fn a_database_is_adopted_whole_and_given_back_as_it_was() {
         }
         assert_eq!(copied, 38, "{older:?}");
 
-        // A copy of before is dropped.
+        // A device's copy from before the adoption gets a reset.
         let query = "query ($since: Int!) { libraryChanges(since: $since) { reset } }";
         let changes = app
             .user(ANN)
@@ -102,7 +102,7 @@ async fn a_database_is_adopted_whole_and_given_back_as_it_was() {
 
         adopt(&app.db, &["--undo"]);
         assert_eq!(dump(&app.db), first, "{older:?}: undone");
-        // And again.
+        // Adopts and undoes a second time.
         adopt(&app.db, &[]);
         adopt(&app.db, &["--undo"]);
         assert_eq!(dump(&app.db), first, "{older:?}: undone twice");
@@ -202,12 +202,12 @@ async fn every_row_is_copied_by_its_rule_and_each_repair_is_reported() {
     ] {
         assert!(report.contains(line), "{line}\n{report}");
     }
-    // What is left out is still there.
+    // Rows that are left out remain in the older app's tables.
     let stories = "SELECT count(*) FROM topaz_before.topaz_story";
     assert_eq!(app.db.scalar::<i64>(stories).await, 39);
 }
 
-/// Rows that no form of the older app makes, but a request to its API.
+/// Rows that the older app's forms cannot create, but its API can.
 const ODD_ROWS: &str = "
 INSERT INTO topaz_tag (id, public_id, name, created_at) VALUES
   ('10000000-0000-4000-8000-000000000001', 'odd1', 'ΟΔΥΣΣΕΥΣ', '2020-01-01'),
@@ -228,7 +228,7 @@ INSERT INTO topaz_story_tag SELECT '20000000-0000-4000-8000-000000000002', id FR
 ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_break_rules_are_shown_and_an_edit_checks_only_what_it_changes() {
+async fn rows_that_break_rules_are_returned_and_an_edit_validates_only_changed_fields() {
     let database = Older::A.database().await;
     database.execute(ODD_ROWS).await;
     let report = adopt(&database, &[]);
@@ -287,7 +287,7 @@ async fn rows_that_break_rules_are_shown_and_an_edit_checks_only_what_it_changes
         "{report}"
     );
 
-    // Other fields can be edited, also when the client sends the whole form.
+    // Other fields can be edited, also if the client sends all fields.
     for (id, url) in [
         (&two["story"]["id"], &two["story"]["url"]),
         (&long["story"]["id"], &long["story"]["url"]),
@@ -320,14 +320,14 @@ async fn rows_that_break_rules_are_shown_and_an_edit_checks_only_what_it_changes
     let invalid =
         json!({"input": {"id": mail["story"]["id"], "url": "mailto:somebody@example.org"}});
     assert_eq!(ann.refused(update, invalid).await, "BAD_USER_INPUT");
-    // A story whose address another has keeps it when it is edited.
+    // A story with a duplicate address keeps it when other fields are edited.
     let twice = titled(&found, "Twice 1");
     let change = json!({"id": twice["story"]["id"], "author": "C"});
     assert_eq!(ann.update_story(change).await["story"]["author"], "C");
 }
 
 #[tokio::test]
-async fn what_cannot_be_adopted_is_refused_and_unchanged() {
+async fn a_database_that_cannot_be_adopted_is_refused_and_unchanged() {
     let works = Older::D.database().await;
     let before = dump(&works);
     let error = refused(&works, &[]);
@@ -369,7 +369,7 @@ async fn changes_since_the_adoption_are_discarded_only_on_demand() {
     let first = dump(&database);
     adopt(&database, &[]);
     let mut app = TestApp::start_on(database, &[]).await;
-    // Also by a device that names itself as the follower does.
+    // Also by a device with the same id as the follower.
     let ann = app.user(ANN);
     let input = json!({"name": "new", "device": {"id": "older-app"}});
     let created = ann.mutate("createTag", "CreateLabelInput", input, "tag { id }");
@@ -381,7 +381,7 @@ async fn changes_since_the_adoption_are_discarded_only_on_demand() {
         "{error}"
     );
     adopt(&app.db, &["--undo", "--discard-changes"]);
-    // Pages that have seen the version must not see it fall.
+    // The version must not decrease for pages that have seen it.
     let version = format!("SELECT library_version::bigint FROM topaz_user WHERE id = '{ANN}'");
     assert!(app.db.scalar::<i64>(&version).await > 3);
     let rows = |dump: &str| {

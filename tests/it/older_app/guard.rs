@@ -1,4 +1,4 @@
-//! A database that lacks what this version needs is recognised before it is used.
+//! A database without the tables and columns that this version needs is detected before it is used.
 
 use std::time::Duration;
 
@@ -50,12 +50,12 @@ async fn every_command_refuses_the_older_apps_database_before_it_changes_anythin
 
 async fn readyz(app: &TestApp) -> (StatusCode, String) {
     let request = app.http.get(app.url("/readyz"));
-    let response = soon("an answer", request.send()).await.unwrap();
+    let response = soon("a response", request.send()).await.unwrap();
     (response.status(), response.text().await.unwrap())
 }
 
 on_each_database! {
-    async fn a_server_on_a_database_without_its_tables_is_not_ready_and_says_why(db: Db) {
+    async fn a_server_on_a_database_without_its_tables_is_not_ready_with_a_reason(db: Db) {
         let database = TestDatabase::new(db).await;
         if db == Db::Sqlite {
             // The server does not create the file without migrating it.
@@ -76,7 +76,7 @@ on_each_database! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_whose_database_is_given_back_is_no_longer_ready() {
+async fn a_server_whose_adoption_is_undone_is_not_ready() {
     let database = Older::A.database().await;
     adopt(&database, &[]);
     let app = TestApp::start_on(database, &[]).await;
@@ -94,7 +94,7 @@ async fn a_server_whose_database_is_given_back_is_no_longer_ready() {
 }
 
 on_each_database! {
-    async fn a_server_on_a_database_without_a_column_is_not_ready_and_says_which(db: Db) {
+    async fn a_server_on_a_database_without_a_column_is_not_ready_and_names_it(db: Db) {
         let database = TestDatabase::new(db).await;
         migrate(&database, &["up"]);
         database.execute("ALTER TABLE topaz_tombstone DROP COLUMN held").await;
@@ -130,7 +130,7 @@ on_each_database! {
         assert_eq!(opened.missing_schema().await.unwrap(), None);
         let rename = database.connect().await;
         for column in columns.split(' ') {
-            // What only the older app and the migrator read.
+            // Columns that only the older app and the migrator read.
             if column == "topaz_user.id" || column.starts_with("seaql_migrations.") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! `library-sync adopt --live`: the older app goes on, a follower copies its changes, and a cut-over ends both.
+//! `library-sync adopt --live`: the older app keeps running, a follower copies its changes, and a cut-over ends both.
 
 use std::{
     collections::BTreeMap,
@@ -45,7 +45,7 @@ impl Follower {
         let _ = self.0.wait();
     }
 
-    /// Waits for it to end by itself.
+    /// Waits until it exits.
     async fn ended(mut self) {
         soon("the follower ends", async {
             while self.0.try_wait().unwrap().is_none() {
@@ -133,7 +133,7 @@ async fn a_change_of_the_older_app_reaches_devices_and_ours_are_refused_until_th
     );
     assert_eq!(app.db.scalar::<String>(&device).await, "older-app");
 
-    // Two labels take each other's name, and a name that differs from another's by its sigmas alone.
+    // Two labels swap names, and a name differs from another only in the form of its sigma.
     let rename =
         |from: &str, to: &str| format!("UPDATE topaz_tag SET name = '{to}' WHERE name = '{from}'");
     let swap = [
@@ -183,7 +183,7 @@ async fn a_cut_over_is_refused_while_the_sides_differ() {
     let follower = Follower::start(&database);
     until_adopted(&database).await;
     let mut writer = OlderWriter::new(&database.url, 1);
-    // A term of another kind is another label, and the story follows.
+    // A term that changes its kind becomes another label, also on its story.
     let term = "UPDATE topaz_taxonomy_term SET kind = 'Fandom' WHERE name = 'Fluff'; \
         UPDATE topaz_taxonomy_term SET name = 'Angst again' WHERE name = 'Angst'";
     writer.execute(term).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_cut_over_is_refused_while_the_sides_differ() {
         error.contains("1 entries differ") && error.contains("the progress differs"),
         "{error}"
     );
-    // It stays live: the next change of the row repairs the copy.
+    // The adoption stays live: the next change of the row repairs the copy.
     writer
         .execute("UPDATE topaz_progress SET updated_at = now()")
         .await
@@ -213,7 +213,7 @@ async fn a_cut_over_is_refused_while_the_sides_differ() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_adoption_is_undone_at_any_moment_without_losing_a_row() {
+async fn a_live_adoption_can_be_undone_at_any_moment_without_losing_a_row() {
     let database = Older::A.database().await;
     let first = dump(&database);
     let mut follower = Follower::start(&database);
@@ -226,13 +226,13 @@ async fn a_live_adoption_is_undone_at_any_moment_without_losing_a_row() {
     until_adopted(&database).await;
     let mut writer = OlderWriter::new(&database.url, 2);
     for _ in 0..40 {
-        writer.act().await.unwrap();
+        writer.make_change().await.unwrap();
     }
     let rows = older_rows(&database, "topaz_before").await;
     adopt(&database, &["--undo"]);
     assert_eq!(older_rows(&database, "public").await, rows);
-    // The older app goes on with the same connections.
-    writer.act().await.unwrap();
+    // The older app continues on the same connections.
+    writer.make_change().await.unwrap();
 }
 
 /// All rows of the older app's tables in a schema.
@@ -254,8 +254,8 @@ async fn older_rows(database: &TestDatabase, schema: &str) -> Vec<String> {
     found
 }
 
-/// A reader, who follows versions over a transport and reconnects. Returns the last version when `until` is reached.
-fn reader(
+/// A subscriber that reads versions over a transport and reconnects. Returns the last version once the goal is reached.
+fn subscriber(
     app: &Arc<TestApp>,
     transport: Transport,
     user: &'static str,
@@ -275,11 +275,11 @@ fn reader(
                 if goal > 0 && last >= goal {
                     return last;
                 }
-                let told = tokio::select! {
-                    told = versions.next() => told,
+                let item = tokio::select! {
+                    item = versions.next() => item,
                     _ = newest.changed() => continue,
                 };
-                match told {
+                match item {
                     StreamItem::Version(version) => {
                         assert!(version >= last, "{transport}: {version} after {last}");
                         last = version;
@@ -312,7 +312,7 @@ async fn sync(user: &TestUser<'_>, copy: &mut BTreeMap<String, Value>, since: Va
         }
         for change in page["changes"].as_array_mut().unwrap() {
             for labels in ["tags", "fandoms"] {
-                // They are ordered by name, and a new name does not stamp the stories.
+                // Labels are ordered by name, and a rename does not stamp the stories.
                 if let Some(labels) = change[labels].as_array_mut() {
                     labels.sort_by_key(ToString::to_string);
                 }
@@ -330,7 +330,7 @@ async fn sync(user: &TestUser<'_>, copy: &mut BTreeMap<String, Value>, since: Va
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_is_lost_while_both_run_and_follower_and_database_are_killed() {
+async fn a_live_adoption_loses_no_change_while_follower_and_database_are_killed() {
     let seed = std::env::var("LIBRARY_SYNC_TEST_SEED")
         .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("LIBRARY_SYNC_TEST_SEED={seed}");
@@ -358,18 +358,19 @@ async fn nothing_is_lost_while_both_run_and_follower_and_database_are_killed() {
     }
     let (newest, goal) = tokio::sync::watch::channel(0);
     let (newest_of_bob, goal_of_bob) = tokio::sync::watch::channel(0);
-    let mut readers: Vec<_> = Transport::ALL
-        .map(|transport| reader(&app, transport, ANN, goal.clone()))
+    let mut subscribers: Vec<_> = Transport::ALL
+        .map(|transport| subscriber(&app, transport, ANN, goal.clone()))
         .into();
-    readers
-        .extend(Transport::ALL.map(|transport| reader(&app, transport, BOB, goal_of_bob.clone())));
+    subscribers.extend(
+        Transport::ALL.map(|transport| subscriber(&app, transport, BOB, goal_of_bob.clone())),
+    );
 
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut writer = OlderWriter::new(&server.url(), seed);
-    let (began, mut acted, mut kills) = (Instant::now(), 0, 0);
+    let (began, mut changes_made, mut kills) = (Instant::now(), 0, 0);
     while began.elapsed() < period {
         for _ in 0..rng.u8(5..40) {
-            acted += usize::from(writer.act().await.is_ok());
+            changes_made += usize::from(writer.make_change().await.is_ok());
         }
         match rng.u8(0..6) {
             0..=2 => {
@@ -384,8 +385,8 @@ async fn nothing_is_lost_while_both_run_and_follower_and_database_are_killed() {
             _ => {}
         }
     }
-    println!("{acted} changes of the older app, {kills} kills of the database");
-    assert!(acted > 50, "{acted}");
+    println!("{changes_made} changes of the older app, {kills} kills of the database");
+    assert!(changes_made > 50, "{changes_made}");
 
     let mut tries = 0;
     loop {
@@ -401,10 +402,10 @@ async fn nothing_is_lost_while_both_run_and_follower_and_database_are_killed() {
     for (user, goal) in [(ANN, &newest), (BOB, &newest_of_bob)] {
         goal.send_replace(app.user(user).version().await);
     }
-    for reader in readers {
-        tokio::time::timeout(DEADLINE, reader)
+    for subscriber in subscribers {
+        tokio::time::timeout(DEADLINE, subscriber)
             .await
-            .expect("a reader is on the final version")
+            .expect("a subscriber reaches the final version")
             .unwrap();
     }
     for (user, (mut copy, head)) in copies {

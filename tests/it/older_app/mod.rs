@@ -1,4 +1,4 @@
-//! A PostgreSQL database of the older app: it is refused before it is adopted, adopted as a whole, and given back.
+//! A PostgreSQL database of the older app: it is refused before its adoption, adopted completely, and restored by an undo.
 
 pub mod adopting;
 pub mod guard;

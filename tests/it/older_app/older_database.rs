@@ -110,7 +110,7 @@ impl Older {
         database
     }
 
-    /// Makes this version in an empty database.
+    /// Creates this version in an empty database.
     pub async fn fill(self, database: &TestDatabase) {
         let db = database.connect().await;
         let execute = async |sql: &str| {
@@ -147,7 +147,7 @@ pub async fn half_migrate(database: &TestDatabase) {
     db.close().await.unwrap();
 }
 
-/// What `pg_dump` prints of a database, without the table of migrations, and with the rows of each table in order.
+/// The output of `pg_dump`, without the table of migrations, and with the rows of each table sorted.
 pub fn dump(database: &TestDatabase) -> String {
     let output = Command::new("pg_dump")
         .args(["--exclude-table=seaql_migrations", &database.url])

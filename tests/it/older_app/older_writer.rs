@@ -9,7 +9,7 @@ use crate::support::test_app::soon;
 /// The older app, with the two connections that one request uses.
 pub struct OlderWriter {
     url: String,
-    /// In which a request runs its transaction, and in which it increments the version meanwhile.
+    /// One runs the transaction of a request, and the other increments the version meanwhile.
     connections: Option<(PgConnection, PgConnection)>,
     rng: fastrand::Rng,
 }
@@ -48,8 +48,8 @@ impl OlderWriter {
         Ok((first, second))
     }
 
-    /// Does one of the things that its pages and its API do.
-    pub async fn act(&mut self) -> Result<(), sqlx::Error> {
+    /// Makes one random change like its pages and its API.
+    pub async fn make_change(&mut self) -> Result<(), sqlx::Error> {
         soon("a change of the older app", self.change()).await
     }
 
@@ -153,7 +153,7 @@ fn update_with_relations(rng: &mut fastrand::Rng, user: &str) -> String {
     )
 }
 
-/// Gives a label another name, or two labels each other's name.
+/// Renames a label, or swaps the names of two labels.
 fn rename_label(rng: &mut fastrand::Rng) -> String {
     let (table, n) = (
         if rng.bool() {

@@ -84,7 +84,7 @@ on_each_database! {
 }
 
 on_each_database! {
-    async fn a_stored_name_that_this_version_does_not_know_fails_no_page_and_outlives_an_edit(db: Db) {
+    async fn an_unknown_stored_status_fails_no_page_and_survives_an_edit(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let added = ann.add("A").await;

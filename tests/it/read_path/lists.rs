@@ -1,6 +1,6 @@
-//! The list of progresses: every filter, every order and every search, against a naive reference over the same data.
+//! The list of progresses: every filter, order and search, compared to a naive reference over the same data.
 //!
-//! The data is decided by a seed, which a failure prints; `LIBRARY_SYNC_TEST_SEED=<n>` repeats it.
+//! A failure prints the seed of the data; `LIBRARY_SYNC_TEST_SEED=<n>` repeats it.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::support::test_app::{TestApp, TestDatabase, TestProcess, TestUser, on_each_database};
 
-/// As many requests as it takes.
-const UNPACED: [&str; 2] = ["--max-user-rate", "0"];
+/// No rate limit.
+const NO_RATE_LIMIT: [&str; 2] = ["--max-user-rate", "0"];
 
 const LIST: &str = "query ($first: Int! = 100, $after: String, $filter: ProgressFilter, $orderBy: ProgressOrder) { progresses(first: $first, after: $after, filter: $filter, orderBy: $orderBy) { totalCount pageInfo { hasNextPage endCursor } nodes { id readingStatus currentChapter rating notes stamp createdAt updatedAt story { id title author source publicationStatus description chapterCount wordCount isNsfw tags { id name } fandoms { id name } } } } }";
 
@@ -51,7 +51,7 @@ fn seeded() -> Rng {
         Ok(seed) => seed.parse().expect("a number"),
         Err(_) => fastrand::u64(..),
     };
-    // Shown only if the test fails.
+    // Printed only if the test fails.
     println!("LIBRARY_SYNC_TEST_SEED={seed}");
     Rng::with_seed(seed)
 }
@@ -65,7 +65,7 @@ fn maybe<T>(rng: &mut Rng, value: impl FnOnce(&mut Rng) -> T) -> Option<T> {
     rng.bool().then(|| value(rng))
 }
 
-/// `most` of these at the most, maybe none.
+/// A random choice of 0 to `most` of these.
 fn some_of(rng: &mut Rng, most: usize, of: &[&str]) -> Vec<String> {
     let count = rng.usize(..=most);
     (0..count)
@@ -79,7 +79,7 @@ const STATUSES: [&str; 5] = ["NOT_STARTED", "READING", "PAUSED", "COMPLETED", "D
 const TAGS: [&str; 5] = ["fluff", "angst", "slow burn", "AU", "crack"];
 const FANDOMS: [&str; 3] = ["Dune", "Emma", "Ulysses"];
 
-/// An entry to import; of each thing few different ones, so that there are equals.
+/// An entry to import, with few distinct values, so that some are equal.
 fn entry(rng: &mut Rng) -> Value {
     let long = rng.usize(1..4);
     json!({
@@ -115,7 +115,7 @@ async fn import(user: &TestUser<'_>, entries: Vec<Value>) {
     assert_eq!(made["importedCount"], count, "{made}");
 }
 
-/// A library of which some entries were changed or removed after they were added.
+/// Fills a library, and changes and removes some of its entries.
 async fn fill(user: &TestUser<'_>, rng: &mut Rng, entries: usize) {
     for _ in 0..3 {
         import(user, (0..entries / 3).map(|_| entry(rng)).collect()).await;
@@ -160,7 +160,7 @@ fn ids(rows: &[Value]) -> Vec<&str> {
     rows.iter().map(|row| row["id"].as_str().unwrap()).collect()
 }
 
-/// What a list is ordered by. Numbers are all a reference needs of times, places and ratings.
+/// A sort key. The reference represents times, ranks and ratings as numbers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Number(i128),
@@ -337,10 +337,10 @@ fn random_order(rng: &mut Rng) -> Value {
 on_each_database! {
     async fn every_filter_and_every_order_finds_what_a_naive_reference_finds(db: Db) {
         let mut rng = seeded();
-        let app = TestApp::start_with(db, &UNPACED).await;
+        let app = TestApp::start_with(db, &NO_RATE_LIMIT).await;
         let ann = app.user("ann");
         fill(&ann, &mut rng, 90).await;
-        // What others have is not found.
+        // Rows of other users are not found.
         import(&app.user("bob"), (0..50).map(|_| entry(&mut rng)).collect()).await;
         let all = walk(&ann, json!({}), 37).await;
         let labels = ann.ask("{ tags { id } fandoms { id } }", json!({})).await;
@@ -365,9 +365,9 @@ on_each_database! {
         }
     }
 
-    async fn a_walk_meets_each_entry_that_stays_once_whatever_comes_and_goes(db: Db) {
+    async fn paging_returns_each_remaining_entry_once_despite_concurrent_changes(db: Db) {
         let mut rng = seeded();
-        let app = TestApp::start_with(db, &UNPACED).await;
+        let app = TestApp::start_with(db, &NO_RATE_LIMIT).await;
         let ann = app.user("ann");
         fill(&ann, &mut rng, 60).await;
         let labels = ann.ask("{ tags { id } }", json!({})).await;
@@ -391,7 +391,7 @@ on_each_database! {
                 if page["pageInfo"]["hasNextPage"] == false {
                     break;
                 }
-                // Among what goes is the very entry that the cursor is at.
+                // The deleted entries include the one at the cursor.
                 let last = seen.last().unwrap()["id"].clone();
                 let other = rng.choice(&before).unwrap()["id"].clone();
                 for id in [last, other] {
@@ -399,12 +399,12 @@ on_each_database! {
                     gone.insert(id.as_str().unwrap().to_owned());
                 }
                 import(&ann, vec![entry(&mut rng), entry(&mut rng)]).await;
-                // What changes elsewhere than in its place stays in it.
+                // A change of another field keeps the position.
                 let changed = rng.choice(&before).unwrap();
                 ann.update_story(json!({"id": changed["story"]["id"], "summary": Uuid::now_v7()})).await;
             }
             let distinct: BTreeSet<_> = ids(&seen).into_iter().collect();
-            assert_eq!(distinct.len(), seen.len(), "{order}: met twice");
+            assert_eq!(distinct.len(), seen.len(), "{order}: returned twice");
             let stayed = |rows: &[Value]| -> Vec<String> {
                 let was_there = ids(&before);
                 ids(rows).into_iter().filter(|id| was_there.contains(id) && !gone.contains(*id)).map(str::to_owned).collect()
@@ -460,9 +460,9 @@ on_each_database! {
         }
     }
 
-    async fn another_users_labels_filter_as_if_they_did_not_exist(db: Db) {
+    async fn labels_of_another_user_match_no_entry_in_filters(db: Db) {
         let app = TestApp::start(db).await;
-        // The two have made the same ids, but only his story carries his label.
+        // Both users use the same ids, but only his story has his label.
         let (tag, story) = (Uuid::now_v7(), Uuid::now_v7());
         for (name, tag_ids) in [("ann", json!([])), ("bob", json!([tag]))] {
             let user = app.user(name);
@@ -499,9 +499,9 @@ on_each_database! {
         assert!(cost < 6.5, "{cost}");
     }
 
-    async fn the_statistics_are_what_counting_by_hand_gives(db: Db) {
+    async fn the_statistics_equal_a_naive_count(db: Db) {
         let mut rng = seeded();
-        let app = TestApp::start_with(db, &UNPACED).await;
+        let app = TestApp::start_with(db, &NO_RATE_LIMIT).await;
         let ann = app.user("ann");
         let query = "{ library { version epoch floor stats { version storyCount readingStatusCounts { notStarted reading paused completed dropped } ratedCount averageRating withNotesCount nsfwCount readChapterCount chapterCount wordCount tagCount fandomCount topTags(first: 2) { name storyCount } topFandoms { name storyCount } } } }";
         let empty = ann.ask(query, json!({})).await["library"].take();

@@ -31,7 +31,7 @@ on_each_database! {
         assert_eq!(seen, expected);
     }
 
-    async fn a_page_has_a_limit_and_a_cursor_must_be_one(db: Db) {
+    async fn the_page_size_is_limited_and_an_invalid_cursor_is_refused(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         for arguments in ["first: -1", "first: 101", "after: \"x\"", "after: \"AAAA\""] {
@@ -51,7 +51,7 @@ on_each_database! {
         let made = ann.create_story(input).await["progress"].take();
         let query = "query ($id: ID!) { progress(id: $id) { id readingStatus currentChapter rating notes stamp story { id title author url source publicationStatus stamp tags { id name } fandoms { id name } } } }";
         let read = ann.ask(query, json!({"id": made["id"]})).await["progress"].take();
-        assert_eq!(read, made, "what a write answers is what a read finds");
+        assert_eq!(read, made, "a payload equals a later read");
         assert_eq!(made["story"]["source"], "ARCHIVE_OF_OUR_OWN");
         assert_eq!(made["story"]["tags"], json!([other, tag]), "by name, ignoring case");
         let back = ann.ask("query ($id: ID!) { story(id: $id) { progress { id } } }", json!({"id": made["story"]["id"]})).await;
@@ -85,7 +85,7 @@ on_each_database! {
         tokio::join!(deletes, lists);
     }
 
-    async fn every_answer_says_the_version_it_is_at_least_as_new_as(db: Db) {
+    async fn every_response_has_the_minimum_version_of_its_data(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let read = ann.send("{ viewer { id libraryVersion } }", json!({})).await;
@@ -96,7 +96,7 @@ on_each_database! {
     }
 
     async fn a_list_of_a_hundred_costs_as_many_statements_as_a_list_of_ten(db: Db) {
-        // A process of its own: its counters count nothing but this.
+        // A separate process, so that its counters count only this test.
         let database = TestDatabase::new(db).await;
         let server = TestProcess::serve(&database.url, &[]).await;
         let create = "mutation ($t: String!, $u: String!, $tags: [ID!], $fandoms: [ID!]) { createStoryWithProgress(input: {title: $t, url: $u, tagIds: $tags, fandomIds: $fandoms}) { progress { id } } }";

@@ -1,8 +1,8 @@
-//! PostgreSQL's plans for a large library among a million users, on a connection that small libraries have warmed.
+//! PostgreSQL's plans for a large library among a million users, on a connection warmed by small libraries.
 //!
-//! PostgreSQL plans a prepared statement anew five times and may then keep one plan for everybody. What an operation
-//! of the large library costs must not depend on that, so each is measured on a fresh connection too, in what
-//! `pg_stat_statements` counts: the blocks that its statements touched, and the time that they took.
+//! PostgreSQL plans a prepared statement five times and may then cache a generic plan. The cost of an operation
+//! on the large library must not depend on that, so each is measured on a fresh connection too, by
+//! `pg_stat_statements`: the blocks that its statements touched, and their execution time.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::{
 /// The stories of the large library.
 const STORIES: u32 = 20_000;
 
-/// So many users have something in their library: one of each kind.
-const SMALL: u32 = 100_000;
+/// The number of users with a small library: one row of each kind.
+const SMALL_LIBRARIES: u32 = 100_000;
 
-/// What the statements of an operation touched and took.
+/// The blocks and execution time of the statements of an operation.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     blocks: i64,
@@ -28,15 +28,15 @@ struct Cost {
 }
 
 impl Cost {
-    /// Whether the statements touched no more than they must, and took no longer than a plan for the large library would
-    /// take, give or take. A plan for another user takes a hundred times as long and more.
-    fn is_sound(self, most_blocks: i64, alone: Self) -> bool {
+    /// Whether the statements touched at most the expected blocks, and took about as long as a plan for the large library
+    /// takes. A plan for another user takes at least a hundred times as long.
+    fn is_within(self, most_blocks: i64, alone: Self) -> bool {
         self.blocks <= most_blocks && self.time <= 10 * alone.time + Duration::from_millis(300)
     }
 }
 
-/// What is asked, by everybody alike, with the variables of the large library; those of a small one are the same but
-/// where they name something of it.
+/// An operation with the variables for the large library. Those for a small one are equal unless
+/// they refer to its rows.
 struct Operation {
     name: &'static str,
     query: &'static str,
@@ -68,7 +68,7 @@ fn operations() -> Vec<Operation> {
         query,
         large,
         small: |_| Value::Null,
-        // What counts all rows looks at most once at each story, its progress and its ten labels, by index.
+        // A count of all rows reads each story, its progress and its ten labels at most once, by index.
         most: 20 * i64::from(STORIES),
     };
     let again = |url: fn(u32, usize) -> String, n| {
@@ -94,14 +94,14 @@ fn operations() -> Vec<Operation> {
                 let entry = json!({"title": "t", "url": format!("https://example.org/small/{n}")});
                 json!({"input": {"entries": vec![entry; 1_000]}})
             },
-            // A look into two indexes for each.
+            // Two index lookups for each.
             most: 15_000,
         },
     ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_library_costs_no_more_on_a_connection_that_small_ones_have_warmed() {
+async fn a_large_library_costs_no_more_on_a_connection_warmed_by_small_ones() {
     let postgres = Server::postgres_with(&[
         "shared_preload_libraries=pg_stat_statements",
         "fsync=off",
@@ -144,17 +144,17 @@ async fn a_large_library_costs_no_more_on_a_connection_that_small_ones_have_warm
             most,
             ..
         } = operation;
-        // The fresh connection first, so that it reads from disk what it must and the other finds it in memory.
+        // The fresh connection first, so that it reads from disk and the other from memory.
         let (alone, page) = cost(&stats, &fresh, query, large).await;
         let (cost_of, _) = cost(&stats, &warmed, query, large).await;
         assert!(
-            cost_of.is_sound(*most, alone),
+            cost_of.is_within(*most, alone),
             "{name}: {cost_of:?}, alone {alone:?}"
         );
         if *query == PAGE {
             let (deeper, _) = cost(&stats, &warmed, query, &next(large, &page)).await;
             assert!(
-                deeper.is_sound(*most, alone),
+                deeper.is_within(*most, alone),
                 "{name}, next page: {deeper:?}, first page {alone:?}"
             );
         }
@@ -163,17 +163,17 @@ async fn a_large_library_costs_no_more_on_a_connection_that_small_ones_have_warm
     stats.close().await.unwrap();
 }
 
-/// Walks through ten pages of changes, which are enough for PostgreSQL to settle on a plan.
+/// Reads ten pages of changes, enough for PostgreSQL to choose a generic plan.
 async fn walk(stats: &DatabaseConnection, warmed: &TestUser<'_>, fresh: &TestUser<'_>) {
     let (first, _) = cost(stats, fresh, CHANGES, &json!({})).await;
     let mut after = Value::Null;
     for number in 1..=10 {
-        let (page, answer) = cost(stats, warmed, CHANGES, &json!({"after": after})).await;
+        let (page, response) = cost(stats, warmed, CHANGES, &json!({"after": after})).await;
         assert!(
-            page.is_sound(40_000, first),
+            page.is_within(40_000, first),
             "page {number}: {page:?}, the first alone {first:?}"
         );
-        let delta = &answer["libraryChanges"];
+        let delta = &response["libraryChanges"];
         assert!(delta["hasMore"] == true && delta["changes"].as_array().unwrap().len() == 1_000);
         after = delta["endCursor"].clone();
     }
@@ -186,7 +186,7 @@ fn next(variables: &Value, page: &Value) -> Value {
     variables
 }
 
-/// What an operation of `user` costs, and its answer.
+/// The cost of an operation of `user`, and its result.
 async fn cost(
     stats: &DatabaseConnection,
     user: &TestUser<'_>,
@@ -198,7 +198,7 @@ async fn cost(
         .query_one_raw(select("SELECT pg_stat_statements_reset()"))
         .await
         .unwrap();
-    let answer = user.ask(query, variables.clone()).await;
+    let response = user.ask(query, variables.clone()).await;
     let sum = "SELECT sum(shared_blks_hit + shared_blks_read)::bigint, sum(total_exec_time)::float8
         FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
     let row = stats.query_one_raw(select(sum)).await.unwrap().unwrap();
@@ -207,7 +207,7 @@ async fn cost(
         blocks: row.try_get_by_index(0).unwrap(),
         time: Duration::from_secs_f64(millis / 1_000.0),
     };
-    (cost, answer)
+    (cost, response)
 }
 
 /// A million users, most with nothing, and one with a large library: five of its thousand tags on each story.
@@ -240,7 +240,7 @@ async fn fill(connection: &DatabaseConnection) {
             "INSERT INTO topaz_user (id, subject) SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'small-' || n FROM generate_series(1, 1000000) n;
              INSERT INTO topaz_user (id, subject, library_version) VALUES (gen_random_uuid(), 'large', {STORIES} + 1);"
         ),
-        story("'small-' || n", "small", SMALL),
+        story("'small-' || n", "small", SMALL_LIBRARIES),
         story("'large'", "large", STORIES),
         "INSERT INTO topaz_progress (user_id, id, stamp, story_id, status, search_key, created_at, updated_at)
          SELECT user_id, id, stamp, id, 'Reading', '', created_at, updated_at FROM topaz_story".to_owned(),

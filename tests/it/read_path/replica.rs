@@ -1,4 +1,4 @@
-//! A replica that lags serves queries that allow it, and nothing else.
+//! A lagging replica serves only queries that allow stale data.
 
 use std::{process::Stdio, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A server whose replica stands still at version 2, while the library is at 3, and the user of both.
+/// A server whose replica is stalled at version 2, while the library is at 3.
 async fn lagging(db: Db) -> (TestApp, TestDatabase) {
     let mut primary = TestApp::start(db).await;
     primary.user("ann").add("old").await;
@@ -27,7 +27,7 @@ async fn lagging(db: Db) -> (TestApp, TestDatabase) {
     (app, replica)
 }
 
-/// The address under which a database takes no writes, as a standby does.
+/// The address of a database in read-only mode, like a standby.
 fn read_only(db: Db, url: &str) -> String {
     match db {
         Db::Sqlite => url.to_owned(),
@@ -37,44 +37,44 @@ fn read_only(db: Db, url: &str) -> String {
 
 const TITLES: &str = "{ libraryVersion progresses { edges { node { story { title } } } } }";
 
-/// The titles that a query shows, the version in its data, and the one that its answer is at least as new as.
-async fn titles(user: &TestUser<'_>, at_least: Option<&str>) -> (Vec<String>, Value, Value) {
+/// The titles that a query returns, the version in its data, and the minimum version of its response.
+async fn titles(user: &TestUser<'_>, minimum: Option<&str>) -> (Vec<String>, Value, Value) {
     let mut request = user
         .app
         .http
         .post(user.app.url("/graphql"))
         .bearer_auth(&user.token)
         .json(&json!({"query": TITLES}));
-    if let Some(version) = at_least {
+    if let Some(version) = minimum {
         request = request.header("x-min-library-version", version);
     }
-    let answer: Value = soon("an answer", async {
+    let response: Value = soon("a response", async {
         request.send().await.unwrap().json().await.unwrap()
     })
     .await;
-    let edges = answer["data"]["progresses"]["edges"]
+    let edges = response["data"]["progresses"]["edges"]
         .as_array()
-        .unwrap_or_else(|| panic!("{answer}"));
+        .unwrap_or_else(|| panic!("{response}"));
     let titles = edges
         .iter()
         .map(|edge| edge["node"]["story"]["title"].as_str().unwrap().to_owned());
     (
         titles.collect(),
-        answer["data"]["libraryVersion"].clone(),
-        answer["extensions"]["libraryVersion"].clone(),
+        response["data"]["libraryVersion"].clone(),
+        response["extensions"]["libraryVersion"].clone(),
     )
 }
 
 on_each_database! {
-    async fn a_query_may_read_the_replica_and_says_how_old_it_is(db: Db) {
+    async fn a_query_may_read_the_replica_and_returns_the_version_of_its_data(db: Db) {
         let (app, _replica) = lagging(db).await;
-        let (titles, version, at_least) = titles(&app.user("ann"), None).await;
+        let (titles, version, minimum) = titles(&app.user("ann"), None).await;
         assert_eq!(titles, ["old"]);
-        assert_eq!(at_least, 2, "what the data is at least as new as");
+        assert_eq!(minimum, 2, "the minimum version of the data");
         assert_eq!(version, 3, "a version is never a replica's");
     }
 
-    async fn a_query_is_never_answered_older_than_its_sender_knows(db: Db) {
+    async fn a_query_never_returns_data_below_its_minimum_version(db: Db) {
         let (app, _replica) = lagging(db).await;
         let ann = app.user("ann");
         assert_eq!(titles(&ann, Some("2")).await.0, ["old"]);
@@ -93,7 +93,7 @@ on_each_database! {
         assert_eq!((&made["libraryVersion"], &made["progress"]["story"]["title"]), (&json!(4), &json!("newer")));
     }
 
-    async fn what_is_read_beside_changes_is_as_new_as_they_are(db: Db) {
+    async fn fields_read_beside_a_delta_use_the_primary(db: Db) {
         let (app, _replica) = lagging(db).await;
         let ann = app.user("ann");
         let entries = ann.ask("{ libraryChanges(since: 0) { changes { ... on Story { id title } } } }", json!({})).await;
@@ -102,63 +102,63 @@ on_each_database! {
         ann.update_story(json!({"id": old["id"], "title": "renamed"})).await;
         let query = "{ libraryChanges(since: 0) { version changes { ... on Progress { story { title } } ... on Story { title progress { stamp } } } }
             progresses { edges { node { story { title } } } } }";
-        let answer = ann.send(query, json!({})).await;
-        assert!(answer.get("errors").is_none(), "{answer}");
+        let response = ann.send(query, json!({})).await;
+        assert!(response.get("errors").is_none(), "{response}");
         let mut titles = vec![];
-        for change in answer["data"]["libraryChanges"]["changes"].as_array().unwrap() {
+        for change in response["data"]["libraryChanges"]["changes"].as_array().unwrap() {
             let title = change["story"]["title"].as_str().or(change["title"].as_str());
             titles.push(title.unwrap().to_owned());
             assert!(change.get("story").is_some() || change["progress"]["stamp"].is_i64(), "{change}");
         }
         titles.sort_unstable();
         assert_eq!(titles, ["new", "new", "renamed", "renamed"]);
-        let listed: Vec<_> = answer["data"]["progresses"]["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["story"]["title"].clone()).collect();
+        let listed: Vec<_> = response["data"]["progresses"]["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["story"]["title"].clone()).collect();
         assert_eq!(listed, ["new", "renamed"]);
-        assert_eq!((&answer["extensions"]["libraryVersion"], &answer["data"]["libraryChanges"]["version"]), (&json!(4), &json!(4)));
+        assert_eq!((&response["extensions"]["libraryVersion"], &response["data"]["libraryChanges"]["version"]), (&json!(4), &json!(4)));
     }
 
-    async fn a_socket_says_in_its_message_what_it_must_not_be_older_than(db: Db) {
+    async fn a_socket_sends_the_minimum_version_in_its_message(db: Db) {
         let (app, _replica) = lagging(db).await;
         let mut socket = Socket::of(&app, &token("ann")).await;
         let mut ask = async |extensions: Value| {
             let payload = json!({"query": TITLES, "extensions": extensions});
             socket.send(json!({"id": "1", "type": "subscribe", "payload": payload})).await;
-            let answer = socket.next().await;
+            let response = socket.next().await;
             assert_eq!(socket.next().await["type"], "complete");
-            answer["payload"]["extensions"]["libraryVersion"].clone()
+            response["payload"]["extensions"]["libraryVersion"].clone()
         };
         assert_eq!(ask(json!({})).await, 2);
         assert_eq!(ask(json!({"minLibraryVersion": 2})).await, 2);
         assert_eq!(ask(json!({"minLibraryVersion": 3})).await, 3);
     }
 
-    async fn a_version_that_the_library_has_not_is_unavailable_and_not_answered_older(db: Db) {
+    async fn a_minimum_version_above_the_library_gets_503(db: Db) {
         let (app, _replica) = lagging(db).await;
         let ann = app.user("ann");
         let ask = async |query: &str, version: &str| {
             let request = app.http.post(app.url("/graphql")).bearer_auth(&ann.token);
             let request = request.header("x-min-library-version", version).header("accept", "application/graphql-response+json");
-            let answer = soon("an answer", request.json(&json!({"query": query})).send()).await.unwrap();
-            let (status, retry) = (answer.status().as_u16(), answer.headers().contains_key("retry-after"));
-            (status, retry, answer.json::<Value>().await.unwrap())
+            let response = soon("a response", request.json(&json!({"query": query})).send()).await.unwrap();
+            let (status, retry) = (response.status().as_u16(), response.headers().contains_key("retry-after"));
+            (status, retry, response.json::<Value>().await.unwrap())
         };
         for query in [TITLES, "{ libraryVersion }", "{ libraryChanges(since: 2) { version } }"] {
-            let (status, may_retry, answer) = ask(query, "4").await;
-            assert_eq!((status, may_retry), (503, true), "{answer}");
-            let error = &answer["errors"][0];
+            let (status, may_retry, response) = ask(query, "4").await;
+            assert_eq!((status, may_retry), (503, true), "{response}");
+            let error = &response["errors"][0];
             assert_eq!(error["extensions"]["code"], "UNAVAILABLE");
             assert!(error["message"].as_str().unwrap().contains("at version 3, below the required minimum 4"), "{error}");
             assert_eq!(ask(query, "3").await.0, 200);
         }
-        // One that comes meanwhile is waited for.
-        let (answer, _) = tokio::join!(ask(TITLES, "4"), ann.add("newer"));
-        assert_eq!(answer.0, 200, "{}", answer.2);
-        // A change is made whatever its sender knows.
+        // A version that is committed meanwhile is awaited.
+        let (response, _) = tokio::join!(ask(TITLES, "4"), ann.add("newer"));
+        assert_eq!(response.0, 200, "{}", response.2);
+        // Mutations ignore the minimum version.
         let tag = r#"mutation { createTag(input: {name: "a"}) { libraryVersion } }"#;
         assert_eq!(ask(tag, "900").await.2["data"]["createTag"]["libraryVersion"], 5);
     }
 
-    async fn a_version_that_is_none_is_refused(db: Db) {
+    async fn an_invalid_minimum_version_is_refused(db: Db) {
         let app = TestApp::start(db).await;
         let request = app.http.post(app.url("/graphql")).bearer_auth(token("ann"));
         let request = request.header("x-min-library-version", "x").json(&json!({"query": "{ libraryVersion }"}));
@@ -167,7 +167,7 @@ on_each_database! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_falls_silent_is_left_alone_for_a_while() {
+async fn a_partitioned_replica_is_skipped_for_a_while() {
     let primary = TestDatabase::new(Db::Postgres).await;
     let postgres: url::Url = primary.url.parse().unwrap();
     let proxy = Proxy::to(postgres.port().unwrap()).await;
@@ -190,7 +190,7 @@ async fn a_replica_that_falls_silent_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_does_not_answer_is_done_without() {
+async fn an_unreachable_replica_falls_back_to_the_primary() {
     let gone = [
         "--read-database-url",
         "postgres://nobody@127.0.0.1:1/nothing",
@@ -203,8 +203,8 @@ async fn a_replica_that_does_not_answer_is_done_without() {
     assert_eq!(titles(&ann, None).await.0, ["old"]);
 }
 
-/// A server that reads a standby and logs to a file, which has told the user's first story.
-async fn reading(primary: &Server, standby: &Server) -> (TestProcess, NamedTempFile) {
+/// A server that reads a standby and logs to a file.
+async fn serve_with_replica(primary: &Server, standby: &Server) -> (TestProcess, NamedTempFile) {
     let log = NamedTempFile::new().unwrap();
     let replica = standby.url();
     let flags = ["--read-database-url", &replica, "--max-replica-lag", "1s"];
@@ -219,15 +219,15 @@ async fn add_tag(server: &TestProcess, name: &str) -> Value {
     made.unwrap()["data"]["createTag"]["libraryVersion"].take()
 }
 
-/// The version that a query's answer is at least as new as.
-async fn shown(server: &TestProcess) -> Value {
-    let answer = server.send("ann", "{ tags { name } }", json!({})).await;
-    answer.unwrap()["extensions"]["libraryVersion"].take()
+/// The minimum version of a query's response.
+async fn response_version(server: &TestProcess) -> Value {
+    let response = server.send("ann", "{ tags { name } }", json!({})).await;
+    response.unwrap()["extensions"]["libraryVersion"].take()
 }
 
-async fn until_shown(server: &TestProcess, version: i64) {
+async fn until_response_version(server: &TestProcess, version: i64) {
     soon(&format!("version {version} is shown"), async {
-        while shown(server).await != version {
+        while response_version(server).await != version {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
@@ -235,20 +235,20 @@ async fn until_shown(server: &TestProcess, version: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_stands_still_or_is_promoted_or_is_another_is_not_read_and_reported_once() {
+async fn a_stalled_or_promoted_or_foreign_replica_is_not_read_and_reported_once() {
     let primary = Server::postgres().await;
     let standby = primary.standby().await;
     let on_standby = TestDatabase::at(standby.url());
-    let (server, log) = reading(&primary, &standby).await;
+    let (server, log) = serve_with_replica(&primary, &standby).await;
     assert_eq!(add_tag(&server, "a").await, 2);
-    until_shown(&server, 2).await;
+    until_response_version(&server, 2).await;
 
-    // It stands still, while the primary goes on.
+    // The standby stalls, while the primary continues.
     on_standby.execute("SELECT pg_wal_replay_pause()").await;
     assert_eq!(add_tag(&server, "b").await, 3);
-    until_shown(&server, 3).await;
+    until_response_version(&server, 3).await;
     assert_eq!(add_tag(&server, "c").await, 4);
-    assert_eq!(shown(&server).await, 4, "the primary is read");
+    assert_eq!(response_version(&server).await, 4, "the primary is read");
     on_standby.execute("SELECT pg_wal_replay_resume()").await;
     let lines = |text: &str| {
         std::fs::read_to_string(log.path())
@@ -265,14 +265,14 @@ async fn a_replica_that_stands_still_or_is_promoted_or_is_another_is_not_read_an
 
     // It is promoted by mistake.
     on_standby.execute("SELECT pg_promote()").await;
-    soon("that is seen", async {
+    soon("the promotion is detected", async {
         while lines("it accepts writes") == 0 {
             tokio::task::yield_now().await;
         }
     })
     .await;
     assert_eq!(add_tag(&server, "d").await, 5);
-    assert_eq!(shown(&server).await, 5);
+    assert_eq!(response_version(&server).await, 5);
     assert_eq!(
         (lines("lags more than"), lines("it accepts writes")),
         (1, 1),
@@ -280,13 +280,13 @@ async fn a_replica_that_stands_still_or_is_promoted_or_is_another_is_not_read_an
     );
     drop(server);
 
-    // One of another cluster that follows it.
+    // A standby of another cluster.
     let other = Server::postgres().await;
-    let (server, log) = reading(&other, &standby).await;
+    let (server, log) = serve_with_replica(&other, &standby).await;
     assert!(
         std::fs::read_to_string(log.path())
             .unwrap()
             .contains("of another database cluster")
     );
-    assert_eq!(shown(&server).await, 1);
+    assert_eq!(response_version(&server).await, 1);
 }
