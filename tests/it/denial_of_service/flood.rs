@@ -41,7 +41,7 @@ async fn exhaust(request: impl Fn() -> RequestBuilder) -> usize {
             return asked;
         }
     }
-    panic!("there is no limit");
+    panic!("no request was refused");
 }
 
 async fn connect(base: &str) -> TcpStream {

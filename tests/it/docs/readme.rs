@@ -144,7 +144,10 @@ fn codes() -> BTreeSet<String> {
         }
     }
     for no_code in NO_CODES {
-        assert!(codes.remove(no_code), "{no_code} is no longer in the code");
+        assert!(
+            codes.remove(no_code),
+            "the code does not contain {no_code} any more"
+        );
     }
     let schema = fs::read_to_string(repository().join("schema.graphql")).unwrap();
     let (_, refusals) = schema.split_once("enum RefusalCode {").unwrap();
@@ -257,7 +260,7 @@ fn command(line: &str) -> Option<Vec<&str>> {
     let (before, command) = ["cargo run -- ", "library-sync "]
         .into_iter()
         .find_map(|program| line.split_once(program))?;
-    // A program runs after assignments. Elsewhere the name is that of a file or a unit.
+    // A command may follow assignments. Elsewhere the name is that of a file or a unit.
     if before.split_whitespace().any(|word| !word.contains('=')) || before.ends_with('/') {
         return None;
     }

@@ -39,7 +39,7 @@ const delivery = once(async (context) => {
 
 async function delivered(context) {
   const { message, ...rest } = await delivery(context);
-  if (!message) throw new Error("there was no message");
+  if (!message) throw new Error("no message arrived");
   return { message, ...rest };
 }
 
