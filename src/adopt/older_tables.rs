@@ -7,15 +7,19 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use super::error::Error;
 use crate::library::{LabelKind, OlderApp, SET_ASIDE};
 
-/// Tables of libraries in some version of the older app, in an order in which they can be locked. Its tables of users,
-/// accounts and sessions stay where they are.
-const TABLES: [&str; 9] = [
+/// The tables of a library, which have the same names in the older app and here, in an order in which they can be locked.
+/// The older app's tables of users, accounts and sessions stay where they are.
+pub(super) const LIBRARY_TABLES: [&str; 6] = [
     "topaz_story",
     "topaz_progress",
     "topaz_tag",
     "topaz_fandom",
     "topaz_story_tag",
     "topaz_story_fandom",
+];
+
+/// The tables of labels in later versions of the older app, which are locked after [`LIBRARY_TABLES`].
+const TERM_TABLES: [&str; 3] = [
     "topaz_taxonomy_term",
     "topaz_taxonomy_alias",
     "topaz_story_taxonomy_term",
@@ -104,7 +108,7 @@ impl OlderTables {
                 .map(|name| (*name).to_owned())
                 .collect::<Vec<_>>()
         };
-        let tables = present(&TABLES, false);
+        let tables = present(&[&LIBRARY_TABLES[..], &TERM_TABLES].concat(), false);
         let has = |name: &str| tables.iter().any(|table| table == name);
         let labels = if has("topaz_taxonomy_term") {
             Labels::Terms

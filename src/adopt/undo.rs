@@ -15,7 +15,7 @@ use sea_orm_migration::MigratorTrait as _;
 use super::{
     error::Error,
     live::{FOLLOWER_LOCK, end_capture},
-    older_tables::OlderTables,
+    older_tables::{LIBRARY_TABLES, OlderTables},
     record::{self, Record, number},
     set_aside, users,
 };
@@ -28,15 +28,9 @@ use crate::{
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The tables that the migrations create, except that of users. They are emptied first, because some migrations rewrite
-/// every row when they are reverted.
-const OURS: [&str; 18] = [
-    "topaz_story",
-    "topaz_progress",
-    "topaz_tag",
-    "topaz_fandom",
-    "topaz_story_tag",
-    "topaz_story_fandom",
+/// The other tables that the migrations create, except that of users. They are emptied first with [`LIBRARY_TABLES`],
+/// because some migrations rewrite every row when they are reverted.
+const OTHER_TABLES: [&str; 12] = [
     "topaz_tombstone",
     "topaz_undone_removal",
     "topaz_receipt",
@@ -114,10 +108,14 @@ async fn begin(
     is_adopted: bool,
 ) -> Result<DatabaseTransaction, Error> {
     let older = OlderTables::set_aside(connection).await?;
-    let ours: &[&str] = if is_adopted { &OURS } else { &[] };
+    let ours = if is_adopted {
+        migrated_tables()
+    } else {
+        Vec::new()
+    };
     for attempt in 1.. {
         let tx = connection.begin().await?;
-        match lock(&tx, &older, ours).await {
+        match lock(&tx, &older, &ours).await {
             Err(error) if attempt < TRIES && schema_migration::is_lock_timeout(&error) => {
                 tx.rollback().await?;
                 tracing::info!("the tables are in use; retrying to lock them");
@@ -130,6 +128,11 @@ async fn begin(
         }
     }
     Err(Error::NotAdopted)
+}
+
+/// The tables that the migrations create, except that of users.
+fn migrated_tables() -> Vec<&'static str> {
+    [&LIBRARY_TABLES[..], &OTHER_TABLES].concat()
 }
 
 /// Waits for the step of a follower, and locks the tables.
@@ -149,7 +152,7 @@ async fn give_back(tx: &DatabaseTransaction, discard_changes: bool) -> Result<()
     }
     let older = OlderTables::set_aside(tx).await?;
     end_capture(tx, &older).await?;
-    tx.execute_unprepared(&format!("TRUNCATE {}", OURS.join(", ")))
+    tx.execute_unprepared(&format!("TRUNCATE {}", migrated_tables().join(", ")))
         .await?;
     let applied = record::count_migrations(tx).await?;
     let steps = applied.saturating_sub(record.migrations_before);

@@ -59,7 +59,7 @@ class Bench {
 
   async start(): Promise<void> {
     this.engine.restored();
-    await this.clock.pass(100);
+    await this.clock.advance(100);
   }
 }
 
@@ -86,7 +86,7 @@ describe("the engine", () => {
 
   test("refetches nothing before what the device kept is on the screen", async () => {
     bench.engine.fact(head("1.5"));
-    await bench.clock.pass(60_000);
+    await bench.clock.advance(60_000);
     expect(bench.loads).toBe(0);
     expect(bench.engine.state.phase).toBe("booting");
   });
@@ -98,7 +98,7 @@ describe("the engine", () => {
       applied: head("1.1"),
       why: "fresh; connecting",
     });
-    await bench.clock.pass(600_000);
+    await bench.clock.advance(600_000);
     expect(bench.loads).toBe(1);
     expect(bench.reads).toBe(1);
   });
@@ -107,7 +107,7 @@ describe("the engine", () => {
     await bench.start();
     bench.head = head("1.9");
     for (let version = 2; version < 10; version += 1) bench.engine.fact({ epoch: 1, version });
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.loads).toBe(2);
     expect(bench.engine.state.applied).toEqual(head("1.9"));
   });
@@ -115,7 +115,7 @@ describe("the engine", () => {
   test("checks a hint and believes nothing else of it", async () => {
     await bench.start();
     bench.engine.hint(head("9.999"));
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.reads).toBe(2);
     expect(bench.engine.target).toEqual(head("1.1"));
     expect(bench.loads).toBe(1);
@@ -126,9 +126,9 @@ describe("the engine", () => {
     await bench.start();
     bench.head = head("1.4");
     bench.engine.wake();
-    await bench.clock.pass(1_900);
+    await bench.clock.advance(1_900);
     expect(bench.engine.target).toEqual(head("1.9"));
-    await bench.clock.pass(200);
+    await bench.clock.advance(200);
     expect(bench.engine.target).toEqual(head("1.4"));
     expect(bench.engine.state).toMatchObject({ phase: "fresh", applied: head("1.4") });
   });
@@ -138,7 +138,7 @@ describe("the engine", () => {
     await bench.start();
     bench.answers = [head("1.4")];
     bench.engine.wake();
-    await bench.clock.pass(5_000);
+    await bench.clock.advance(5_000);
     expect(bench.engine.target).toEqual(head("1.9"));
     expect(bench.loads).toBe(1);
   });
@@ -148,12 +148,12 @@ describe("the engine", () => {
     bench.loaded = head("1.1");
     bench.head = head("1.2");
     bench.engine.fact(head("1.2"));
-    await bench.clock.pass(30_000);
+    await bench.clock.advance(30_000);
     expect(bench.engine.state.phase).toBe("lagging");
     expect(bench.engine.why()).toBe("the server's answers are older than its newest version; trying again");
     expect(bench.loads).toBeLessThan(12);
     bench.loaded = null;
-    await bench.clock.pass(30_000);
+    await bench.clock.advance(30_000);
     expect(bench.engine.state.phase).toBe("fresh");
   });
 
@@ -162,11 +162,11 @@ describe("the engine", () => {
     const release = bench.engine.hold();
     bench.head = head("1.2");
     bench.engine.fact(head("1.2"));
-    await bench.clock.pass(500);
+    await bench.clock.advance(500);
     expect(bench.engine.state.phase).toBe("held");
     bench.stamps = [head("1.2")];
     release();
-    await bench.clock.pass(1_000);
+    await bench.clock.advance(1_000);
     expect(bench.engine.state.phase).toBe("fresh");
     expect(bench.loads).toBe(1);
   });
@@ -176,9 +176,9 @@ describe("the engine", () => {
     bench.engine.hold();
     bench.head = head("1.2");
     bench.engine.fact(head("1.2"));
-    await bench.clock.pass(1_990);
+    await bench.clock.advance(1_990);
     expect(bench.loads).toBe(1);
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.loads).toBe(2);
   });
 
@@ -187,12 +187,12 @@ describe("the engine", () => {
     bench.waiting = 3;
     bench.outcome = { kind: "deferred", answer: "UNAVAILABLE" };
     bench.engine.changesWait();
-    await bench.clock.pass(1_000);
+    await bench.clock.advance(1_000);
     expect(bench.engine.why()).toBe("sending 3 changes");
-    await bench.clock.pass(59_000);
+    await bench.clock.advance(59_000);
     expect(bench.engine.why()).toBe("3 changes wait: the server answered UNAVAILABLE");
     bench.outcome = { kind: "drained" };
-    await bench.clock.pass(60_000);
+    await bench.clock.advance(60_000);
     expect(bench.engine.why()).toBe("fresh; connecting");
   });
 
@@ -205,13 +205,13 @@ describe("the engine", () => {
         finish = () => done({ kind: "drained" });
       });
     bench.engine.changesWait();
-    await bench.clock.pass(1_000);
+    await bench.clock.advance(1_000);
     expect(bench.engine.why()).toBe("sending 2 changes");
-    await bench.clock.pass(59_000);
+    await bench.clock.advance(59_000);
     expect(bench.engine.why()).toBe("2 changes wait: another tab does not finish sending");
     bench.waiting = 0;
     finish();
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.engine.why()).toBe("fresh; connecting");
   });
 
@@ -220,10 +220,10 @@ describe("the engine", () => {
     bench.waiting = 1;
     bench.drain = () => Promise.reject(new Error("the disk is full"));
     bench.engine.changesWait();
-    await bench.clock.pass(1_000);
+    await bench.clock.advance(1_000);
     expect(bench.engine.why()).toBe("1 change waits: this device's storage fails; trying again");
     bench.drain = null;
-    await bench.clock.pass(60_000);
+    await bench.clock.advance(60_000);
     expect(bench.engine.why()).toBe("fresh; connecting");
   });
 
@@ -232,10 +232,10 @@ describe("the engine", () => {
     bench.waiting = 1;
     bench.outcome = { kind: "deferred", answer: "UNAVAILABLE" };
     bench.engine.changesWait();
-    await bench.clock.pass(1_000);
+    await bench.clock.advance(1_000);
     bench.head = head("1.2");
     bench.engine.fact(head("1.2"));
-    await bench.clock.pass(1_000);
+    await bench.clock.advance(1_000);
     expect(bench.engine.state.applied).toEqual(head("1.2"));
   });
 
@@ -245,11 +245,11 @@ describe("the engine", () => {
     bench.waiting = 3;
     bench.engine.changesWait();
     bench.engine.wake();
-    await bench.clock.pass(60_000);
+    await bench.clock.advance(60_000);
     expect(bench.reads).toBe(1);
     expect(bench.engine.why()).toBe("3 changes wait: offline");
     bench.engine.setOnline(true);
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.waiting).toBe(0);
     expect(bench.engine.state.phase).toBe("fresh");
   });
@@ -258,12 +258,12 @@ describe("the engine", () => {
     await bench.start();
     bench.answers = [new SignedOutError("401")];
     bench.engine.wake();
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.engine.why()).toBe("signed out");
-    await bench.clock.pass(60_000);
+    await bench.clock.advance(60_000);
     expect(bench.reads).toBe(2);
     bench.engine.setSignedIn(true);
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.engine.state.phase).toBe("fresh");
   });
 
@@ -271,7 +271,7 @@ describe("the engine", () => {
     bench.answers = Array.from({ length: 4 }, () => new Error("refused"));
     await bench.start();
     expect(bench.engine.why()).toBe("the server does not answer; trying again");
-    await bench.clock.pass(10_000);
+    await bench.clock.advance(10_000);
     expect(bench.engine.why()).toBe("fresh; connecting");
   });
 
@@ -286,7 +286,7 @@ describe("the engine", () => {
     });
     await bench.start();
     Object.defineProperty(bench, "outcome", { value: drained });
-    await bench.clock.pass(60_000);
+    await bench.clock.advance(60_000);
     expect(bench.waiting).toBe(0);
     expect(bench.engine.state.phase).toBe("fresh");
   });
@@ -299,9 +299,9 @@ describe("the engine", () => {
       resolved = at;
       expect(bench.stamps).toEqual([head("1.2")]);
     });
-    await bench.clock.pass(5);
+    await bench.clock.advance(5);
     expect(resolved).toBeNull();
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(resolved).toEqual(head("1.2"));
   });
 
@@ -314,7 +314,7 @@ describe("the engine", () => {
     });
     bench.engine.fact(head("1.1"));
     bench.engine.screenChanged();
-    await bench.clock.pass(100);
+    await bench.clock.advance(100);
     expect(bench.engine.state).toBe(state);
     expect(calls).toBe(0);
   });

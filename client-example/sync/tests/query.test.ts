@@ -42,7 +42,7 @@ const options = (key = KEY) =>
 async function show(key = KEY): Promise<() => void> {
   const end = new QueryObserver(client, options(key)).subscribe(() => {});
   engine.restored();
-  await clock.pass(100);
+  await clock.advance(100);
   return end;
 }
 
@@ -57,7 +57,7 @@ test("a refetch asks for data as new as the target", async () => {
   await show();
   head = at(4);
   engine.fact(at(4));
-  await clock.pass(100);
+  await clock.advance(100);
   expect(minimums.at(-1)).toEqual(at(4));
   expect(held()).toEqual({ data: "at 4", asOf: "1.4" });
 });
@@ -75,7 +75,7 @@ test("an own change is patched into the query just before it, which is not refet
   head = at(2);
   screen.patch(at(2), (data) => `${data}, patched`);
   engine.fact(at(2));
-  await clock.pass(1_000);
+  await clock.advance(1_000);
   expect(held()).toEqual({ data: "at 1, patched", asOf: "1.2" });
   expect(minimums).toHaveLength(1);
 });
@@ -85,7 +85,7 @@ test("an own change after others is not patched in: the query is refetched", asy
   head = at(3);
   screen.patch(at(3), (data) => `${data}, patched`);
   engine.fact(at(3));
-  await clock.pass(1_000);
+  await clock.advance(1_000);
   expect(held()).toEqual({ data: "at 3", asOf: "1.3" });
 });
 
@@ -105,7 +105,7 @@ test("a query out of use is refetched when it is shown again, if it is behind", 
   end();
   head = at(2);
   engine.fact(at(2));
-  await clock.pass(1_000);
+  await clock.advance(1_000);
   expect(minimums).toHaveLength(1);
   await show();
   expect(held()).toEqual({ data: "at 2", asOf: "1.2" });
@@ -114,11 +114,11 @@ test("a query out of use is refetched when it is shown again, if it is behind", 
 test("a failed load is tried again by the engine, one that cannot succeed only after a change", async () => {
   answers = [new Error("502"), new Error("502"), new PermanentError("QUERY_TOO_COMPLEX")];
   await show();
-  await clock.pass(60_000);
+  await clock.advance(60_000);
   expect(minimums).toHaveLength(3);
   expect(engine.state.phase).toBe("fresh");
   head = at(2);
   engine.fact(at(2));
-  await clock.pass(1_000);
+  await clock.advance(1_000);
   expect(held()).toEqual({ data: "at 2", asOf: "1.2" });
 });

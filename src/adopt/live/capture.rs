@@ -10,19 +10,9 @@
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::{
-    adopt::older_tables::{Labels, OlderTables},
+    adopt::older_tables::{LIBRARY_TABLES, Labels, OlderTables},
     library::{READ_ONLY, SET_ASIDE},
 };
-
-/// The tables of a library, which the follower alone changes.
-const OURS: [&str; 6] = [
-    "topaz_story",
-    "topaz_progress",
-    "topaz_tag",
-    "topaz_fandom",
-    "topaz_story_tag",
-    "topaz_story_fandom",
-];
 
 /// Functions run with the rights of their owner, because the older app has none in this schema.
 const FUNCTION: &str = "RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, topaz_before, pg_temp";
@@ -135,14 +125,14 @@ pub(in crate::adopt) async fn begin(
         // A cascade, from the deletion of a user by the older app, runs within a trigger.
         "pg_trigger_depth() = 1 AND current_setting('library_sync.follows', true) IS DISTINCT FROM 'on'",
     ));
-    sql.extend(OURS.map(|table| refuse(table, "adoption_refuse")));
+    sql.extend(LIBRARY_TABLES.map(|table| refuse(table, "adoption_refuse")));
     db.execute_unprepared(&sql).await?;
     Ok(())
 }
 
 /// Replaces the triggers by others that refuse changes of the older tables.
 pub(super) async fn close(db: &impl ConnectionTrait, older: &OlderTables) -> Result<(), DbErr> {
-    let mut sql: String = OURS
+    let mut sql: String = LIBRARY_TABLES
         .map(|table| format!("DROP TRIGGER adoption_refuse ON {table};\n"))
         .concat();
     sql.push_str(&drop_log(older.labels));

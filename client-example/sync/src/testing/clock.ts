@@ -1,4 +1,4 @@
-// A clock that stands still until a test advances it.
+// A clock that advances only when a test advances it.
 
 import type { Cancel, Clock } from "../core/index.ts";
 
@@ -7,24 +7,26 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Lets every promise that can settle do so. */
+/** Resolves after all promises that can settle now. */
 const settled = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 export class TestClock implements Clock {
   #now: number;
   #last = 0;
+  readonly #settled: () => Promise<void>;
   readonly #timers = new Map<number, Timer>();
 
-  /** `now` is in milliseconds since 1970. */
-  constructor(now: number) {
+  /** `now` is in milliseconds since 1970. `whenSettled` resolves after all promises that can settle now. */
+  constructor(now: number, whenSettled: () => Promise<void> = settled) {
     this.#now = now;
+    this.#settled = whenSettled;
   }
 
   now(): number {
     return this.#now;
   }
 
-  /** The time, which is later at each call: no two writes have the same. */
+  /** Advances the time by 1 ms and returns it, so that no two writes have the same time. */
   tick(): number {
     this.#now += 1;
     return this.#now;
@@ -37,16 +39,16 @@ export class TestClock implements Clock {
     return () => this.#timers.delete(id);
   }
 
-  /** Lets this much time pass, one timer after the other, each with everything that follows from it. */
+  /** Advances the time, and runs one due timer after the other, each with the promises that follow from it. */
   async advance(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
-    await settled();
+    await this.#settled();
     for (let next = this.#next(end); next !== null; next = this.#next(end)) {
       const [id, timer] = next;
       this.#timers.delete(id);
       this.#now = Math.max(this.#now, timer.at);
       timer.callback();
-      await settled();
+      await this.#settled();
     }
     this.#now = Math.max(this.#now, end);
   }

@@ -40,7 +40,7 @@ class Tab {
 
   async open(): Promise<this> {
     this.leader.start();
-    await clock.pass(1);
+    await clock.advance(1);
     return this;
   }
 }
@@ -64,13 +64,13 @@ describe("eight tabs", () => {
   test("share one stream, whose news reach all", async () => {
     expect(streams(tabs)).toBe(1);
     tabs[0]?.leader.broadcast(head("1.7"), "connected");
-    await clock.pass(1);
+    await clock.advance(1);
     for (const tab of tabs.slice(1)) expect([tab.news, tab.connection]).toEqual([["1.7"], "connected"]);
   });
 
   test("hand the stream over when the leader closes", async () => {
     tabs[0]?.leader.stop();
-    await clock.pass(1);
+    await clock.advance(1);
     expect(tabs.map((tab) => tab.streams)).toEqual([0, 1, 0, 0, 0, 0, 0, 0]);
   });
 
@@ -78,18 +78,18 @@ describe("eight tabs", () => {
     const [first, second] = tabs as [Tab, Tab];
     first.channel.frozen = true;
     for (const tab of tabs.slice(2)) tab.visible = false;
-    await clock.pass(15_000);
+    await clock.advance(15_000);
     expect(second.leader.isLeader).toBe(true);
     first.channel.frozen = false;
-    await clock.pass(1);
+    await clock.advance(1);
     expect(streams(tabs)).toBe(1);
     second.leader.broadcast(head("1.8"), "connected");
-    await clock.pass(1);
+    await clock.advance(1);
     expect(first.news).toEqual(["1.8"]);
   });
 
   test("keep a quiet leader that answers", async () => {
-    await clock.pass(120_000);
+    await clock.advance(120_000);
     expect(tabs[0]?.leader.isLeader).toBe(true);
     expect(streams(tabs)).toBe(1);
   });
@@ -98,11 +98,11 @@ describe("eight tabs", () => {
     for (const tab of tabs) tab.visible = false;
     const [first, , third] = tabs as [Tab, Tab, Tab];
     first.channel.frozen = true;
-    await clock.pass(600_000);
+    await clock.advance(600_000);
     expect(first.leader.isLeader).toBe(true);
     third.visible = true;
     third.leader.becameVisible();
-    await clock.pass(5_000);
+    await clock.advance(5_000);
     expect(third.leader.isLeader).toBe(true);
   });
 });
@@ -111,7 +111,7 @@ test("a tab that is opened late gets the news at once", async () => {
   const first = await new Tab().open();
   first.leader.broadcast(head("1.7"), "connected");
   const late = await new Tab().open();
-  await clock.pass(1);
+  await clock.advance(1);
   expect([late.news, late.connection]).toEqual([["1.7"], "connected"]);
 });
 
@@ -120,7 +120,7 @@ test("signing out and a change of the outbox reach tabs that do not run", async 
   second.leader.stop();
   first.leader.sessionChanged(false);
   first.leader.outboxChanged();
-  await clock.pass(1);
+  await clock.advance(1);
   expect(second.sessions).toEqual([false]);
   expect(second.outboxChanges).toBe(1);
 });
@@ -128,9 +128,9 @@ test("signing out and a change of the outbox reach tabs that do not run", async 
 test("a tab that stopped and started again follows, or leads if it is alone", async () => {
   const first = await new Tab().open();
   first.leader.stop();
-  await clock.pass(1);
+  await clock.advance(1);
   expect(first.streams).toBe(0);
   first.leader.start();
-  await clock.pass(1);
+  await clock.advance(1);
   expect(first.streams).toBe(1);
 });

@@ -51,7 +51,7 @@ describe("a stream", () => {
   test("is connected by its first message, not by being open", async () => {
     stream.restart();
     source().emit("open");
-    await clock.pass(1_000);
+    await clock.advance(1_000);
     expect(connections).toEqual(["connecting"]);
     source().message("1.4");
     expect(connections).toEqual(["connecting", "connected"]);
@@ -62,7 +62,7 @@ describe("a stream", () => {
     stream.restart();
     for (let beat = 0; beat < 20; beat += 1) {
       source().message("1.4");
-      await clock.pass(30_000);
+      await clock.advance(30_000);
     }
     expect(FakeEventSource.opened).toHaveLength(1);
     expect(reads).toBe(0);
@@ -71,18 +71,18 @@ describe("a stream", () => {
   test("that is silent for two and a half heartbeats is opened anew", async () => {
     stream.restart();
     source().message("1.4");
-    await clock.pass(75_000);
+    await clock.advance(75_000);
     expect(FakeEventSource.opened).toHaveLength(2);
     expect(FakeEventSource.open).toHaveLength(1);
   });
 
   test("that a proxy buffers is replaced by polling within 45 s", async () => {
     stream.restart();
-    await clock.pass(45_000);
+    await clock.advance(45_000);
     expect(connections.at(-1)).toBe("buffered");
     expect(heads.length).toBeGreaterThanOrEqual(2);
     expect(FakeEventSource.open).toHaveLength(0);
-    await clock.pass(280_000);
+    await clock.advance(280_000);
     expect(FakeEventSource.open).toHaveLength(1);
     source().message("1.9");
     expect(connections.at(-1)).toBe("connected");
@@ -91,7 +91,7 @@ describe("a stream", () => {
   test("is not called buffered while the server cannot be reached", async () => {
     answer = new Error("refused");
     stream.restart();
-    await clock.pass(20_500);
+    await clock.advance(20_500);
     expect(connections).toEqual(["connecting"]);
     expect(unreachable).toBeGreaterThan(0);
   });
@@ -100,7 +100,7 @@ describe("a stream", () => {
     stream.restart();
     for (let round = 0; round < 4; round += 1) {
       source().refuse();
-      await clock.pass(250 * 2 ** round + 10);
+      await clock.advance(250 * 2 ** round + 10);
       expect(FakeEventSource.opened).toHaveLength(round + 2);
     }
     source().message("1.9");
@@ -111,7 +111,7 @@ describe("a stream", () => {
     stream.restart();
     for (let round = 0; round < 6; round += 1) {
       source().refuse();
-      await clock.pass(9_000);
+      await clock.advance(9_000);
     }
     expect(connections).toContain("polling");
   });
@@ -120,7 +120,7 @@ describe("a stream", () => {
     stream.restart();
     answer = new SignedOutError("401");
     source().refuse();
-    await clock.pass(120_000);
+    await clock.advance(120_000);
     expect(signedOut).toBe(1);
     expect(connections.at(-1)).toBe("closed");
     expect(FakeEventSource.opened).toHaveLength(1);
@@ -142,7 +142,7 @@ describe("a stream", () => {
     const old = source();
     stream.stop();
     old.message("1.5");
-    await clock.pass(120_000);
+    await clock.advance(120_000);
     expect(heads).toEqual([]);
     expect(reads).toBe(0);
   });
@@ -150,7 +150,7 @@ describe("a stream", () => {
   test("without a transport polls", async () => {
     stream = make(false);
     stream.restart();
-    await clock.pass(46_000);
+    await clock.advance(46_000);
     expect(reads).toBe(4);
     expect(connections).toEqual(["polling"]);
   });

@@ -36,7 +36,7 @@ export async function simulate(seed: number): Promise<string | null> {
   const schedule = new Schedule(devices, server, weather, random);
   for (let step = 0; step < STEPS && fault === null; step += 1) {
     await schedule.step();
-    await clock.pass(random.pick([0, 10, 100, 1_000, 10_000]));
+    await clock.advance(random.pick([0, 10, 100, 1_000, 10_000]));
   }
   if (fault === null) await end(devices, server, weather, clock, broken);
   for (const device of devices) device.crash();
@@ -65,7 +65,7 @@ async function end(
     device.setSignedIn(true);
     device.setOnline(true);
   }
-  await clock.pass(QUIET_MS);
+  await clock.advance(QUIET_MS);
   for (const device of devices) {
     const fault = device.fault();
     if (fault !== null) broken(fault);
@@ -75,7 +75,7 @@ async function end(
     }
   }
   const loads = devices.map((device) => device.loads);
-  await clock.pass(QUIET_MS);
+  await clock.advance(QUIET_MS);
   devices.forEach((device, index) => {
     if (device.loads !== loads[index]) broken(`${device.name} refetches though nothing changes`);
   });
