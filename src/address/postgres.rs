@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_address_is_refused_by_what_is_wrong() {
+    fn a_malformed_address_is_refused_with_the_cause() {
         use InvalidAddress::{Encoding, Host, Option, Scheme, SeveralHosts};
         for (text, expected) in [
             ("", Scheme),

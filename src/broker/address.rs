@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_names_no_broker_is_refused_without_being_repeated() {
+    fn an_invalid_broker_address_is_refused_without_printing_it() {
         use InvalidAddress::{NoServer, Option, Scheme, SeveralServers, UnknownOption};
         let refusal = |text: &str| Address::parse(text).err().expect(text);
         for (text, expected) in [

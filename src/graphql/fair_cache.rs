@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_most_loses_what_they_used_least() {
+    fn the_user_with_the_most_entries_loses_the_least_recently_used_one() {
         let (ann, ben, eve) = (user("ann"), user("ben"), user("eve"));
         let mut cache = FairCache::new(10, 1_000);
         cache.put(&ann, "a", 0, 10);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_goes_with_its_last_claim() {
+    fn an_entry_is_removed_with_its_last_claim() {
         let mut cache = FairCache::new(1, 1_000);
         for name in ["ann", "ben", "cid", "dan", "eve", "fay"] {
             cache.put(&user(name), "a", 0, 10);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_number_and_bytes() {
+    fn the_cache_is_bounded_in_entries_and_bytes() {
         let ann = user("ann");
         let mut cache = FairCache::new(3, 10);
         for key in ["aa", "bb", "cc", "aa", "dd"] {

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_character_is_read_as_the_replacement_character() {
+    fn a_lone_surrogate_is_read_as_the_replacement_character() {
         for (text, read) in [
             (r#""a \ud83d""#, "a \u{fffd}"),
             (r#""\uDE00 b""#, "\u{fffd} b"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_given_twice_is_refused_by_name_wherever_it_stands() {
+    fn a_duplicate_key_is_refused_by_name_at_any_depth() {
         for text in [
             r#"{"query":"a","query":"b"}"#,
             r#"{"a":{"query":1,"b":2,"query":1}}"#,

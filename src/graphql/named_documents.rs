@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_read_as_others_write_it() {
+    fn a_hash_is_read_in_the_format_of_other_clients() {
         // Example of FIPS 180-4, in lower and upper case.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(parse_hash(abc), Some(hash("abc")));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_found_by_its_hash_once_it_is_kept() {
+    fn a_persisted_text_is_found_by_its_hash() {
         let documents = Documents::new(KeepLimits::default());
         let hash = hex("{ a }");
         assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_keeps_nothing_says_so() {
+    fn a_server_without_persisted_documents_reports_it() {
         let documents = Documents::default();
         let refused = documents.resolve(&ann(), &mut persisted("{ a }", &hex("{ a }")));
         assert_eq!(code(refused), "PERSISTED_QUERY_NOT_SUPPORTED");
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn where_only_trusted_documents_are_run_no_other_is() {
+    fn only_trusted_documents_run_if_required() {
         let documents = trusting(true);
         assert!(
             documents

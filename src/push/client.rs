@@ -207,7 +207,7 @@ mod tests {
     const CLOSE: &str = "HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
     #[tokio::test]
-    async fn dns_that_changes_its_answer_after_the_check_changes_nothing() {
+    async fn dns_rebinding_after_the_check_has_no_effect() {
         install_crypto();
         let (port, public, _) = server(PUBLIC, 0, CLOSE).await;
         let (_, private, _) = server("127.0.0.1", port, CLOSE).await;
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redirect_is_an_answer_and_not_followed() {
+    async fn a_redirect_is_not_followed() {
         install_crypto();
         let head = "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.2:1/\r\ncontent-length: 0\r\n\r\n";
         let (port, requests, _) = server(PUBLIC, 0, head).await;
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_answer_is_cut_off() {
+    async fn an_endless_response_is_aborted() {
         install_crypto();
         let (port, _, bytes) = server(PUBLIC, 0, "HTTP/1.1 201 Created\r\n\r\n").await;
         let client = client(TIMEOUT).unwrap();

@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_read_as_people_write_them() {
+    fn counts_are_read_in_common_notations() {
         for (cell, expected) in [
             ("12", 12),
             (" 7 ", 7),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_are_read_as_people_write_them_and_rounded_to_tenths() {
+    fn ratings_are_read_in_common_notations_and_rounded_to_tenths() {
         for (cell, best, expected, is_rounded) in [
             ("4", 5.0, 4.0, false),
             ("4.5", 5.0, 4.5, false),

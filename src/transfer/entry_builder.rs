@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_rule_is_left_empty_and_reported() {
+    fn an_invalid_value_is_left_empty_and_reported() {
         let done = done(&[
             (Target::Title, "A"),
             (Target::Url, "https://e.org"),

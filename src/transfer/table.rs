@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_more_cells_than_columns_is_refused_alone() {
+    fn only_the_row_with_more_cells_than_columns_is_refused() {
         let table = read("title,url\nA,u,x\nB,u,,\nC\n,,\n").unwrap();
         let sound: Vec<_> = table
             .rows

@@ -157,7 +157,7 @@ async fn a_new_key_is_picked_up_and_an_old_one_let_go() {
 }
 
 #[tokio::test]
-async fn unknown_keys_are_asked_for_once_in_a_while_only() {
+async fn unknown_key_ids_trigger_at_most_one_fetch_per_interval() {
     let server = KeyServer::start(&[p256().jwk("a")]).await;
     let jwks = server.cache();
     let first = opens(&jwks, p256(), "forged", after(0)).await;
@@ -176,7 +176,7 @@ async fn unknown_keys_are_asked_for_once_in_a_while_only() {
 }
 
 #[tokio::test]
-async fn a_forged_id_just_before_a_rotation_gets_no_good_token_refused_for_good() {
+async fn a_forged_key_id_before_a_rotation_refuses_no_valid_token_permanently() {
     let (old, new) = (new_p256(), new_p256());
     let server = KeyServer::start(&[old.jwk("old")]).await;
     let jwks = server.cache();
@@ -216,15 +216,15 @@ async fn a_token_without_kid_is_checked_by_the_only_key_for_its_algorithm() {
 }
 
 #[test]
-fn a_document_without_keys_is_logged_as_what_it_is() {
-    for (document, said) in [
+fn a_document_without_keys_is_logged_with_the_cause() {
+    for (document, cause) in [
         (r#"{"keys":[]}"#, "the key set is empty"),
         (r#"{"keys":[{"kty":"oct"}]}"#, "none of the 1 keys"),
         ("<html>", "is not a JSON Web Key Set"),
     ] {
         let error = KeySet::parse(document.as_bytes()).unwrap_err();
         let logged = FetchError::from(error).to_string();
-        assert!(logged.contains(said), "{logged}");
+        assert!(logged.contains(cause), "{logged}");
     }
 }
 
@@ -259,7 +259,7 @@ async fn a_client_that_hangs_up_does_not_end_the_fetch_of_others() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_nobody_waited_for_holds_up_no_later_one() {
+async fn an_abandoned_fetch_does_not_block_later_ones() {
     let (old, new) = (new_p256(), new_p256());
     let server = KeyServer::start(&[old.jwk("old")]).await;
     let jwks = server.cache();

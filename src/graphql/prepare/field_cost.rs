@@ -90,7 +90,7 @@ mod tests {
     use super::{super::schema::SCHEMA, *};
 
     #[test]
-    fn what_has_a_weight_is_a_field() {
+    fn every_weighted_name_is_a_field() {
         for (parent, field, _) in WEIGHTS {
             assert!(SCHEMA.type_field(parent, field).is_ok(), "{parent}.{field}");
         }

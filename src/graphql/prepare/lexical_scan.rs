@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_nest_outside_strings_and_comments_alone() {
+    fn brackets_nest_only_outside_strings_and_comments() {
         for text in [
             r#""[[[[[[[[[""#,
             r#""\"[[[[[[[[[""#,

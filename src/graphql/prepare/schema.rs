@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mutation_takes_one_input_and_says_the_version_after_it() {
+    fn every_mutation_takes_one_input_and_returns_the_version() {
         let mutation = SCHEMA.root_operation(OperationType::Mutation).unwrap();
         let mutations = &SCHEMA.get_object(mutation).unwrap().fields;
         for (name, mutation) in mutations {

@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_without_a_slot_is_served_what_there_is_for_it() {
+    async fn a_connection_without_a_slot_gets_a_refusal() {
         for (slots, refusal) in [(slots(1, 0), "full"), (slots(10, 1), "crowded")] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let server = server(slots);

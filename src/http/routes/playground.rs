@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_answers_without_a_body_and_an_unknown_file_is_not_found() {
+    async fn head_has_no_body_and_an_unknown_file_is_not_found() {
         let (response, body) = request("HEAD", "/playground/assets/app.js").await;
         assert_eq!((response.status(), body.as_str()), (StatusCode::OK, ""));
         let (response, _) = request("GET", "/playground/assets/..%2findex.html").await;

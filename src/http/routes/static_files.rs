@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_has_no_body_and_other_methods_lead_nowhere() {
+    async fn head_has_no_body_and_other_methods_are_not_found() {
         let (response, body) = ask(Request::head("/")).await;
         assert_eq!((response.status(), body.as_str()), (StatusCode::OK, ""));
         let (response, _) = ask(Request::post("/")).await;

@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_stored_is_taken_again_a_few_times() {
+    fn a_failed_store_is_retried_a_few_times() {
         let log = log(9);
         log.report(&ann(), "phone", applied(2));
         for _ in 0..MAX_ATTEMPTS {

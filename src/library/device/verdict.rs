@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_not_reported_within_the_grace() {
+    fn a_temporary_condition_is_not_reported_within_the_grace_period() {
         for circumstances in [
             // The token has just ended, or was renewed.
             Circumstances {

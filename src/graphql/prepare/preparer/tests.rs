@@ -70,7 +70,7 @@ fn a_request_may_say_the_version_it_must_not_be_older_than() {
 }
 
 #[test]
-fn what_selects_changes_reads_the_primary_alone() {
+fn a_query_that_selects_deltas_reads_only_the_primary() {
     for (query, is_fresh) in [
         ("{ libraryVersion tags { id } }", false),
         (
@@ -114,7 +114,7 @@ fn root_fields(mut operation: Operation) -> Vec<Field> {
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } subscriptionType { name } types { ...FullType } directives { name description locations args { ...InputValue } } } } fragment FullType on __Type { kind name description fields(includeDeprecated: true) { name description args { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason } inputFields { ...InputValue } interfaces { ...TypeRef } enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } possibleTypes { ...TypeRef } } fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue } fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } }";
 
 #[test]
-fn what_is_valid_is_read() {
+fn valid_documents_are_accepted() {
     for (query, kind) in [
         ("{ libraryVersion }", OperationType::Query),
         (INTROSPECTION, OperationType::Query),
@@ -137,7 +137,7 @@ fn what_is_valid_is_read() {
 }
 
 #[test]
-fn what_is_wrong_with_a_document_has_a_code() {
+fn every_document_error_has_a_code() {
     for (query, expected) in [
         ("", "GRAPHQL_PARSE_FAILED"),
         ("{", "GRAPHQL_PARSE_FAILED"),
@@ -230,7 +230,7 @@ fn an_unknown_operation_name_is_refused() {
 }
 
 #[test]
-fn the_named_operation_alone_is_run_and_needs_its_variables() {
+fn only_the_named_operation_runs_and_only_its_variables_are_required() {
     let query = "query A($id: ID!) { progress(id: $id) { id } } mutation B { __typename }";
     let request = Request::new(query).operation_name("B");
     let answer = preparer(Limits::default()).operation(&ann(), request);
@@ -303,7 +303,7 @@ fn a_variable_that_does_not_fit_is_named() {
 }
 
 #[test]
-fn a_misfit_says_where_it_is() {
+fn a_type_mismatch_has_a_location() {
     let query = "mutation ($a: UpdateStoryWithRelationsInput!) { updateStoryWithRelations(input: $a) { libraryVersion } }";
     let variables = json!({"a": {"id": "a", "tagIds": ["a", 1.5]}});
     let Err(refused) = read(query, variables) else {
@@ -368,7 +368,7 @@ fn an_omitted_variable_leaves_its_argument_out() {
 }
 
 #[test]
-fn a_variable_may_stand_where_the_specification_lets_it() {
+fn variable_usage_follows_the_specification() {
     let query = |definition: &str| {
         format!("query ($v: {definition}) {{ progresses(first: $v, after: $v2) {{ totalCount }} }}")
             .replace(", after: $v2", "")
@@ -396,7 +396,7 @@ fn a_variable_may_stand_where_the_specification_lets_it() {
 }
 
 #[test]
-fn a_variable_may_stand_at_the_directive_of_a_type_name_alone() {
+fn a_variable_is_allowed_in_the_directive_of_a_lone_type_name() {
     let query = "query ($a: Boolean!, $b: Boolean = true) { ...F } fragment F on Query { __typename @skip(if: $a) @include(if: $b) }";
     assert!(root_fields(read(query, json!({"a": true})).unwrap()).is_empty());
     assert_eq!(
@@ -565,7 +565,7 @@ fn a_document_past_a_limit_is_too_complex() {
 }
 
 #[test]
-fn a_list_counts_for_what_it_may_hold_whether_or_not_it_takes_first() {
+fn a_list_costs_its_maximum_size_with_or_without_first() {
     let aliases = |n, field: &str| -> String {
         let alias = |n| format!("a{n}: {field} ");
         let fields: String = (0..n).map(alias).collect();
@@ -700,7 +700,7 @@ fn without_introspection_the_schema_is_not_disclosed() {
 }
 
 #[test]
-fn what_would_exhaust_the_parser_is_refused_before_it() {
+fn a_document_that_would_exhaust_the_parser_is_refused_before_parsing() {
     let nested = |open: &str| format!("{{progress(id:{}", open.repeat(2_000));
     for query in [
         nested("["),

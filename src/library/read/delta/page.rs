@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_ends_where_a_kind_was_read_in_part() {
+    fn a_page_ends_at_a_partially_read_kind() {
         let reads = vec![read(&[1, 3], true), read(&[2, 4], false)];
         assert_eq!(page(reads, 9, 100), (vec![1, 2, 3], true));
         let reads = vec![read(&[1, 3], true), read(&[2], true)];
