@@ -96,6 +96,8 @@ impl App {
         let feed = Feed::new(library.clone(), hub);
         let api = api(config, &library, &feed)?.with_push(push);
         let drain = CancellationToken::new();
+        let streams = Streams::new(stream_limits, drain.clone());
+        library.end_streams_by(Arc::new(streams.clone()));
         Ok(Self {
             node: Node::new(Parts {
                 api,
@@ -103,7 +105,7 @@ impl App {
                 library,
                 authenticator,
                 rate_limiter: RateLimiter::new(config.http.rate.clone()),
-                streams: Streams::new(stream_limits, drain.clone()),
+                streams,
                 slots: ConnectionSlots::new(slot_limits(config)),
                 pending: PendingSockets::new(config.streams.pending),
                 settings: settings(config),

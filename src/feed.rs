@@ -13,13 +13,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
+use time::OffsetDateTime;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{Notice, Signal},
     hub::Hub,
-    library::{Error, Library},
+    library::{Error, Library, Session},
     version::{Head, UserId},
 };
 
@@ -43,25 +44,26 @@ impl Feed {
     }
 
     /// Streams the user's current head, then each greater one. Heads coalesce: a slow reader skips to the newest.
-    /// `claims` is the last head that the client reports to have received.
+    /// `claims` is the last head that the client reports to have received, `issued_at` the time of issue of its
+    /// credential.
     ///
     /// The stream never ends. Its transport ends it when the token expires or the server drains.
     ///
     /// # Errors
-    /// When the head cannot be read.
+    /// When the head cannot be read, or the user has signed out everywhere since the credential was issued.
     pub async fn follow(
         &self,
         user: &UserId,
+        issued_at: Option<OffsetDateTime>,
         claims: Option<Head>,
     ) -> Result<impl Stream<Item = Head> + Send + use<>, Error> {
         let watch = self.hub.watch(user);
         self.report_notified_head(user);
-        let first = self.library.head_given(user, claims).await?;
+        let session = Session::new(user, issued_at);
+        let first = self.library.head_given(session, claims).await?;
         // The notice may be late or lost, so raise the user's other local streams to this head too.
-        self.hub.deliver(Signal::Notice(Notice {
-            user: user.clone(),
-            head: first,
-        }));
+        self.hub
+            .deliver(Signal::Notice(Notice::new(user.clone(), first)));
         Ok(stream::unfold(
             (watch, None),
             move |(mut watch, last)| async move {
@@ -119,7 +121,7 @@ impl Feed {
             match self.library.heads(batch).await {
                 Ok(heads) => {
                     for (user, head) in heads {
-                        self.hub.deliver(Signal::Notice(Notice { user, head }));
+                        self.hub.deliver(Signal::Notice(Notice::new(user, head)));
                     }
                 }
                 Err(error) => {

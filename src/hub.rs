@@ -98,13 +98,17 @@ impl Hub {
         let _ = self.observer.set(observer);
     }
 
-    /// Raises a watched user's head. Ignores users without a watcher and heads that are not greater.
+    /// Raises a watched user's head. Ignores users without a watcher and heads that are not greater. Reports the user as
+    /// stale if the notice says so.
     fn raise(&self, notice: &Notice) {
         if let Some(observe) = self.observer.get() {
             observe(notice);
         }
         // Watchers are woken outside the lock, so that a busy user does not delay the others.
         let slot = self.slots.lock().get(&notice.user).cloned();
+        if notice.is_recheck && slot.is_some() {
+            self.deliver(Signal::RecheckUsers(vec![notice.user.clone()]));
+        }
         if let Some(slot) = slot {
             slot.send_if_modified(|head| {
                 let greater = *head < Some(notice.head);
@@ -215,10 +219,7 @@ mod tests {
     }
 
     fn notice(name: &str, version: i32) -> Signal {
-        Signal::Notice(Notice {
-            user: user(name),
-            head: head(version),
-        })
+        Signal::Notice(Notice::new(user(name), head(version)))
     }
 
     #[tokio::test]
@@ -265,6 +266,19 @@ mod tests {
         hub.deliver(Signal::RecheckUsers(vec![user("bob")]));
         assert_eq!(hub.stale().await, [user("ann")]);
         assert_eq!(hub.stale().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn a_notice_can_report_a_watched_user_as_stale() {
+        let hub = Arc::new(Hub::default());
+        let _watch = hub.watch(&user("ann"));
+        for name in ["bob", "ann"] {
+            hub.deliver(Signal::Notice(Notice {
+                is_recheck: true,
+                ..Notice::new(user(name), head(1))
+            }));
+        }
+        assert_eq!(hub.stale().await, [user("ann")]);
     }
 
     /// Records subscribe and unsubscribe calls.

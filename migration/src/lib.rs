@@ -71,6 +71,7 @@ mod m20261126_000033_created_stamp;
 mod m20261126_000034_undone_removal;
 mod m20261126_000035_device;
 mod m20261126_000036_node;
+mod m20261126_000037_session_end;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -105,6 +106,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000034_undone_removal::Migration),
             Box::new(m20261126_000035_device::Migration),
             Box::new(m20261126_000036_node::Migration),
+            Box::new(m20261126_000037_session_end::Migration),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! The inbox: decodes received notices and delivers them to the listener.
 //!
-//! A notice is JSON: `{"user":"ann","epoch":1700000000000,"version":42}`. Unknown fields are ignored, so that a newer node
+//! A notice is JSON: `{"user":"ann","epoch":1700000000000,"version":42}`, with `"recheck":true` if nodes must re-read the
+//! user's row. Unknown fields are ignored, so that a newer node
 //! can add fields.
 //!
 //! **Invariant:** an invalid notice is dropped and counted, and has no other effect.
@@ -26,6 +27,12 @@ struct Wire<'a> {
     user: Cow<'a, str>,
     epoch: Epoch,
     version: Version,
+    #[serde(
+        default,
+        rename = "recheck",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    is_recheck: bool,
 }
 
 /// Encodes a notice.
@@ -35,6 +42,7 @@ pub(super) fn encode(notice: &Notice) -> String {
         user: Cow::Borrowed(notice.user.as_str()),
         epoch: notice.head.epoch,
         version: notice.head.version,
+        is_recheck: notice.is_recheck,
     };
     serde_json::to_string(&wire).expect("a notice is valid JSON")
 }
@@ -54,6 +62,7 @@ fn decode(bytes: &[u8]) -> Result<Notice, &'static str> {
             epoch: wire.epoch,
             version: wire.version,
         },
+        is_recheck: wire.is_recheck,
     })
 }
 
@@ -113,13 +122,22 @@ mod tests {
     use super::*;
 
     fn notice(user: &str) -> Notice {
-        Notice {
-            user: UserId::new(user).unwrap(),
-            head: Head {
-                epoch: Epoch::new(1_700_000_000_000),
-                version: Version::new(42),
-            },
-        }
+        let head = Head {
+            epoch: Epoch::new(1_700_000_000_000),
+            version: Version::new(42),
+        };
+        Notice::new(UserId::new(user).unwrap(), head)
+    }
+
+    #[test]
+    fn a_recheck_is_a_field_of_its_own() {
+        let recheck = Notice {
+            is_recheck: true,
+            ..notice("ann")
+        };
+        let text = encode(&recheck);
+        assert!(text.ends_with(r#","recheck":true}"#), "{text}");
+        assert_eq!(decode(text.as_bytes()), Ok(recheck));
     }
 
     #[test]

@@ -13,6 +13,19 @@ pub struct Notice {
     pub user: UserId,
     /// The new head.
     pub head: Head,
+    /// Whether more of the user's row than the head has changed, so that nodes that watch the user must re-read it.
+    pub is_recheck: bool,
+}
+
+impl Notice {
+    /// Creates the notice of a new head.
+    pub fn new(user: UserId, head: Head) -> Self {
+        Self {
+            user,
+            head,
+            is_recheck: false,
+        }
+    }
 }
 
 /// A signal of a broker to its listener.

@@ -14,6 +14,9 @@ use crate::version::{Head, UserId};
 /// Maximum number of notices in a batch.
 const BATCH: usize = 500;
 
+/// [`Notice::is_recheck`].
+type IsRecheck = bool;
+
 /// The newest unsent head of each user.
 pub(super) struct Outbox {
     capacity: usize,
@@ -24,7 +27,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Unsent {
-    heads: HashMap<UserId, Head>,
+    heads: HashMap<UserId, (Head, IsRecheck)>,
     /// Number of notices in the batch that is being sent.
     in_flight: usize,
 }
@@ -53,7 +56,7 @@ impl Outbox {
             {
                 let mut unsent = self.unsent.lock();
                 let heads = unsent.heads.extract_if(|_, _| true).take(BATCH);
-                let notices: Vec<_> = heads.map(|(user, head)| Notice { user, head }).collect();
+                let notices: Vec<_> = heads.map(notice).collect();
                 if !notices.is_empty() {
                     unsent.in_flight = notices.len();
                     return Batch {
@@ -84,24 +87,33 @@ impl Outbox {
     pub fn remove(&self, leaves: impl Fn(&UserId) -> bool) -> Vec<Notice> {
         let mut unsent = self.unsent.lock();
         let gone = unsent.heads.extract_if(|user, _| leaves(user));
-        gone.map(|(user, head)| Notice { user, head }).collect()
+        gone.map(notice).collect()
     }
 }
 
 impl Unsent {
-    fn put(&mut self, Notice { user, head }: Notice, capacity: usize) -> bool {
+    fn put(&mut self, notice: Notice, capacity: usize) -> bool {
         let full = self.heads.len() >= capacity;
-        match self.heads.entry(user) {
+        match self.heads.entry(notice.user) {
             Entry::Occupied(mut entry) => {
-                let newest = head.max(*entry.get());
-                entry.insert(newest);
+                let (head, is_recheck) = entry.get_mut();
+                *head = notice.head.max(*head);
+                *is_recheck |= notice.is_recheck;
             }
             Entry::Vacant(_) if full => return false,
             Entry::Vacant(entry) => {
-                entry.insert(head);
+                entry.insert((notice.head, notice.is_recheck));
             }
         }
         true
+    }
+}
+
+fn notice((user, (head, is_recheck)): (UserId, (Head, IsRecheck))) -> Notice {
+    Notice {
+        user,
+        head,
+        is_recheck,
     }
 }
 
@@ -144,13 +156,11 @@ mod tests {
     use crate::version::{Epoch, Version};
 
     fn notice(user: &str, version: i32) -> Notice {
-        Notice {
-            user: UserId::new(user).unwrap(),
-            head: Head {
-                epoch: Epoch::new(1),
-                version: Version::new(version),
-            },
-        }
+        let head = Head {
+            epoch: Epoch::new(1),
+            version: Version::new(version),
+        };
+        Notice::new(UserId::new(user).unwrap(), head)
     }
 
     #[tokio::test]
@@ -160,6 +170,19 @@ mod tests {
             assert!(outbox.put(notice("ann", version)));
         }
         assert_eq!(outbox.take().await.notices(), [notice("ann", 10_000)]);
+    }
+
+    #[tokio::test]
+    async fn a_recheck_is_not_lost_by_coalescing() {
+        let outbox = Outbox::new(1);
+        let recheck = Notice {
+            is_recheck: true,
+            ..notice("ann", 5)
+        };
+        for notice in [notice("ann", 4), recheck.clone(), notice("ann", 5)] {
+            assert!(outbox.put(notice));
+        }
+        assert_eq!(outbox.take().await.notices(), [recheck]);
     }
 
     #[tokio::test]

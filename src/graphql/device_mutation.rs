@@ -5,7 +5,10 @@ use async_graphql::{Context, Object};
 use super::{
     context::CallerExt as _,
     mutation::nullable,
-    types::{ForgetDeviceInput, ForgetDevicePayload, RenameDeviceInput, RenameDevicePayload},
+    types::{
+        EndStreamsInput, EndStreamsPayload, ForgetDeviceInput, ForgetDevicePayload,
+        RenameDeviceInput, RenameDevicePayload, SignOutEverywhereInput, SignOutEverywherePayload,
+    },
 };
 use crate::library::Error;
 
@@ -32,5 +35,25 @@ impl DeviceMutation {
         #[graphql(desc = "Device to forget.")] input: ForgetDeviceInput,
     ) -> Option<Result<ForgetDevicePayload, Error>> {
         nullable(input.forget(ctx.caller())).await
+    }
+
+    /// Ends the open streams of a device on every server, within one heartbeat at most. The device may open new ones: to
+    /// keep it out, use `signOutEverywhere`. Does not change the library.
+    async fn end_streams(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Device whose streams end.")] input: EndStreamsInput,
+    ) -> Option<Result<EndStreamsPayload, Error>> {
+        nullable(input.end(ctx.caller())).await
+    }
+
+    /// Refuses every token, session and ticket of the user that was issued before now, also that of this request, with
+    /// SIGNED_OUT. Ends all streams of the user, within one heartbeat at most. Does not change the library.
+    async fn sign_out_everywhere(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Options of the sign-out.")] input: SignOutEverywhereInput,
+    ) -> Option<Result<SignOutEverywherePayload, Error>> {
+        Box::pin(nullable(input.sign_out(ctx.caller()))).await
     }
 }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     auth::Viewer,
     feed::Feed,
-    library::{Error, Library},
+    library::{Error, Library, Session},
     push::Push,
 };
 
@@ -181,8 +181,9 @@ impl Api {
         } else {
             self.library.on_primary()
         };
+        let session = Session::new(&viewer.user, viewer.issued_at);
         let at_least = operation.at_least().filter(|_| is_query);
-        let found = library.for_query(&viewer.user, at_least).await;
+        let found = library.for_query(session, at_least).await;
         match found {
             Ok((library, head)) => {
                 let is_query = operation.kind() == OperationType::Query;

@@ -293,6 +293,7 @@ impl LibraryMutation {
                 digest: ticket.digest(),
                 user: caller.viewer.user.clone(),
                 expires_at: caller.viewer.expires_at,
+                issued_at: caller.viewer.issued_at,
             };
             let most = Ticket::MAX_PER_USER;
             if caller.library.keep_ticket(kept, life, most).await? {

@@ -56,7 +56,10 @@ impl Subscription {
 
 /// Returns the caller's heads. Each head raises the version that its event states.
 async fn heads(caller: &Caller) -> Result<impl Stream<Item = Head> + use<>, Error> {
-    let heads = caller.feed.follow(&caller.viewer.user, None).await?;
+    let heads = caller
+        .feed
+        .follow(&caller.viewer.user, caller.viewer.issued_at, None)
+        .await?;
     let reached = caller.reached.clone();
     Ok(heads.inspect(move |head| reached.raise(*head)))
 }

@@ -156,7 +156,7 @@ impl Node {
         Ok(Viewer {
             user: kept.user,
             expires_at: kept.expires_at,
-            issued_at: None,
+            issued_at: kept.issued_at,
             credential: Credential::Ticket,
         })
     }

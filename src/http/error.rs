@@ -145,10 +145,12 @@ impl HttpError {
     /// (RFC 6750, section 3).
     fn challenge(&self) -> HeaderValue {
         let error = match self {
-            Self::Rejected(_) | Self::BadTicket => HeaderValue::try_from(format!(
-                r#"Bearer error="invalid_token", error_description="{self}""#
-            ))
-            .ok(),
+            Self::Rejected(_) | Self::BadTicket | Self::Library(library::Error::SignedOut) => {
+                HeaderValue::try_from(format!(
+                    r#"Bearer error="invalid_token", error_description="{self}""#
+                ))
+                .ok()
+            }
             _ => None,
         };
         error.unwrap_or(HeaderValue::from_static("Bearer"))
@@ -228,6 +230,7 @@ fn library_status(error: &library::Error) -> StatusCode {
     match error {
         library::Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         library::Error::UnknownUser => StatusCode::FORBIDDEN,
+        library::Error::SignedOut => StatusCode::UNAUTHORIZED,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

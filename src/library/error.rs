@@ -5,6 +5,7 @@
 //! | [`Error::Invalid`] | the client: the input breaks a rule | an error that names the field |
 //! | [`Error::Refused`] | the user: the library does not allow it now | data in the payload |
 //! | [`Error::UnknownUser`] | the app that owns the accounts | an error |
+//! | [`Error::SignedOut`] | the user: sign in again | an error that says so |
 //! | [`Error::Behind`] | the client: retry, or compare epochs | an error that says so |
 //! | [`Error::ReadOnly`] | the operator: cut over from the older app | an error that says so |
 //! | [`Error::Unavailable`] | the client: retry | an error that says so |
@@ -41,6 +42,9 @@ pub enum Error {
     /// Another app creates the user's row, and has not done so yet.
     #[error("this account does not exist yet")]
     UnknownUser,
+    /// The credential was issued before its user signed out everywhere.
+    #[error("the user has signed out everywhere since this token was issued; sign in again")]
+    SignedOut,
     /// The library has not reached the minimum version of the request.
     #[error(
         "the library is at version {at}, below the required minimum {asked}: retry; if this persists, compare the epoch, \
@@ -69,6 +73,7 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::Refused(_) => "BAD_USER_INPUT",
             Self::UnknownUser => "FORBIDDEN",
+            Self::SignedOut => "SIGNED_OUT",
             Self::ReadOnly => "READ_ONLY",
             Self::Unavailable(_) | Self::Behind { .. } => "UNAVAILABLE",
             Self::Fault(_) => "INTERNAL_SERVER_ERROR",

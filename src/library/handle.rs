@@ -13,7 +13,7 @@ use super::{
         pools::Database,
         transaction::{Purpose, Transaction},
     },
-    device::{log::DeviceLog, settings::DeviceSettings},
+    device::{log::DeviceLog, settings::DeviceSettings, stream_ender::StreamEnds},
     endpoint::device_activity::DeviceActivity,
     error::Error,
     known_heads::KnownHeads,
@@ -37,6 +37,7 @@ pub struct Library {
     pub(super) limits: Limits,
     pub(super) devices: DeviceActivity,
     pub(super) device_log: DeviceLog,
+    pub(super) stream_ends: StreamEnds,
 }
 
 impl Library {
@@ -51,6 +52,7 @@ impl Library {
             limits: Limits::default(),
             devices: DeviceActivity::default(),
             device_log: DeviceLog::default(),
+            stream_ends: StreamEnds::default(),
         }
     }
 

@@ -40,6 +40,7 @@ mod replica_watch;
     reason = "a purge deletes rows that were already removed"
 )]
 mod retention;
+mod session;
 #[expect(clippy::disallowed_methods, reason = "a ticket is not a library row")]
 mod ticket;
 #[expect(
@@ -59,7 +60,8 @@ pub use self::{
     device::{
         log::{DeviceLog, DeviceStream},
         report::{DeviceReport, Pending},
-        settings::{Client, DeviceSettings},
+        settings::{Client, DeviceSettings, VerdictSettings},
+        stream_ender::StreamEnder,
         verdict::Verdict,
         viewed::{PendingChanges, ViewedDevice, ViewedStream},
     },
@@ -107,6 +109,7 @@ pub use self::{
         stats::{Stats, StatusCounts},
     },
     retention::purge::{Retention, Witnessed},
+    session::Session,
     ticket::KeptTicket,
     write::{
         adopted::{AdoptedEntry, insert_entries, insert_labels, insert_links},

@@ -19,6 +19,7 @@ use super::{
     entity::{columns::millis, ticket},
     error::Error,
     handle::Library,
+    session::{time_of_millis, unix_millis},
 };
 use crate::version::UserId;
 
@@ -31,6 +32,8 @@ pub struct KeptTicket {
     pub user: UserId,
     /// Expiry of the credential that minted it, and of a stream that it opens.
     pub expires_at: OffsetDateTime,
+    /// When the credential that minted it was issued.
+    pub issued_at: Option<OffsetDateTime>,
 }
 
 impl Library {
@@ -77,6 +80,7 @@ impl Library {
                 user_id: Set(kept.user.as_str().to_owned()),
                 expires_at: Set(millis(kept.expires_at)),
                 lapses_at: Set(millis(lapses_at)),
+                issued_at: Set(kept.issued_at.map(unix_millis)),
             };
             ticket::Entity::insert(row).exec(db).await?;
             Ok(true)
@@ -134,7 +138,7 @@ impl Library {
 /// The columns of a ticket, and the database's time.
 fn columns(backend: DbBackend) -> String {
     format!(
-        "digest, user_id, expires_at, lapses_at, {} AS {}",
+        "digest, user_id, expires_at, lapses_at, issued_at, {} AS {}",
         clock::sql(backend),
         clock::NOW
     )
@@ -148,6 +152,7 @@ fn unlapsed(row: &QueryResult) -> Result<Option<KeptTicket>, Error> {
         digest: row.digest,
         user: UserId::new(&row.user_id).map_err(Error::fault)?,
         expires_at: row.expires_at.0,
+        issued_at: row.issued_at.and_then(time_of_millis),
     };
     Ok((now < row.lapses_at.0 && now < kept.expires_at).then_some(kept))
 }

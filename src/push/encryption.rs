@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn two_messages_have_different_salts_and_keys() {
+    fn two_messages_share_neither_salt_nor_key() {
         let to = Recipient::parse(UA_PUBLIC, AUTH_SECRET).unwrap();
         let (one, two) = (encrypt(&to, b"x").unwrap(), encrypt(&to, b"x").unwrap());
         assert_ne!(one[..SALT], two[..SALT]);

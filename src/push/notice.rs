@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_with_any_text_fits() {
+    fn a_message_fits_whatever_the_words() {
         let long = "\u{1}".repeat(MAX_TEXT);
         let template = json!({"title": long, "stories": long, "navigate": long, "lang": long});
         let template = NoticeTemplate::parse(template.to_string().as_bytes()).unwrap();

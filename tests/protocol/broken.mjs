@@ -104,7 +104,7 @@ export const mutants = [
   ["VER-1", "the version is one too high", {
     response({ path }, response) { if (path === VERSION && response.json) response.json.version += 1; },
   }],
-  ["VER-2", "never 304", { request(call) { delete call.headers["if-none-match"]; } }],
+  ["VER-2", "there is no 304", { request(call) { delete call.headers["if-none-match"]; } }],
   ["VER-3", "an ETag of an older version gets 304", {
     response(call, response) {
       const etag = call.headers["if-none-match"];
@@ -145,12 +145,12 @@ export const mutants = [
     call.version = it.json.version;
     return [it];
   })],
-  ["EVT-9", "no heartbeats", event((it) => (it.json.type === "heartbeat" ? [] : [it]))],
+  ["EVT-9", "there are no heartbeats", event((it) => (it.json.type === "heartbeat" ? [] : [it]))],
   ["EVT-10", "updates are named events", event((it) => [isUpdate(it) ? { ...it, text: `event: update\n${it.text}` } : it])],
   ["EVT-11", "a client that is up to date is reported as behind", event((it) => [
     it.json.resume === "up_to_date" ? withData(it, (data) => { data.resume = "behind"; }) : it,
   ])],
-  ["EVT-11", "no resume", event((it) => [withData(it, (data) => { delete data.resume; })])],
+  ["EVT-11", "there is no resume", event((it) => [withData(it, (data) => { delete data.resume; })])],
   ["EVT-12", "a malformed Last-Event-ID is refused", {
     request(call) {
       const id = call.headers["last-event-id"];
@@ -158,7 +158,7 @@ export const mutants = [
     },
   }],
   ["EVT-13", "proxies may transform the stream", { headers: (_, headers) => { headers["cache-control"] = "max-age=60"; } }],
-  ["EVT-14", "no delay to reconnect", event((it) => [{ ...it, text: it.text.replace(/^retry:.*\n/m, "") }])],
+  ["EVT-14", "there is no delay to reconnect", event((it) => [{ ...it, text: it.text.replace(/^retry:.*\n/m, "") }])],
   ["EVT-15", "an expired token ends the stream without an event", event((it) => (it.json.type === "auth_expired" ? [] : [it]))],
   ["GQL-1", "errors have no code", {
     response(_, response) {
@@ -268,7 +268,7 @@ export const mutants = [
   ["DEL-3", "the delta begins with an older row", page(({ since, first }) => since > 0 && first === 500, (it, { since }) => {
     it.changes.unshift({ __typename: "Tag", id: crypto.randomUUID(), stamp: since, name: "older" });
   })],
-  ["DEL-4", "no tombstones", page(({ first }) => first === 500, (it) => {
+  ["DEL-4", "there are no tombstones", page(({ first }) => first === 500, (it) => {
     it.changes = it.changes.filter(({ __typename }) => __typename !== "Tombstone");
   })],
   ["DEL-5", "the newest change comes first", page(({ first }) => first === 500, (it) => { it.changes.reverse(); })],

@@ -73,7 +73,7 @@ test("a leader that freezes is replaced, and leads no more when it wakes up", as
   const requests = new Requests(context);
   const process = await processOf(browser, leader);
   process.freeze();
-  // A visible tab that receives nothing for 13 s becomes the leader.
+  // A visible tab that hears nothing for 13 s takes the lead.
   await expect.poll(() => requests.streams(), { timeout: 45_000 }).toBe(1);
   await server.read("ann", "Emma", 7);
   await expect(chapters(follower, "Emma")).toHaveText("7");

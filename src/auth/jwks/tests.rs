@@ -332,7 +332,7 @@ async fn without_any_key_tokens_cannot_be_checked() {
 }
 
 #[tokio::test]
-async fn responses_without_keys_count_as_failures() {
+async fn answers_that_are_no_keys_count_as_failures() {
     let server = KeyServer::start(&[p256().jwk("a")]).await;
     let jwks = server.cache();
     let outcome = async || {

@@ -23,6 +23,7 @@ mod payload;
 mod progress;
 mod push_endpoint;
 mod restored;
+mod sign_out;
 mod story;
 mod ticket;
 mod viewer;
@@ -55,6 +56,9 @@ pub(super) use self::{
         SendTestPushPayload, UnregisterPushEndpointInput, UnregisterPushEndpointPayload,
     },
     restored::{RestoreLibraryInput, RestoreLibraryPayload, UndoInput, UndoPayload},
+    sign_out::{
+        EndStreamsInput, EndStreamsPayload, SignOutEverywhereInput, SignOutEverywherePayload,
+    },
     story::Story,
     ticket::{CreateStreamTicketInput, CreateStreamTicketPayload},
     viewer::Viewer,

@@ -8,7 +8,7 @@
 //! | 200 | the operation was executed; with `application/json`, also a request error in the document |
 //! | 294 | partial success: the operation was executed and a field failed |
 //! | 400 | invalid JSON, a malformed request, a syntax error in the document, or an invalid variable |
-//! | 401, 403 | not authenticated; not allowed from this origin or with this credential |
+//! | 401, 403 | not authenticated, or signed out; not allowed from this origin or with this credential |
 //! | 405 | a method other than GET, HEAD and POST, or a mutation by GET |
 //! | 406 | the client accepts no media type of this route |
 //! | 408, 413 | the body takes too long, or exceeds the limit |
@@ -52,6 +52,7 @@ use crate::{
         error::{HttpError, OUTAGE},
         state::Node,
     },
+    library::Session,
     version::Version,
 };
 
@@ -168,7 +169,8 @@ impl Requester {
         if let Some(kind) = accepted.stream_of(kind) {
             if read.is_ok() {
                 // Clients retry after an error status; an error in the stream would end the subscription.
-                node.library.head(&self.viewer.user).await?;
+                let session = Session::new(&self.viewer.user, self.viewer.issued_at);
+                node.library.head(session).await?;
             }
             if self.method == Method::HEAD {
                 return Ok(streaming::head(kind));
@@ -273,6 +275,7 @@ fn status(answer: &Answer, form: Form) -> StatusCode {
     match answer.code().unwrap_or_default() {
         "INTERNAL_SERVER_ERROR" => StatusCode::INTERNAL_SERVER_ERROR,
         "FORBIDDEN" => StatusCode::FORBIDDEN,
+        "SIGNED_OUT" => StatusCode::UNAUTHORIZED,
         _ if form == Form::Json => StatusCode::OK,
         "GRAPHQL_PARSE_FAILED"
         | "BAD_USER_INPUT"
@@ -287,6 +290,12 @@ impl Form {
     fn response(self, status: StatusCode, body: &impl Serialize) -> Response {
         let body = serde_json::to_vec(body).unwrap_or_default();
         let mut response = self.dress((status, body).into_response());
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, OUTAGE.into());

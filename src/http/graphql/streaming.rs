@@ -138,9 +138,11 @@ impl Framing<Outcome> for Sse {
 
     fn end(&mut self, reason: EndReason) -> Bytes {
         match reason {
-            EndReason::Expired => self.item(Outcome::error(reason.code(), reason.message())),
+            EndReason::Expired | EndReason::SignedOut => {
+                self.item(Outcome::error(reason.code(), reason.message()))
+            }
             // Clients of graphql-sse reconnect after a stream that ends without `complete`.
-            EndReason::TooOld | EndReason::Drained => Bytes::new(),
+            EndReason::TooOld | EndReason::Drained | EndReason::Ended => Bytes::new(),
         }
     }
 }

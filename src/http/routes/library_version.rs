@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::{
     auth::Ask,
     http::{error::HttpError, state::Node},
+    library::Session,
     version::{Head, UserId},
 };
 
@@ -30,7 +31,8 @@ pub(in crate::http) async fn version(
     let viewer = node.authenticate(&parts, Ask::Read).await?;
     let suffix = suffix(&viewer.user);
     let claims = known_heads(&parts.headers, &suffix).max();
-    let head = node.library.head_given(&viewer.user, claims).await?;
+    let session = Session::new(&viewer.user, viewer.issued_at);
+    let head = node.library.head_given(session, claims).await?;
     let etag = format!("\"{head}{suffix}\"");
     // `no-cache` allows a cache to store the response, but requires revalidation at each use.
     let headers = [

@@ -28,6 +28,7 @@ use crate::{
         error::{HttpError, Refusal},
         state::Node,
     },
+    library::Session,
     version::Version,
 };
 
@@ -55,7 +56,8 @@ pub(in crate::http) async fn version(
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let viewer = node.authenticate(&parts, Ask::Read).await?;
-    let head = node.library.head(&viewer.user).await?;
+    let session = Session::new(&viewer.user, viewer.issued_at);
+    let head = node.library.head(session).await?;
     let format = Format::of(&parts);
     Ok((HEADERS, format.version(head.version)).into_response())
 }

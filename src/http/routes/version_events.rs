@@ -97,7 +97,8 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let permit = node.streams.open(&viewer, Transport::Events)?;
     let permit = node.attended(permit, &viewer, &device, Transport::Events);
     let last_seen = last_seen(&parts.headers);
-    let heads = node.feed.follow(&viewer.user, last_seen).await?;
+    let (user, issued_at) = (&viewer.user, viewer.issued_at);
+    let heads = node.feed.follow(user, issued_at, last_seen).await?;
     let framing = Events {
         last_seen,
         retry: RETURN + RETURN_SPREAD.mul_f64(permit.fraction()),
@@ -179,13 +180,13 @@ impl Framing<Head> for Events {
 
     fn end(&mut self, reason: EndReason) -> Bytes {
         match reason {
-            EndReason::Expired => format!(
+            EndReason::Expired | EndReason::SignedOut => format!(
                 "event: auth_expired\ndata: {{\"type\":\"auth_expired\",\"timestamp\":{}}}\n\n",
                 unix_millis()
             )
             .into(),
             // An `EventSource` reconnects without an event.
-            EndReason::TooOld | EndReason::Drained => Bytes::new(),
+            EndReason::TooOld | EndReason::Drained | EndReason::Ended => Bytes::new(),
         }
     }
 }

@@ -10,6 +10,10 @@ pub enum EndReason {
     TooOld,
     /// The node is stopping.
     Drained,
+    /// The user has signed out everywhere.
+    SignedOut,
+    /// The user has ended the streams of the device.
+    Ended,
 }
 
 impl EndReason {
@@ -19,6 +23,8 @@ impl EndReason {
             Self::Expired => "TOKEN_EXPIRED",
             Self::TooOld => "STREAM_TOO_OLD",
             Self::Drained => "SERVER_STOPPING",
+            Self::SignedOut => "SIGNED_OUT",
+            Self::Ended => "STREAM_ENDED",
         }
     }
 
@@ -28,6 +34,8 @@ impl EndReason {
             Self::Expired => "the token has expired",
             Self::TooOld => "the stream has reached its maximum lifetime; open it again",
             Self::Drained => "the server is stopping; open the stream again",
+            Self::SignedOut => "the user has signed out everywhere; sign in again",
+            Self::Ended => "the user has ended the streams of this device; open the stream again",
         }
     }
 }

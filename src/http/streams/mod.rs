@@ -2,5 +2,7 @@
 
 pub(super) mod encoder;
 pub(super) mod end_reason;
+mod end_signal;
 pub(super) mod limits;
+mod open_streams;
 pub(super) mod registry;

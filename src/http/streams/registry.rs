@@ -7,7 +7,6 @@
 //! **Invariant:** dropping a permit releases it, for every end of a stream.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
     future::Future,
     sync::{
         Arc,
@@ -25,10 +24,12 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use super::{end_reason::EndReason, limits::StreamLimits};
+use super::{
+    end_reason::EndReason, end_signal::EndSignal, limits::StreamLimits, open_streams::OpenStreams,
+};
 use crate::{
     auth::Viewer,
-    library::{DeviceStream, Presence},
+    library::{DeviceStream, Presence, StreamEnder},
     version::UserId,
 };
 
@@ -93,20 +94,25 @@ pub struct Streams(Arc<Registry>);
 struct Registry {
     limits: StreamLimits,
     drain: CancellationToken,
-    open: Mutex<Open>,
+    open: Mutex<OpenStreams>,
     /// Sequence number of refusals, from a random start per node.
     refused: AtomicU64,
     /// Tracks the permits, so that a stopping server can wait for the last.
     tracker: TaskTracker,
 }
 
-#[derive(Debug, Default)]
-struct Open {
-    /// Streams per user, without zero entries.
-    per_user: HashMap<UserId, usize>,
-    total: usize,
-    /// Sequence number of the last stream.
-    last_number: u64,
+impl StreamEnder for Streams {
+    fn sign_out(&self, user: &UserId, before: i64) {
+        self.0.open.lock().sign_out(user, before);
+    }
+
+    fn is_new(&self, user: &UserId, ended_at: i64) -> bool {
+        self.0.open.lock().is_new(user, ended_at)
+    }
+
+    fn end_device(&self, user: &UserId, device: &str, opened_before: i64) {
+        self.0.open.lock().end_device(user, device, opened_before);
+    }
 }
 
 impl Streams {
@@ -158,7 +164,8 @@ impl Streams {
         transport: Transport,
     ) -> Result<StreamPermit, StreamRefused> {
         let label = <&str>::from(transport);
-        let number = self.take(&viewer.user).inspect_err(|refused| {
+        let end = Arc::<EndSignal>::default();
+        let number = self.take(viewer, &end).inspect_err(|refused| {
             counter!("library_sync_streams_refused_total", "transport" => label, "code" => refused.code())
                 .increment(1);
         })?;
@@ -177,6 +184,7 @@ impl Streams {
         let since = Instant::now();
         Ok(StreamPermit {
             streams: self.clone(),
+            end,
             user: viewer.user.clone(),
             transport: label,
             number,
@@ -189,34 +197,19 @@ impl Streams {
         })
     }
 
-    fn take(&self, user: &UserId) -> Result<u64, StreamRefused> {
+    fn take(&self, viewer: &Viewer, end: &Arc<EndSignal>) -> Result<u64, StreamRefused> {
         let limits = &self.0.limits;
         if self.0.drain.is_cancelled() {
             return Err(self.draining());
         }
         let mut open = self.0.open.lock();
-        if open.total >= limits.max_streams {
+        if open.total() >= limits.max_streams {
             return Err(StreamRefused::Node);
         }
-        let mine = open.per_user.get(user).copied().unwrap_or(0);
-        if mine >= limits.max_streams_per_user {
+        if open.count(&viewer.user) >= limits.max_streams_per_user {
             return Err(StreamRefused::User(limits.max_streams_per_user));
         }
-        open.per_user.insert(user.clone(), mine + 1);
-        open.total += 1;
-        open.last_number += 1;
-        Ok(open.last_number)
-    }
-
-    fn release(&self, user: &UserId) {
-        let mut open = self.0.open.lock();
-        open.total -= 1;
-        if let Entry::Occupied(mut mine) = open.per_user.entry(user.clone()) {
-            *mine.get_mut() -= 1;
-            if *mine.get() == 0 {
-                mine.remove();
-            }
-        }
+        Ok(open.add(viewer, end))
     }
 }
 
@@ -224,6 +217,7 @@ impl Streams {
 #[derive(Debug)]
 pub struct StreamPermit {
     streams: Streams,
+    end: Arc<EndSignal>,
     user: UserId,
     transport: &'static str,
     number: u64,
@@ -242,6 +236,9 @@ impl StreamPermit {
     /// Holds what is recorded about the stream's device.
     #[must_use]
     pub fn attended(mut self, presence: Option<Presence>, device: DeviceStream) -> Self {
+        let mut open = self.streams.0.open.lock();
+        open.name_device(&self.user, self.number, device.device());
+        drop(open);
         self.presence = presence;
         self.device = Some(device);
         self
@@ -252,6 +249,7 @@ impl StreamPermit {
         let (deadline, reason) = self.deadline;
         let lag = self.lag();
         let drain = self.streams.drain().clone();
+        let end = Arc::clone(&self.end);
         async move {
             let drained = async {
                 drain.cancelled().await;
@@ -260,6 +258,7 @@ impl StreamPermit {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => reason,
                 () = drained => EndReason::Drained,
+                reason = end.wait() => reason,
             }
         }
     }
@@ -270,7 +269,7 @@ impl StreamPermit {
         let grace = self.streams.limits().grace;
         match end {
             EndReason::Drained => grace.saturating_sub(self.lag()),
-            EndReason::Expired | EndReason::TooOld => grace,
+            _ => grace,
         }
     }
 
@@ -292,9 +291,12 @@ impl StreamPermit {
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
-        self.streams.release(&self.user);
+        self.streams.0.open.lock().remove(&self.user, self.number);
+        let has_token_ended = [EndReason::Expired, EndReason::SignedOut]
+            .map(<&str>::from)
+            .contains(&self.outcome);
         if let Some(device) = &mut self.device
-            && self.outcome == <&str>::from(EndReason::Expired)
+            && has_token_ended
         {
             device.end_of_token();
         }
@@ -398,7 +400,38 @@ mod tests {
         assert_eq!(refused.unwrap_err(), StreamRefused::Node);
         drop(permit);
         let open = streams.0.open.lock();
-        assert_eq!((open.total, open.per_user.len()), (0, 0));
+        assert_eq!((open.total(), open.users()), (0, 0));
+    }
+
+    fn issued(user: &str, seconds: i64) -> Viewer {
+        Viewer {
+            issued_at: OffsetDateTime::from_unix_timestamp(seconds).ok(),
+            ..viewer(user, DAY)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sign_out_ends_the_streams_of_older_credentials_of_its_user() {
+        let streams = streams(StreamLimits::default());
+        let open = |viewer| streams.open(&viewer, Transport::Events).unwrap();
+        let (old, new) = (open(issued("ann", 9)), open(issued("ann", 10)));
+        let (unknown, bob) = (open(viewer("ann", DAY)), open(issued("bob", 9)));
+        streams.sign_out(&old.user, 10_000);
+        assert_eq!(old.end().await, EndReason::SignedOut);
+        assert_eq!(unknown.end().await, EndReason::SignedOut);
+        assert!(new.end().now_or_never().is_none());
+        assert!(bob.end().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_request_to_end_streams_is_new_once_and_only_where_the_user_has_streams() {
+        let streams = streams(StreamLimits::default());
+        let ann = viewer("ann", DAY);
+        assert!(!streams.is_new(&ann.user, 5));
+        let _stream = streams.open(&ann, Transport::Events).unwrap();
+        assert!(streams.is_new(&ann.user, 5));
+        assert!(!streams.is_new(&ann.user, 5) && !streams.is_new(&ann.user, 4));
+        assert!(streams.is_new(&ann.user, 6));
     }
 
     #[test]

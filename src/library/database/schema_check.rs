@@ -22,7 +22,7 @@ const NEEDED: [(&str, &str); 19] = [
     (
         "topaz_user",
         "subject library_version library_epoch library_floor library_counted library_stories library_tags \
-         library_fandoms library_bytes",
+         library_fandoms library_bytes signed_out_at streams_ended_at",
     ),
     (
         "topaz_story",
@@ -67,7 +67,10 @@ const NEEDED: [(&str, &str); 19] = [
         "topaz_label_removal",
         "user_id stamp kind id first_story last_story removed_at carriers",
     ),
-    ("topaz_ticket", "digest user_id expires_at lapses_at"),
+    (
+        "topaz_ticket",
+        "digest user_id expires_at lapses_at issued_at",
+    ),
     (
         "topaz_push_endpoint",
         "id user_id device_id digest address p256dh auth vendor pace created_at expires_at known_epoch known_version \

@@ -126,6 +126,7 @@ impl Database {
             user_id: Set(String::new()),
             expires_at: Set(millis(OffsetDateTime::UNIX_EPOCH)),
             lapses_at: Set(millis(OffsetDateTime::UNIX_EPOCH)),
+            issued_at: Set(None),
         };
         ticket::Entity::insert(row)
             .exec_without_returning(&tx)

@@ -13,5 +13,7 @@ pub(super) mod report;
 pub(super) mod rows;
 pub(super) mod settings;
 pub(super) mod store;
+pub(super) mod stream_ender;
+pub(super) mod stream_ends;
 pub(super) mod verdict;
 pub(super) mod viewed;

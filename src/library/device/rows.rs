@@ -14,7 +14,7 @@ use crate::{
 const DEVICES: &str = "
 SELECT u.library_epoch, u.library_version, u.library_floor, {now} AS now_millis, d.device_id, d.name, d.given_name,
   d.platform, d.client, d.seen_at, d.applied_epoch, d.applied_version, d.applied_at, d.pending, d.pending_oldest_at,
-  d.pending_error, d.pending_at, d.pending_since, d.clock_ahead, d.refused_at, d.issued_at, d.endpoint_gone_at
+  d.pending_error, d.pending_at, d.pending_since, d.clock_ahead, d.refused_at, d.issued_at, d.endpoint_gone_at, u.signed_out_at
 FROM topaz_user u LEFT JOIN topaz_device d ON d.user_id = u.subject WHERE u.subject = $1";
 
 /// The streams of the user's devices on other running nodes.
@@ -64,6 +64,8 @@ pub(super) struct DeviceRows {
     pub now: i64,
     pub head: Option<Head>,
     pub floor: Version,
+    /// When the user signed out everywhere; 0 means never.
+    pub signed_out_at: i64,
     pub devices: Vec<DeviceRow>,
 }
 
@@ -84,12 +86,14 @@ impl Library {
             now: 0,
             head: None,
             floor: Version::FIRST,
+            signed_out_at: 0,
             devices: Vec::new(),
         };
         for row in &rows {
             found.now = row.try_get("", clock::NOW)?;
             found.head = Some(head(row, "library_epoch", "library_version")?);
             found.floor = Version::new(row.try_get("", "library_floor")?);
+            found.signed_out_at = row.try_get("", "signed_out_at")?;
             if row.try_get::<Option<String>>("", "device_id")?.is_some() {
                 found.devices.push(device(row)?);
             }

@@ -19,6 +19,18 @@ pub struct DeviceSettings {
     /// How long a device is kept that makes no request.
     #[arg(long, env, default_value = "180d", value_name = "DURATION", value_parser = parse_duration)]
     pub keep_devices: Duration,
+    /// What a verdict depends on.
+    #[command(flatten)]
+    pub verdicts: VerdictSettings,
+    /// Name of this server in the list of a device's streams. Defaults to a random one.
+    #[arg(long, env, value_name = "NAME")]
+    pub node_name: Option<String>,
+}
+
+/// What the verdict about a device depends on.
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "verdict-settings")]
+pub struct VerdictSettings {
     /// How long a device may take to load a change, to send its outbox or to renew its token before its verdict says that
     /// it is stuck.
     #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
@@ -26,9 +38,15 @@ pub struct DeviceSettings {
     /// Oldest version of a client that is not reported as too old, such as `my-app/2.1`.
     #[arg(long, env, value_name = "NAME/VERSION")]
     pub min_client: Option<Client>,
-    /// Name of this server in the list of a device's streams. Defaults to a random one.
-    #[arg(long, env, value_name = "NAME")]
-    pub node_name: Option<String>,
+}
+
+impl Default for VerdictSettings {
+    fn default() -> Self {
+        Self {
+            device_grace: Duration::from_secs(30),
+            min_client: None,
+        }
+    }
 }
 
 fn at_least_1(text: &str) -> Result<usize, String> {
@@ -45,8 +63,7 @@ impl Default for DeviceSettings {
             device_interval: Duration::from_mins(1),
             max_devices_per_user: 50,
             keep_devices: Duration::from_hours(180 * 24),
-            device_grace: Duration::from_secs(30),
-            min_client: None,
+            verdicts: VerdictSettings::default(),
             node_name: None,
         }
     }

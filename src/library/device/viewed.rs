@@ -63,6 +63,14 @@ pub struct ViewedStream {
 }
 
 impl Library {
+    /// Returns whether the user has a row.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn exists(&self, user: &UserId) -> Result<bool, Error> {
+        Ok(self.device_rows(user).await?.head.is_some())
+    }
+
     /// Returns the user's devices, the last seen first, then those that only have a push endpoint.
     ///
     /// # Errors
@@ -131,7 +139,7 @@ impl Library {
         has_endpoint: bool,
         fell_behind_at: i64,
     ) -> Circumstances {
-        let settings = self.device_log.settings();
+        let settings = &self.device_log.settings().verdicts;
         let least = settings.min_client.as_ref();
         Circumstances {
             now: rows.now,
@@ -140,7 +148,7 @@ impl Library {
             floor: rows.floor,
             seen_at: device.seen_at,
             refused_at: device.refused_at,
-            is_signed_out: false,
+            is_signed_out: device.issued_at.unwrap_or(device.seen_at) < rows.signed_out_at,
             applied: device.applied,
             applied_at: device.applied_at,
             fell_behind_at,

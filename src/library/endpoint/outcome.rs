@@ -28,7 +28,11 @@ UPDATE topaz_push_endpoint AS e SET claimed_until = 0,
   due_at = CASE WHEN due_at IS NULL THEN NULL ELSE {greatest}({now} + $3, live_until) END
 WHERE id = $1 AND claim = $2";
 
-const REMOVED: &str = "DELETE FROM topaz_push_endpoint WHERE id = $1";
+const REMOVED: &str = "DELETE FROM topaz_push_endpoint WHERE id = $1 RETURNING user_id, device_id";
+
+/// Remembers for the list of devices that the endpoint of a device is gone.
+const GONE: &str =
+    "UPDATE topaz_device SET endpoint_gone_at = {now} WHERE user_id = $1 AND device_id = $2";
 
 impl Library {
     /// Records that the push service accepted `head`.
@@ -105,7 +109,12 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn remove_endpoint(&self, claimed: &Claimed) -> Result<(), Error> {
-        self.run_statement(REMOVED, [claimed.id.into()]).await?;
+        for row in self.run_statement(REMOVED, [claimed.id.into()]).await? {
+            let user: String = row.try_get("", "user_id")?;
+            let device: String = row.try_get("", "device_id")?;
+            self.run_statement(GONE, [user.into(), device.into()])
+                .await?;
+        }
         Ok(())
     }
 }

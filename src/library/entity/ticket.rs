@@ -10,6 +10,7 @@ pub(in crate::library) struct Model {
     pub user_id: String,
     pub expires_at: TimeUnixTimestampMillis,
     pub lapses_at: TimeUnixTimestampMillis,
+    pub issued_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

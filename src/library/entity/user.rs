@@ -12,6 +12,8 @@ pub(in crate::library) struct Model {
     pub library_version: i32,
     pub library_epoch: i64,
     pub library_floor: i32,
+    pub signed_out_at: i64,
+    pub streams_ended_at: i64,
 }
 
 impl Model {

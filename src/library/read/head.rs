@@ -10,6 +10,7 @@ use crate::{
         entity::user,
         error::Error,
         handle::Library,
+        session::Session,
         write::user_row::insert_user,
     },
     version::{Head, UserId, Version},
@@ -29,24 +30,32 @@ impl Library {
     /// Returns the user's head. Creates the user at their first request.
     ///
     /// # Errors
-    /// [`Error::UnknownUser`] when another app creates the users and has not created this one.
-    pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
-        self.head_given(user, None).await
+    /// [`Error::UnknownUser`] when another app creates the users and has not created this one, and [`Error::SignedOut`]
+    /// when the session began before its user signed out everywhere.
+    pub async fn head<'s>(&self, session: impl Into<Session<'s>>) -> Result<Head, Error> {
+        self.head_given(session.into(), None).await
     }
 
     /// Like [`Library::head`], given the head that a client claims to have received, if any.
     ///
     /// # Errors
     /// As [`Library::head`].
-    pub async fn head_given(&self, user: &UserId, claims: Option<Head>) -> Result<Head, Error> {
+    pub async fn head_given<'s>(
+        &self,
+        session: impl Into<Session<'s>>,
+        claims: Option<Head>,
+    ) -> Result<Head, Error> {
+        let session = session.into();
+        let user = session.user;
         let known = self.known.of(user);
-        let read = self.db.in_time(self.find_or_make_head(user)).await?;
+        let read = self.db.in_time(self.find_or_make_head(session)).await?;
         self.settle(user, read, known, claims).await
     }
 
-    async fn find_or_make_head(&self, user: &UserId) -> Result<Head, Error> {
+    async fn find_or_make_head(&self, session: Session<'_>) -> Result<Head, Error> {
+        let user = session.user;
         let reader = self.db.fresh_reader(user).await?;
-        if let Some(head) = find_head(&reader, user).await? {
+        if let Some(head) = find_head_for(&reader, session).await? {
             return Ok(head);
         }
         drop(reader);
@@ -60,12 +69,14 @@ impl Library {
     /// and reaches `at_least` within a moment.
     ///
     /// # Errors
-    /// [`Error::Behind`] when the primary does not reach `at_least` either.
-    pub async fn for_query(
+    /// [`Error::Behind`] when the primary does not reach `at_least` either, and [`Error::SignedOut`].
+    pub async fn for_query<'s>(
         &self,
-        user: &UserId,
+        session: impl Into<Session<'s>>,
         at_least: Option<Version>,
     ) -> Result<(Self, Head), Error> {
+        let session = session.into();
+        let user = session.user;
         let is_reached = |head: Head| at_least.is_none_or(|version| head.version >= version);
         if self.db.replica_may_answer() {
             for wait in REPLICA_WAITS {
@@ -74,9 +85,11 @@ impl Library {
                 let Ok(reader) = self.db.reader(user).await else {
                     break;
                 };
-                let head = self.db.ask_replica(find_head(&reader, user));
-                let Ok(Some(head)) = head.await else {
-                    break;
+                let head = self.db.ask_replica(find_head_for(&reader, session));
+                let head = match head.await {
+                    Err(Error::SignedOut) => return Err(Error::SignedOut),
+                    Ok(Some(head)) => head,
+                    Ok(None) | Err(_) => break,
                 };
                 if is_reached(head) {
                     count_query("replica");
@@ -91,13 +104,13 @@ impl Library {
         // No client received a version that is not committed. But during a failover, a new epoch may be about to
         // begin.
         for wait in PRIMARY_WAITS {
-            let head = library.head(user).await?;
+            let head = library.head(session).await?;
             if is_reached(head) {
                 return Ok((library, head));
             }
             tokio::time::sleep(wait).await;
         }
-        let head = library.head(user).await?;
+        let head = library.head(session).await?;
         match at_least.filter(|version| head.version < *version) {
             None => Ok((library, head)),
             Some(asked) => Err(Error::Behind {
@@ -137,6 +150,7 @@ impl Library {
             ))
             .all(&self.db.fresh);
         let rows = self.db.in_time(rows).await?;
+        self.end_streams_of(&rows).await?;
         let named = |row: user::Model| {
             by_subject
                 .get(row.subject.as_str())
@@ -156,6 +170,23 @@ impl Library {
             }
         }
         Ok(heads)
+    }
+}
+
+/// Finds the head of a session's user.
+///
+/// # Errors
+/// [`Error::SignedOut`] when the session began before its user signed out everywhere.
+async fn find_head_for(
+    db: &impl ConnectionTrait,
+    session: Session<'_>,
+) -> Result<Option<Head>, Error> {
+    let row = user::Entity::find_by_id(session.user.as_str())
+        .one(db)
+        .await?;
+    match row {
+        Some(row) if session.is_signed_out(row.signed_out_at) => Err(Error::SignedOut),
+        row => Ok(row.map(|row| row.head())),
     }
 }
 

@@ -189,8 +189,7 @@ impl Library {
 
     pub(in crate::library) fn announce(&self, user: &UserId, head: Head) {
         self.known.raise(user, head);
-        let user = user.clone();
-        self.broker.publish(Notice { user, head });
+        self.broker.publish(Notice::new(user.clone(), head));
     }
 }
 

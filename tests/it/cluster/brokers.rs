@@ -185,13 +185,11 @@ fn user(name: &str) -> UserId {
 }
 
 fn notice(name: &str, version: i32) -> Notice {
-    Notice {
-        user: user(name),
-        head: Head {
-            epoch: Epoch::new(1_700_000_000_000),
-            version: Version::new(version),
-        },
-    }
+    let head = Head {
+        epoch: Epoch::new(1_700_000_000_000),
+        version: Version::new(version),
+    };
+    Notice::new(user(name), head)
 }
 
 /// A node's connection to a broker.

@@ -19,14 +19,14 @@ use crate::{
 const TAG: &str =
     "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
 
-/// A folder with a SQLite database, and the commands on it.
-struct SqliteFolder {
+/// A folder with a SQLite database, and commands on it.
+struct Desk {
     folder: TempDir,
     database: PathBuf,
     url: String,
 }
 
-impl SqliteFolder {
+impl Desk {
     fn new() -> Self {
         let folder = TempDir::with_prefix("library-sync-test-").unwrap();
         let database = folder.path().join("library.db");
@@ -42,22 +42,22 @@ impl SqliteFolder {
         self.folder.path().join(name)
     }
 
-    /// Runs a command on the database. Returns whether it succeeded, and its output.
+    /// Runs a command on the database: whether it succeeded, and what it said.
     fn run(&self, arguments: &[&str]) -> (bool, String) {
         let (code, out, error) = run(&[arguments, &["--database-url", &self.url]].concat());
         (code == Some(0), out + &error)
     }
 
     fn done(&self, arguments: &[&str]) -> String {
-        let (done, output) = self.run(arguments);
-        assert!(done, "{arguments:?}: {output}");
-        output
+        let (done, said) = self.run(arguments);
+        assert!(done, "{arguments:?}: {said}");
+        said
     }
 
     fn refused(&self, arguments: &[&str]) -> String {
-        let (done, output) = self.run(arguments);
-        assert!(!done, "{arguments:?}: {output}");
-        output
+        let (done, said) = self.run(arguments);
+        assert!(!done, "{arguments:?}: {said}");
+        said
     }
 
     async fn serve(&self) -> TestProcess {
@@ -113,40 +113,40 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_keeps_the_former_database_and_begins_a_new_epoch() {
-    let folder = SqliteFolder::new();
-    let server = folder.serve().await;
+async fn a_restore_keeps_what_was_there_and_begins_a_new_epoch() {
+    let desk = Desk::new();
+    let server = desk.serve().await;
     add_tags(&server, 0..3).await;
-    let backup = folder.path("backup.db");
+    let backup = desk.path("backup.db");
     let backup_name = backup.to_str().unwrap();
-    folder.done(&["backup", backup_name]);
+    desk.done(&["backup", backup_name]);
     assert_eq!(mode(&backup), 0o600);
     let before = fs::read(&backup).unwrap();
-    let output = folder.refused(&["backup", backup_name]);
-    assert!(output.contains("already exists"), "{output}");
+    let said = desk.refused(&["backup", backup_name]);
+    assert!(said.contains("already exists"), "{said}");
     add_tags(&server, 3..6).await;
     let (version, old_epoch) = head(&server).await;
     assert_eq!(version, 7);
 
-    let output = folder.refused(&["restore", backup_name]);
+    let said = desk.refused(&["restore", backup_name]);
     assert!(
-        output.contains("in use by another library-sync process"),
-        "{output}"
+        said.contains("in use by another library-sync process"),
+        "{said}"
     );
     add_tags(&server, 6..7).await;
-    folder.kill(server).await;
-    fs::set_permissions(&folder.database, fs::Permissions::from_mode(0o640)).unwrap();
-    let output = folder.done(&["restore", backup_name]);
-    assert!(output.contains("1 users begin a new epoch"), "{output}");
-    let kept = output.trim_end().rsplit("is kept as ").next().unwrap();
-    assert_eq!(mode(&folder.database), 0o640, "as before");
+    desk.kill(server).await;
+    fs::set_permissions(&desk.database, fs::Permissions::from_mode(0o640)).unwrap();
+    let said = desk.done(&["restore", backup_name]);
+    assert!(said.contains("1 users begin a new epoch"), "{said}");
+    let kept = said.trim_end().rsplit("is kept as ").next().unwrap();
+    assert_eq!(mode(&desk.database), 0o640, "as before");
     assert_eq!(
         fs::read(&backup).unwrap(),
         before,
         "the backup is as it was"
     );
 
-    let server = folder.serve().await;
+    let server = desk.serve().await;
     let (version, epoch) = head(&server).await;
     assert_eq!(version, 4);
     assert!(
@@ -154,7 +154,7 @@ async fn a_restore_keeps_the_former_database_and_begins_a_new_epoch() {
         "{epoch} after {old_epoch}"
     );
     add_tags(&server, 3..4).await;
-    // With its write-ahead log, under the name that SQLite expects.
+    // With its write-ahead log, under a name that SQLite finds it by.
     let kept = TestDatabase::at(format!("sqlite://{kept}?mode=rw"));
     assert_eq!(
         kept.scalar::<i32>("SELECT library_version FROM topaz_user")
@@ -164,25 +164,25 @@ async fn a_restore_keeps_the_former_database_and_begins_a_new_epoch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_backup_changes_nothing() {
-    let folder = SqliteFolder::new();
-    folder.done(&["migrate", "up"]);
-    folder.done(&["backup", folder.path("good.db").to_str().unwrap()]);
-    let before = fs::read(&folder.database).unwrap();
+async fn a_backup_that_is_not_sound_changes_nothing() {
+    let desk = Desk::new();
+    desk.done(&["migrate", "up"]);
+    desk.done(&["backup", desk.path("good.db").to_str().unwrap()]);
+    let before = fs::read(&desk.database).unwrap();
     let other =
-        |name: &str| TestDatabase::at(format!("sqlite://{}?mode=rwc", folder.path(name).display()));
-    fs::write(folder.path("text"), "no database".repeat(100)).unwrap();
+        |name: &str| TestDatabase::at(format!("sqlite://{}?mode=rwc", desk.path(name).display()));
+    fs::write(desk.path("text"), "no database".repeat(100)).unwrap();
     other("foreign.db").execute("CREATE TABLE t (a text)").await;
-    let good = fs::read(folder.path("good.db")).unwrap();
+    let good = fs::read(desk.path("good.db")).unwrap();
     let mut torn = good.clone();
     let middle = torn.len() / 2;
     torn[middle..].fill(0x55);
-    fs::write(folder.path("torn.db"), torn).unwrap();
-    fs::write(folder.path("newer.db"), &good).unwrap();
+    fs::write(desk.path("torn.db"), torn).unwrap();
+    fs::write(desk.path("newer.db"), &good).unwrap();
     other("newer.db")
         .execute("INSERT INTO seaql_migrations VALUES ('m30000101_000001_later', 0)")
         .await;
-    let names = folder.names();
+    let names = desk.names();
     for (name, expected) in [
         ("nothing", "no such file"),
         ("text", "not an intact SQLite database"),
@@ -191,14 +191,14 @@ async fn a_damaged_backup_changes_nothing() {
         ("newer.db", "m30000101_000001_later"),
         ("library.db", "is the database itself"),
     ] {
-        let output = folder.refused(&["restore", folder.path(name).to_str().unwrap()]);
+        let said = desk.refused(&["restore", desk.path(name).to_str().unwrap()]);
         assert!(
-            output.to_lowercase().contains(&expected.to_lowercase()),
-            "{name}: {output}"
+            said.to_lowercase().contains(&expected.to_lowercase()),
+            "{name}: {said}"
         );
-        assert_eq!(fs::read(&folder.database).unwrap(), before, "{name}");
+        assert_eq!(fs::read(&desk.database).unwrap(), before, "{name}");
     }
-    let mut now = folder.names();
+    let mut now = desk.names();
     now.retain(|name| name != "library.db.lock");
     assert_eq!(
         now,
@@ -211,54 +211,54 @@ async fn a_damaged_backup_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_beside_the_log_of_the_database_that_it_replaced_is_not_opened() {
-    let folder = SqliteFolder::new();
-    let server = folder.serve().await;
+    let desk = Desk::new();
+    let server = desk.serve().await;
     add_tags(&server, 0..2).await;
-    let backup = folder.path("backup.db");
-    folder.done(&["backup", backup.to_str().unwrap()]);
+    let backup = desk.path("backup.db");
+    desk.done(&["backup", backup.to_str().unwrap()]);
     add_tags(&server, 2..20).await;
-    folder.kill(server).await;
-    fs::copy(&backup, &folder.database).unwrap();
+    desk.kill(server).await;
+    fs::copy(&backup, &desk.database).unwrap();
     for command in [
         &["epoch", "new"][..],
         &["export", "--sub", "ann"],
         &["migrate", "status"],
     ] {
-        let output = folder.refused(command);
+        let said = desk.refused(command);
         assert!(
-            output.contains("library.db-wal") && output.contains("restore"),
-            "{output}"
+            said.contains("library.db-wal") && said.contains("restore"),
+            "{said}"
         );
     }
-    fs::remove_file(&folder.database).unwrap();
-    let output = folder.refused(&["migrate", "up"]);
-    assert!(output.contains("library.db-wal"), "{output}");
-    folder.done(&["restore", backup.to_str().unwrap()]);
-    let server = folder.serve().await;
+    fs::remove_file(&desk.database).unwrap();
+    let said = desk.refused(&["migrate", "up"]);
+    assert!(said.contains("library.db-wal"), "{said}");
+    desk.done(&["restore", backup.to_str().unwrap()]);
+    let server = desk.serve().await;
     assert_eq!(head(&server).await.0, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn backup_and_restore_refer_to_the_programs_of_postgres() {
+async fn backup_and_restore_leave_postgres_to_its_own_programs() {
     let database = TestDatabase::new(Db::Postgres).await;
     for command in ["backup", "restore"] {
-        let (code, _, output) = run(&[command, "x.db", "--database-url", &database.url]);
+        let (code, _, said) = run(&[command, "x.db", "--database-url", &database.url]);
         assert_eq!(code, Some(1));
         for named in ["pg_dump", "pg_restore", "epoch new"] {
-            assert!(output.contains(named), "{output}");
+            assert!(said.contains(named), "{said}");
         }
     }
 }
 
 #[test]
 fn an_export_follows_no_link_and_replaces_only_regular_files() {
-    let folder = SqliteFolder::new();
-    let csv = folder.path("in.csv");
+    let desk = Desk::new();
+    let csv = desk.path("in.csv");
     fs::write(&csv, "title,url\nA,https://example.org/a\n").unwrap();
-    folder.done(&["import", "--sub", "ann", csv.to_str().unwrap()]);
+    desk.done(&["import", "--sub", "ann", csv.to_str().unwrap()]);
     let export = |name: &str| {
-        let path = folder.path(name);
-        folder.done(&[
+        let path = desk.path(name);
+        desk.done(&[
             "export",
             "--sub",
             "ann",
@@ -267,20 +267,20 @@ fn an_export_follows_no_link_and_replaces_only_regular_files() {
             path.to_str().unwrap(),
         ])
     };
-    let victim = folder.path("victim");
+    let victim = desk.path("victim");
     fs::write(&victim, "precious").unwrap();
 
-    symlink(&victim, folder.path("out.csv.part")).unwrap();
+    symlink(&victim, desk.path("out.csv.part")).unwrap();
     export("out.csv");
-    let exported = fs::read_to_string(folder.path("out.csv")).unwrap();
+    let exported = fs::read_to_string(desk.path("out.csv")).unwrap();
     assert!(exported.contains("https://example.org/a"), "{exported}");
-    assert_eq!(mode(&folder.path("out.csv")), 0o600);
-    symlink(&victim, folder.path("link.csv")).unwrap();
+    assert_eq!(mode(&desk.path("out.csv")), 0o600);
+    symlink(&victim, desk.path("link.csv")).unwrap();
     export("link.csv");
-    assert!(!folder.path("link.csv").is_symlink());
+    assert!(!desk.path("link.csv").is_symlink());
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
 
-    let fifo = folder.path("fifo");
+    let fifo = desk.path("fifo");
     assert!(
         Command::new("mkfifo")
             .arg(&fifo)
@@ -307,7 +307,7 @@ fn an_export_follows_no_link_and_replaces_only_regular_files() {
             "csv",
             "/dev/stdout",
             "--database-url",
-            &folder.url,
+            &desk.url,
         ])
         .finish();
     assert_eq!(shown.stdout, exported.as_bytes(), "{shown:?}");
@@ -319,10 +319,10 @@ fn an_export_follows_no_link_and_replaces_only_regular_files() {
             .is_char_device()
     );
 
-    fs::create_dir(folder.path("folder")).unwrap();
-    let target = folder.path("folder").display().to_string();
-    folder.refused(&["export", "--sub", "ann", "--format", "csv", &target]);
-    let left: Vec<_> = folder
+    fs::create_dir(desk.path("folder")).unwrap();
+    let folder = desk.path("folder").display().to_string();
+    desk.refused(&["export", "--sub", "ann", "--format", "csv", &folder]);
+    let left: Vec<_> = desk
         .names()
         .into_iter()
         .filter(|name| name.starts_with(".library-sync"))

@@ -41,7 +41,7 @@ fn serve_names_the_flag_and_the_variable_of_what_is_missing() {
 }
 
 #[test]
-fn a_drain_spread_above_the_shutdown_grace_is_refused_with_both_flags() {
+fn a_spread_of_ends_that_is_longer_than_the_grace_is_refused_by_both_flags() {
     let keys = ["--jwt-secret", SECRET, "--database-url", "sqlite::memory:"];
     let times = ["--drain-spread", "20s", "--shutdown-grace", "15s"];
     let (code, _, error) = run(&[&["serve"], &keys[..], &times].concat());
@@ -68,7 +68,7 @@ fn a_secret_that_is_too_short_is_refused_and_not_shown() {
 }
 
 #[test]
-fn token_prints_only_the_token() {
+fn token_prints_the_token_alone() {
     let (code, out, _) = run(&[
         "token",
         "--sub",
@@ -123,7 +123,7 @@ on_each_database! {
         assert_eq!(database.scalar::<i64>(tables).await, 0);
     }
 
-    async fn sigterm_with_open_streams_exits_cleanly(db: Db) {
+    async fn a_server_told_to_stop_finishes_and_exits_cleanly_with_streams_open(db: Db) {
         let database = TestDatabase::new(db).await;
         let mut server = TestProcess::serve(&database.url, &["--shutdown-grace", "10s"]).await;
         let token = crate::support::test_app::token("ann");
@@ -137,15 +137,15 @@ on_each_database! {
         soon("the stream ends", async { while let Ok(Some(_)) = stream.chunk().await {} }).await;
     }
 
-    async fn acknowledged_changes_survive_kill_9(db: Db) {
+    async fn what_was_answered_survives_kill_9(db: Db) {
         let database = TestDatabase::new(db).await;
         let mut server = TestProcess::serve(&database.url, &[]).await;
-        let mut acknowledged = Vec::new();
+        let mut answered = Vec::new();
         let query = "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion tag { id } } }";
         let killer = {
             let pid = server.child.id().to_string();
             std::thread::spawn(move || {
-                // At a random moment: after some responses, during other requests.
+                // Somewhere in the run: after some answers, during others.
                 let (sender, receiver) = std::sync::mpsc::channel::<()>();
                 let _ = receiver.recv_timeout(std::time::Duration::from_millis(700));
                 drop(sender);
@@ -153,17 +153,17 @@ on_each_database! {
             })
         };
         for n in 0.. {
-            let Ok(response) = server.send("ann", query, json!({"name": format!("tag {n}")})).await else { break };
-            acknowledged.push(response["data"]["createTag"]["tag"]["id"].as_str().unwrap().to_owned());
+            let Ok(answer) = server.send("ann", query, json!({"name": format!("tag {n}")})).await else { break };
+            answered.push(answer["data"]["createTag"]["tag"]["id"].as_str().unwrap().to_owned());
         }
         killer.join().unwrap();
         server.wait().await;
-        assert!(!acknowledged.is_empty());
+        assert!(!answered.is_empty());
         let server = TestProcess::serve(&database.url, &[]).await;
         let read = server.send("ann", "{ libraryVersion tags { id stamp } }", json!({})).await.unwrap();
         let tags = read["data"]["tags"].as_array().unwrap();
         let ids: Vec<_> = tags.iter().map(|tag| tag["id"].as_str().unwrap()).collect();
-        assert!(acknowledged.iter().all(|id| ids.contains(&id.as_str())), "an acknowledged tag is gone");
+        assert!(answered.iter().all(|id| ids.contains(&id.as_str())), "an answered tag is gone");
         let mut stamps: Vec<_> = tags.iter().map(|tag| tag["stamp"].as_i64().unwrap()).collect();
         stamps.sort_unstable();
         assert_eq!(stamps, (2..=read["data"]["libraryVersion"].as_i64().unwrap()).collect::<Vec<_>>());
@@ -199,7 +199,7 @@ impl Drop for Background {
 }
 
 #[test]
-fn the_two_commands_that_dev_prints_show_a_new_version() {
+fn the_two_lines_that_dev_prints_show_a_version_move() {
     let folder = tempfile::TempDir::new().unwrap();
     let data = folder.path().join("data");
     let mut dev = Background::spawn(program().args([
@@ -216,7 +216,7 @@ fn the_two_commands_that_dev_prints_show_a_new_version() {
         .collect();
     let mut pasted = lines.iter().filter(|line| line.starts_with("curl"));
     let (watch, change) = (pasted.next().unwrap(), pasted.next().unwrap());
-    // -m: a deadline for the pasted command.
+    // -m: a deadline for what is pasted.
     let sh = |line: &str| {
         let mut sh = Command::new("sh");
         sh.args(["-c", &format!("exec {line} -s -m 20")]);

@@ -1,4 +1,4 @@
-//! Imports of files of other programs in their documented formats, and of hand-made tables.
+//! Files of other programs, in the forms that those programs document, and what people make of tables.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -72,7 +72,7 @@ fn entries(database: &TestDatabase, sub: &str) -> BTreeMap<String, Value> {
 }
 
 on_each_database! {
-    async fn exports_of_other_programs_are_imported_with_all_their_fields(db: Db) {
+    async fn exports_of_other_programs_come_in_with_what_they_hold(db: Db) {
         let database = TestDatabase::new(db).await;
         let ao3 = "ARCHIVE_OF_OUR_OWN";
         for (file, form, expected) in [
@@ -141,7 +141,7 @@ on_each_database! {
             assert!(done.error.starts_with(&format!("form: {form}\n")), "{file}: {}", done.error);
             let expected: BTreeMap<String, Value> = serde_json::from_value(expected).unwrap();
             assert_eq!(entries(&database, file), expected, "{file}");
-            // A second import with an explicit format adds nothing.
+            // Once more under its name, and nothing is new.
             let again = import(&database, file, &path, &["--from", form]);
             let all = expected.len();
             assert!(again.out.starts_with(&format!("0 of {all} entries added, {all} there already")), "{file}: {}", again.out);
@@ -171,7 +171,7 @@ on_each_database! {
         assert!(export.error.contains("the user nobody does not exist"), "{}", export.error);
     }
 
-    async fn tables_are_read_in_every_format_of_a_spreadsheet(db: Db) {
+    async fn tables_are_read_however_a_spreadsheet_saved_them(db: Db) {
         let database = TestDatabase::new(db).await;
         let text = "title,url,tags,notes\r\nOne 📚,https://e.example/b1,a; b,é\r\n\"Two, \"\"quoted\"\"\r\nline\",https://e.example/b2,c,\r\n";
         let utf_16 = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
@@ -218,7 +218,7 @@ on_each_database! {
         assert!(export.error.contains("the user ann does not exist"), "{}", export.error);
     }
 
-    async fn numbers_in_common_notations_are_read_and_never_lose_a_row(db: Db) {
+    async fn numbers_are_read_as_people_write_them_and_never_cost_a_row(db: Db) {
         let database = TestDatabase::new(db).await;
         let done = import_bytes(&database, "ann", b"title,url,chapters,wordCount,rating,currentChapter,isNsfw,publicationStatus\n\
             A,https://e.example/o1,12/?,\"12,345\",4,3,TRUE,In-Progress\n\

@@ -1,4 +1,4 @@
-//! Bulk imports: `importLibrary`, and files by `library-sync import` and `export`.
+//! Many entries at once: `importLibrary`, and files in and out by `library-sync import` and `export`.
 
 use std::{fs, io::Write as _, path::Path, process::Stdio};
 
@@ -22,7 +22,7 @@ fn entry(title: &str) -> Value {
     json!({"title": title, "url": format!("https://example.org/{}", Uuid::now_v7())})
 }
 
-fn entry_with(wrong: Value) -> Value {
+fn but(wrong: Value) -> Value {
     let mut entry = entry("A");
     entry
         .as_object_mut()
@@ -42,16 +42,10 @@ fn awkward() -> Vec<Value> {
     let empty = json!({"description": "", "summary": "", "notes": "", "rating": 0.0});
     let numbers = json!({"title": "1984", "author": "null", "notes": "NULL", "rating": 5.0});
     let many = (0..20).map(|n| entry(&format!("entry {}", (n * 7) % 20)));
-    [
-        entry_with(full),
-        entry_with(empty),
-        entry_with(numbers),
-        entry("-"),
-        entry("[]"),
-    ]
-    .into_iter()
-    .chain(many)
-    .collect()
+    [but(full), but(empty), but(numbers), entry("-"), entry("[]")]
+        .into_iter()
+        .chain(many)
+        .collect()
 }
 
 /// Runs the program to its end: exit code, standard output, standard error.
@@ -92,7 +86,7 @@ fn export(database: &TestDatabase, sub: &str, format: &str) -> String {
 }
 
 on_each_database! {
-    async fn an_import_is_one_version_and_reports_the_outcome_of_each_entry(db: Db) {
+    async fn an_import_is_one_step_and_tells_what_became_of_each_entry(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         ann.create_tag("Fluff").await;
@@ -124,7 +118,7 @@ on_each_database! {
         assert_eq!((&last["progress"]["readingStatus"], &last["progress"]["story"]["publicationStatus"]), (&json!("COMPLETED"), &json!("ABANDONED")));
     }
 
-    async fn an_invalid_entry_is_reported_with_its_field(db: Db) {
+    async fn an_entry_that_breaks_a_rule_is_told_by_its_field(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let long = |n: usize| "é".repeat(n);
@@ -145,7 +139,7 @@ on_each_database! {
             ("rating", json!({"rating": 5.1})),
             ("notes", json!({"notes": long(10_001)})),
         ];
-        let entries: Vec<_> = wrong.iter().map(|(_, wrong)| entry_with(wrong.clone())).collect();
+        let entries: Vec<_> = wrong.iter().map(|(_, wrong)| but(wrong.clone())).collect();
         let done = import(&ann, json!({"entries": entries})).await;
         for (n, (field, wrong)) in wrong.iter().enumerate() {
             let outcome = &done["outcomes"][n];
@@ -167,10 +161,10 @@ on_each_database! {
         assert_eq!(ann.ask("{ tags { id } }", json!({})).await, json!({"tags": []}));
     }
 
-    async fn a_retried_import_returns_the_same_result(db: Db) {
+    async fn an_import_that_is_sent_again_is_answered_as_before(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
-        let input = json!({"entries": [entry("A"), entry_with(json!({"rating": 9.0}))], "idempotencyKey": "import-1"});
+        let input = json!({"entries": [entry("A"), but(json!({"rating": 9.0}))], "idempotencyKey": "import-1"});
         let first = import(&ann, input.clone()).await;
         ann.add("B").await;
         assert_eq!(import(&ann, input).await, first);
@@ -180,16 +174,16 @@ on_each_database! {
         assert_eq!(ann.version().await, 3);
     }
 
-    async fn urls_and_labels_of_another_user_do_not_conflict(db: Db) {
+    async fn another_users_urls_and_labels_are_not_met(db: Db) {
         let app = TestApp::start(db).await;
-        let input = json!({"entries": [entry_with(json!({"tags": ["t"], "fandoms": ["f"]}))]});
+        let input = json!({"entries": [but(json!({"tags": ["t"], "fandoms": ["f"]}))]});
         for user in ["ann", "bob"] {
             let done = import(&app.user(user), input.clone()).await;
             assert_eq!((&done["importedCount"], &done["libraryVersion"]), (&json!(1), &json!(2)));
         }
     }
 
-    async fn five_thousand_entries_are_one_version_in_a_few_statements_and_one_more_is_refused(db: Db) {
+    async fn five_thousand_entries_are_one_step_in_a_few_statements_and_one_more_is_refused(db: Db) {
         let database = TestDatabase::new(db).await;
         let server = TestProcess::serve(&database.url, &[]).await;
         let mut entries: Vec<_> = (0..5_000).map(|n| {
@@ -216,7 +210,7 @@ on_each_database! {
         assert_eq!((&extensions["code"], &extensions["field"]), (&json!("BAD_USER_INPUT"), &json!("entries")));
     }
 
-    async fn an_export_imports_to_the_same_library(db: Db) {
+    async fn what_is_exported_imports_to_the_same(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         for some in awkward().chunks(9) {
@@ -236,7 +230,7 @@ on_each_database! {
             assert!(export(&app.db, format, "csv") == csv, "csv of {format}");
         }
 
-        // The round trip loses nothing: both users read the same entries in the same order.
+        // And nothing is lost on the way: what the two see is the same, in the order in which it was added.
         let see = "{ progresses(first: 100, orderBy: {field: CREATED_AT, direction: ASC}) { nodes { readingStatus currentChapter rating notes story { title author url source publicationStatus description summary chapterCount wordCount isNsfw tags { name } fandoms { name } } } } }";
         let hers = ann.ask(see, json!({})).await;
         assert_eq!(hers["progresses"]["nodes"].as_array().unwrap().len(), 25);
@@ -253,8 +247,8 @@ on_each_database! {
         let (code, out, error) = import_file(&database, "ann", &file);
         assert_eq!(code, Some(0), "{error}");
         assert_eq!(out, "3 of 5 entries added, 1 there already, 1 refused; the library of ann is at version 2\n");
-        let reported: Vec<_> = error.lines().map(|line| line.split(": ").take(3).collect::<Vec<_>>().join(": ")).collect();
-        assert_eq!(reported, ["form: csv", "ignored columns: shelf", "line 4: refused: url", "line 5: warning: chapters", "line 7: warning: rating"]);
+        let told: Vec<_> = error.lines().map(|line| line.split(": ").take(3).collect::<Vec<_>>().join(": ")).collect();
+        assert_eq!(told, ["form: csv", "ignored columns: shelf", "line 4: refused: url", "line 5: warning: chapters", "line 7: warning: rating"]);
 
         fs::write(&file, "title,url\nA,nowhere\n").unwrap();
         let (code, _, error) = import_file(&database, "ann", &file);
@@ -262,7 +256,7 @@ on_each_database! {
         assert!(error.contains("has no valid entry"), "{error}");
     }
 
-    async fn the_sample_imports_unmodified_and_again_changes_nothing(db: Db) {
+    async fn the_sample_imports_as_it_is_and_again_changes_nothing(db: Db) {
         let database = TestDatabase::new(db).await;
         let sample = repository().join("src/commands/sample_library.csv");
         let (code, out, error) = import_file(&database, "ann", &sample);
@@ -273,7 +267,7 @@ on_each_database! {
         assert!(export(&database, "ann", "csv").contains("Pride and Prejudice,Jane Austen,https://www.gutenberg.org/ebooks/1342,OTHER,ONGOING,,,61,"));
     }
 
-    async fn an_import_over_the_limit_of_a_version_makes_several(db: Db) {
+    async fn more_than_a_step_holds_are_several_steps(db: Db) {
         let database = TestDatabase::new(db).await;
         let csv = (0..1_001).fold("title,url\n".to_owned(), |csv, n| csv + &format!("{n},https://example.org/{n}\n"));
         let mut import = program()
@@ -290,10 +284,10 @@ on_each_database! {
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "form: csv\n", "the bar is for terminals");
     }
 
-    async fn an_export_reports_what_it_omits(db: Db) {
+    async fn what_an_export_leaves_out_is_told(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
-        import(&ann, json!({"entries": [entry_with(json!({"tags": ["on a story"], "fandoms": ["f"]}))]})).await;
+        import(&ann, json!({"entries": [but(json!({"tags": ["on a story"], "fandoms": ["f"]}))]})).await;
         let export = || run(&["export", "--sub", "ann", "--database-url", &app.db.url]);
         let (code, whole, error) = export();
         assert_eq!((code, error.as_str()), (Some(0), ""));
@@ -304,7 +298,7 @@ on_each_database! {
         assert_eq!((code, out, error.as_str()), (Some(0), whole, "omitted 2 unused tags and fandoms\n"));
     }
 
-    async fn an_unreadable_file_or_an_unknown_user_is_refused(db: Db) {
+    async fn what_cannot_be_read_or_is_nobodys_is_refused(db: Db) {
         let database = TestDatabase::new(db).await;
         let folder = TempDir::new().unwrap();
         let path = |name: &str, content: &str| {
@@ -331,7 +325,7 @@ on_each_database! {
         assert!(error.contains("cannot read") || error.contains("--database-url"), "{error}");
     }
 
-    async fn an_export_chooses_its_format_by_the_file_extension(db: Db) {
+    async fn an_export_goes_to_a_file_by_its_ending(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         assert_eq!(ann.version().await, 1);

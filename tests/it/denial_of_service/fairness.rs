@@ -72,7 +72,7 @@ async fn assert_ends<C>(app: &TestApp, what: &str, client: C, leave: impl AsyncF
     let begun = async { while is_served(app, "ann").await {} };
     soon(&format!("{what} begins"), begun).await;
     if app.db.url.starts_with("postgres") {
-        let runs = async { while running_statements(app).await == 0 {} };
+        let runs = async { while statements_under_way(app).await == 0 {} };
         soon(&format!("the statement of {what} begins"), runs).await;
     }
     let left = Instant::now();
@@ -80,14 +80,14 @@ async fn assert_ends<C>(app: &TestApp, what: &str, client: C, leave: impl AsyncF
     let ended = async { while !is_served(app, "ann").await {} };
     soon(&format!("{what} ends"), ended).await;
     if app.db.url.starts_with("postgres") {
-        let idle = async { while running_statements(app).await > 0 {} };
+        let idle = async { while statements_under_way(app).await > 0 {} };
         soon(&format!("the statement of {what} ends"), idle).await;
     }
     assert!(left.elapsed() < ENDS_WITHIN, "{what}: {:?}", left.elapsed());
 }
 
 /// The number of running statements of the server that read entries, on PostgreSQL.
-async fn running_statements(app: &TestApp) -> i64 {
+async fn statements_under_way(app: &TestApp) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
                AND application_name = 'library-sync' AND query LIKE '%topaz_progress%'";
     app.db.scalar(sql).await
@@ -437,7 +437,7 @@ async fn a_response_over_the_size_limit_is_refused_and_a_smaller_page_is_not() {
     );
     let twice = "{ progresses(first: 1) { nodes { notes again: notes } } }";
     assert_eq!(ann.refused(twice, json!({})).await, "ANSWER_TOO_LARGE");
-    // Rows count too, for any selection of fields, but four times as many bytes may be read.
+    // Rows count too, whatever fields are selected, but four times as many bytes may be read.
     for list in [
         "progresses(first: 2) { nodes { id } }",
         "libraryChanges(since: 0) { changes { __typename } }",

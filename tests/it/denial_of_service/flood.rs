@@ -41,7 +41,7 @@ async fn exhaust(request: impl Fn() -> RequestBuilder) -> usize {
             return asked;
         }
     }
-    panic!("no request was refused");
+    panic!("there is no limit");
 }
 
 async fn connect(base: &str) -> TcpStream {

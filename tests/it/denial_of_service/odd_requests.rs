@@ -162,7 +162,7 @@ on_each_database! {
         ] {
             let ticket = mint().await;
             let head = format!("HEAD {path}ticket={ticket} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n");
-            // The connection is reused for more requests, so the response had an empty body.
+            // The connection is reused for more requests, so there was no body.
             let next = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
             let response = raw(&app.base, format!("{head}{head}{next}").as_bytes(), "\r\n\r\nok").await;
             let responses: Vec<_> = response.split("HTTP/1.1 ").skip(1).collect();

@@ -134,7 +134,7 @@ async fn change(server: &TestProcess, times: i64) -> i64 {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_stalled_clients_cost_little_and_are_disconnected() {
+async fn two_hundred_stalled_clients_cost_neither_time_nor_memory_and_are_disconnected() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let flags = [
         "--max-streams-per-user",

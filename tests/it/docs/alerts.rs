@@ -72,8 +72,7 @@ fn every_metric_of_an_alert_exists_with_its_labels() {
         );
         for name in used {
             let row = table.iter().find(|row| row.contains(&format!("`{name}`")));
-            let row =
-                row.unwrap_or_else(|| panic!("{}: the metric {name} does not exist", rule.alert));
+            let row = row.unwrap_or_else(|| panic!("{}: there is no metric {name}", rule.alert));
             let (_, selected) = rule.expr.split_once(name).unwrap();
             let Some(selectors) = selected.strip_prefix('{') else {
                 continue;

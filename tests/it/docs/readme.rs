@@ -144,10 +144,7 @@ fn codes() -> BTreeSet<String> {
         }
     }
     for no_code in NO_CODES {
-        assert!(
-            codes.remove(no_code),
-            "the code does not contain {no_code} any more"
-        );
+        assert!(codes.remove(no_code), "{no_code} is no longer in the code");
     }
     let schema = fs::read_to_string(repository().join("schema.graphql")).unwrap();
     let (_, refusals) = schema.split_once("enum RefusalCode {").unwrap();
@@ -217,7 +214,7 @@ fn every_code_documents_whether_to_retry() {
         let passes = code.starts_with("TOO_MANY_")
             || code == "READ_ONLY"
             || ["UNAVAILABLE", "REQUEST_TIMEOUT", "INTERNAL_SERVER_ERROR"].contains(&code.as_str())
-            || ["STREAM_TOO_OLD", "SERVER_STOPPING"].contains(&code.as_str());
+            || ["STREAM_TOO_OLD", "STREAM_ENDED", "SERVER_STOPPING"].contains(&code.as_str());
         assert_eq!(retried.iter().any(|(it, _)| it == code), passes, "{code}");
     }
 }
@@ -260,7 +257,7 @@ fn command(line: &str) -> Option<Vec<&str>> {
     let (before, command) = ["cargo run -- ", "library-sync "]
         .into_iter()
         .find_map(|program| line.split_once(program))?;
-    // A command may follow assignments. Elsewhere the name is that of a file or a unit.
+    // A program runs after assignments. Elsewhere the name is that of a file or a unit.
     if before.split_whitespace().any(|word| !word.contains('=')) || before.ends_with('/') {
         return None;
     }

@@ -198,7 +198,7 @@ on_each_database! {
         assert_eq!(message.payload["notification"]["body"], "Updated on several devices");
     }
 
-    async fn messages_are_sent_at_most_at_the_pace(db: Db) {
+    async fn a_message_is_no_more_frequent_than_the_pace(db: Db) {
         let (app, service) = app(db).await;
         let ann = app.user("ann");
         for (device, pace) in [("every", "EVERY_CHANGE"), ("hourly", "HOURLY"), ("daily", "DAILY"), ("off", "OFF")] {

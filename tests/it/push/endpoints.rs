@@ -64,14 +64,14 @@ on_each_database! {
         assert_eq!(refused[0]["refusal"]["code"], "LIMIT_REACHED");
         let held = devices(&ann).await;
         assert_eq!(held.len(), 20);
-        // A known one can be renewed, and another user has a separate limit.
+        // A known one can be renewed, and another user has a limit of their own.
         let known = subscriptions.iter().find(|one| one.name == held[3]).unwrap();
         assert!(register(&ann, input(known, &held[3], "OFF")).await["refusal"].is_null());
         let bob = app.user("bob");
         assert!(register(&bob, input(&service.subscribe("bobs"), "bobs", "OFF")).await["refusal"].is_null());
     }
 
-    async fn an_endpoint_is_removed_only_by_its_owner(db: Db) {
+    async fn an_endpoint_is_removed_by_its_owner_alone(db: Db) {
         let (app, service) = app(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         let one = service.subscribe("one");
@@ -130,7 +130,7 @@ on_each_database! {
 }
 
 #[tokio::test]
-async fn the_public_key_is_derived_from_the_private_key() {
+async fn the_public_key_is_that_of_the_private_key_for_ever() {
     let service = FakePushService::start().await;
     let flags = service.flags(&[]);
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! A push service for tests: it makes the checks of a real one, decrypts like a browser, and responds with configured statuses.
+//! A push service of a test: it verifies what a real one verifies, decrypts what the browser would, and answers as it is told.
 
 use std::{
     collections::{HashMap, VecDeque},

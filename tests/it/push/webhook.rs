@@ -59,7 +59,7 @@ async fn until_final(
 }
 
 on_each_database! {
-    async fn a_receiver_that_fails_and_restarts_gets_every_final_version(db: Db) {
+    async fn a_receiver_that_fails_half_of_the_time_and_restarts_ends_on_every_final_version(db: Db) {
         let port = free_port();
         let secret = format!("whsec_{}", BASE64_STANDARD.encode([5; 32]));
         let url = format!("http://127.0.0.1:{port}/hook");

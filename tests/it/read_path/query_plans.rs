@@ -234,7 +234,7 @@ async fn fill(connection: &DatabaseConnection) {
     };
     let statements = [
         "CREATE EXTENSION pg_stat_statements; SET synchronous_commit = off;
-         SET session_replication_role = replica;" // disables triggers and foreign key checks
+         SET session_replication_role = replica;" // neither triggers nor foreign keys are checked
             .to_owned(),
         format!(
             "INSERT INTO topaz_user (id, subject) SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'small-' || n FROM generate_series(1, 1000000) n;

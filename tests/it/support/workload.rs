@@ -110,7 +110,7 @@ struct User {
     /// When each version was acknowledged.
     acknowledged_at: Mutex<BTreeMap<i64, Instant>>,
     newest_acknowledged: AtomicI64,
-    /// The number of requests sent, and how many failed.
+    /// The number of requests sent, and of those that failed.
     requests: AtomicUsize,
     failed: AtomicUsize,
 }
@@ -246,7 +246,7 @@ impl Workload {
         acknowledged.sum()
     }
 
-    /// The number of requests that writers sent, and how many failed and were retried.
+    /// The number of requests that writers sent, and of those that failed and were retried.
     pub fn requests(&self) -> (usize, usize) {
         let sum = |count: fn(&User) -> &AtomicUsize| {
             let counts = self.users.iter().map(|user| count(user));
@@ -293,7 +293,7 @@ impl User {
         timeline: Timeline,
         interval: Option<Duration>,
     ) {
-        // A separate client, so that no pooled connection leads to a stopped server.
+        // A client of its own, so that no pooled connection leads to a stopped server.
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .build()

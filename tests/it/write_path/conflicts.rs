@@ -117,7 +117,7 @@ on_each_database! {
         }
     }
 
-    async fn the_same_value_from_two_devices_does_not_conflict_or_change_anything(db: Db) {
+    async fn the_same_value_from_two_devices_is_no_conflict_and_no_change(db: Db) {
         for policy in ["REJECT", "MERGE", "OVERWRITE"] {
             let app = TestApp::start(db).await;
             let shared = Shared::new(&app, json!({})).await;
@@ -194,7 +194,7 @@ on_each_database! {
             assert_eq!(merged["conflict"], Value::Null);
             assert_eq!(merged["story"][labels], json!([{"id": b}, {"id": c}, {"id": d}]));
             let same = shared.ours(json!({ids: [b, c, d]}), "REJECT").await;
-            assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &merged["libraryVersion"]), "the same set does not conflict");
+            assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &merged["libraryVersion"]), "the same set is no conflict");
             let overwritten = shared.ours(json!({ids: [a]}), "OVERWRITE").await;
             assert_eq!((&overwritten["conflict"], &overwritten["story"][labels]), (&Value::Null, &json!([{"id": a}])));
         }
@@ -224,7 +224,7 @@ on_each_database! {
         let shared = Shared::new(&app, json!({})).await;
         shared.theirs(json!({"currentChapter": 9})).await;
         let same = shared.ours(json!({"currentChapter": 9}), "REJECT").await;
-        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(3)), "the same chapter does not conflict");
+        assert_eq!((&same["conflict"], &same["libraryVersion"]), (&Value::Null, &json!(3)), "the same chapter is no conflict");
         let rejected = shared.ours(json!({"currentChapter": 12}), "REJECT").await;
         assert_eq!(rejected["conflict"], conflict("REJECTED", "currentChapter", [json!(3), json!(12), json!(9)]), "even if it is further");
         let rejected = shared.ours(json!({"currentChapter": 5, "rewind": true}), "REJECT").await;
@@ -375,7 +375,7 @@ on_each_database! {
                     let made = ours(json!({field: value})).await;
                     assert_eq!((&made["conflict"], &made["refusal"]), (&Value::Null, &Value::Null), "{policy} {field}");
                     let row = if field == "notes" { &made["progress"] } else { &made["story"] };
-                    assert_eq!(row[field], value, "its newer change wins");
+                    assert_eq!(row[field], value, "the newer of its own wins");
                 }
             }
             // It may also lower its own chapter.

@@ -80,7 +80,7 @@ async fn update(
 }
 
 on_each_database! {
-    async fn a_device_with_many_own_changes_since_the_base_does_not_conflict_and_reads_few_of_them(db: Db) {
+    async fn a_device_with_many_changes_of_its_own_since_the_base_does_not_conflict_and_reads_few_of_them(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let seen = Seen::new(&ann).await;
@@ -134,7 +134,7 @@ on_each_database! {
         assert_eq!((&own["conflict"], &own["story"]["tags"]), (&Value::Null, &json!([{"id": tag}])));
     }
 
-    async fn the_newest_change_by_another_device_is_found_in_any_order_of_changes(db: Db) {
+    async fn the_newest_change_by_another_device_is_found_in_whatever_order_they_came(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         let seen = Seen::new(&ann).await;

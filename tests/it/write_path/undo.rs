@@ -569,7 +569,7 @@ on_each_database! {
         assert_eq!(refused["libraryVersion"], 5);
     }
 
-    async fn a_version_whose_history_was_purged_cannot_be_read_or_undone(db: Db) {
+    async fn a_version_whose_history_was_purged_is_neither_read_nor_undone(db: Db) {
         let app = TestApp::start(db).await;
         let ann = app.user("ann");
         entry(&ann, "a", &[]).await;

@@ -39,7 +39,7 @@ const delivery = once(async (context) => {
 
 async function delivered(context) {
   const { message, ...rest } = await delivery(context);
-  if (!message) throw new Error("no message arrived");
+  if (!message) throw new Error("there was no message");
   return { message, ...rest };
 }
 

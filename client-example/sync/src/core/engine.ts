@@ -2,7 +2,7 @@
 //
 // Invariant: the target only grows, except after a confirmed reset.
 // Invariant: while the tab is restored, online, signed in and not held, a query in use that is behind the target has a
-// refresh in flight or scheduled.
+// refresh under way or scheduled.
 // Invariant: one loop per tab sends changes and refetches; changes are sent before the first refetch after a reconnect.
 
 import { backoff } from "./backoff.ts";
@@ -168,7 +168,7 @@ export class SyncEngine {
     this.#kick();
   }
 
-  /** Holds refreshes until the returned function is called, at most 2 s: an own mutation is in flight. */
+  /** Holds refreshes until the returned function is called, at most 2 s: an own mutation is under way. */
   hold(): () => void {
     let held = true;
     const release = () => {

@@ -15,10 +15,10 @@ export interface Clock {
 
 /** The queries that the screen shows. */
 export interface Screen {
-  /** The stamp of each query in use. Null for a query without data whose load is in flight or may be retried. */
+  /** The stamp of each query in use. Null for a query without data whose load is under way or may be retried. */
   stamps(): Iterable<Head | null>;
   /**
-   * Refetches each query in use that `isBehind`, and joins requests that are already in flight. Resolves when all are
+   * Refetches each query in use that `isBehind`, and joins requests that are already under way. Resolves when all are
    * settled, also if they failed. Returns whether it joined a request.
    */
   refresh(isBehind: (stamp: Head | null) => boolean): Promise<boolean>;

@@ -50,7 +50,7 @@ test("a query says how new its data must be, and answers with the head of the da
   });
 });
 
-test("a change returns the head of that write, also on a retry", async () => {
+test("a change is answered with the head of its own write, also when it is sent again", async () => {
   expect(await server.send(entry())).toMatchObject({ kind: "accepted", head: { epoch: 1, version: 2 } });
   tiny.read(9);
   expect(await server.send(entry())).toMatchObject({ kind: "accepted", head: { epoch: 1, version: 2 } });

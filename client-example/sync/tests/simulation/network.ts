@@ -63,7 +63,7 @@ export class Network {
     });
   }
 
-  /** Calls the tab after this delay, or once it is thawed. */
+  /** Calls the tab after so many milliseconds, or once it is no longer frozen. */
   deliver(milliseconds: number, callback: () => void): () => void {
     return this.#clock.after(milliseconds, () => {
       if (this.#frozen === null) callback();

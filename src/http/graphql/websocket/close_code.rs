@@ -4,14 +4,14 @@
 //! |---|---|---|
 //! | 4400 | invalid message | no |
 //! | 4401 | `subscribe` before `connection_ack` | no |
-//! | 4403 | the token is missing or invalid | yes, with a fresh token if it has one |
+//! | 4403 | the token is missing, invalid or signed out | yes, with a fresh token if it has one |
 //! | 4406 | the client does not offer `graphql-transport-ws` | no |
 //! | 4408 | no `connection_init` in time | yes |
 //! | 4409 | an operation with this id is running | no |
 //! | 4429 | a second `connection_init` | no |
 //! | 4440 | the token has expired | yes, with a fresh token |
 //! | 4499 | the client is silent | yes |
-//! | 1001 | the socket has reached its maximum lifetime | yes |
+//! | 1001 | the socket has reached its maximum lifetime, or the user has ended it | yes |
 //! | 1009 | a message over the limit, which is lower before `connection_ack` | no |
 //! | 1012 | the server is stopping | yes |
 //! | 1013 | the database or the key server does not answer; too many streams, pending sockets or requests | yes |
@@ -126,7 +126,8 @@ fn refused(error: &HttpError) -> u16 {
 fn ended(reason: EndReason) -> u16 {
     match reason {
         EndReason::Expired => 4440,
-        EndReason::TooOld => 1001,
+        EndReason::SignedOut => 4403,
+        EndReason::TooOld | EndReason::Ended => 1001,
         EndReason::Drained => 1012,
     }
 }

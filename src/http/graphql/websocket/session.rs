@@ -114,7 +114,7 @@ async fn greet(
     };
     let heads = node
         .feed
-        .follow(&viewer.user, None)
+        .follow(&viewer.user, viewer.issued_at, None)
         .await
         .map_err(|error| Close::refused(error.into(), Some(&viewer.user)))?;
     socket.say(&ServerMessage::ConnectionAck).await?;

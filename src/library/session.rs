@@ -1,0 +1,76 @@
+//! [`Session`]: who asks for a head, and when their credential was issued.
+//!
+//! **Invariant:** the read of a head refuses a session that began before its user signed out everywhere, in the statement
+//! that reads the head. So the check costs nothing, and holds on every node at once.
+
+use time::OffsetDateTime;
+
+use crate::version::UserId;
+
+/// Who asks for a head. A [`UserId`] alone is the server itself, which is not refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Session<'u> {
+    pub(super) user: &'u UserId,
+    /// In milliseconds since the Unix epoch. `None` for the server itself.
+    issued_at: Option<i64>,
+}
+
+impl<'u> Session<'u> {
+    /// Creates the session of a user with a credential. If it does not say when it was issued, it counts as older than any
+    /// sign-out.
+    pub fn new(user: &'u UserId, issued_at: Option<OffsetDateTime>) -> Self {
+        Self {
+            user,
+            issued_at: Some(issued_at.map_or(i64::MIN, unix_millis)),
+        }
+    }
+
+    /// Returns whether the session began before its user signed out everywhere.
+    pub(super) fn is_signed_out(self, signed_out_at: i64) -> bool {
+        signed_out_at > 0
+            && self
+                .issued_at
+                .is_some_and(|issued_at| issued_at < signed_out_at)
+    }
+}
+
+impl<'u> From<&'u UserId> for Session<'u> {
+    fn from(user: &'u UserId) -> Self {
+        let issued_at = None;
+        Self { user, issued_at }
+    }
+}
+
+/// Returns a time in milliseconds since the Unix epoch.
+pub(super) fn unix_millis(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Returns the time of milliseconds since the Unix epoch.
+pub(super) fn time_of_millis(millis: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_that_began_before_the_sign_out() {
+        let ann = UserId::new("ann").unwrap();
+        let issued = |seconds| OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let session = |issued_at| Session::new(&ann, issued_at);
+        assert!(session(issued(99)).is_signed_out(100_000));
+        assert!(!session(issued(100)).is_signed_out(100_000));
+        assert!(
+            session(issued(100)).is_signed_out(100_001),
+            "of the same second"
+        );
+        assert!(session(None).is_signed_out(1), "it does not say when");
+        assert!(!session(None).is_signed_out(0), "nobody has signed out");
+        assert!(
+            !Session::from(&ann).is_signed_out(100_000),
+            "the server itself"
+        );
+    }
+}
