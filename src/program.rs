@@ -49,6 +49,7 @@ async fn command(cli: Cli) -> anyhow::Result<()> {
         Command::Backup(backup) => commands::backup(&backup).await,
         Command::Restore(restore) => commands::restore(&restore).await,
         Command::Epoch(epoch) => commands::epoch(epoch.action).await,
+        Command::Why(why) => commands::why(&why).await,
         Command::Schema => commands::schema(),
         Command::Vapid => commands::vapid(),
         Command::Token(token) => commands::token(token),

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_source_of_the_app_dev_serves_none() {
+    fn there_is_no_app_where_its_source_is_not_at_hand() {
         let folder = tempfile::tempdir().unwrap();
         let dev = Dev {
             listen: ([127, 0, 0, 1], 0).into(),

@@ -14,6 +14,7 @@ mod serve;
 mod stop_signal;
 mod token;
 mod vapid;
+mod why;
 
 pub use self::{
     adopt::adopt,
@@ -27,4 +28,5 @@ pub use self::{
     serve::serve,
     token::token,
     vapid::vapid,
+    why::why,
 };

@@ -12,6 +12,7 @@ use super::{
     migrate::Migrate,
     serve::Serve,
     token::Token,
+    why::Why,
 };
 
 /// Keeps a reader's library the same on all of their devices.
@@ -96,6 +97,10 @@ pub enum Command {
     Restore(Restore),
     /// Begin a new epoch after a restore from a backup, so that clients discard their copies and run a full sync.
     Epoch(Epoch),
+    /// Print why the devices of a user are not up to date, and what to do about each. See docs/devices.md.
+    ///
+    /// Reads what the servers have stored, which is up to --device-interval old.
+    Why(Why),
     /// Print the GraphQL schema.
     Schema,
     /// Print a new private key for Web Push (VAPID), in PEM.

@@ -26,6 +26,7 @@ mod serve;
 mod streams;
 mod token;
 mod tokens;
+mod why;
 
 pub use self::{
     adopt::Adopt,
@@ -47,6 +48,7 @@ pub use self::{
     streams::Streams,
     token::Token,
     tokens::Keys,
+    why::Why,
 };
 
 /// Returns the default values of flags.

@@ -1,4 +1,4 @@
-//! No command prints a secret, for any invalid value and at any log level.
+//! No command shows a secret, whatever is wrong with it and however much is logged.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ use crate::{
     support::test_app::{DEADLINE, SECRET, program},
 };
 
-/// The secret that must never be printed, and an encoding of it.
+/// What must never be shown, and a form that decodes to it.
 const MARK: &str = "Hush7Secret";
 const ENCODED: &str = "%48ush7Secret";
 
@@ -82,7 +82,7 @@ fn wrong_values(setting: &str) -> Vec<String> {
         .collect()
 }
 
-/// The other arguments that a command needs, so that it fails at the setting.
+/// What a command needs beside the setting, so that it fails at that.
 fn others(command: &str, setting: &str) -> Vec<&'static str> {
     let mut others = match command {
         "serve" => vec![
@@ -92,7 +92,7 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
             "127.0.0.1:0",
         ],
         "import" => vec!["--sub", "ann", "there.csv"],
-        "export" | "token" => vec!["--sub", "ann"],
+        "export" | "token" | "why" => vec!["--sub", "ann"],
         "backup" | "restore" => vec!["there.csv.new"],
         "adopt" | "epoch new" | "migrate up" | "migrate down" | "migrate status" => vec![],
         _ => panic!("`{command}` takes a secret: say here how it is run"),
@@ -228,7 +228,7 @@ fn no_command_shows_a_secret_that_it_cannot_use() {
     std::fs::write(folder.path().join("there.csv"), "title,url\n").unwrap();
 
     let mut runs = runs();
-    // A server whose replica does not respond continues.
+    // A server whose replica does not answer runs on.
     runs.retain(|run| run.command != "serve" || run.setting != "read_database_url");
     let settings: BTreeSet<_> = runs.iter().map(|run| run.setting.clone()).collect();
     assert!(settings.len() >= 5, "{settings:?}");
@@ -252,25 +252,25 @@ async fn log_until(mut command: Command, until: &'static str) -> String {
         .spawn()
         .unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
-    let (send, log_lines) = tokio::sync::oneshot::channel();
+    let (tell, told) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        let mut output = String::new();
+        let mut said = String::new();
         for line in log.lines().map_while(Result::ok) {
-            output.push_str(&line);
-            output.push('\n');
+            said.push_str(&line);
+            said.push('\n');
             if line.contains(until) {
                 break;
             }
         }
-        let _ = send.send(output);
+        let _ = tell.send(said);
     });
-    let output = tokio::time::timeout(DEADLINE, log_lines).await;
+    let said = tokio::time::timeout(DEADLINE, told).await;
     let _ = child.kill();
     let _ = child.wait();
-    let output = output.unwrap_or_else(|_| panic!("no line with `{until}`"));
-    let output = output.unwrap();
-    assert!(output.contains(until), "the log ended:\n{output}");
-    output
+    let said = said.unwrap_or_else(|_| panic!("no line with `{until}`"));
+    let said = said.unwrap();
+    assert!(said.contains(until), "the log ended:\n{said}");
+    said
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,8 +314,8 @@ async fn a_server_whose_broker_or_replica_refuses_it_logs_no_secret() {
                 "sqlite://a.db?mode=rwc",
             ])
             .args([flag, &url]);
-        let output = log_until(command, until).await;
-        assert_hidden(&url, output.as_bytes());
+        let said = log_until(command, until).await;
+        assert_hidden(&url, said.as_bytes());
     });
     futures_util::future::join_all(checks).await;
 }

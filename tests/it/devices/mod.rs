@@ -3,6 +3,7 @@
 mod listing;
 mod sessions;
 mod storing;
+mod verdicts;
 
 use std::time::Duration;
 
