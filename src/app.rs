@@ -20,8 +20,11 @@ use anyhow::Context as _;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{
+pub use self::{
     authenticator::authenticator,
+    push::{push, webhook},
+};
+use self::{
     open_database::{database_options, open_database},
     settings::{connection_limits, graphql_limits, settings, slot_limits, stream_limits},
 };
@@ -81,7 +84,7 @@ impl App {
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
         let stream_limits = stream_limits(config)?;
         let authenticator = authenticator(&config.keys)?;
-        let (push, webhook) = (push::push(&config.push)?, push::webhook(&config.push)?);
+        let (push, webhook) = (push(&config.push)?, webhook(&config.push)?);
         let options = database_options(&config.database, Opening::Create)?;
         let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
@@ -271,6 +274,17 @@ async fn migrated_database(config: &Serve, options: &DatabaseOptions) -> anyhow:
     Ok(db)
 }
 
+/// Checks the settings that are validated before the database is opened, apart from those of keys, push and the webhook.
+///
+/// # Errors
+/// When a setting is missing or invalid, with its name.
+pub fn check_settings(config: &Serve) -> anyhow::Result<()> {
+    stream_limits(config)?;
+    database_options(&config.database, Opening::Change)?;
+    documents(&config.http)?;
+    Ok(())
+}
+
 /// Builds the GraphQL API with its named documents.
 ///
 /// # Errors
@@ -294,7 +308,10 @@ fn api(config: &Serve, library: &Library, feed: &Feed) -> anyhow::Result<Api> {
 }
 
 /// Refuses LISTEN through a connection pooler, which shares sessions.
-fn check_broker(broker_url: &str, db: &Database) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the broker is PostgreSQL at the address of the database, and that is such a pooler.
+pub fn check_broker(broker_url: &str, db: &Database) -> anyhow::Result<()> {
     anyhow::ensure!(
         !db.shares_sessions() || broker_url.split('?').next() != Some("postgres:"),
         "--broker-url (LIBRARY_SYNC_BROKER_URL): `postgres:` uses the address of the database, which is a connection \

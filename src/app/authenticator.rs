@@ -16,7 +16,7 @@ const WEAK_SECRET: usize = 32;
 ///
 /// # Errors
 /// When a key is missing or invalid, with the name of its setting.
-pub(super) fn authenticator(config: &config::Keys) -> anyhow::Result<Authenticator> {
+pub fn authenticator(config: &config::Keys) -> anyhow::Result<Authenticator> {
     let authjs_sessions = authjs_sessions(config)?;
     let keys = match (&config.jwt_secret, &config.jwt_public_key, &config.jwks_url) {
         (Some(secret), None, None) => {

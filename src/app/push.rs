@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Errors
 /// When a setting is invalid, with its name.
-pub(super) fn push(config: &config::Push) -> anyhow::Result<Option<Push>> {
+pub fn push(config: &config::Push) -> anyhow::Result<Option<Push>> {
     let (Some(key), Some(subject)) = (&config.vapid_key, &config.vapid_subject) else {
         return Ok(None);
     };
@@ -48,7 +48,7 @@ fn template(config: &config::Push) -> anyhow::Result<NoticeTemplate> {
 ///
 /// # Errors
 /// When a setting is invalid, with its name.
-pub(super) fn webhook(config: &config::Push) -> anyhow::Result<Option<Webhook>> {
+pub fn webhook(config: &config::Push) -> anyhow::Result<Option<Webhook>> {
     let (Some(url), Some(secret)) = (&config.webhook, &config.webhook_secret) else {
         return Ok(None);
     };

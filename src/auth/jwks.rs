@@ -85,6 +85,7 @@ impl Jwks {
         Ok(jwks)
     }
 
+    /// Creates the cache.
     fn new(url: &str, timing: JwksTiming) -> Result<Self, InvalidKey> {
         let (url, is_local) = address(url).map_err(InvalidKey::Address)?;
         let client = reqwest::Client::builder()
@@ -208,6 +209,30 @@ impl Jwks {
             document.extend_from_slice(&chunk);
         }
         Ok(KeySet::parse(&document)?)
+    }
+}
+
+/// Fetches the keys of a key server once, and returns the number of those that can verify tokens. For `library-sync doctor`.
+///
+/// # Errors
+/// When the address is invalid, the server does not answer, or it publishes no usable key.
+pub async fn count_keys(url: &str) -> Result<usize, CannotCountKeys> {
+    let jwks = Jwks::new(url, JwksTiming::default())?;
+    let keys = jwks
+        .fetch()
+        .await
+        .map_err(|error| CannotCountKeys(error.into()))?;
+    Ok(keys.len())
+}
+
+/// Why the keys of a key server cannot be counted.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct CannotCountKeys(Box<dyn std::error::Error + Send + Sync>);
+
+impl From<InvalidKey> for CannotCountKeys {
+    fn from(error: InvalidKey) -> Self {
+        Self(error.into())
     }
 }
 

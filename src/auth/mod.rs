@@ -34,7 +34,7 @@ pub use self::{
     authjs::{AUTHJS_COOKIES, AuthjsSession, AuthjsSessions, InvalidAuthjsSecret},
     bearer::bearer,
     cookie::find_cookie,
-    jwks::JwksTiming,
+    jwks::{CannotCountKeys, JwksTiming, count_keys},
     key::InvalidKey,
     keys::Keys,
     origin::{Ask, InvalidOrigin, Origins},

@@ -70,7 +70,7 @@ pub(super) struct Address {
 /// The options after the `?`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
-    prefix: Option<String>,
+    pub prefix: Option<String>,
     /// Path of the NATS credentials file.
     pub credentials: Option<PathBuf>,
     pub sentinel_user: Option<String>,

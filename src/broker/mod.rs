@@ -31,6 +31,7 @@ mod outbox;
 mod postgres;
 mod reconnect;
 mod redis;
+mod round_trip;
 mod single_server;
 mod timing;
 
@@ -39,5 +40,6 @@ pub use self::{
     memory::Memory,
     notice::{Broker, Listener, Notice, Signal},
     open::open,
+    round_trip::{RoundTripError, round_trips},
     timing::Timing,
 };

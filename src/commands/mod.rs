@@ -4,6 +4,7 @@ mod adopt;
 mod backup;
 mod dev;
 mod dev_app;
+mod doctor;
 mod epoch;
 mod export;
 mod import;
@@ -20,6 +21,7 @@ pub use self::{
     adopt::adopt,
     backup::{backup, restore},
     dev::dev,
+    doctor::doctor,
     epoch::epoch,
     export::export,
     import::import,

@@ -6,6 +6,7 @@ use super::{
     adopt::Adopt,
     backup::{Backup, Restore},
     dev::Dev,
+    doctor::Doctor,
     epoch::Epoch,
     import_export::{self, Export, Import},
     log::Log,
@@ -64,6 +65,12 @@ pub enum Command {
     Dev(Dev),
     /// Run the server.
     Serve(Box<Serve>),
+    /// Examine a set-up, and name what is wrong with the remedy.
+    ///
+    /// Takes the settings of `serve`, from the same flags and variables, and changes nothing. Checks the settings, the
+    /// database, the broker, the key server, push services and the webhook, and with --url the proxy in front of a running
+    /// server. The exit code is 0 unless a check failed.
+    Doctor(Box<Doctor>),
     /// Apply, revert or list database migrations.
     Migrate(Migrate),
     /// Take over a PostgreSQL database of the older app, or give it back.

@@ -12,6 +12,7 @@ mod backup;
 mod cli;
 mod database;
 mod dev;
+mod doctor;
 mod epoch;
 mod http;
 mod import_export;
@@ -35,6 +36,7 @@ pub use self::{
     cli::{Cli, Command},
     database::Database,
     dev::Dev,
+    doctor::{Doctor, Examination},
     epoch::{Epoch, EpochAction},
     http::Http,
     import_export::{Export, FileFormat, FileKind, Import},

@@ -47,7 +47,9 @@ pub use self::{
 };
 use self::{
     middleware::{cors, rate_limit, request_log},
-    routes::{health, library_version, playground, static_files, trpc, version_events},
+    routes::{
+        connection_report, health, library_version, playground, static_files, trpc, version_events,
+    },
 };
 
 /// Refuses methods other than GET and HEAD, on every route except `/graphql`.
@@ -70,6 +72,7 @@ pub fn router(node: Node) -> Router {
         .layer(from_fn(trpc::format_errors));
     let api = Router::new()
         .route("/graphql", graphql::handler::route())
+        .route("/api/connection", get(connection_report::report))
         .route("/api/library-version", get(library_version::version))
         .route("/api/library-version-events", get(version_events::events))
         .method_not_allowed_fallback(only_get)

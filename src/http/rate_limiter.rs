@@ -88,8 +88,17 @@ impl RateLimiter {
         address.map(client_address)
     }
 
-    fn address_of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
-        let forwarded = self.address_header.as_ref().and_then(|name| {
+    /// Returns the address of a request's client, and whether a proxy named it in the configured header.
+    pub(super) fn address_and_source(&self, request: &Parts) -> (Option<IpAddr>, bool) {
+        let is_forwarded = self.forwarded(&request.headers).is_some();
+        (
+            self.address_of(&request.headers, &request.extensions),
+            is_forwarded,
+        )
+    }
+
+    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        self.address_header.as_ref().and_then(|name| {
             let value = headers.get_all(name).iter().next_back()?.as_bytes();
             // The client controls the bytes before the proxy's entry, so they can be invalid UTF-8.
             let last = value.rsplit(|byte| *byte == b',').next()?;
@@ -97,9 +106,13 @@ impl RateLimiter {
             // Some proxies add the port.
             let with_port = || Some(last.parse::<SocketAddr>().ok()?.ip());
             last.parse().ok().or_else(with_port)
-        });
+        })
+    }
+
+    fn address_of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-        forwarded.or_else(|| peer.map(|peer| peer.0.ip()))
+        self.forwarded(headers)
+            .or_else(|| peer.map(|peer| peer.0.ip()))
     }
 
     /// Removes clients that are within their limits again.

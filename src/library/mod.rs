@@ -51,6 +51,7 @@ mod write;
 
 pub use self::{
     database::{
+        examination::{ClockSkew, WriteAheadLog},
         fair_queue::Admission,
         first_connection::OpenError,
         options::{DatabaseOptions, Opening},

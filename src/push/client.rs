@@ -110,6 +110,26 @@ pub(super) async fn send(request: RequestBuilder) -> Response {
     answer
 }
 
+/// Why a server cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnreachableService {
+    /// Its name leads to a private address.
+    #[error("its name leads to a private address")]
+    Private,
+    /// It does not answer.
+    #[error("it does not answer")]
+    Silent,
+}
+
+/// Sends a request of which only the arrival matters, and returns the status of the answer.
+pub(super) async fn reach(request: RequestBuilder) -> Result<u16, UnreachableService> {
+    match send(request).await {
+        Response::Status(status, _) => Ok(status.as_u16()),
+        Response::Private => Err(UnreachableService::Private),
+        Response::Unreachable => Err(UnreachableService::Silent),
+    }
+}
+
 fn is_private(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {

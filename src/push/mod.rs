@@ -24,6 +24,7 @@ mod webhook;
 mod worker;
 
 pub use self::{
+    client::UnreachableService,
     encryption::{InvalidRecipient, Recipient},
     limits::PushLimits,
     notice::NoticeTemplate,

@@ -46,6 +46,13 @@ impl Vendor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestService(Origin);
 
+impl TestService {
+    /// Returns the origin.
+    pub fn origin(&self) -> String {
+        self.0.ascii_serialization()
+    }
+}
+
 impl FromStr for TestService {
     type Err = &'static str;
 

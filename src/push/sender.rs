@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     answer::is_own_fault,
-    client::{self, Response},
+    client::{self, Response, UnreachableService},
     encryption::{InvalidRecipient, Recipient, encrypt},
     limits::{PushLimits, TTL},
     notice::NoticeTemplate,
@@ -117,6 +117,16 @@ impl Push {
             Response::Status(status, _) => (status.is_success(), Some(status.as_u16())),
             Response::Private | Response::Unreachable => (false, None),
         }
+    }
+
+    /// Asks a push service for any answer, as a message would reach it. Returns the status that it answered.
+    ///
+    /// # Errors
+    /// When it does not answer, or its name leads to a private address.
+    pub async fn reach(&self, origin: &str) -> Result<u16, UnreachableService> {
+        let allowed = self.0.limits.push_allow.as_ref();
+        let (url, _) = check_address(origin, allowed).map_err(|_| UnreachableService::Private)?;
+        client::reach(self.0.client.head(url)).await
     }
 
     /// Returns the words of notices.

@@ -28,7 +28,7 @@ use url::Url;
 
 use super::{
     answer::backoff,
-    client::{self, Response},
+    client::{self, Response, UnreachableService},
     limits::PushLimits,
 };
 use crate::{
@@ -111,6 +111,14 @@ impl Webhook {
                 resume_at: Instant::now(),
             }),
         })))
+    }
+
+    /// Asks the receiver for any answer. Returns the status that it answered.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn reach(&self) -> Result<u16, UnreachableService> {
+        client::reach(self.0.client.head(self.0.url.clone())).await
     }
 
     /// Returns the limits.

@@ -98,6 +98,60 @@ impl Cluster {
     }
 }
 
+/// One shard of a cluster, for `library-sync doctor`.
+pub(in crate::broker) struct ClusterShard {
+    client: Client,
+    prefix: String,
+    address: String,
+    slots: Arc<Slots>,
+}
+
+impl ClusterShard {
+    /// Returns whether a user's channel is on this shard.
+    pub fn owns(&self, user: &UserId) -> bool {
+        self.slots.owner(slot(&channel(&self.prefix, ':', user))) == Some(&self.address)
+    }
+
+    /// Returns the route to its master.
+    pub fn route(&self) -> Route {
+        Route {
+            server: Server::Fixed(self.client.clone()),
+            prefix: self.prefix.clone(),
+        }
+    }
+}
+
+impl Cluster {
+    /// Returns the shards, as the first of the configured servers reports them that answers.
+    ///
+    /// # Errors
+    /// When none of them answers.
+    pub async fn routes(&self) -> Result<Vec<ClusterShard>, Fault> {
+        let mut found = Err("the address has no server".into());
+        for turn in 0..self.shards.seeds.len() {
+            found = self.shards.ask(&mut None, turn).await;
+            if found.is_ok() {
+                break;
+            }
+        }
+        let ranges: Vec<Range> = found?;
+        let slots = Arc::new(Slots::of(&ranges));
+        let mut shards: HashMap<String, Url> = HashMap::new();
+        for range in &ranges {
+            shards.insert(range.address(), range.master.clone());
+        }
+        let shards = shards.into_iter().map(|(address, master)| {
+            Ok(ClusterShard {
+                client: client(&master)?,
+                prefix: self.shards.prefix.clone(),
+                address,
+                slots: Arc::clone(&slots),
+            })
+        });
+        shards.collect()
+    }
+}
+
 impl Broker for Cluster {
     fn publish(&self, notice: Notice) {
         self.shards.inbox.deliver(Signal::Notice(notice.clone()));

@@ -139,6 +139,13 @@ impl State {
 }
 
 impl Database {
+    /// Returns why the replica is not read now, if one is configured.
+    pub fn replica_fault(&self) -> Option<String> {
+        self.replica.as_ref()?;
+        let fault = self.replica_state.0.lock().fault;
+        fault.map(|fault| fault.to_string())
+    }
+
     /// Waits for the replica's answer, at most twice [`REPLICA_WAIT`].
     pub(in crate::library) async fn ask_replica<T>(
         &self,

@@ -113,7 +113,7 @@ impl Database {
         Err(error)
     }
 
-    async fn write_probe(&self) -> Result<(), DbErr> {
+    pub(super) async fn write_probe(&self) -> Result<(), DbErr> {
         let tx = Transaction::begin(&self.probe, Purpose::Write).await?;
         if tx.get_database_backend() == DbBackend::Postgres {
             for sql in SPILL {

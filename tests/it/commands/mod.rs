@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod command_line;
+pub mod doctor;
 pub mod foreign_files;
 pub mod import;
 pub mod secrets;

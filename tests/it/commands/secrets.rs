@@ -74,6 +74,8 @@ fn wrong_values(setting: &str) -> Vec<String> {
             "http://ann:MARK@127.0.0.1/",
             "http://example.org/?token=MARK",
         ],
+        // Not looked at before the address answers.
+        "token" => &["MARK", "-MARK"],
         _ => panic!("`{setting}` hides its value: say here which values are wrong"),
     };
     let filled = values.iter().map(|value| value.replace("MARK", MARK));
@@ -84,8 +86,9 @@ fn wrong_values(setting: &str) -> Vec<String> {
 
 /// What a command needs beside the setting, so that it fails at that.
 fn others(command: &str, setting: &str) -> Vec<&'static str> {
+    let is_server = ["serve", "doctor"].contains(&command);
     let mut others = match command {
-        "serve" => vec![
+        "serve" | "doctor" => vec![
             "--database-url",
             "sqlite://there.db?mode=rwc",
             "--listen",
@@ -98,16 +101,17 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
         _ => panic!("`{command}` takes a secret: say here how it is run"),
     };
     match setting {
-        "database_url" if command == "serve" => {
+        "database_url" if is_server => {
             others.splice(..2, ["--jwt-secret", SECRET]);
         }
-        "read_database_url" if command != "serve" => {
+        "read_database_url" if !is_server => {
             others.extend(["--database-url", "sqlite://there.db?mode=rw"]);
         }
         _ if setting.starts_with("authjs_secret") => {
             others.splice(..2, ["--database-url", "sqlite://missing.db"]);
         }
         "read_database_url" | "broker_url" => others.extend(["--jwt-secret", SECRET]),
+        "token" => others.extend(["--url", "http://127.0.0.1:1"]),
         "vapid_key" => {
             others.extend(["--jwt-secret", SECRET]);
             others.extend(["--vapid-subject", "mailto:ops@example.org"]);

@@ -1,0 +1,75 @@
+//! An nginx of a test's own, with one `server` for each way to be in front of a server.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::support::{servers::kill_process_group, test_app::soon};
+
+/// A process that is killed, with its workers, when this is dropped.
+pub struct Nginx {
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// Runs it with these `server` blocks, and waits until it accepts at `ports`.
+    pub async fn start(servers: &str, ports: &[u16]) -> Self {
+        let folder = TempDir::with_prefix("library-sync-test-").unwrap();
+        let here = folder.path().display();
+        let settings = format!(
+            "pid {here}/pid;\nuser root;\nworker_processes 1;\nevents {{ worker_connections 512; }}\nhttp {{\n\
+             access_log off;\nclient_body_temp_path {here};\nproxy_temp_path {here};\nfastcgi_temp_path {here};\n\
+             uwsgi_temp_path {here};\nscgi_temp_path {here};\n{servers}}}\n"
+        );
+        fs::write(folder.path().join("settings"), settings).unwrap();
+        let installed = Path::new("/usr/sbin/nginx");
+        let program = if installed.exists() {
+            installed
+        } else {
+            Path::new("nginx")
+        };
+        let child = Command::new(program)
+            .args([
+                "-p",
+                ".",
+                "-c",
+                "settings",
+                "-g",
+                "daemon off; error_log stderr;",
+            ])
+            .current_dir(folder.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let nginx = Self {
+            child,
+            _folder: folder,
+        };
+        soon("nginx accepts", async {
+            for port in ports {
+                while TcpStream::connect(("127.0.0.1", *port)).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        })
+        .await;
+        nginx
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        kill_process_group(&mut self.child);
+    }
+}
