@@ -42,6 +42,7 @@ async fn command(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(dev) => commands::dev(&dev).await,
         Command::Serve(serve) => commands::serve(&serve).await,
+        Command::Canary(canary) => commands::canary(&canary).await,
         Command::Doctor(doctor) => commands::doctor(&doctor).await,
         Command::Migrate(migrate) => commands::migrate(migrate.direction).await,
         Command::Adopt(adopt) => commands::adopt(&adopt).await,

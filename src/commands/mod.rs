@@ -2,6 +2,7 @@
 
 mod adopt;
 mod backup;
+mod canary;
 mod dev;
 mod dev_app;
 mod doctor;
@@ -10,6 +11,7 @@ mod export;
 mod import;
 mod migrate;
 mod output_file;
+mod remote_server;
 mod schema;
 mod serve;
 mod stop_signal;
@@ -20,6 +22,7 @@ mod why;
 pub use self::{
     adopt::adopt,
     backup::{backup, restore},
+    canary::canary,
     dev::dev,
     doctor::doctor,
     epoch::epoch,

@@ -5,6 +5,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use super::{
     adopt::Adopt,
     backup::{Backup, Restore},
+    canary::Canary,
     dev::Dev,
     doctor::Doctor,
     epoch::Epoch,
@@ -71,6 +72,11 @@ pub enum Command {
     /// database, the broker, the key server, push services and the webhook, and with --url the proxy in front of a running
     /// server. The exit code is 0 unless a check failed.
     Doctor(Box<Doctor>),
+    /// Write a marked change to running servers, and time its event over each transport of each node.
+    ///
+    /// For a cron job: the exit code is 0 if the change arrived everywhere in time, and --metrics-file takes the times as
+    /// Prometheus text. The change is taken back, so that only the version of the user's library differs.
+    Canary(Canary),
     /// Apply, revert or list database migrations.
     Migrate(Migrate),
     /// Take over a PostgreSQL database of the older app, or give it back.

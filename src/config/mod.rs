@@ -9,6 +9,7 @@
 mod adopt;
 mod authjs;
 mod backup;
+mod canary;
 mod cli;
 mod database;
 mod dev;
@@ -28,11 +29,13 @@ mod streams;
 mod token;
 mod tokens;
 mod why;
+mod tracing;
 
 pub use self::{
     adopt::Adopt,
     authjs::Authjs,
     backup::{Backup, Restore},
+    canary::Canary,
     cli::{Cli, Command},
     database::Database,
     dev::Dev,
@@ -51,6 +54,7 @@ pub use self::{
     token::Token,
     tokens::Keys,
     why::Why,
+    tracing::Tracing,
 };
 
 /// Returns the default values of flags.

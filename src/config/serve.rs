@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     database::Database, http::Http, push::Push, retention::Retention, streams::Streams,
-    tokens::Keys,
+    tokens::Keys, tracing::Tracing,
 };
 use crate::{graphql, library};
 
@@ -32,6 +32,9 @@ pub struct Serve {
     /// Retention of history and receipts.
     #[command(flatten)]
     pub retention: Retention,
+    /// Distributed tracing.
+    #[command(flatten)]
+    pub tracing: Tracing,
     /// Storage limits of one user.
     #[command(flatten)]
     pub limits: library::Limits,

@@ -188,7 +188,7 @@ fn pooler(serve: &Serve, db: &Database, address: &DatabaseAddress) -> Finding {
 fn replica(serve: &Serve, db: &Database) -> Finding {
     match db.replica_fault() {
         _ if serve.database.read_database_url.is_none() => {
-            REPLICA.ok("queries read the primary, there is no --read-database-url")
+            REPLICA.ok("queries read the primary: --read-database-url is not set")
         }
         None => REPLICA.ok("the replica may be read"),
         Some(fault) => REPLICA.failed(

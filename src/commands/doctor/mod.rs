@@ -21,5 +21,6 @@ mod proxy_streams;
 mod remedy;
 mod report;
 mod services;
+mod target;
 
 pub use self::examination::doctor;

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, header, redirect};
+use reqwest::{Client, StatusCode, header};
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     finding::{Check, Finding},
     proxy_streams, remedy,
+    target::Target,
 };
 use crate::{
     auth::{self, Rules},
+    commands::remote_server::{self, RemoteServer},
     config::{Examination, Serve},
     error_chain::in_one_line,
     version::UserId,
@@ -30,14 +32,6 @@ const TOKEN_LIFE: Duration = Duration::from_mins(5);
 /// An address of documentation (RFC 5737), which no client has.
 const SPOOFED: &str = "192.0.2.77";
 
-/// A running server behind its public address.
-pub(super) struct Target {
-    pub url: Url,
-    pub token: String,
-    pub client: Client,
-    pub heartbeat: Duration,
-}
-
 /// The answer of `GET /api/connection`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,12 +49,7 @@ pub(super) async fn examine(serve: &Serve, examination: &Examination) -> Vec<Fin
         ];
     };
     let limit = examination.deadline;
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(limit)
-        // As a WebSocket and an EventSource of a server without HTTP/2 use it.
-        .http1_only()
-        .build();
+    let client = remote_server::client();
     let client = match client {
         Ok(client) => client,
         Err(error) => {
@@ -76,9 +65,7 @@ pub(super) async fn examine(serve: &Serve, examination: &Examination) -> Vec<Fin
         return vec![reachable, HOST.skipped(rest), ADDRESS.skipped(rest)];
     };
     let target = Target {
-        url: url.clone(),
-        token,
-        client,
+        server: RemoteServer::new(url.clone(), token, client),
         heartbeat: serve.streams.heartbeat,
     };
     let (streams, host, address) = tokio::join!(
@@ -138,9 +125,7 @@ async fn reachable(url: &Url, client: &Client) -> Finding {
 
 /// Asks the server how a request arrived.
 async fn arrived(target: &Target, spoofed: Option<&str>) -> Result<Arrived, String> {
-    let address = target.url.join("api/connection");
-    let address = address.map_err(|error| error.to_string())?;
-    let mut request = target.client.get(address).bearer_auth(&target.token);
+    let mut request = target.server.get("api/connection")?;
     if let Some(header) = spoofed {
         request = request.header(header, SPOOFED);
     }
@@ -163,8 +148,8 @@ async fn host(target: &Target) -> Finding {
         Ok(arrived) => arrived,
         Err(error) => return HOST.failed(error, "let /api/connection pass the proxy"),
     };
-    let sent = target.url.host_str().unwrap_or_default();
-    let sent = match target.url.port() {
+    let sent = target.server.url.host_str().unwrap_or_default();
+    let sent = match target.server.url.port() {
         Some(port) => format!("{sent}:{port}"),
         None => sent.to_owned(),
     };
@@ -173,7 +158,7 @@ async fn host(target: &Target) -> Finding {
         HOST.ok(format!("the server sees {seen}"))
     } else {
         HOST.failed(
-            format!("the server sees the host {seen:?} instead of {sent:?}, so it refuses cookies of its own pages"),
+            format!("the server sees the host {seen:?} instead of {sent:?}, so it refuses the cookies of its pages"),
             "forward Host with its port: `proxy_set_header Host $http_host` in nginx",
         )
     }

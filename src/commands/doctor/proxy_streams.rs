@@ -2,20 +2,14 @@
 
 use std::{future::Future, time::Duration};
 
-use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Response, StatusCode, header};
-use serde_json::json;
 use tokio::time::{Instant, timeout_at};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{Message, handshake::client::generate_key, protocol::Role},
-};
 
 use super::{
     finding::{Check, Finding},
-    proxy::Target,
+    target::Target,
 };
-use crate::error_chain::in_one_line;
+use crate::commands::remote_server::{SocketError, sent};
 
 const BUFFERING: Check = Check("proxy.buffering");
 const IDLE: Check = Check("proxy.idle_timeout");
@@ -82,13 +76,20 @@ async fn open(target: &Target, limit: Instant) -> Result<Response, Finding> {
             "let the proxy lead /api/library-version-events to the server",
         )
     };
-    let address = target.url.join("api/library-version-events");
-    let address = address.map_err(|error| failed(error.to_string()))?;
-    let request = target.client.get(address).bearer_auth(&target.token);
-    let request = request.header(header::ACCEPT, "text/event-stream");
-    match within(limit, request.send()).await {
+    // As browsers ask: a proxy that compresses events holds them back.
+    let request = target
+        .server
+        .get("api/library-version-events")
+        .map_err(failed)?;
+    let request = request
+        .header(header::ACCEPT, "text/event-stream")
+        .header(header::ACCEPT_ENCODING, "gzip");
+    match within(limit, sent(request)).await {
         None => Err(buffered("the stream did not begin")),
-        Some(Err(error)) => Err(failed(in_one_line(&error.without_url()))),
+        Some(Err(error)) => Err(failed(error)),
+        Some(Ok(answer)) if answer.headers().contains_key(header::CONTENT_ENCODING) => {
+            Err(buffered("the stream is compressed"))
+        }
         Some(Ok(answer)) if answer.status() == StatusCode::OK => Ok(answer),
         Some(Ok(answer)) => Err(failed(format!(
             "the stream is answered with {}",
@@ -131,49 +132,16 @@ async fn within<T>(limit: Instant, work: impl Future<Output = T>) -> Option<T> {
 
 /// Upgrades to a WebSocket, and waits for `connection_ack`.
 async fn websocket(target: &Target) -> Finding {
-    let fix = "forward the upgrade: `proxy_http_version 1.1`, `proxy_set_header Upgrade $http_upgrade` and \
-               `proxy_set_header Connection upgrade` in nginx";
-    let Ok(address) = target.url.join("graphql") else {
-        return WEBSOCKET.failed("the address is invalid", "correct --url");
-    };
-    let request = target
-        .client
-        .get(address)
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, "websocket")
-        .header(header::SEC_WEBSOCKET_VERSION, "13")
-        .header(header::SEC_WEBSOCKET_KEY, generate_key())
-        .header(header::SEC_WEBSOCKET_PROTOCOL, "graphql-transport-ws");
-    let answer = match request.send().await {
-        Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => answer.upgrade().await,
-        Ok(answer) => {
-            let found = format!(
-                "the upgrade to a WebSocket is answered with {}",
-                answer.status()
-            );
-            return WEBSOCKET.failed(found, fix);
-        }
-        Err(error) => Err(error),
-    };
-    let upgraded = match answer {
-        Ok(upgraded) => upgraded,
-        Err(error) => return WEBSOCKET.failed(in_one_line(&error.without_url()), fix),
-    };
-    let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
-    let authorization = format!("Bearer {}", target.token);
-    let init = json!({"type": "connection_init", "payload": {"Authorization": authorization}});
-    if let Err(error) = socket.send(Message::text(init.to_string())).await {
-        return WEBSOCKET.failed(in_one_line(&error), fix);
-    }
-    match socket.next().await {
-        Some(Ok(Message::Text(text))) if text.contains("connection_ack") => {
+    match target.server.websocket().await {
+        Ok(mut socket) => {
             let _ = socket.close(None).await;
             WEBSOCKET.ok("a WebSocket opens")
         }
-        Some(Ok(Message::Close(Some(close)))) => WEBSOCKET.failed(
-            format!("the server closed it with {}: {}", close.code, close.reason),
-            "give a valid --token",
+        Err(error @ SocketError::Closed(..)) => WEBSOCKET.failed(error, "give a valid --token"),
+        Err(error @ SocketError::Upgrade(_)) => WEBSOCKET.failed(
+            error,
+            "forward the upgrade: `proxy_http_version 1.1`, `proxy_set_header Upgrade $http_upgrade` and \
+             `proxy_set_header Connection upgrade` in nginx",
         ),
-        _ => WEBSOCKET.failed("the WebSocket ended before connection_ack", fix),
     }
 }

@@ -138,7 +138,7 @@ async fn push_services(serve: &Serve, limit: Duration) -> Finding {
 
 async fn webhook(serve: &Serve) -> Finding {
     let webhook = match app::webhook(&serve.push) {
-        Ok(None) => return WEBHOOK.skipped("there is no --webhook"),
+        Ok(None) => return WEBHOOK.skipped("--webhook is not set"),
         Ok(Some(webhook)) => webhook,
         Err(error) => {
             return WEBHOOK.failed(

@@ -502,7 +502,8 @@ async fn the_doctor_names_each_fault_of_a_proxy() {
     let app = TestApp::start_with(Db::Sqlite, &behind).await;
     let unaware = TestApp::start_with(Db::Sqlite, &behind[..2]).await;
     let closed = format!("http://127.0.0.1:{}", free_port());
-    let buffering = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;";
+    let buffering = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering; gzip on; gzip_proxied any; \
+                     gzip_types text/event-stream; gzip_min_length 1;";
     let all = [UPGRADE, HOST, FORWARDED].concat();
     let port_of_other = "proxy_set_header Host internal:4000;";
     let cases = [

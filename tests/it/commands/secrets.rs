@@ -69,6 +69,7 @@ fn wrong_values(setting: &str) -> Vec<String> {
         ],
         "webhook" => &["MARK", "http://ann:MARK@", "ftp://ann:MARK@example.org/"],
         "webhook_secret" => &["MARK", "whsec_MARK"],
+        "otlp_endpoint" => &["MARK", "ftp://ann:MARK@127.0.0.1/"],
         "jwks_url" => &[
             "MARK",
             "http://ann:MARK@127.0.0.1/",
@@ -97,7 +98,9 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
         "import" => vec!["--sub", "ann", "there.csv"],
         "export" | "token" | "why" => vec!["--sub", "ann"],
         "backup" | "restore" => vec!["there.csv.new"],
-        "adopt" | "epoch new" | "migrate up" | "migrate down" | "migrate status" => vec![],
+        "adopt" | "canary" | "epoch new" | "migrate up" | "migrate down" | "migrate status" => {
+            vec![]
+        }
         _ => panic!("`{command}` takes a secret: say here how it is run"),
     };
     match setting {
@@ -110,7 +113,9 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
         _ if setting.starts_with("authjs_secret") => {
             others.splice(..2, ["--database-url", "sqlite://missing.db"]);
         }
-        "read_database_url" | "broker_url" => others.extend(["--jwt-secret", SECRET]),
+        "read_database_url" | "broker_url" | "otlp_endpoint" => {
+            others.extend(["--jwt-secret", SECRET])
+        }
         "token" => others.extend(["--url", "http://127.0.0.1:1"]),
         "vapid_key" => {
             others.extend(["--jwt-secret", SECRET]);
