@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod architecture;
+pub mod dashboards;
 pub mod documented_clients;
 pub mod getting_started;
 pub mod language;
