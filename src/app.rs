@@ -43,6 +43,7 @@ use crate::{
     metrics,
     push::Worker,
     schema_migration,
+    trace::{Exporter, traces_address},
 };
 
 /// Interval between deletions of idle users and addresses from the rate limiter.
@@ -53,6 +54,9 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Time limit for writes, notices and connections to end after all requests have ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The setting of the exporter, for errors.
+const OTLP_ENDPOINT: &str = "--otlp-endpoint (LIBRARY_SYNC_OTLP_ENDPOINT)";
 
 /// Limits on connections to `--ops-listen`.
 const OPS_CONNECTIONS: SlotLimits = SlotLimits {
@@ -66,6 +70,8 @@ pub struct App {
     broker: Arc<dyn Broker>,
     /// Sends push messages and calls the webhook.
     worker: Option<Worker>,
+    /// Sends spans to a collector.
+    exporter: Option<Exporter>,
     connections: ConnectionLimits,
     /// The listener of `--ops-listen`.
     ops: Option<TcpListener>,
@@ -88,6 +94,7 @@ impl App {
         let options = database_options(&config.database, Opening::Create)?;
         let broker = broker(&config.streams.broker_url.0, &options.address)?;
         let metrics = metrics::collect();
+        let exporter = exporter(&config.tracing)?;
         let db = migrated_database(config, &options).await?;
         let hub = Hub::listening(Arc::clone(&broker));
         let library = Library::new(db, Arc::clone(&broker))
@@ -119,6 +126,7 @@ impl App {
             }),
             broker,
             worker,
+            exporter,
             connections: connection_limits(config),
             ops: config.http.ops_listen.map(listen_for_ops).transpose()?,
             shutdown_delay: config.http.shutdown_delay,
@@ -142,6 +150,9 @@ impl App {
     pub async fn run(mut self, listener: TcpListener) -> anyhow::Result<()> {
         let ended = CancellationToken::new();
         let background = self.work_in_background(&ended);
+        if let Some(exporter) = self.exporter.take() {
+            background.spawn(exporter.run(ended.clone()));
+        }
         let ops = self.ops.take();
         let node = &self.node;
         if let Some(ops) = ops {
@@ -282,6 +293,9 @@ pub fn check_settings(config: &Serve) -> anyhow::Result<()> {
     stream_limits(config)?;
     database_options(&config.database, Opening::Change)?;
     documents(&config.http)?;
+    if let Some(endpoint) = &config.tracing.otlp_endpoint {
+        traces_address(&endpoint.0).context(OTLP_ENDPOINT)?;
+    }
     Ok(())
 }
 
@@ -305,6 +319,15 @@ fn api(config: &Serve, library: &Library, feed: &Feed) -> anyhow::Result<Api> {
         );
     }
     Ok(api)
+}
+
+/// Returns the exporter of spans, unless tracing is off.
+fn exporter(config: &config::Tracing) -> anyhow::Result<Option<Exporter>> {
+    let Some(endpoint) = &config.otlp_endpoint else {
+        return Ok(None);
+    };
+    let exporter = Exporter::new(&endpoint.0);
+    exporter.context(OTLP_ENDPOINT)
 }
 
 /// Refuses LISTEN through a connection pooler, which shares sessions.

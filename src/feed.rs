@@ -13,14 +13,16 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
+use metrics::{counter, histogram};
 use time::OffsetDateTime;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{Notice, Signal},
-    hub::Hub,
+    broker::{Commit, Notice, Signal},
+    hub::{Hub, passage::Delivery},
     library::{Error, Library, Session},
+    trace::TraceParent,
     version::{Head, UserId},
 };
 
@@ -29,6 +31,21 @@ const RECHECK_BATCH: usize = 500;
 
 /// Initial backoff after heads could not be re-read.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// Number of changes whose notices were lost that one recheck measures. Each costs a statement.
+const MEASURED: usize = 100;
+
+/// The transport of a stream that only repeats other events, which is not measured.
+pub const UNMEASURED: &str = "";
+
+/// A head, as a stream yields it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedEvent {
+    /// The head.
+    pub head: Head,
+    /// The position of its change in a trace, if that is traced.
+    pub traceparent: Option<TraceParent>,
+}
 
 /// Opens streams of heads. Cheap to clone.
 #[derive(Clone)]
@@ -45,7 +62,7 @@ impl Feed {
 
     /// Streams the user's current head, then each greater one. Heads coalesce: a slow reader skips to the newest.
     /// `claims` is the last head that the client reports to have received, `issued_at` the time of issue of its
-    /// credential.
+    /// credential; `transport` is for measurements.
     ///
     /// The stream never ends. Its transport ends it when the token expires or the server drains.
     ///
@@ -56,7 +73,8 @@ impl Feed {
         user: &UserId,
         issued_at: Option<OffsetDateTime>,
         claims: Option<Head>,
-    ) -> Result<impl Stream<Item = Head> + Send + use<>, Error> {
+        transport: &'static str,
+    ) -> Result<impl Stream<Item = FeedEvent> + Send + use<>, Error> {
         let watch = self.hub.watch(user);
         self.report_notified_head(user);
         let session = Session::new(user, issued_at);
@@ -64,16 +82,51 @@ impl Feed {
         // The notice may be late or lost, so raise the user's other local streams to this head too.
         self.hub
             .deliver(Signal::Notice(Notice::new(user.clone(), first)));
+        let begun = (watch, None, None::<Delivery>);
         Ok(stream::unfold(
-            (watch, None),
-            move |(mut watch, last)| async move {
-                let head = match last {
-                    None => first,
-                    Some(last) => watch.greater(last).await,
+            begun,
+            move |(mut watch, last, delivery)| async move {
+                // The connection asks for the next head, so it has taken the last one.
+                if let Some(delivery) = delivery {
+                    delivery.done();
+                }
+                let Some(last) = last else {
+                    let event = FeedEvent {
+                        head: first,
+                        traceparent: None,
+                    };
+                    return Some((event, (watch, Some(first), None)));
                 };
-                Some((head, (watch, Some(head))))
+                let raised = watch.greater(last).await;
+                let passage = raised.passage.filter(|_| transport != UNMEASURED);
+                let event = FeedEvent {
+                    head: raised.head,
+                    traceparent: passage.as_ref().and_then(|passage| passage.traceparent()),
+                };
+                let delivery = passage.map(|passage| passage.deliver(transport));
+                Some((event, (watch, Some(event.head), delivery)))
             },
         ))
+    }
+
+    /// Measures that a device shows a head, as it reports with its requests.
+    pub fn note_applied(&self, user: &UserId, device: &str, applied: Head) {
+        let Some(raised) = self.hub.raised(user) else {
+            return;
+        };
+        if raised.head.epoch == applied.epoch {
+            let behind = raised
+                .head
+                .version
+                .number()
+                .saturating_sub(applied.version.number());
+            histogram!("library_sync_device_lag_versions").record(f64::from(behind.max(0)));
+        }
+        if raised.head == applied
+            && let Some(passage) = raised.passage
+        {
+            passage.applied(device);
+        }
     }
 
     /// Re-reads the heads of all watched users once a `period`, and stale ones at once, until `ended`. Users whose heads
@@ -111,6 +164,23 @@ impl Feed {
         }
     }
 
+    /// Returns the commit of a head whose notice was lost, or is later than the recheck.
+    async fn lost_commit(&self, user: &UserId, head: Head, is_measured: bool) -> Option<Commit> {
+        if self.hub.head(user)? >= head {
+            return None;
+        }
+        counter!("library_sync_notices_healed_total").increment(1);
+        if !is_measured {
+            return None;
+        }
+        let at = self.library.written_at(user, head).await.ok().flatten()?;
+        Some(Commit {
+            at,
+            trace: None,
+            broker: "recheck",
+        })
+    }
+
     /// Re-reads heads. Returns the users whose heads were not read: after a failed batch, the rest is not tried, because
     /// it would most likely fail too.
     async fn recheck(&self, users: &[UserId], is_first_attempt: bool) -> Vec<UserId> {
@@ -120,8 +190,13 @@ impl Feed {
             }
             match self.library.heads(batch).await {
                 Ok(heads) => {
-                    for (user, head) in heads {
-                        self.hub.deliver(Signal::Notice(Notice::new(user, head)));
+                    for (count, (user, head)) in heads.into_iter().enumerate() {
+                        let commit = self.lost_commit(&user, head, count < MEASURED).await;
+                        let notice = Notice {
+                            commit,
+                            ..Notice::new(user, head)
+                        };
+                        self.hub.deliver(Signal::Notice(notice));
                     }
                 }
                 Err(error) => {

@@ -8,6 +8,8 @@
 //! **Invariant:** a slot's head only grows, in any order of notices.
 //! **Invariant:** a slot exists, and the broker is subscribed to the user, exactly while the user has a watcher.
 
+pub mod passage;
+
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     mem,
@@ -17,12 +19,22 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use self::passage::Passage;
 use crate::{
     broker::{Broker, Memory, Notice, Signal},
     version::{Head, UserId},
 };
 
-type Slot = watch::Sender<Option<Head>>;
+type Slot = watch::Sender<Option<Raised>>;
+
+/// The newest head of a watched user.
+#[derive(Debug, Clone)]
+pub struct Raised {
+    /// The head.
+    pub head: Head,
+    /// How its change came here. `None` for a head that was read.
+    pub passage: Option<Arc<Passage>>,
+}
 
 /// The watched users of this node.
 pub struct Hub {
@@ -110,12 +122,17 @@ impl Hub {
             self.deliver(Signal::RecheckUsers(vec![notice.user.clone()]));
         }
         if let Some(slot) = slot {
-            slot.send_if_modified(|head| {
-                let greater = *head < Some(notice.head);
-                if greater {
-                    *head = Some(notice.head);
+            slot.send_if_modified(|raised| {
+                let known = raised.as_ref().map(|raised| raised.head);
+                let is_greater = known < Some(notice.head);
+                if is_greater {
+                    let passage = notice.commit.map(|commit| Arc::new(Passage::new(commit)));
+                    *raised = Some(Raised {
+                        head: notice.head,
+                        passage,
+                    });
                 }
-                greater
+                is_greater
             });
         }
     }
@@ -138,7 +155,16 @@ impl Hub {
 
     /// Returns the newest known head of a watched user.
     pub fn head(&self, user: &UserId) -> Option<Head> {
-        *self.slots.lock().get(user)?.borrow()
+        let slots = self.slots.lock();
+        let raised = slots.get(user)?.borrow();
+        raised.as_ref().map(|raised| raised.head)
+    }
+
+    /// Returns the newest known head of a watched user, with the passage of its change.
+    pub fn raised(&self, user: &UserId) -> Option<Raised> {
+        let slots = self.slots.lock();
+        let raised = slots.get(user)?.borrow();
+        raised.clone()
     }
 
     /// Returns all watched users.
@@ -164,17 +190,18 @@ pub struct Watch {
     hub: Arc<Hub>,
     user: UserId,
     /// `None` only during drop: the slot counts receivers, so this one must be gone before the count is read.
-    heads: Option<watch::Receiver<Option<Head>>>,
+    heads: Option<watch::Receiver<Option<Raised>>>,
 }
 
 impl Watch {
     /// Waits for a head greater than `than`, and returns the newest.
-    pub async fn greater(&mut self, than: Head) -> Head {
+    pub async fn greater(&mut self, than: Head) -> Raised {
+        let is_greater = |raised: &Option<Raised>| raised.as_ref().is_some_and(|it| it.head > than);
         if let Some(heads) = &mut self.heads
-            && let Ok(head) = heads.wait_for(|head| *head > Some(than)).await
-            && let Some(head) = *head
+            && let Ok(raised) = heads.wait_for(is_greater).await
+            && let Some(raised) = raised.as_ref()
         {
-            return head;
+            return raised.clone();
         }
         // Unreachable, because a slot outlives its watches. Never waking is the safe fallback.
         std::future::pending().await
@@ -229,8 +256,8 @@ mod tests {
         for version in [2, 5, 3, 4] {
             hub.deliver(notice("ann", version));
         }
-        assert_eq!(watch.greater(head(1)).await, head(5));
-        assert_eq!(watch.greater(head(5)).now_or_never(), None);
+        assert_eq!(watch.greater(head(1)).await.head, head(5));
+        assert!(watch.greater(head(5)).now_or_never().is_none());
     }
 
     #[tokio::test]
@@ -239,9 +266,9 @@ mod tests {
         let (mut one, mut two) = (hub.watch(&user("ann")), hub.watch(&user("ann")));
         let mut other = hub.watch(&user("bob"));
         hub.deliver(notice("ann", 2));
-        assert_eq!(one.greater(head(1)).await, head(2));
-        assert_eq!(two.greater(head(1)).await, head(2));
-        assert_eq!(other.greater(head(1)).now_or_never(), None);
+        assert_eq!(one.greater(head(1)).await.head, head(2));
+        assert_eq!(two.greater(head(1)).await.head, head(2));
+        assert!(other.greater(head(1)).now_or_never().is_none());
     }
 
     #[test]

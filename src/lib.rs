@@ -25,6 +25,8 @@ pub mod error_chain;
 
 mod lines;
 
+pub mod trace;
+
 pub mod version;
 
 // Requests.

@@ -18,6 +18,17 @@
 //! | `library_sync_streams_refused_total` | counter | streams | `transport`; `code`: TOO_MANY_STREAMS, UNAVAILABLE |
 //! | `library_sync_pending_sockets_refused_total` | counter | WebSockets without `connection_ack` | `reason`: address (refused), total (the oldest was closed) |
 //! | `library_sync_stream_ends_total` | counter | streams | `transport`; `reason`: expired, too_old, drained, completed, silent (WebSocket), unavailable (a subscription could not start), violation (of the WebSocket protocol), gone (the client disconnected or did not read) |
+//! | `library_sync_commit_to_event_seconds` | histogram | seconds from a commit to its event on a stream | `transport`: websocket, sse, multipart, events; `broker`: local (this node), postgres, redis, redis_cluster, nats, recheck (the notice was lost) |
+//! | `library_sync_commit_to_applied_seconds` | histogram | seconds from a commit to the report of a device that it shows the change | `transport`; `broker` |
+//! | `library_sync_device_lag_versions` | histogram | versions that a device is behind when it reports | |
+//! | `library_sync_notices_healed_total` | counter | changes that a recheck found because their notice was lost or late | |
+//! | `library_sync_stream_resumes_total` | counter | reconnects with `Last-Event-ID` | `result`: up_to_date, behind, ahead, other_epoch |
+//! | `library_sync_delta_resets_total` | counter | deltas that made the client load from scratch | `reason`: below_floor, ahead, other_epoch |
+//! | `library_sync_delta_changes` | histogram | changes in one page of a delta | |
+//! | `library_sync_conflicts_total` | counter | changes that met changes of other devices since their base | `resolution`: merged (nothing was lost), left (fields were left), rejected |
+//! | `library_sync_mutation_replays_total` | counter | retries that were answered from their receipt | |
+//! | `library_sync_spans_exported_total` | counter | spans that the collector accepted | |
+//! | `library_sync_spans_dropped_total` | counter | spans | `reason`: queue_full, not_sent |
 //! | `library_sync_broker_connected` | gauge | connections to the broker: 1, or one per shard of a Redis Cluster | `broker`: postgres, redis, redis_cluster, nats |
 //! | `library_sync_broker_reconnects_total` | counter | reconnects after a lost connection | `broker` |
 //! | `library_sync_broker_watched_users` | gauge | users whose notices this node subscribes to | `broker` |
@@ -51,7 +62,7 @@
 use std::sync::OnceLock;
 
 use metrics::gauge;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Starts collecting metrics, and returns the handle that renders them. Later calls return the same handle.
 ///
@@ -59,7 +70,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 pub fn collect() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let recorder = with_buckets(PrometheusBuilder::new()).build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another metrics recorder is installed; /metrics stays empty");
@@ -67,6 +78,27 @@ pub fn collect() -> PrometheusHandle {
         handle
     };
     HANDLE.get_or_init(install).clone()
+}
+
+/// Sets the buckets of the histograms that objectives are computed from. The others are summaries.
+#[expect(clippy::expect_used, reason = "it fails only without buckets")]
+fn with_buckets(builder: PrometheusBuilder) -> PrometheusBuilder {
+    const SECONDS: [f64; 15] = [
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    ];
+    const COUNTS: [f64; 9] = [0.0, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0];
+    let buckets: [(&str, &[f64]); 4] = [
+        ("library_sync_commit_to_event_seconds", &SECONDS),
+        ("library_sync_commit_to_applied_seconds", &SECONDS),
+        ("library_sync_device_lag_versions", &COUNTS),
+        ("library_sync_delta_changes", &COUNTS),
+    ];
+    let mut builder = builder;
+    for (name, values) in buckets {
+        let set = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), values);
+        builder = set.expect("there are buckets");
+    }
+    builder
 }
 
 /// Sets the gauges of this process. Omits those that the system does not report.

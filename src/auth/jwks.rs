@@ -212,7 +212,7 @@ impl Jwks {
     }
 }
 
-/// Fetches the keys of a key server once, and returns the number of those that can verify tokens. For `library-sync doctor`.
+/// Fetches the keys of a key server once, and returns the number of usable keys. For `library-sync doctor`.
 ///
 /// # Errors
 /// When the address is invalid, the server does not answer, or it publishes no usable key.

@@ -1,8 +1,8 @@
 //! The inbox: decodes received notices and delivers them to the listener.
 //!
 //! A notice is JSON: `{"user":"ann","epoch":1700000000000,"version":42}`, with `"recheck":true` if nodes must re-read the
-//! user's row. Unknown fields are ignored, so that a newer node
-//! can add fields.
+//! user's row, `at`, the time of the commit in microseconds since the Unix epoch, and `trace`, its position in a trace.
+//! Unknown fields are ignored, so that a newer node can add fields.
 //!
 //! **Invariant:** an invalid notice is dropped and counted, and has no other effect.
 
@@ -11,8 +11,13 @@ use std::{borrow::Cow, sync::OnceLock};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
 
-use super::notice::{Listener, Notice, Signal};
-use crate::version::{Epoch, Head, UserId, Version};
+use time::OffsetDateTime;
+
+use super::notice::{Commit, Listener, Notice, Signal};
+use crate::{
+    trace::TraceParent,
+    version::{Epoch, Head, UserId, Version},
+};
 
 /// Maximum size of a notice, in bytes: the longest user id with every byte escaped, and space for future fields.
 const LONGEST: usize = 2048;
@@ -33,6 +38,10 @@ struct Wire<'a> {
         skip_serializing_if = "std::ops::Not::not"
     )]
     is_recheck: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    trace: Option<Cow<'a, str>>,
 }
 
 /// Encodes a notice.
@@ -43,12 +52,20 @@ pub(super) fn encode(notice: &Notice) -> String {
         epoch: notice.head.epoch,
         version: notice.head.version,
         is_recheck: notice.is_recheck,
+        at: notice.commit.map(|commit| micros(commit.at)),
+        trace: notice
+            .commit
+            .and_then(|commit| Some(Cow::Owned(commit.trace?.to_string()))),
     };
     serde_json::to_string(&wire).expect("a notice is valid JSON")
 }
 
-/// Decodes a notice. The error is the `reason` of the metric.
-fn decode(bytes: &[u8]) -> Result<Notice, &'static str> {
+fn micros(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or_default()
+}
+
+/// Decodes a notice that `broker` carried. The error is the `reason` of the metric.
+fn decode(bytes: &[u8], broker: &'static str) -> Result<Notice, &'static str> {
     if bytes.len() > LONGEST {
         return Err("too_long");
     }
@@ -56,7 +73,12 @@ fn decode(bytes: &[u8]) -> Result<Notice, &'static str> {
     if wire.version < Version::FIRST || !(0..=LATEST).contains(&wire.epoch.number()) {
         return Err("malformed");
     }
+    let at = wire.at.and_then(|micros| {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()
+    });
+    let trace = wire.trace.as_deref().and_then(TraceParent::parse);
     Ok(Notice {
+        commit: at.map(|at| Commit { at, trace, broker }),
         user: UserId::new(&wire.user).map_err(|_| "malformed")?,
         head: Head {
             epoch: wire.epoch,
@@ -104,7 +126,7 @@ impl Inbox {
         if fastrand::u8(..100) < self.lose {
             return self.count_dropped("lost_on_purpose");
         }
-        match decode(bytes) {
+        match decode(bytes, self.broker) {
             Ok(notice) => self.deliver(Signal::Notice(notice)),
             Err(reason) => self.count_dropped(reason),
         }
@@ -137,7 +159,7 @@ mod tests {
         };
         let text = encode(&recheck);
         assert!(text.ends_with(r#","recheck":true}"#), "{text}");
-        assert_eq!(decode(text.as_bytes()), Ok(recheck));
+        assert_eq!(decode(text.as_bytes(), "nats"), Ok(recheck));
     }
 
     #[test]
@@ -146,7 +168,7 @@ mod tests {
         for user in ["ann", "a b", "*.>", "{x}", "\"\\", "é🙂", &longest] {
             let bytes = encode(&notice(user));
             assert!(bytes.len() < LONGEST);
-            assert_eq!(decode(bytes.as_bytes()), Ok(notice(user)));
+            assert_eq!(decode(bytes.as_bytes(), "nats"), Ok(notice(user)));
         }
         assert_eq!(
             encode(&notice("ann")),
@@ -155,9 +177,31 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_travels_with_its_notice() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let at = OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_123_456_000).unwrap();
+        let sent = Notice {
+            commit: Some(Commit {
+                at,
+                trace: TraceParent::parse(trace),
+                broker: "local",
+            }),
+            ..notice("ann")
+        };
+        let bytes = encode(&sent);
+        assert!(
+            bytes.contains(r#""at":1700000000123456"#) && bytes.contains(trace),
+            "{bytes}"
+        );
+        let received = decode(bytes.as_bytes(), "nats").unwrap().commit.unwrap();
+        assert_eq!((received.at, received.broker), (at, "nats"));
+        assert_eq!(received.trace, TraceParent::parse(trace));
+    }
+
+    #[test]
     fn an_unknown_field_is_ignored() {
         let newer = r#"{"kinds":["STORY"],"user":"ann","version":42,"epoch":1700000000000,"x":{}}"#;
-        assert_eq!(decode(newer.as_bytes()), Ok(notice("ann")));
+        assert_eq!(decode(newer.as_bytes(), "nats"), Ok(notice("ann")));
     }
 
     #[test]
@@ -178,9 +222,9 @@ mod tests {
             r#"{"user":"ann","epoch":1,"version":2} "#.trim_end_matches("} "),
         ];
         for text in malformed {
-            assert_eq!(decode(text.as_bytes()), Err("malformed"), "{text}");
+            assert_eq!(decode(text.as_bytes(), "nats"), Err("malformed"), "{text}");
         }
-        assert_eq!(decode(b"\xff"), Err("malformed"));
-        assert_eq!(decode(&[b' '; LONGEST + 1]), Err("too_long"));
+        assert_eq!(decode(b"\xff", "nats"), Err("malformed"));
+        assert_eq!(decode(&[b' '; LONGEST + 1], "nats"), Err("too_long"));
     }
 }

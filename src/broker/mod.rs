@@ -38,7 +38,7 @@ mod timing;
 pub use self::{
     address::InvalidAddress,
     memory::Memory,
-    notice::{Broker, Listener, Notice, Signal},
+    notice::{BROKERS, Broker, Commit, Listener, Notice, Signal},
     open::open,
     round_trip::{RoundTripError, round_trips},
     timing::Timing,

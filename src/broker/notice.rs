@@ -4,7 +4,23 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::version::{Head, UserId};
+use time::OffsetDateTime;
+
+use crate::{
+    trace::TraceParent,
+    version::{Head, UserId},
+};
+
+/// The carriers of notices, the values of the label `broker`: this process, the brokers, and a recheck that found a change
+/// whose notice was lost.
+pub const BROKERS: [&str; 6] = [
+    "local",
+    "postgres",
+    "redis",
+    "redis_cluster",
+    "nats",
+    "recheck",
+];
 
 /// A user's new head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +31,19 @@ pub struct Notice {
     pub head: Head,
     /// Whether more of the user's row than the head has changed, so that nodes that watch the user must re-read it.
     pub is_recheck: bool,
+    /// The commit, if the notice is of one. Only for measurements.
+    pub commit: Option<Commit>,
+}
+
+/// When and in which trace a head was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// Time of the commit, by the database's clock.
+    pub at: OffsetDateTime,
+    /// The commit's position in the trace of its request, if that is traced.
+    pub trace: Option<TraceParent>,
+    /// What carried the notice to this node, of [`BROKERS`].
+    pub broker: &'static str,
 }
 
 impl Notice {
@@ -24,6 +53,7 @@ impl Notice {
             user,
             head,
             is_recheck: false,
+            commit: None,
         }
     }
 }

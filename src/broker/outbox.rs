@@ -8,14 +8,11 @@ use std::collections::{HashMap, hash_map::Entry};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::notice::Notice;
+use super::notice::{Commit, Notice};
 use crate::version::{Head, UserId};
 
 /// Maximum number of notices in a batch.
 const BATCH: usize = 500;
-
-/// [`Notice::is_recheck`].
-type IsRecheck = bool;
 
 /// The newest unsent head of each user.
 pub(super) struct Outbox {
@@ -25,9 +22,16 @@ pub(super) struct Outbox {
     emptied: Notify,
 }
 
+/// The unsent notices of one user, as one.
+struct UnsentHead {
+    head: Head,
+    is_recheck: bool,
+    commit: Option<Commit>,
+}
+
 #[derive(Default)]
 struct Unsent {
-    heads: HashMap<UserId, (Head, IsRecheck)>,
+    heads: HashMap<UserId, UnsentHead>,
     /// Number of notices in the batch that is being sent.
     in_flight: usize,
 }
@@ -96,24 +100,31 @@ impl Unsent {
         let full = self.heads.len() >= capacity;
         match self.heads.entry(notice.user) {
             Entry::Occupied(mut entry) => {
-                let (head, is_recheck) = entry.get_mut();
-                *head = notice.head.max(*head);
-                *is_recheck |= notice.is_recheck;
+                let unsent = entry.get_mut();
+                if notice.head > unsent.head {
+                    (unsent.head, unsent.commit) = (notice.head, notice.commit);
+                }
+                unsent.is_recheck |= notice.is_recheck;
             }
             Entry::Vacant(_) if full => return false,
             Entry::Vacant(entry) => {
-                entry.insert((notice.head, notice.is_recheck));
+                entry.insert(UnsentHead {
+                    head: notice.head,
+                    is_recheck: notice.is_recheck,
+                    commit: notice.commit,
+                });
             }
         }
         true
     }
 }
 
-fn notice((user, (head, is_recheck)): (UserId, (Head, IsRecheck))) -> Notice {
+fn notice((user, unsent): (UserId, UnsentHead)) -> Notice {
     Notice {
         user,
-        head,
-        is_recheck,
+        head: unsent.head,
+        is_recheck: unsent.is_recheck,
+        commit: unsent.commit,
     }
 }
 

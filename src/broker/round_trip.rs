@@ -1,7 +1,7 @@
 //! One notice from one connection to another over the server of a broker, for `library-sync doctor`.
 //!
 //! **Invariant:** the notice names a user that no node watches. Over PostgreSQL, where every node receives every notice, it
-//! takes a channel of its own.
+//! has its own channel.
 
 use std::{
     sync::Arc,
@@ -69,7 +69,7 @@ pub async fn round_trips(
             let mut times = Vec::new();
             for shard in Cluster::new(&address, timing)?.routes().await? {
                 let user = || std::iter::repeat_with(any_user).find(|user| shard.owns(user));
-                times.push(pass(shard.route(), user).await?);
+                times.push(pass(shard.master_route(), user).await?);
             }
             return Ok(times);
         }
@@ -80,11 +80,11 @@ pub async fn round_trips(
 /// Sends a notice over one connection, and waits for it on another.
 async fn pass<R: Route>(route: R, user: impl Fn() -> Option<UserId>) -> Result<Duration, Fault> {
     let user = user().ok_or("no user belongs to this shard")?;
-    let (inbox, heard) = (Arc::new(Inbox::new("doctor", 0)), Arc::new(Notify::new()));
-    let (awaited, hears) = (user.clone(), Arc::clone(&heard));
+    let (inbox, arrival) = (Arc::new(Inbox::new("doctor", 0)), Arc::new(Notify::new()));
+    let (awaited, arrived) = (user.clone(), Arc::clone(&arrival));
     inbox.listen(Arc::new(move |signal| {
         if matches!(signal, Signal::Notice(notice) if notice.user == awaited) {
-            hears.notify_one();
+            arrived.notify_one();
         }
     }));
     let receiver = route.connect(&inbox).await?;
@@ -98,9 +98,9 @@ async fn pass<R: Route>(route: R, user: impl Fn() -> Option<UserId>) -> Result<D
     };
     let began = Instant::now();
     let passed = async {
-        sender.publish(&[Notice { user, head }]).await?;
+        sender.publish(&[Notice::new(user, head)]).await?;
         tokio::select! {
-            () = heard.notified() => Ok(began.elapsed()),
+            () = arrival.notified() => Ok(began.elapsed()),
             fault = receiver.ended() => Err(fault),
         }
     };

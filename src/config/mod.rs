@@ -28,8 +28,8 @@ mod serve;
 mod streams;
 mod token;
 mod tokens;
-mod why;
 mod tracing;
+mod why;
 
 pub use self::{
     adopt::Adopt,
@@ -53,8 +53,8 @@ pub use self::{
     streams::Streams,
     token::Token,
     tokens::Keys,
-    why::Why,
     tracing::Tracing,
+    why::Why,
 };
 
 /// Returns the default values of flags.

@@ -18,6 +18,7 @@ use crate::{
     feed::Feed,
     library::{Error, Intent, Library, LibraryWriter, Search, Written},
     push::Push,
+    trace::OpenSpan,
     version::Head,
 };
 
@@ -34,6 +35,10 @@ pub(super) struct Caller {
     /// Newest head that this operation wrote or received.
     pub reached: Reached,
     pub allowance: Allowance,
+    /// The span of the request, if it is traced.
+    pub span: Option<OpenSpan>,
+    /// The transport of a stream, for measurements.
+    pub transport: &'static str,
 }
 
 impl Caller {
@@ -49,6 +54,10 @@ impl Caller {
         if let Some(device) = &intent.device {
             self.library.note_device(&self.viewer.user, device);
         }
+        let intent = Intent {
+            span: self.span,
+            ..intent
+        };
         let written = self
             .library
             .write(&self.viewer.user, intent, change)

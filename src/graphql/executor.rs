@@ -201,6 +201,8 @@ impl Api {
                     push: self.push.clone(),
                     reached: Reached::default(),
                     allowance,
+                    span: operation.span,
+                    transport: operation.transport,
                 }))
             }
             Err(error) => Err(refused(error, asker(viewer, request_id))),

@@ -3,7 +3,7 @@
 use async_graphql::{Request, ServerError, Value as ConstValue, parser::types::OperationType};
 
 use super::{coercion_error::CoercionError, error};
-use crate::version::Version;
+use crate::{trace::OpenSpan, version::Version};
 
 /// Name of the request extension with the minimum version of the response.
 const MIN_VERSION: &str = "minLibraryVersion";
@@ -16,6 +16,10 @@ pub struct Operation {
     pub(super) is_fresh: bool,
     /// Minimum version of a query's response.
     at_least: Option<Version>,
+    /// The span of its request, if it is traced.
+    pub(super) span: Option<OpenSpan>,
+    /// The transport of a stream, for measurements.
+    pub(super) transport: &'static str,
 }
 
 impl Operation {
@@ -30,7 +34,21 @@ impl Operation {
             kind,
             is_fresh,
             at_least,
+            span: None,
+            transport: "websocket",
         }
+    }
+
+    /// Sets the span of its request.
+    #[must_use]
+    pub fn traced(self, span: Option<OpenSpan>) -> Self {
+        Self { span, ..self }
+    }
+
+    /// Sets the transport of a stream that is not a WebSocket.
+    #[must_use]
+    pub fn over(self, transport: &'static str) -> Self {
+        Self { transport, ..self }
     }
 
     /// Returns whether it is a query, a mutation or a subscription.

@@ -56,12 +56,13 @@ impl Subscription {
 
 /// Returns the caller's heads. Each head raises the version that its event states.
 async fn heads(caller: &Caller) -> Result<impl Stream<Item = Head> + use<>, Error> {
-    let heads = caller
-        .feed
-        .follow(&caller.viewer.user, caller.viewer.issued_at, None)
-        .await?;
-    let reached = caller.reached.clone();
-    Ok(heads.inspect(move |head| reached.raise(*head)))
+    let (user, issued_at) = (&caller.viewer.user, caller.viewer.issued_at);
+    let events = caller.feed.follow(user, issued_at, None, caller.transport);
+    let (events, reached) = (events.await?, caller.reached.clone());
+    Ok(events.map(move |event| {
+        reached.raise(event.head);
+        event.head
+    }))
 }
 
 fn heartbeat(period: Duration) -> Interval {

@@ -202,6 +202,7 @@ impl Node {
         };
         if let Some(applied) = device.report.applied {
             self.library.devices().report(&viewer.user, id, applied);
+            self.feed.note_applied(&viewer.user, id, applied);
         }
         let mut report = device.report.clone();
         report.issued_at = viewer.issued_at;

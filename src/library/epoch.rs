@@ -72,7 +72,7 @@ impl Library {
             let begun = async move { begin_after(&db, &of, head, reported, source).await };
             if let Some(begun) = self.write_apart(begun).await? {
                 log_begun(user, head, reported, source, begun);
-                self.announce(user, begun);
+                self.announce(user, begun, None);
                 return Ok(begun);
             }
             // Another node was first, the head has moved, or the primary is ahead of what was read.

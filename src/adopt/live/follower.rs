@@ -193,7 +193,7 @@ impl Follower {
     ) -> Result<(), Error> {
         let intent = Intent {
             device: Some(Device::older_app()),
-            once: None,
+            ..Intent::default()
         };
         let (older, tables, owner) = (self.older.clone(), self.labels, user.clone());
         let written = self.library.write(user, intent, move |writer| {

@@ -113,7 +113,7 @@ impl ClusterShard {
     }
 
     /// Returns the route to its master.
-    pub fn route(&self) -> Route {
+    pub fn master_route(&self) -> Route {
         Route {
             server: Server::Fixed(self.client.clone()),
             prefix: self.prefix.clone(),

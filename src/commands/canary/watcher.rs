@@ -97,7 +97,8 @@ impl Watcher {
     async fn next(&mut self) -> Result<i64, String> {
         loop {
             if let Some((version, rest)) = version_in(&self.rest) {
-                self.rest = rest.to_owned();
+                let read = self.rest.len() - rest.len();
+                self.rest.drain(..read);
                 return Ok(version);
             }
             let ended = || "the stream ended".to_owned();

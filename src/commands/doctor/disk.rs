@@ -47,9 +47,11 @@ fn free_space(folder: &Path) -> Finding {
         folder.display()
     );
     let fix = "free space on the volume or enlarge it: when it is full, every change is answered with UNAVAILABLE";
-    match free {
-        ..NEARLY_FULL => DISK.failed(found, fix),
-        ..LITTLE => DISK.warning(found, fix),
-        _ => DISK.ok(found),
+    if free < NEARLY_FULL {
+        DISK.failed(found, fix)
+    } else if free < LITTLE {
+        DISK.warning(found, fix)
+    } else {
+        DISK.ok(found)
     }
 }

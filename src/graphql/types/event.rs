@@ -26,6 +26,9 @@ pub(in crate::graphql) struct LibraryEvent {
     device: Option<Device>,
     /// Time of the change, or of the event if it is not a change.
     at: DateTime,
+    /// Position of the newest change in its distributed trace, as a W3C `traceparent`. Null unless the server exports traces
+    /// and the mutation was sent with a sampled `traceparent`.
+    traceparent: Option<String>,
 }
 
 /// Kind of an event.
@@ -68,6 +71,7 @@ impl LibraryEvent {
             changed: Vec::new(),
             device: None,
             at: OffsetDateTime::now_utc().into(),
+            traceparent: None,
         }
     }
 
@@ -85,6 +89,7 @@ impl LibraryEvent {
             changed: what.kinds.into_iter().map(LibraryKind::from).collect(),
             device: what.device.map(Device::from),
             at: what.at.into(),
+            traceparent: what.traceparent,
             ..quiet
         }
     }

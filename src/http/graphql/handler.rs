@@ -53,6 +53,7 @@ use crate::{
         state::Node,
     },
     library::Session,
+    trace::OpenSpan,
     version::Version,
 };
 
@@ -133,7 +134,9 @@ async fn answer(
     body: Body,
     accepted: Accepted,
 ) -> Result<Response, HttpError> {
+    let span = OpenSpan::of_request(traceparent(parts));
     let requester = Requester {
+        span,
         viewer: node
             .authenticate_operation(parts, accepted.stream.is_some())
             .await?,
@@ -142,14 +145,24 @@ async fn answer(
         at_least: at_least(parts)?,
         request_id: request_id(parts),
     };
-    match asked(parts, body, &node.settings).await? {
+    let answer = match asked(parts, body, &node.settings).await? {
         Asked::One(request) => requester.run(node, *request, accepted).await,
         Asked::Batch(requests) => requester.run_batch(node, requests).await,
+    };
+    if let Some(span) = span {
+        span.end("request");
     }
+    answer
+}
+
+/// Returns the position of the request in the client's trace.
+fn traceparent(parts: &Parts) -> Option<&str> {
+    parts.headers.get("traceparent")?.to_str().ok()
 }
 
 /// The viewer and the conditions of one HTTP request.
 struct Requester {
+    span: Option<OpenSpan>,
     viewer: Viewer,
     device: RequestDevice,
     method: Method,
@@ -176,7 +189,10 @@ impl Requester {
                 return Ok(streaming::head(kind));
             }
             let answers = match read {
-                Ok(operation) => node.api.stream(&self.viewer, operation, &self.request_id),
+                Ok(operation) => {
+                    let operation = operation.over(kind.transport().into());
+                    node.api.stream(&self.viewer, operation, &self.request_id)
+                }
                 Err(refused) => futures_util::stream::iter([refused]).boxed(),
             };
             return streaming::respond(node, &self.viewer, &self.device, answers, kind);
@@ -220,7 +236,7 @@ impl Requester {
         request: async_graphql::Request,
     ) -> Result<Result<Operation, Answer>, HttpError> {
         let operation = match node.api.operation(&self.viewer, request, &self.request_id) {
-            Ok(operation) => operation.no_older_than(self.at_least),
+            Ok(operation) => operation.no_older_than(self.at_least).traced(self.span),
             Err(refused) => return Ok(Err(refused)),
         };
         if operation.kind() == OperationType::Mutation && self.method != Method::POST {

@@ -1,13 +1,14 @@
 //! One operation of one viewer: authorization, and execution on a socket.
 
-use async_graphql::{Request, parser::types::OperationType};
-use futures_util::stream::BoxStream;
+use async_graphql::{Request, Value, parser::types::OperationType};
+use futures_util::{StreamExt as _, stream::BoxStream};
 use uuid::Uuid;
 
 use crate::{
     auth::{Credential, Viewer},
     graphql::{Answer, Operation},
     http::{rate_limiter::RateLimited, state::Node},
+    trace::OpenSpan,
 };
 
 /// One result of an operation.
@@ -31,12 +32,24 @@ pub(in crate::http) fn begin(
     request: Request,
 ) -> Result<Begun, Outcome> {
     let request_id = Uuid::now_v7().to_string();
+    let span = OpenSpan::of_request(traceparent(&request));
     let operation = node.api.operation(viewer, request, &request_id)?;
-    let operation = allow(viewer, operation)?;
-    Ok(Begun {
-        lasts: operation.kind() == OperationType::Subscription,
-        outcomes: node.api.stream(viewer, operation, &request_id),
-    })
+    let operation = allow(viewer, operation)?.traced(span);
+    let lasts = operation.kind() == OperationType::Subscription;
+    let outcomes = node.api.stream(viewer, operation, &request_id);
+    let outcomes = match span {
+        Some(span) if !lasts => outcomes.inspect(move |_| span.end("request")).boxed(),
+        _ => outcomes,
+    };
+    Ok(Begun { lasts, outcomes })
+}
+
+/// Returns the position of an operation in the client's trace, from `extensions.traceparent`.
+fn traceparent(request: &Request) -> Option<&str> {
+    match request.extensions.get("traceparent")? {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
 }
 
 /// Returns the answer to an operation over the rate limit.

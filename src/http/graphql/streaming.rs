@@ -60,6 +60,16 @@ pub(in crate::http) enum Kind {
     Multipart,
 }
 
+impl Kind {
+    /// Returns its transport.
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::Sse => Transport::Sse,
+            Self::Multipart => Transport::Multipart,
+        }
+    }
+}
+
 /// Returns the format of a stream that `Accept` asks for, if any; of two, the preferred.
 ///
 /// Wildcards do not count. `multipart/mixed` counts only with Apollo's parameter, because other uses of it, such as
@@ -101,16 +111,13 @@ pub(in crate::http) fn respond(
     outcomes: BoxStream<'static, Outcome>,
     kind: Kind,
 ) -> Result<Response, HttpError> {
-    let open = |transport| {
-        let permit = node.streams.open(viewer, transport)?;
-        Ok::<_, HttpError>(node.attended(permit, viewer, device, transport))
-    };
+    let transport = kind.transport();
+    let permit = node.streams.open(viewer, transport)?;
+    let permit = node.attended(permit, viewer, device, transport);
     let heartbeat = node.settings.heartbeat;
     Ok(match kind {
-        Kind::Sse => encoder::response(open(Transport::Sse)?, outcomes, Sse, heartbeat),
-        Kind::Multipart => {
-            encoder::response(open(Transport::Multipart)?, outcomes, Multipart, heartbeat)
-        }
+        Kind::Sse => encoder::response(permit, outcomes, Sse, heartbeat),
+        Kind::Multipart => encoder::response(permit, outcomes, Multipart, heartbeat),
     })
 }
 

@@ -17,6 +17,8 @@
 //! The older page acts on every unnamed message whose `version` is a number. So these messages keep their keys in this
 //! order. `auth_expired` is a named event, so a page that does not listen for it ignores it.
 //!
+//! An update whose mutation was traced has one more key, `traceparent`.
+//!
 //! A client that reconnects sends the last head that it saw in `Last-Event-ID`. `connected` then has one more key,
 //! `resume`, with the result of the comparison: `up_to_date`, `behind`, `ahead` or `other_epoch`. After `other_epoch`
 //! the client must reload its data, because versions of different epochs are not comparable. A head that is `ahead` can
@@ -42,10 +44,12 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
+use metrics::counter;
 use time::OffsetDateTime;
 
 use crate::{
     auth::Ask,
+    feed::FeedEvent,
     http::{
         device::RequestDevice,
         error::HttpError,
@@ -57,6 +61,7 @@ use crate::{
             registry::Transport,
         },
     },
+    trace::TraceParent,
     version::Head,
 };
 
@@ -98,7 +103,9 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let permit = node.attended(permit, &viewer, &device, Transport::Events);
     let last_seen = last_seen(&parts.headers);
     let (user, issued_at) = (&viewer.user, viewer.issued_at);
-    let heads = node.feed.follow(user, issued_at, last_seen).await?;
+    let transport = Transport::Events.into();
+    let heads = node.feed.follow(user, issued_at, last_seen, transport);
+    let heads = heads.await?;
     let framing = Events {
         last_seen,
         retry: RETURN + RETURN_SPREAD.mul_f64(permit.fraction()),
@@ -140,10 +147,11 @@ struct Events {
 
 impl Events {
     fn connected(&self, head: Head) -> String {
-        let mut json = message("connected", head);
+        let mut json = message("connected", head, None);
         if let Some(last_seen) = self.last_seen {
             json.pop();
             let resume = resume(last_seen, head);
+            counter!("library_sync_stream_resumes_total", "result" => resume).increment(1);
             let _ = write!(json, r#","resume":"{resume}"}}"#);
         }
         format!(
@@ -153,15 +161,15 @@ impl Events {
     }
 }
 
-impl Framing<Head> for Events {
+impl Framing<FeedEvent> for Events {
     const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-    fn item(&mut self, head: Head) -> Bytes {
+    fn item(&mut self, FeedEvent { head, traceparent }: FeedEvent) -> Bytes {
         let event = match self.newest.replace(head) {
             None => self.connected(head),
             Some(_) => format!(
                 "id: {head}\ndata: {}\n\n",
-                message("library_version_update", head)
+                message("library_version_update", head, traceparent)
             ),
         };
         event.into()
@@ -169,7 +177,7 @@ impl Framing<Head> for Events {
 
     fn heartbeat(&mut self) -> Bytes {
         match self.newest {
-            Some(head) => format!("data: {}\n\n", message("heartbeat", head)).into(),
+            Some(head) => format!("data: {}\n\n", message("heartbeat", head, None)).into(),
             None => Bytes::from_static(b":\n\n"),
         }
     }
@@ -191,12 +199,14 @@ impl Framing<Head> for Events {
     }
 }
 
-fn message(kind: &str, head: Head) -> String {
-    format!(
-        r#"{{"type":"{kind}","timestamp":{},"version":{}}}"#,
-        unix_millis(),
-        head.version
-    )
+fn message(kind: &str, head: Head, traceparent: Option<TraceParent>) -> String {
+    let (timestamp, version) = (unix_millis(), head.version);
+    match traceparent {
+        None => format!(r#"{{"type":"{kind}","timestamp":{timestamp},"version":{version}}}"#),
+        Some(traceparent) => format!(
+            r#"{{"type":"{kind}","timestamp":{timestamp},"version":{version},"traceparent":"{traceparent}"}}"#
+        ),
+    }
 }
 
 fn resume(last_seen: Head, now: Head) -> &'static str {
@@ -227,6 +237,27 @@ mod tests {
         }
     }
 
+    fn feed_event(version: i32) -> FeedEvent {
+        FeedEvent {
+            head: head(7, version),
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn a_traced_update_names_its_trace() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let traced = FeedEvent {
+            traceparent: TraceParent::parse(text),
+            ..feed_event(42)
+        };
+        let mut events = events(None);
+        events.item(feed_event(41));
+        let event = timeless(&events.item(traced));
+        let end = format!("\"version\":42,\"traceparent\":\"{text}\"}}\n\n");
+        assert!(event.ends_with(&end), "{event}");
+    }
+
     /// Replaces each timestamp, 13 digits of milliseconds, by `T`.
     fn timeless(bytes: &Bytes) -> String {
         let text = str::from_utf8(bytes).unwrap();
@@ -245,11 +276,11 @@ mod tests {
     fn the_events_have_the_exact_format_of_the_older_app() {
         let mut events = events(None);
         assert_eq!(
-            timeless(&events.item(head(7, 41))),
+            timeless(&events.item(feed_event(41))),
             "retry: 4217\nid: 7.41\ndata: {\"type\":\"connected\",\"timestamp\":T,\"version\":41}\n\n"
         );
         assert_eq!(
-            timeless(&events.item(head(7, 42))),
+            timeless(&events.item(feed_event(42))),
             "id: 7.42\ndata: {\"type\":\"library_version_update\",\"timestamp\":T,\"version\":42}\n\n"
         );
         assert_eq!(
@@ -272,7 +303,7 @@ mod tests {
             (head(6, 900), "other_epoch"),
             (head(8, 1), "other_epoch"),
         ] {
-            let connected = timeless(&events(Some(last_seen)).item(head(7, 41)));
+            let connected = timeless(&events(Some(last_seen)).item(feed_event(41)));
             let end = format!("\"version\":41,\"resume\":\"{resume}\"}}\n\n");
             assert!(connected.ends_with(&end), "{connected}");
         }

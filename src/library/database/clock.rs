@@ -11,6 +11,8 @@ use metrics::gauge;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 use time::{Duration, OffsetDateTime};
 
+use crate::trace::set_clock_ahead;
+
 /// Maximum difference between the clocks of node and database. Beyond it, the node logs an error and does not purge.
 pub(in crate::library) const MAX_SKEW: Duration = Duration::seconds(2);
 
@@ -79,6 +81,7 @@ impl Skew {
     pub fn observe(&self, asked: OffsetDateTime, shown: OffsetDateTime) -> Reading {
         let ahead = ahead(asked, shown, OffsetDateTime::now_utc());
         let reading = Reading { now: shown, ahead };
+        set_clock_ahead(ahead);
         gauge!("library_sync_clock_skew_seconds").set(ahead.as_seconds_f64());
         let is_off = reading.is_off();
         if self.is_reported.swap(is_off, Ordering::Relaxed) != is_off {

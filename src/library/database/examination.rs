@@ -43,17 +43,13 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn server_version(&self) -> Result<(String, Option<i32>), DbErr> {
-        match self.write.get_database_backend() {
-            DbBackend::Postgres => {
-                let name = self.value("SELECT 'PostgreSQL ' || current_setting('server_version')");
-                let number = self.value("SELECT current_setting('server_version_num')::integer");
-                Ok((name.await?, Some(number.await?)))
-            }
-            _ => {
-                let name = self.value("SELECT 'SQLite ' || sqlite_version()").await?;
-                Ok((name, None))
-            }
+        if self.write.get_database_backend() != DbBackend::Postgres {
+            let name = self.value("SELECT 'SQLite ' || sqlite_version()").await?;
+            return Ok((name, None));
         }
+        let name = self.value("SELECT 'PostgreSQL ' || current_setting('server_version')");
+        let number = self.value("SELECT current_setting('server_version_num')::integer");
+        Ok((name.await?, Some(number.await?)))
     }
 
     /// Returns the median time of a statement that reads nothing.

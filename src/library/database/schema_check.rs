@@ -57,7 +57,7 @@ const NEEDED: [(&str, &str); 19] = [
     ),
     (
         "topaz_write",
-        "user_id epoch version kinds device_id device_name written_at total",
+        "user_id epoch version kinds device_id device_name written_at total traceparent",
     ),
     (
         "topaz_field_change",

@@ -16,6 +16,8 @@ pub(in crate::library) struct Model {
     pub device_id: Option<String>,
     pub device_name: Option<String>,
     pub written_at: TimeUnixTimestampMillis,
+    /// The position of the commit in the trace of its request.
+    pub traceparent: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -24,9 +24,30 @@ pub struct Changed {
     pub device: Option<Device>,
     /// Time of the newest version.
     pub at: OffsetDateTime,
+    /// The `traceparent` of the newest version, if its request was traced.
+    pub traceparent: Option<String>,
 }
 
 impl Library {
+    /// Returns when a head was written. `None` if it is unknown.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn written_at(
+        &self,
+        user: &UserId,
+        head: Head,
+    ) -> Result<Option<OffsetDateTime>, Error> {
+        let key = (
+            user.as_str().to_owned(),
+            head.epoch.number(),
+            head.version.number(),
+        );
+        let row = write::Entity::find_by_id(key).one(&self.db.fresh);
+        let row = self.db.in_time(row).await?;
+        Ok(row.map(|row| row.written_at.0))
+    }
+
     /// Returns the changes after version `after` up to `head`. `None` if they are unknown, so anything may have changed.
     pub async fn changed(
         &self,
@@ -57,6 +78,7 @@ impl Library {
             kinds: names.filter_map(|name| name.parse().ok()).collect(),
             device: device.map(|id| Device::stored(id, newest.device_name.clone())),
             at: newest.written_at.0,
+            traceparent: newest.traceparent.clone(),
         }))
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** a change without a base that does not lower a chapter needs no statement here.
 
+use metrics::counter;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -33,6 +34,11 @@ pub(super) struct Target {
     pub updated_at: OffsetDateTime,
 }
 
+/// Counts a change that met changes of other devices.
+fn count_conflict(resolution: &'static str) {
+    counter!("library_sync_conflicts_total", "resolution" => resolution).increment(1);
+}
+
 impl LibraryWriter {
     /// Returns the row's state after `change`, and the fields that were left unchanged because of other devices' changes
     /// since its base.
@@ -56,10 +62,16 @@ impl LibraryWriter {
         };
         match conflict::resolve(against, &since, &held, &change) {
             Resolution::Reject(mut clashes) => {
+                count_conflict("rejected");
                 self.name_origins(target, &mut clashes).await?;
                 Err(Refusal::conflict(clashes))
             }
             Resolution::Apply { fields, mut left } => {
+                if !left.is_empty() {
+                    count_conflict("left");
+                } else if !since.is_empty() {
+                    count_conflict("merged");
+                }
                 self.name_origins(target, &mut left).await?;
                 Ok((patch::apply(stored, &fields)?, left))
             }
@@ -86,6 +98,7 @@ impl LibraryWriter {
         let against = Against::new(Some(base), None, false)?;
         if let Resolution::Reject(mut clashes) = conflict::resolve(against, &since, &held, &change)
         {
+            count_conflict("rejected");
             self.name_origins(target, &mut clashes).await?;
             // Both rows of an entry have a status, so it is named as in the inputs.
             let status = match target.kind {

@@ -22,8 +22,8 @@ const BATCH: u32 = 256;
 const SLACK: i64 = 16;
 
 const RECORD: &str = "
-INSERT INTO topaz_write (user_id, epoch, version, kinds, device_id, device_name, written_at, total)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8 + coalesce(
+INSERT INTO topaz_write (user_id, epoch, version, kinds, device_id, device_name, written_at, traceparent, total)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $9, $8 + coalesce(
   (SELECT total FROM topaz_write WHERE user_id = $1 ORDER BY epoch DESC, version DESC LIMIT 1), 0))
 RETURNING total, (SELECT total FROM topaz_write WHERE user_id = $1 ORDER BY epoch, version LIMIT 1) AS oldest";
 
@@ -61,6 +61,7 @@ impl LibraryWriter {
                 .into(),
             millis(self.now).into(),
             self.history.into(),
+            self.trace.map(|trace| trace.to_string()).into(),
         ];
         let backend = self.tx.get_database_backend();
         let insert = Statement::from_sql_and_values(backend, RECORD, values);

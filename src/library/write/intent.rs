@@ -1,7 +1,7 @@
 //! The origin of a change.
 
 use super::receipt::Once;
-use crate::library::model::device::Device;
+use crate::{library::model::device::Device, trace::OpenSpan};
 
 /// The origin of a change, and its idempotency key.
 #[derive(Debug, Clone, Default)]
@@ -10,4 +10,6 @@ pub struct Intent {
     pub device: Option<Device>,
     /// The idempotency key, with which a change is made at most once.
     pub once: Option<Once>,
+    /// The span of the request, if it is traced.
+    pub span: Option<OpenSpan>,
 }

@@ -12,13 +12,16 @@ use metrics::counter;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
 
-use super::{intent::Intent, receipt, writer::LibraryWriter, written::Written};
+use super::{
+    intent::Intent, receipt, write_spans::WriteSpans, writer::LibraryWriter, written::Written,
+};
 use crate::{
-    broker::Notice,
+    broker::{Commit, Notice},
     library::{
         error::{Error, Refusal},
         handle::Library,
     },
+    trace,
     version::{Head, UserId},
 };
 
@@ -110,14 +113,17 @@ impl Library {
         T: Serialize + DeserializeOwned,
         F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
     {
+        let spans = intent.span.map(WriteSpans::begin);
         let mut writer = self.begin_write(user, intent).await?;
+        writer.trace = spans.as_ref().map(WriteSpans::commit_position);
         if let Some(once) = &intent.once
             && let Some(before) = writer.find_answer(once).await?
         {
             // The earlier answer, or its notice, may have been lost after the commit. Announcing a head again is
             // harmless.
             let head = writer.roll_back().await?;
-            self.announce(user, head);
+            counter!("library_sync_mutation_replays_total").increment(1);
+            self.announce(user, head, None);
             return Ok(before);
         }
         let outcome = match apply(&mut writer, change).await {
@@ -137,10 +143,33 @@ impl Library {
             .as_ref()
             .map(|_| receipt::answer(&outcome))
             .transpose()?;
+        let head = self.commit(writer, user, (intent, answer), spans).await?;
+        Ok(Written::now(head, outcome))
+    }
+
+    /// Commits a change and announces it.
+    async fn commit(
+        &self,
+        writer: LibraryWriter,
+        user: &UserId,
+        (intent, answer): (&Intent, Option<String>),
+        mut spans: Option<WriteSpans>,
+    ) -> Result<Head, Error> {
+        if let Some(spans) = &mut spans {
+            spans.begin_commit();
+        }
         let head = writer.commit(intent, answer).await?;
         self.db.wrote();
-        self.announce(user, head);
-        Ok(Written::now(head, outcome))
+        let commit = Commit {
+            at: trace::now(),
+            trace: spans.as_ref().map(WriteSpans::commit_position),
+            broker: "local",
+        };
+        if let Some(spans) = spans {
+            spans.end(commit.at);
+        }
+        self.announce(user, head, Some(commit));
+        Ok(head)
     }
 
     /// Ends a write that changed nothing, and stores its answer.
@@ -167,7 +196,7 @@ impl Library {
         let head = writer.keep(once, receipt::answer(&outcome)?).await?;
         self.db.wrote();
         // Unchanged, unless the versions were renumbered meanwhile.
-        self.announce(user, head);
+        self.announce(user, head, None);
         Ok(Written::now(head, outcome))
     }
 
@@ -187,9 +216,12 @@ impl Library {
         self.begin(user, intent).await
     }
 
-    pub(in crate::library) fn announce(&self, user: &UserId, head: Head) {
+    pub(in crate::library) fn announce(&self, user: &UserId, head: Head, commit: Option<Commit>) {
         self.known.raise(user, head);
-        self.broker.publish(Notice::new(user.clone(), head));
+        self.broker.publish(Notice {
+            commit,
+            ..Notice::new(user.clone(), head)
+        });
     }
 }
 

@@ -27,5 +27,6 @@ pub(super) mod rewrite;
 pub(super) mod story;
 pub(super) mod usage;
 pub(super) mod user_row;
+pub(super) mod write_spans;
 pub(super) mod writer;
 pub(super) mod written;

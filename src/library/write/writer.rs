@@ -37,6 +37,7 @@ use crate::{
         },
         read::head::find_head,
     },
+    trace::TraceParent,
     version::{Epoch, Head, UserId, Version},
 };
 
@@ -65,6 +66,8 @@ pub struct LibraryWriter {
     /// Rows of history that the change purges.
     pub(super) purged: u64,
     pub(super) growth_fields: GrowthFields,
+    /// The position of the commit in the trace of its request.
+    pub(super) trace: Option<TraceParent>,
     /// Whether the change copies another program's, which no limit refuses.
     pub(super) is_mirror: bool,
 }
@@ -111,6 +114,7 @@ impl LibraryWriter {
             history: 0,
             purged: 0,
             growth_fields: GrowthFields::ONE,
+            trace: None,
             is_mirror: false,
         })
     }

@@ -5,3 +5,4 @@ pub mod brokers;
 pub mod node_failures;
 pub mod proxies;
 pub mod shutdown;
+pub mod tracing;

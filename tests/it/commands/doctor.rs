@@ -32,12 +32,12 @@ struct Report {
 
 impl Report {
     /// Runs the doctor with these flags.
-    async fn of(flags: &[&str]) -> Self {
-        Self::by(program(), flags).await
+    fn of(flags: &[&str]) -> Self {
+        Self::by(program(), flags)
     }
 
     /// Runs the doctor by a command that ends with the program.
-    async fn by(mut command: Command, flags: &[&str]) -> Self {
+    fn by(mut command: Command, flags: &[&str]) -> Self {
         command
             .args(["doctor", "--json", "--deadline", "5s"])
             .args(flags);
@@ -45,13 +45,13 @@ impl Report {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (code, stdout, stderr) = (ran.status.code(), text(ran.stdout), text(ran.stderr));
         for secret in [SECRET, HUSH, WEBHOOK_SECRET] {
-            let shown = format!("{}{}", stdout, stderr);
+            let shown = format!("{stdout}{stderr}");
             assert!(!shown.contains(secret), "{shown}");
         }
         let mut report: Value = serde_json::from_str(&stdout)
-            .unwrap_or_else(|error| panic!("{error}: {} {}", stdout, stderr));
+            .unwrap_or_else(|error| panic!("{error}: {stdout} {stderr}"));
         let Value::Array(findings) = report["findings"].take() else {
-            panic!("{}", stdout);
+            panic!("{stdout}");
         };
         Self {
             code,
@@ -186,22 +186,19 @@ async fn the_doctor_finds_nothing_wrong_with_a_healthy_set_up() {
     let _nginx = Nginx::start(&front, &[port]).await;
     let front = format!("http://127.0.0.1:{port}");
     let flags = flags_of(&app.db.url, &[&set_up[..], &["--url", &front]].concat());
-    Report::of(&flags).await.is_healthy(&[]);
+    Report::of(&flags).is_healthy(&[]);
 
     let database = migrated(Db::Sqlite).await;
     let skipped = ["push.vapid", "push.services", "webhook", "proxy.reachable"];
-    Report::of(&flags_of(&database.url, &[]))
-        .await
-        .is_healthy(&skipped);
+    Report::of(&flags_of(&database.url, &[])).is_healthy(&skipped);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_names_each_broken_broker() {
     let database = migrated(Db::Sqlite).await;
-    let broker =
-        async |url: &str| Report::of(&flags_of(&database.url, &["--broker-url", url])).await;
+    let broker = |url: &str| Report::of(&flags_of(&database.url, &["--broker-url", url]));
     let unreachable = format!("redis://ann:{HUSH}@127.0.0.1:{}", free_port());
-    let report = broker(&unreachable).await;
+    let report = broker(&unreachable);
     report.names(
         "unreachable broker",
         "broker",
@@ -218,17 +215,17 @@ async fn the_doctor_names_each_broken_broker() {
             .url()
             .replace("redis://", &format!("redis://library-sync:{password}@"))
     };
-    let report = broker(&login(HUSH)).await;
+    let report = broker(&login(HUSH));
     report.names(
         "broker without permission",
         "broker",
         "grant +spublish",
         "permissions",
     );
-    let report = broker(&login("wrong")).await;
+    let report = broker(&login("wrong"));
     report.names("broker with a wrong password", "broker", "", "password");
     redis.freeze();
-    let report = broker(&redis.url()).await;
+    let report = broker(&redis.url());
     report.names(
         "broker that hangs",
         "broker",
@@ -237,7 +234,7 @@ async fn the_doctor_names_each_broken_broker() {
     );
 
     let nats = Server::nats(&["--user", "ann", "--pass", HUSH]).await;
-    let report = broker(&nats.url()).await;
+    let report = broker(&nats.url());
     report.names("NATS without a login", "broker", "", "password");
 }
 
@@ -250,7 +247,7 @@ async fn a_notice_passes_every_kind_of_broker() {
         of("LIBRARY_SYNC_TEST_REDIS_CLUSTER"),
         of("LIBRARY_SYNC_TEST_NATS"),
     ] {
-        let report = Report::of(&flags_of(&database.url, &["--broker-url", &url])).await;
+        let report = Report::of(&flags_of(&database.url, &["--broker-url", &url]));
         assert_eq!(report.failed(), [""; 0], "{url}: {:#?}", report.findings);
         let broker = report
             .findings
@@ -272,46 +269,45 @@ async fn the_doctor_names_each_broken_setting_and_server_beside() {
     let key = vapid_key();
     let broken_key = key.replace('M', "N");
     let of_push = ["--vapid-subject", SUBJECT, "--vapid-key"];
-    let with = async |more: &[&str]| Report::of(&flags_of(&database.url, more)).await;
-    let of_keys =
-        async |url: &str| Report::of(&["--database-url", &database.url, "--jwks-url", url]).await;
+    let with = |more: &[&str]| Report::of(&flags_of(&database.url, more));
+    let of_keys = |url: &str| Report::of(&["--database-url", &database.url, "--jwks-url", url]);
 
-    let report = of_keys(&format!("{}/jwks?key={HUSH}", page.base)).await;
+    let report = of_keys(&format!("{}/jwks?key={HUSH}", page.base));
     report.names(
         "wrong JWKS",
         "tokens.keys",
         "not a JSON Web Key Set",
         "--jwks-url",
     );
-    let report = of_keys(&closed).await;
+    let report = of_keys(&closed);
     report.names(
         "key server down",
         "tokens.keys",
         "no response",
         "--jwks-url",
     );
-    let report = with(&[&of_push[..], &[&broken_key]].concat()).await;
+    let report = with(&[&of_push[..], &[&broken_key]].concat());
     report.names(
         "broken VAPID key",
         "push.vapid",
         "private key of P-256",
         "library-sync vapid",
     );
-    let report = with(&[&of_push[..], &[&key, "--push-allow", &closed]].concat()).await;
+    let report = with(&[&of_push[..], &[&key, "--push-allow", &closed]].concat());
     report.names(
         "push service unreachable",
         "push.services",
         "does not answer",
         "port 443",
     );
-    let report = with(&["--webhook", &closed, "--webhook-secret", WEBHOOK_SECRET]).await;
+    let report = with(&["--webhook", &closed, "--webhook-secret", WEBHOOK_SECRET]);
     report.names(
         "receiver of the webhook down",
         "webhook",
         "does not answer",
         "--webhook",
     );
-    let report = with(&["--drain-spread", "20s"]).await;
+    let report = with(&["--drain-spread", "20s"]);
     report.names(
         "spread longer than the grace",
         "configuration",
@@ -323,7 +319,7 @@ async fn the_doctor_names_each_broken_setting_and_server_beside() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_names_each_broken_database() {
     let empty = TestDatabase::new(Db::Postgres).await;
-    let report = Report::of(&flags_of(&empty.url, &[])).await;
+    let report = Report::of(&flags_of(&empty.url, &[]));
     report.names(
         "missing schema",
         "database.schema",
@@ -336,7 +332,7 @@ async fn the_doctor_names_each_broken_database() {
     faketime
         .args(["--exclude-monotonic", "-f", "+600s"])
         .arg(env!("CARGO_BIN_EXE_library-sync"));
-    let report = Report::by(faketime, &flags_of(&database.url, &[])).await;
+    let report = Report::by(faketime, &flags_of(&database.url, &[]));
     report.names(
         "clock 10 minutes ahead",
         "database.clock",
@@ -345,7 +341,7 @@ async fn the_doctor_names_each_broken_database() {
     );
 
     let closed = format!("postgres://ann:{HUSH}@127.0.0.1:{}/db", free_port());
-    let report = Report::of(&flags_of(&closed, &[])).await;
+    let report = Report::of(&flags_of(&closed, &[]));
     report.names(
         "database down",
         "database.connection",
@@ -353,7 +349,7 @@ async fn the_doctor_names_each_broken_database() {
         "start the server",
     );
     let nowhere = format!("{}_missing", database.url);
-    let report = Report::of(&flags_of(&nowhere, &[])).await;
+    let report = Report::of(&flags_of(&nowhere, &[]));
     report.names(
         "no such database",
         "database.connection",
@@ -364,7 +360,7 @@ async fn the_doctor_names_each_broken_database() {
     let name = database.url.rsplit('/').next().unwrap();
     let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
     database.execute(&read_only).await;
-    let report = Report::of(&flags_of(&database.url, &[])).await;
+    let report = Report::of(&flags_of(&database.url, &[]));
     report.names(
         "read-only database",
         "database.writes",
@@ -387,7 +383,7 @@ async fn the_doctor_names_a_wrong_password() {
     let rules = format!("hba_file={}", file.display());
     let postgres = Server::postgres_with(&[&rules]).await;
     let url = postgres.url().replace("postgres@", &format!("ann:{HUSH}@"));
-    let report = Report::of(&flags_of(&url, &[])).await;
+    let report = Report::of(&flags_of(&url, &[]));
     report.names(
         "wrong password",
         "database.connection",
@@ -423,7 +419,7 @@ async fn the_doctor_names_a_pooler_in_transaction_mode() {
     };
     let pooler = Server::pgbouncer(port, settings).await;
     url.set_port(Some(pooler.port)).unwrap();
-    let report = Report::of(&flags_of(url.as_str(), &[])).await;
+    let report = Report::of(&flags_of(url.as_str(), &[]));
     let remedy = "max_prepared_statements above 0";
     report.names(
         "pooler without prepared statements",
@@ -441,14 +437,14 @@ async fn the_doctor_names_a_pooler_in_transaction_mode() {
     ];
     let pooler = Server::pgbouncer(port, &settings).await;
     url.set_port(Some(pooler.port)).unwrap();
-    let report = Report::of(&flags_of(url.as_str(), &["--broker-url", "postgres:"])).await;
+    let report = Report::of(&flags_of(url.as_str(), &["--broker-url", "postgres:"]));
     let failed = report.failed();
     assert!(
         failed.contains(&"database.pooler"),
         "{:#?}",
         report.findings
     );
-    let report = Report::of(&flags_of(url.as_str(), &[])).await;
+    let report = Report::of(&flags_of(url.as_str(), &[]));
     let pooler = report
         .findings
         .iter()
@@ -480,7 +476,7 @@ async fn the_doctor_names_a_disk_that_is_nearly_full() {
     let mut app = TestApp::start_on(TestDatabase::at(url.clone()), &[]).await;
     app.stop().await;
     fs::write(folder.path().join("filler"), vec![0; 40 << 20]).unwrap();
-    let report = Report::of(&flags_of(&url, &[])).await;
+    let report = Report::of(&flags_of(&url, &[]));
     let unmounted = Command::new("umount").args(["-l", path]).finish();
     assert!(unmounted.status.success());
     report.names(
@@ -585,6 +581,6 @@ async fn the_doctor_names_each_fault_of_a_proxy() {
             &behind[..]
         };
         let flags = flags_of(&app.db.url, &[configured, &["--url", &front]].concat());
-        Report::of(&flags).await.names(set_up, check, found, fix);
+        Report::of(&flags).names(set_up, check, found, fix);
     }
 }

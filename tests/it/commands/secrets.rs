@@ -58,7 +58,7 @@ fn wrong_values(setting: &str) -> Vec<String> {
             "amqp://ann:MARK@127.0.0.1",
             "MARK",
         ],
-        "jwt_secret" => &["MARK", "-MARK"],
+        "jwt_secret" | "token" => &["MARK", "-MARK"],
         // Any text is a valid secret, so the run fails at its database.
         "authjs_secret" | "authjs_secret_1" | "authjs_secret_2" | "authjs_secret_3" => {
             &["MARK", "-MARK"]
@@ -75,8 +75,6 @@ fn wrong_values(setting: &str) -> Vec<String> {
             "http://ann:MARK@127.0.0.1/",
             "http://example.org/?token=MARK",
         ],
-        // Not looked at before the address answers.
-        "token" => &["MARK", "-MARK"],
         _ => panic!("`{setting}` hides its value: say here which values are wrong"),
     };
     let filled = values.iter().map(|value| value.replace("MARK", MARK));
@@ -114,7 +112,7 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
             others.splice(..2, ["--database-url", "sqlite://missing.db"]);
         }
         "read_database_url" | "broker_url" | "otlp_endpoint" => {
-            others.extend(["--jwt-secret", SECRET])
+            others.extend(["--jwt-secret", SECRET]);
         }
         "token" => others.extend(["--url", "http://127.0.0.1:1"]),
         "vapid_key" => {

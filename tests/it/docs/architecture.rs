@@ -9,21 +9,28 @@ use std::{
 use crate::support::test_app::repository;
 
 /// The top-level modules that each one may import. All may import `version`, the core identifiers.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("version", &[]),
     ("address", &[]),
     ("error_chain", &[]),
     ("lines", &[]),
+    ("trace", &[]),
     ("metrics", &[]),
     ("telemetry", &[]),
     ("auth", &[]),
-    ("broker", &["address", "error_chain"]),
-    ("hub", &["broker"]),
-    ("library", &["address", "broker", "error_chain"]),
-    ("feed", &["library", "hub"]),
+    ("broker", &["address", "error_chain", "trace"]),
+    ("hub", &["broker", "trace"]),
+    ("library", &["address", "broker", "error_chain", "trace"]),
+    ("feed", &["library", "hub", "trace"]),
     ("push", &["hub", "library"]),
-    ("graphql", &["auth", "library", "feed", "lines", "push"]),
-    ("http", &["graphql", "feed", "auth", "library", "metrics"]),
+    (
+        "graphql",
+        &["auth", "library", "feed", "lines", "push", "trace"],
+    ),
+    (
+        "http",
+        &["graphql", "feed", "auth", "library", "metrics", "trace"],
+    ),
     ("schema_migration", &["library"]),
     ("adopt", &["error_chain", "library", "schema_migration"]),
 ];

@@ -58,7 +58,11 @@ impl IntentInput {
         let device = self.device.map(DeviceInput::read).transpose()?;
         let key = self.idempotency_key.map(IdempotencyKey::new).transpose()?;
         let once = key.map(once).transpose()?;
-        Ok(Intent { device, once })
+        Ok(Intent {
+            device,
+            once,
+            span: None,
+        })
     }
 }
 

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     auth::Viewer,
+    feed::UNMEASURED,
     http::{
         connection::connection_slots::Connection,
         device::RequestDevice,
@@ -114,11 +115,11 @@ async fn greet(
     };
     let heads = node
         .feed
-        .follow(&viewer.user, viewer.issued_at, None)
+        .follow(&viewer.user, viewer.issued_at, None, UNMEASURED)
         .await
         .map_err(|error| Close::refused(error.into(), Some(&viewer.user)))?;
     socket.say(&ServerMessage::ConnectionAck).await?;
-    Ok((viewer, permit, heads.boxed()))
+    Ok((viewer, permit, heads.map(|event| event.head).boxed()))
 }
 
 /// Waits for `connection_init` and returns its payload.

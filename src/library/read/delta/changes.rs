@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use metrics::{counter, histogram};
 use sea_orm::EntityTrait as _;
 
 use super::{
@@ -50,12 +51,17 @@ impl Library {
             })
         });
         let delta = delta.await?;
+        if !delta.reset {
+            let count = u32::try_from(delta.changes.len()).unwrap_or(u32::MAX);
+            histogram!("library_sync_delta_changes").record(f64::from(count));
+        }
         let head = self
             .settle(user, delta.head, known, claims(since, after))
             .await?;
         Ok(if head.epoch == delta.head.epoch {
             delta
         } else {
+            count_reset("other_epoch");
             Delta::reset(head)
         })
     }
@@ -105,7 +111,8 @@ async fn page(
     let row = user::Entity::find_by_id(user.as_str()).one(tx).await?;
     let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
     let (head, floor) = (row.head(), Version::new(row.library_floor));
-    if must_reset(head, floor, since, after) {
+    if let Some(reason) = reset_reason(head, floor, since, after) {
+        count_reset(reason);
         return Ok(Delta::reset(head));
     }
     let began = after.map_or(head.version, |cursor| cursor.began);
@@ -145,22 +152,34 @@ async fn page(
     })
 }
 
-/// Returns whether the client may miss a removal.
-fn must_reset(head: Head, floor: Version, since: Since, after: Option<DeltaCursor>) -> bool {
+fn count_reset(reason: &'static str) {
+    counter!("library_sync_delta_resets_total", "reason" => reason).increment(1);
+}
+
+/// Returns why the client may miss a removal; `None` if it cannot.
+fn reset_reason(
+    head: Head,
+    floor: Version,
+    since: Since,
+    after: Option<DeltaCursor>,
+) -> Option<&'static str> {
     let epoch = after.map(|cursor| cursor.epoch).or(since.epoch);
-    if epoch.is_some_and(|epoch| epoch != head.epoch) || since.version > head.version {
-        return true;
+    if epoch.is_some_and(|epoch| epoch != head.epoch) {
+        return Some("other_epoch");
+    }
+    if since.version > head.version {
+        return Some("ahead");
     }
     // Tombstones up to the floor may be purged. The client needs those after its version (from an empty cache: only those
     // since the walk began), except those already delivered.
     let known = match (since.version.number(), after) {
-        (0, None) => return false,
+        (0, None) => return None,
         (0, Some(cursor)) => cursor.began,
         _ => since.version,
     };
     // A page may end between the changes of one version, so its last stamp may be delivered only in part.
     let delivered = after.map_or(0, |cursor| cursor.stamp.number().saturating_sub(1));
-    floor.number() > Ord::max(known.number(), delivered)
+    (floor.number() > Ord::max(known.number(), delivered)).then_some("below_floor")
 }
 
 #[cfg(test)]
@@ -195,7 +214,7 @@ mod tests {
     }
 
     fn resets(floor: i32, since: Since, after: Option<DeltaCursor>) -> bool {
-        must_reset(head(50), Version::new(floor), since, after)
+        reset_reason(head(50), Version::new(floor), since, after).is_some()
     }
 
     #[test]
