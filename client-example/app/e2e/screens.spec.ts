@@ -126,6 +126,39 @@ test("a file is imported: its columns are matched, it is previewed, and one can 
   expect(Object.keys(await server.chapters("ann")).sort()).toEqual(["Dracula", "Emma", "Persuasion"]);
 });
 
+test("the devices are named with their state, renamed, forgotten, and signed out everywhere", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  await server.add("ann", "Emma", 3);
+  const page = await signIn(await browser.newContext(), "ann");
+  const tablet = await signIn(await browser.newContext(), "ann");
+  await readNext(tablet, "Emma");
+  await expect.poll(() => server.chapters("ann")).toEqual({ Emma: 4 });
+  await tablet.close();
+  await isFresh(page);
+  await page.locator("summary").click();
+  const devices = page.getByRole("region", { name: "Devices" });
+  await expect(devices.getByRole("listitem")).toHaveCount(2);
+  await expect(devices.getByText("(this device): ")).toHaveCount(1);
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations).toEqual([]);
+
+  const other = devices.getByRole("listitem").filter({ hasNotText: "(this device)" });
+  page.once("dialog", (dialog) => void dialog.accept("Kitchen tablet"));
+  await other.getByRole("button", { name: /^Rename / }).click();
+  await expect(devices.getByText("Kitchen tablet", { exact: true })).toBeVisible();
+  page.once("dialog", (dialog) => void dialog.accept());
+  await devices.getByRole("button", { name: "Forget Kitchen tablet" }).click();
+  await expect(devices.getByRole("listitem")).toHaveCount(1);
+
+  page.once("dialog", (dialog) => void dialog.accept());
+  await devices.getByRole("button", { name: "Sign out everywhere" }).click();
+  await expect(devices).toHaveCount(0);
+  await expect(page.getByLabel("Token")).toBeVisible();
+});
+
 test("the sync panel names what was changed, and the device that did", async ({
   browser,
   server,

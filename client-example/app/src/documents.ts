@@ -10,6 +10,50 @@ export const Viewer = graphql(`
   }
 `);
 
+export const Devices = graphql(`
+  query Devices {
+    viewer {
+      devices {
+        id
+        name
+        platform
+        lastSeenAt
+        behind
+        pending {
+          count
+        }
+        verdict
+      }
+    }
+  }
+`);
+
+export const RenameDevice = graphql(`
+  mutation RenameDevice($input: RenameDeviceInput!) {
+    renameDevice(input: $input) {
+      refusal {
+        message
+      }
+    }
+  }
+`);
+
+export const ForgetDevice = graphql(`
+  mutation ForgetDevice($input: ForgetDeviceInput!) {
+    forgetDevice(input: $input) {
+      forgottenDeviceId
+    }
+  }
+`);
+
+export const SignOutEverywhere = graphql(`
+  mutation SignOutEverywhere($input: SignOutEverywhereInput!) {
+    signOutEverywhere(input: $input) {
+      signedOutAt
+    }
+  }
+`);
+
 export const Changes = graphql(`
   query Changes($since: Int!, $epoch: ID, $after: String) {
     libraryChanges(since: $since, epoch: $epoch, after: $after) {

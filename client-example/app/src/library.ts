@@ -31,7 +31,8 @@ import type { HistoryWrite } from "./history.ts";
 const VIEW = ["view"];
 
 /** How the app connects: own changes are patched in, and settled once the copy has them. */
-export const options: Pick<LibraryOptions, "copyShape" | "patch" | "settlesOutbox"> = {
+export const options: Pick<LibraryOptions, "client" | "copyShape" | "patch" | "settlesOutbox"> = {
+  client: "library-sync-app/0.1.0",
   patch: (entry) => (data, key) => {
     // The input of an import does not have what it added, and that of no change has the history: these are loaded.
     const isInInput = key.at(-1) === VIEW[0] && operationOf(entry.mutation.query) !== "ImportEntries";

@@ -5,6 +5,7 @@ import { useLibrary, useLibraryVersionSync, useOutbox } from "library-sync-clien
 import { lazy, type ReactNode, Suspense, useCallback, useState } from "react";
 import { AddStoryForm } from "./add_story.tsx";
 import { ConflictDialog } from "./conflict_dialog.tsx";
+import { SignOutEverywhere } from "./documents.ts";
 import { EditDialog } from "./edit_dialog.tsx";
 import type { Entry, LibraryView, Wanted } from "./entries.ts";
 import { EntryList } from "./entry_list.tsx";
@@ -39,13 +40,21 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
     },
     [changes],
   );
+  const leave = async () => {
+    await library.signOut();
+    endSession();
+    onSignOut();
+  };
   const signOut = async () => {
     const lost = waiting > 0 ? ` ${waiting} unsent changes on this device are lost.` : "";
     if (!window.confirm(`Sign out ${user}?${lost}`)) return;
     await new Notifications(library.server, thisDevice()).switchOff();
-    await library.signOut();
-    endSession();
-    onSignOut();
+    await leave();
+  };
+  const signOutEverywhere = async () => {
+    if (!window.confirm(`Sign out ${user} on all devices? Each has to sign in again.`)) return;
+    await library.server.query(String(SignOutEverywhere), { input: {} });
+    await leave();
   };
   const { entries, tags, fandoms } = view ?? NOTHING;
   const shown = { tags, fandoms, entries: entries.filter(({ id }) => id !== removing?.id) };
@@ -53,7 +62,12 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
     <>
       <header className="top">
         <h1>Library</h1>
-        <SyncPanel user={user} view={view ?? NOTHING} onSignOut={() => void signOut()} />
+        <SyncPanel
+          user={user}
+          view={view ?? NOTHING}
+          onSignOut={() => void signOut()}
+          onSignOutEverywhere={() => void signOutEverywhere()}
+        />
       </header>
       {phase === "offline" && (
         <p className="banner" role="status">

@@ -2,6 +2,7 @@
 
 import { useLibraryVersionSync } from "library-sync-client/react";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { DeviceList } from "./devices.tsx";
 import type { LibraryView } from "./entries.ts";
 import { writeText } from "./history.ts";
 import { useHistory } from "./library.ts";
@@ -12,10 +13,12 @@ export function SyncPanel({
   user,
   view,
   onSignOut,
+  onSignOutEverywhere,
 }: {
   user: string;
   view: LibraryView;
   onSignOut: () => void;
+  onSignOutEverywhere: () => void;
 }): ReactNode {
   const { currentVersion, targetVersion, isSSEConnected, isLeader, phase, waiting, why } =
     useLibraryVersionSync();
@@ -48,6 +51,7 @@ export function SyncPanel({
           <dd>{waiting}</dd>
         </dl>
         {isOpen && <RecentChanges view={view} />}
+        {isOpen && <DeviceList onSignOutEverywhere={onSignOutEverywhere} />}
         {isOpen && <NotificationSwitch />}
         <button type="button" onClick={onSignOut}>
           Sign out

@@ -1,6 +1,6 @@
 // The words that the app uses for what the schema names.
 
-import type { PublicationStatus, ReadingStatus } from "./generated/graphql.ts";
+import type { DeviceVerdict, PublicationStatus, ReadingStatus } from "./generated/graphql.ts";
 
 export const READING: Record<ReadingStatus, string> = {
   READING: "Reading",
@@ -18,6 +18,22 @@ export const PUBLICATION: Record<PublicationStatus, string> = {
   HIATUS: "On hiatus",
   ABANDONED: "Abandoned",
   UNKNOWN: "Unknown",
+};
+
+/** Why a device is not up to date, and what its owner can do. */
+export const VERDICT: Record<DeviceVerdict, string> = {
+  UP_TO_DATE: "Up to date.",
+  BEHIND_CONNECTED: "Loading.",
+  ASLEEP: "Asleep. Open the app there to load.",
+  OUTBOX_STUCK: "Its changes are not sent. Open the app there and look at them.",
+  TOKEN_ENDED: "Signed out. Sign in there.",
+  OTHER_EPOCH: "Its copy is from before a restore. Open the app there to load all.",
+  BELOW_FLOOR: "Not used for long. Open the app there to load all.",
+  STREAM_BUFFERED: "Connected, but changes do not reach it. A proxy on the way holds them back.",
+  PUSH_ENDPOINT_GONE: "Gets no notifications. Switch them off and on there.",
+  CLIENT_TOO_OLD: "Its app is too old. Close all its tabs there and open it again.",
+  CLOCK_OFF: "Its clock is wrong. Let it set its time automatically.",
+  NEVER_SEEN: "Not seen yet. Open the app there.",
 };
 
 const FIELDS: Record<string, string> = {

@@ -16,6 +16,10 @@ import * as types from './graphql';
  */
 type Documents = {
     "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n": typeof types.ViewerDocument,
+    "\n  query Devices {\n    viewer {\n      devices {\n        id\n        name\n        platform\n        lastSeenAt\n        behind\n        pending {\n          count\n        }\n        verdict\n      }\n    }\n  }\n": typeof types.DevicesDocument,
+    "\n  mutation RenameDevice($input: RenameDeviceInput!) {\n    renameDevice(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n": typeof types.RenameDeviceDocument,
+    "\n  mutation ForgetDevice($input: ForgetDeviceInput!) {\n    forgetDevice(input: $input) {\n      forgottenDeviceId\n    }\n  }\n": typeof types.ForgetDeviceDocument,
+    "\n  mutation SignOutEverywhere($input: SignOutEverywhereInput!) {\n    signOutEverywhere(input: $input) {\n      signedOutAt\n    }\n  }\n": typeof types.SignOutEverywhereDocument,
     "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n          fandoms {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": typeof types.ChangesDocument,
     "\n  fragment ConflictParts on Conflict {\n    fields {\n      field\n      theirs\n      yours\n      at\n      device {\n        name\n      }\n    }\n  }\n": typeof types.ConflictPartsFragmentDoc,
     "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": typeof types.AddStoryDocument,
@@ -29,6 +33,10 @@ type Documents = {
 };
 const documents: Documents = {
     "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n": types.ViewerDocument,
+    "\n  query Devices {\n    viewer {\n      devices {\n        id\n        name\n        platform\n        lastSeenAt\n        behind\n        pending {\n          count\n        }\n        verdict\n      }\n    }\n  }\n": types.DevicesDocument,
+    "\n  mutation RenameDevice($input: RenameDeviceInput!) {\n    renameDevice(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n": types.RenameDeviceDocument,
+    "\n  mutation ForgetDevice($input: ForgetDeviceInput!) {\n    forgetDevice(input: $input) {\n      forgottenDeviceId\n    }\n  }\n": types.ForgetDeviceDocument,
+    "\n  mutation SignOutEverywhere($input: SignOutEverywhereInput!) {\n    signOutEverywhere(input: $input) {\n      signedOutAt\n    }\n  }\n": types.SignOutEverywhereDocument,
     "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n          fandoms {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": types.ChangesDocument,
     "\n  fragment ConflictParts on Conflict {\n    fields {\n      field\n      theirs\n      yours\n      at\n      device {\n        name\n      }\n    }\n  }\n": types.ConflictPartsFragmentDoc,
     "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": types.AddStoryDocument,
@@ -45,6 +53,22 @@ const documents: Documents = {
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  query Viewer {\n    viewer {\n      id\n    }\n  }\n"): typeof import('./graphql').ViewerDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Devices {\n    viewer {\n      devices {\n        id\n        name\n        platform\n        lastSeenAt\n        behind\n        pending {\n          count\n        }\n        verdict\n      }\n    }\n  }\n"): typeof import('./graphql').DevicesDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation RenameDevice($input: RenameDeviceInput!) {\n    renameDevice(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').RenameDeviceDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation ForgetDevice($input: ForgetDeviceInput!) {\n    forgetDevice(input: $input) {\n      forgottenDeviceId\n    }\n  }\n"): typeof import('./graphql').ForgetDeviceDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation SignOutEverywhere($input: SignOutEverywhereInput!) {\n    signOutEverywhere(input: $input) {\n      signedOutAt\n    }\n  }\n"): typeof import('./graphql').SignOutEverywhereDocument;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */

@@ -46,6 +46,24 @@ export type DeviceInput = {
   name?: string | null | undefined;
 };
 
+export type DeviceVerdict =
+  | 'ASLEEP'
+  | 'BEHIND_CONNECTED'
+  | 'BELOW_FLOOR'
+  | 'CLIENT_TOO_OLD'
+  | 'CLOCK_OFF'
+  | 'NEVER_SEEN'
+  | 'OTHER_EPOCH'
+  | 'OUTBOX_STUCK'
+  | 'PUSH_ENDPOINT_GONE'
+  | 'STREAM_BUFFERED'
+  | 'TOKEN_ENDED'
+  | 'UP_TO_DATE';
+
+export type ForgetDeviceInput = {
+  device: string;
+};
+
 export type HistoryAction =
   | 'CHANGED'
   | 'CREATED'
@@ -110,6 +128,15 @@ export type RefusalCode =
   | 'LIMIT_REACHED'
   | 'NOT_FOUND';
 
+export type RenameDeviceInput = {
+  device: string;
+  name?: string | null | undefined;
+};
+
+export type SignOutEverywhereInput = {
+  keepPushEndpoints?: boolean | null | undefined;
+};
+
 export type StorySource =
   | 'ARCHIVE_OF_OUR_OWN'
   | 'FANFICTION_NET'
@@ -160,6 +187,32 @@ export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
 
 
 export type ViewerQuery = { viewer: { id: string } };
+
+export type DevicesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type DevicesQuery = { viewer: { devices: Array<{ id: string, name: string | null, platform: string | null, lastSeenAt: string | null, behind: number | null, verdict: DeviceVerdict, pending: { count: number } | null }> } };
+
+export type RenameDeviceMutationVariables = Exact<{
+  input: RenameDeviceInput;
+}>;
+
+
+export type RenameDeviceMutation = { renameDevice: { refusal: { message: string } | null } | null };
+
+export type ForgetDeviceMutationVariables = Exact<{
+  input: ForgetDeviceInput;
+}>;
+
+
+export type ForgetDeviceMutation = { forgetDevice: { forgottenDeviceId: string | null } | null };
+
+export type SignOutEverywhereMutationVariables = Exact<{
+  input: SignOutEverywhereInput;
+}>;
+
+
+export type SignOutEverywhereMutation = { signOutEverywhere: { signedOutAt: string } | null };
 
 export type ChangesQueryVariables = Exact<{
   since: number;
@@ -270,6 +323,46 @@ export const ViewerDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ViewerQuery, ViewerQueryVariables>;
+export const DevicesDocument = new TypedDocumentString(`
+    query Devices {
+  viewer {
+    devices {
+      id
+      name
+      platform
+      lastSeenAt
+      behind
+      pending {
+        count
+      }
+      verdict
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DevicesQuery, DevicesQueryVariables>;
+export const RenameDeviceDocument = new TypedDocumentString(`
+    mutation RenameDevice($input: RenameDeviceInput!) {
+  renameDevice(input: $input) {
+    refusal {
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RenameDeviceMutation, RenameDeviceMutationVariables>;
+export const ForgetDeviceDocument = new TypedDocumentString(`
+    mutation ForgetDevice($input: ForgetDeviceInput!) {
+  forgetDevice(input: $input) {
+    forgottenDeviceId
+  }
+}
+    `) as unknown as TypedDocumentString<ForgetDeviceMutation, ForgetDeviceMutationVariables>;
+export const SignOutEverywhereDocument = new TypedDocumentString(`
+    mutation SignOutEverywhere($input: SignOutEverywhereInput!) {
+  signOutEverywhere(input: $input) {
+    signedOutAt
+  }
+}
+    `) as unknown as TypedDocumentString<SignOutEverywhereMutation, SignOutEverywhereMutationVariables>;
 export const ChangesDocument = new TypedDocumentString(`
     query Changes($since: Int!, $epoch: ID, $after: String) {
   libraryChanges(since: $since, epoch: $epoch, after: $after) {

@@ -5,10 +5,11 @@
 import type { QueryClient } from "@tanstack/query-core";
 import { deleteDB } from "idb";
 import { debug } from "#debug";
-import { type Clock, formatHead, type Head, isNewer, SyncEngine } from "../core/index.ts";
+import { type Clock, type Head, isNewer, SyncEngine } from "../core/index.ts";
 import { type Coalescing, MemoryStorage, type Mutation, Outbox, type OutboxEntry } from "../outbox/index.ts";
 import { type LibraryQuery, type Load, libraryQuery, type Patch, QueryScreen } from "../query/index.ts";
 import { type Database, openDatabase } from "./database.ts";
+import { deviceHeaders } from "./device_report.ts";
 import { Server, type ServerOptions } from "./graphql.ts";
 import { IdbStorage } from "./idb_storage.ts";
 import { Leader } from "./leader.ts";
@@ -33,6 +34,8 @@ export interface LibraryOptions extends ServerOptions {
   readonly patch?: (entry: OutboxEntry, payload: unknown) => Patch;
   /** This device, which the server names to the others. Added to the input of every change. */
   readonly device?: { readonly id: string; readonly name?: string };
+  /** Name and version of the app, such as "my-app/2.1". The server reports devices whose version is too old. */
+  readonly client?: string;
   /**
    * Set it if the app stores queries, and call `outbox.settle` after that with the head that the stored ones reflect.
    * Otherwise accepted changes are forgotten as soon as the screen reflects them.
@@ -102,6 +105,8 @@ class ConnectedLibrary implements Library {
   readonly #ends: (() => void)[] = [];
   /** The newest head that a request has reported. */
   #reported: Head | null = null;
+  /** The code with which the server deferred the oldest change. */
+  #deferred: string | null = null;
 
   constructor(options: LibraryOptions, database: Database | null, copy: LibraryCopy) {
     this.#options = options;
@@ -130,16 +135,17 @@ class ConnectedLibrary implements Library {
     this.#leader = this.#makeLeader(clock, name);
   }
 
-  /** Names the device, and reports what its screen reflects, so that the server sends it no needless notification. */
+  /**
+   * Names the device, and reports what its screen reflects and what waits, so that the server sends it no needless
+   * notification and knows why it is not up to date.
+   */
   #report(): Record<string, string> {
-    const { device } = this.#options;
+    const { device, client } = this.#options;
     if (device === undefined) return {};
     const { applied } = this.engine.state;
     this.#reported = applied ?? this.#reported;
-    return {
-      "x-device-id": device.id,
-      ...(applied === null ? {} : { "x-library-applied": formatHead(applied) }),
-    };
+    const [entries, deferred] = [this.outbox.entries(), this.#deferred];
+    return deviceHeaders({ id: device.id, client, applied, entries, deferred, now: Date.now() });
   }
 
   /** Reports what no request has reported, before the page is hidden. */
@@ -257,6 +263,7 @@ class ConnectedLibrary implements Library {
       lock: (work) => this.#locks.request(`${name}:outbox`, {}, work),
       send: async (entry) => {
         const outcome = await this.server.send(entry);
+        this.#deferred = outcome.kind === "deferred" ? outcome.answer : null;
         debug(`change ${entry.key}: ${outcome.kind}`);
         return outcome;
       },

@@ -20,7 +20,7 @@ const PERMANENT = new Set([
   "PERSISTED_QUERY_HASH_MISMATCH",
   "QUERY_TOO_COMPLEX",
 ]);
-const SIGNED_OUT = new Set(["UNAUTHENTICATED", "TOKEN_EXPIRED"]);
+const SIGNED_OUT = new Set(["SIGNED_OUT", "TOKEN_EXPIRED", "UNAUTHENTICATED"]);
 
 /** Where the server is and how a request is signed. */
 export interface ServerOptions {

@@ -54,6 +54,7 @@ export function queryRoot({ user, library, expiresAt }: Caller): Roots {
       id: user,
       libraryVersion: library.head.version,
       expiresAt: time(expiresAt),
+      devices: [],
       pushEndpoints: [],
     }),
     history: (args) => historyOf(state, args),

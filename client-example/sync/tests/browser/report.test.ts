@@ -1,7 +1,9 @@
 import "fake-indexeddb/auto";
 import { QueryClient, QueryObserver } from "@tanstack/query-core";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { deviceHeaders } from "../../src/browser/device_report.ts";
 import { connectLibrary, type Library, type LibraryOptions } from "../../src/browser/index.ts";
+import type { OutboxEntry } from "../../src/outbox/index.ts";
 import { TestChannels, TestLocks } from "../../src/testing/index.ts";
 import { TinyServer } from "./tiny_server.ts";
 
@@ -53,7 +55,41 @@ test("a request names the device and reports what its screen reflects", async ()
   expect(sent.get("authorization")).toBe("Bearer x");
 });
 
+test("a request reports the app, the clock, and that nothing waits", async () => {
+  const before = Date.now();
+  const sent = await nextHeaders({ device: { id: "phone" }, client: "my-app/2.1" });
+  expect(sent.get("x-library-client")).toBe("my-app/2.1");
+  expect(sent.get("x-library-pending")).toBe("0");
+  expect(Number(sent.get("x-library-clock"))).toBeGreaterThanOrEqual(before);
+  expect(Number(sent.get("x-library-clock"))).toBeLessThanOrEqual(Date.now());
+});
+
+test("a request reports what waits: the number, the oldest, and the code of a deferral", () => {
+  const entry = (madeAt: number, kind: "unsent" | "sent"): OutboxEntry => ({
+    key: String(madeAt),
+    order: madeAt,
+    mutation: { query: "", variables: { input: {} } },
+    subject: null,
+    madeAt,
+    state: { kind },
+  });
+  const accepted: OutboxEntry = { ...entry(5, "sent"), state: { kind: "accepted", head: "1.1" } };
+  const pending = (deferred: string | null) =>
+    deviceHeaders({
+      id: "phone",
+      client: undefined,
+      applied: null,
+      entries: [accepted, entry(9, "unsent"), entry(7, "sent")],
+      deferred,
+      now: 0,
+    })["x-library-pending"];
+  expect(pending(null)).toBe("2;7");
+  expect(pending("UNAVAILABLE")).toBe("2;7;UNAVAILABLE");
+  expect(pending("what a proxy says")).toBe("2;7");
+});
+
 test("without a device nothing is reported", async () => {
-  const sent = await nextHeaders({});
-  expect(sent.has("x-device-id") || sent.has("x-library-applied")).toBe(false);
+  const sent = await nextHeaders({ client: "my-app/2.1" });
+  const names = ["device-id", "library-applied", "library-client", "library-clock", "library-pending"];
+  expect(names.filter((name) => sent.has(`x-${name}`))).toEqual([]);
 });
