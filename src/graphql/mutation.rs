@@ -82,7 +82,9 @@ impl LibraryMutation {
                     Box::pin(library.update_progress(id, patch, against))
                 })
                 .await?;
-            Ok(written.into())
+            UpdateProgressPayload::from(written)
+                .with_present_story(ctx)
+                .await
         })
         .await
     }

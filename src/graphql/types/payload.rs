@@ -1,11 +1,14 @@
 //! Payloads of mutations: the library after the mutation, and either its result or the reason of its refusal.
 
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{Context, Enum, ID, SimpleObject};
 
 use super::{
     Fandom, Head, Library, Progress, Story, Tag, date_time::DateTime, event::Device, json::Json,
 };
-use crate::library::{self, Clash, Entry, Label, Updated, Written};
+use crate::{
+    graphql::context::CallerExt as _,
+    library::{self, Clash, Entry, Error, Label, Updated, Written},
+};
 
 /// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -270,8 +273,24 @@ update_payload! {
 update_payload! {
     /// Result of `updateProgress`.
     UpdateProgressPayload from library::Progress, status: "readingStatus" {
-        /// Progress after the mutation. Null means that the mutation was refused.
+        /// Progress after the mutation. Null means that the mutation was refused, or that it was replayed, `story` of its
+        /// progress is selected, and the entry was deleted since.
         progress: Progress = |progress: library::Progress| Some(progress.into()),
+    }
+}
+
+impl UpdateProgressPayload {
+    /// Leaves out the progress of a replayed mutation if its story is selected and was deleted since: the story of a
+    /// progress is not null, and a temporary error would make an outbox repeat the mutation indefinitely.
+    pub async fn with_present_story(mut self, ctx: &Context<'_>) -> Result<Self, Error> {
+        let selects_story = ctx.look_ahead().field("progress").field("story").exists();
+        if self.after.replayed
+            && selects_story
+            && let Some(progress) = self.progress.take()
+        {
+            self.progress = progress.with_present_story(ctx.caller()).await?;
+        }
+        Ok(self)
     }
 }
 

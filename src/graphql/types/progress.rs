@@ -6,7 +6,10 @@ use async_graphql::{Context, Enum, ID, Object};
 
 use super::{Story, date_time::DateTime};
 use crate::{
-    graphql::{batch::Batch, context::CallerExt as _},
+    graphql::{
+        batch::Batch,
+        context::{Caller, CallerExt as _},
+    },
     library::{self, Entry, Error},
 };
 
@@ -73,6 +76,15 @@ impl Progress {
             story,
             batch,
         }
+    }
+
+    /// Loads the story. `None` if it was deleted.
+    pub(super) async fn with_present_story(self, caller: &Caller) -> Result<Option<Self>, Error> {
+        let story = self.batch.story(caller, self.row.story_id).await?;
+        Ok(story.map(|story| Self {
+            story: KnownStory::Row(story),
+            ..self
+        }))
     }
 
     /// The progress of an entry that a write made or changed.

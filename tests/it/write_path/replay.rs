@@ -53,6 +53,25 @@ on_each_database! {
         assert!(interrupted > 0, "no server was killed during a request");
     }
 
+    async fn a_replay_about_an_entry_that_was_deleted_since_is_an_answer(db: Db) {
+        const UPDATE: &str = "mutation ($input: UpdateProgressInput!) { updateProgress(input: $input) { \
+            replayed refusal { code } progress { id ...Titled } } } fragment Titled on Progress { of: story { title } }";
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let id = ann.add("A").await["progress"]["id"].take();
+        let input = json!({"input": {"id": id, "currentChapter": 3, "idempotencyKey": "k"}});
+        let update = async |query: &str| ann.ask(query, input.clone()).await["updateProgress"].take();
+        let progress = json!({"id": id, "of": {"title": "A"}});
+        for replayed in [false, true] {
+            let expected = json!({"replayed": replayed, "refusal": null, "progress": progress});
+            assert_eq!(update(UPDATE).await, expected);
+        }
+        ann.delete_progress(&id).await;
+        assert_eq!(update(UPDATE).await, json!({"replayed": true, "refusal": null, "progress": null}));
+        let without = UPDATE.replace("{ id ...Titled }", "{ id }").split(" fragment").next().unwrap().to_owned();
+        assert_eq!(update(&without).await, json!({"replayed": true, "refusal": null, "progress": {"id": id}}));
+    }
+
     async fn a_replay_notifies_streams_that_missed_the_original(db: Db) {
         // Two servers without a shared broker: the stream was not notified of the original write.
         let app = TestApp::start(db).await;
