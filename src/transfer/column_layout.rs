@@ -275,7 +275,11 @@ impl Columns {
     }
 
     fn put(&self, draft: &mut Draft, target: Target, name: &str, cell: &str) {
-        if self.kind == FileKind::Csv {
+        let is_own = self.kind == FileKind::Csv;
+        if is_own && target.is_prose() && !cell.is_empty() {
+            // A text of white space is a text here.
+            draft.put_as_written(target, name, csv::unescape(cell));
+        } else if is_own {
             draft.put(target, name, csv::unescape(cell));
         } else if target.is_prose() {
             // Other programs export long texts as HTML.

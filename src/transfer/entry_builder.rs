@@ -89,9 +89,13 @@ pub(super) struct Done {
 impl Draft {
     /// Sets the field of a cell. Warnings name `column`.
     pub fn put(&mut self, target: Target, column: &str, cell: &str) {
-        if cell.trim().is_empty() {
-            return;
+        if !cell.trim().is_empty() {
+            self.put_as_written(target, column, cell);
         }
+    }
+
+    /// Sets the field of a cell, also of white space.
+    pub fn put_as_written(&mut self, target: Target, column: &str, cell: &str) {
         if let Err(why) = self.try_put(target, cell) {
             self.warn(column, &format!("{why}; left empty"));
         }

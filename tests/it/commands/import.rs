@@ -35,7 +35,7 @@ fn but(wrong: Value) -> Value {
 fn awkward() -> Vec<Value> {
     let full = json!({
         "title": "Comma, \"quote\"; 'apostrophe' \\ 🙂", "author": "=1+1", "source": "FANFICTION_NET", "publicationStatus": "HIATUS",
-        "description": "line one\nline two\r\n\ttabbed\r", "summary": " spaces around ", "chapterCount": 0, "wordCount": i32::MAX,
+        "description": "line one\nline two\r\n\ttabbed\r", "summary": "  ", "chapterCount": 0, "wordCount": i32::MAX,
         "isNsfw": true, "tags": ["a; b", "c\\", "\\;", "d, \"e\"", "ünï"], "fandoms": ["true", "7"],
         "readingStatus": "DROPPED", "currentChapter": 12, "rating": 4.3, "notes": "\"\n,\";",
     });
