@@ -149,6 +149,7 @@ async fn within(
         had_migrations_table: record::has_migrations_table(tx).await?,
     };
     set_aside::set_aside(tx, tables).await?;
+    verification::refuse_impossible(tx).await?;
     verification::refuse_doubled(tx).await?;
     record.create(tx).await?;
     users::record(tx).await?;

@@ -41,6 +41,16 @@ pub enum Error {
         /// How many.
         count: i64,
     },
+    /// A row that the older app's constraints exclude.
+    #[error("{table} {id} {why}: correct or delete the row")]
+    ImpossibleRow {
+        /// The table.
+        table: &'static str,
+        /// The row's id.
+        id: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The copy differs from the original. A bug.
     #[error("the copy is not complete, so nothing is changed: {0}")]
     Incomplete(String),
@@ -72,6 +82,14 @@ pub enum Error {
     /// A change of the older app could not be written.
     #[error("a change of the older app cannot be copied")]
     Library(#[source] crate::library::Error),
+    /// The changes of one user could not be copied.
+    #[error("the changes of user {user} cannot be copied")]
+    User {
+        /// The user.
+        user: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// The report cannot be printed.
     #[error("the report cannot be printed")]
     Print(#[from] std::io::Error),

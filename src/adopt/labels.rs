@@ -40,7 +40,7 @@ pub(super) async fn copy(
         for row in &rows {
             let user: String = row.try_get("", "user_id")?;
             let user = UserId::new(&user).map_err(report::unusable)?;
-            let (label, note) = mapping::label(
+            let (label, about) = mapping::label(
                 name_of(kind),
                 row.try_get("", "id")?,
                 row.try_get::<Option<String>>("", "name")?
@@ -54,7 +54,7 @@ pub(super) async fn copy(
                 notes.push((user.clone(), merge_note(kind, &label, into)));
                 merged.push((user, label.id.0, into));
             } else {
-                notes.extend(note.map(|note| (user.clone(), note)));
+                notes.extend(about.into_iter().map(|note| (user.clone(), note)));
                 labels.push((user, label));
             }
         }

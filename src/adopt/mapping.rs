@@ -5,7 +5,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::older_row::OlderRow;
+use super::{older_row::OlderRow, older_tables::NO_TIME};
 use crate::{
     library::{
         AdoptedEntry, Label, LabelId, LabelName, Progress, ProgressId, ProgressState,
@@ -98,7 +98,9 @@ impl Notes {
 }
 
 fn story(row: &OlderRow, stamp: Version, now: OffsetDateTime, notes: &mut Notes) -> Story {
-    let (created_at, updated_at) = times(row.story_created, row.story_updated, now);
+    let (created_at, updated_at) = times(row.story_created, row.story_updated, now, |rule| {
+        notes.story(Outcome::Repaired, rule);
+    });
     Story {
         id: StoryId(row.story_id),
         stamp,
@@ -143,8 +145,9 @@ fn content(row: &OlderRow, notes: &mut Notes) -> StoryContent {
 }
 
 fn progress(row: &OlderRow, stamp: Version, now: OffsetDateTime, notes: &mut Notes) -> Progress {
-    let (created_at, updated_at) = times(row.progress_created, row.progress_updated, now);
     let mut repaired = |rule: String| notes.progress(Outcome::Repaired, rule);
+    let (created, updated) = (row.progress_created, row.progress_updated);
+    let (created_at, updated_at) = times(created, updated, now, &mut repaired);
     let status = name(
         "reading status",
         row.reading_status.as_deref(),
@@ -176,7 +179,7 @@ fn progress(row: &OlderRow, stamp: Version, now: OffsetDateTime, notes: &mut Not
     }
 }
 
-/// Maps a label. Also used to compare names.
+/// Maps a label. Returns a note for each repair.
 pub(super) fn label(
     kind: &'static str,
     id: Uuid,
@@ -184,16 +187,18 @@ pub(super) fn label(
     stamp: Version,
     (created, updated): (Option<i64>, Option<i64>),
     now: OffsetDateTime,
-) -> (Label, Option<Note>) {
-    let mut rule = None;
+) -> (Label, Vec<Note>) {
+    let mut rules = Vec::new();
     let name = line("name", older, MAX_NAME, UNNAMED, &mut |said| {
-        rule = Some((Outcome::Repaired, said));
+        rules.push((Outcome::Repaired, said));
     });
-    if rule.is_none() && name.chars().count() > LabelName::MAX {
+    if rules.is_empty() && name.chars().count() > LabelName::MAX {
         let kept = format!("name of more than {} characters", LabelName::MAX);
-        rule = Some((Outcome::Kept, kept));
+        rules.push((Outcome::Kept, kept));
     }
-    let (created_at, updated_at) = times(created, updated, now);
+    let (created_at, updated_at) = times(created, updated, now, |said| {
+        rules.push((Outcome::Repaired, said));
+    });
     let label = Label {
         id: LabelId(id),
         stamp,
@@ -202,13 +207,13 @@ pub(super) fn label(
         updated_at,
         name: LabelName::stored(name),
     };
-    let note = rule.map(|(outcome, rule)| Note {
+    let note = |(outcome, rule)| Note {
         outcome,
         kind,
         id,
         rule,
-    });
-    (label, note)
+    };
+    (label, rules.into_iter().map(note).collect())
 }
 
 /// The key by which the copy of a label's name is compared.
@@ -314,7 +319,18 @@ fn times(
     created: Option<i64>,
     updated: Option<i64>,
     now: OffsetDateTime,
+    mut repaired: impl FnMut(String),
 ) -> (OffsetDateTime, OffsetDateTime) {
+    for (field, other, millis) in [
+        ("creation", "update", created),
+        ("update", "creation", updated),
+    ] {
+        if millis == Some(NO_TIME) {
+            repaired(format!(
+                "time of {field} outside the years 1 to 9999 is the time of {other}, or of the adoption"
+            ));
+        }
+    }
     let at = |millis: i64| {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()
     };

@@ -198,10 +198,13 @@ fn is_kind(kind: LabelKind) -> &'static str {
     }
 }
 
-/// SQL for a time of the older app in milliseconds since the Unix epoch. Null for infinity, and for years that RFC 3339
-/// cannot write.
+/// Stands for infinity, and for years that RFC 3339 cannot write.
+pub(super) const NO_TIME: i64 = i64::MAX;
+
+/// SQL for a time of the older app in milliseconds since the Unix epoch, or [`NO_TIME`].
 pub(super) fn millis(column: &str) -> String {
     format!(
-        "CASE WHEN {column} BETWEEN '0001-01-02' AND '9999-12-30' THEN floor(extract(epoch FROM {column}) * 1000)::bigint END"
+        "CASE WHEN {column} BETWEEN '0001-01-02' AND '9999-12-30' THEN floor(extract(epoch FROM {column}) * 1000)::bigint \
+         WHEN {column} IS NOT NULL THEN {NO_TIME} END"
     )
 }

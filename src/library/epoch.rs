@@ -25,6 +25,7 @@ use super::{
     error::Error,
     handle::Library,
     read::head::find_head,
+    write::mirror_guard,
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
@@ -267,11 +268,14 @@ pub(super) async fn renumber(tx: &Transaction, user: &UserId) -> Result<Head, Er
     let restamp = stamped.map(|table| {
         format!("UPDATE topaz_{table} SET stamp = 1, created_stamp = 1 WHERE user_id = $1")
     });
+    // A new stamp does not change the library, so it is allowed while the older app writes it.
+    mirror_guard::allow(tx, true).await?;
     for sql in [begin].into_iter().chain(forget).chain(restamp) {
         let values = [user.as_str().into()];
         tx.execute_raw(Statement::from_sql_and_values(backend, sql, values))
             .await?;
     }
+    mirror_guard::allow(tx, false).await?;
     counter!("library_sync_epochs_begun_total", "reason" => "versions_used_up").increment(1);
     tracing::warn!(
         user.id = user.as_str(),

@@ -47,11 +47,8 @@ pub async fn cut_over(
         let record = record::Record::read(connection).await?;
         record.state.require(State::Live)?;
         let older = OlderTables::set_aside(connection).await?;
-        let follower = Follower {
-            library,
-            older: db.open_alone(options, "library-sync follower", &[]).await?,
-            labels: older.labels,
-        };
+        let alone = db.open_alone(options, "library-sync follower", &[]).await?;
+        let follower = Follower::new(library, alone, older.labels);
         let tx = begin(connection, &older).await?;
         match finish(&tx, &follower, &older).await {
             Ok(entries) => {

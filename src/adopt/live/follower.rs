@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, TransactionTrait as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,6 +31,9 @@ const POLL: Duration = Duration::from_millis(200);
 /// Pause after a failed step.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Time after which the changes of a user that could not be copied are tried again. The changes of others go on.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// Changes that are read at once.
 const CHANGES: usize = 2_000;
 
@@ -42,6 +46,8 @@ pub(super) struct Follower {
     /// Reads the older tables outside the transactions of the library.
     pub older: DatabaseConnection,
     pub labels: Labels,
+    /// The users whose changes could not be copied, and when.
+    failing: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// Follows the older app until the cut-over, the end of the adoption, or `stop`. Of several followers, one works at a
@@ -61,11 +67,7 @@ pub async fn follow(
     let older = db.open_alone(options, "library-sync follower", &[]).await?;
     let record = record::Record::read(&older).await?;
     record.state.require(State::Live)?;
-    let follower = Follower {
-        library,
-        older,
-        labels: record.labels,
-    };
+    let follower = Follower::new(library, older, record.labels);
     tracing::info!("following the older app");
     loop {
         let pause = match follower.turn(&lock).await {
@@ -102,6 +104,15 @@ enum Turn {
 }
 
 impl Follower {
+    pub(super) fn new(library: Library, older: DatabaseConnection, labels: Labels) -> Self {
+        Self {
+            library,
+            older,
+            labels,
+            failing: Mutex::default(),
+        }
+    }
+
     /// Takes one step, if no other follower does.
     #[expect(clippy::disallowed_methods, reason = "holds a lock and touches no row")]
     async fn turn(&self, lock: &DatabaseConnection) -> Result<Turn, Error> {
@@ -124,12 +135,17 @@ impl Follower {
         Ok(done)
     }
 
-    /// Copies the oldest changes, and returns their number.
+    /// Copies the oldest changes, and returns their number. A user whose changes cannot be copied is skipped for a while.
+    ///
+    /// # Errors
+    /// When the changes of a user could not be copied. Those of the others were.
     pub(super) async fn step(&self) -> Result<usize, Error> {
         let sql = format!(
-            "SELECT seq, user_id, story_id, kind, label_id FROM topaz_before.adoption_change ORDER BY seq LIMIT {CHANGES}"
+            "SELECT seq, user_id, story_id, kind, label_id FROM topaz_before.adoption_change \
+             WHERE NOT user_id IN (SELECT json_array_elements_text($1::json)) ORDER BY seq LIMIT {CHANGES}"
         );
-        let rows = query(&self.older, &sql, []).await?;
+        let skipped = self.skipped();
+        let rows = query(&self.older, &sql, [skipped.to_string().into()]).await?;
         let mut users: BTreeMap<String, Changes> = BTreeMap::new();
         for row in &rows {
             let of_user = users.entry(row.try_get("", "user_id")?).or_default();
@@ -145,13 +161,26 @@ impl Follower {
         }
         let mut failed = None;
         for (user, changes) in users {
-            let user = UserId::new(&user).map_err(report::unusable)?;
             // One user's failure does not hold up the others.
-            if let Err(error) = self.copy(&user, changes).await {
-                failed.get_or_insert(error);
+            if let Err(error) = self.copy_user(&user, changes).await {
+                self.failing.lock().insert(user.clone(), Instant::now());
+                let source = Box::new(error);
+                failed.get_or_insert(Error::User { user, source });
             }
         }
         failed.map_or(Ok(rows.len()), Err)
+    }
+
+    /// Returns the users whose changes are not tried again yet, as a JSON array.
+    fn skipped(&self) -> serde_json::Value {
+        let mut failing = self.failing.lock();
+        failing.retain(|_, failed_at| failed_at.elapsed() < RETRY);
+        failing.keys().cloned().collect()
+    }
+
+    async fn copy_user(&self, user: &str, changes: Changes) -> Result<(), Error> {
+        let user = UserId::new(user).map_err(report::unusable)?;
+        self.copy(&user, changes).await
     }
 
     /// Copies the changes of one user, then deletes them from the log.

@@ -105,15 +105,9 @@ fn label(row: &QueryResult, kind: LabelKind, now: OffsetDateTime) -> Result<Labe
     let id = row.try_get("", "id")?;
     // The writer stamps it.
     let stamp = Version::FIRST;
-    Ok(mapping::label(
-        name_of(kind),
-        id,
-        &name.unwrap_or_default(),
-        stamp,
-        times,
-        now,
-    )
-    .0)
+    let name = name.unwrap_or_default();
+    let (label, _) = mapping::label(name_of(kind), id, &name, stamp, times, now);
+    Ok(label)
 }
 
 pub(super) fn joined(ids: &BTreeSet<Uuid>) -> String {

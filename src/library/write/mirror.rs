@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, Statement};
 use uuid::Uuid;
 
-use super::{adopted::AdoptedEntry, writer::LibraryWriter};
+use super::{adopted::AdoptedEntry, mirror_guard, writer::LibraryWriter};
 use crate::library::{
     entity::{
         label::names,
@@ -24,9 +24,6 @@ use crate::library::{
         story::{Story, StoryContent, StoryState},
     },
 };
-
-/// The setting with which a transaction may change a library that the older app writes.
-const FOLLOWS: &str = "SELECT set_config('library_sync.follows', 'on', true)";
 
 /// The present state of a story and a user's progress on it.
 #[derive(Debug, Clone)]
@@ -50,7 +47,8 @@ impl LibraryWriter {
         entries: Vec<MirroredEntry>,
         names: [Vec<Label>; 2],
     ) -> Result<(), Error> {
-        self.allow_mirror().await?;
+        self.is_mirror = true;
+        mirror_guard::allow(&self.tx, true).await?;
         let [tags, fandoms] = names;
         let tags = self.mirror_labels(LabelKind::Tag, tags).await?;
         let fandoms = self.mirror_labels(LabelKind::Fandom, fandoms).await?;
@@ -73,15 +71,6 @@ impl LibraryWriter {
         let [tags, fandoms] = dropped;
         self.delete_unused(LabelKind::Tag, tags).await?;
         self.delete_unused(LabelKind::Fandom, fandoms).await
-    }
-
-    async fn allow_mirror(&mut self) -> Result<(), Error> {
-        self.is_mirror = true;
-        let backend = self.tx.get_database_backend();
-        self.tx
-            .query_one_raw(Statement::from_string(backend, FOLLOWS))
-            .await?;
-        Ok(())
     }
 
     /// Removes an entry, if the library has it.

@@ -13,6 +13,7 @@ pub(super) mod label_removal;
 pub(super) mod library_write;
 pub(super) mod link;
 pub(super) mod mirror;
+pub(super) mod mirror_guard;
 pub(super) mod mirror_labels;
 pub(super) mod missing_labels;
 pub(super) mod origin;

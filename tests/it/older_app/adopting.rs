@@ -213,7 +213,7 @@ INSERT INTO topaz_tag (id, public_id, name, created_at) VALUES
   ('10000000-0000-4000-8000-000000000001', 'odd1', 'ΟΔΥΣΣΕΥΣ', '2020-01-01'),
   ('10000000-0000-4000-8000-000000000002', 'odd2', 'οδυσσευς', '2019-01-01'),
   ('10000000-0000-4000-8000-000000000003', 'odd3', repeat('n', 130), '2019-01-01'),
-  ('10000000-0000-4000-8000-000000000004', 'odd4', '', '2019-01-01');
+  ('10000000-0000-4000-8000-000000000004', 'odd4', '', 'infinity');
 INSERT INTO topaz_tag (id, public_id, name) SELECT gen_random_uuid(), 'many' || n, 'many ' || n FROM generate_series(1, 120) n;
 INSERT INTO topaz_story (id, public_id, title, url, author, description, created_at, updated_at) VALUES
   ('20000000-0000-4000-8000-000000000001', 'odds1', E'Two\\nlines', 'javascript:alert(1)', '   ', repeat('é', 10001),
@@ -236,6 +236,15 @@ async fn rows_that_break_rules_are_returned_and_an_edit_validates_only_changed_f
     let ann = app.user(ANN);
     let found = entries(&ann).await;
 
+    for line in [
+        "story 20000000-0000-4000-8000-000000000001 of user 3f0c1a52-6d0e-4b6e-9a57-0c1d2e3f4a51: time of creation outside",
+        "story 20000000-0000-4000-8000-000000000001 of user 3f0c1a52-6d0e-4b6e-9a57-0c1d2e3f4a51: time of update outside",
+        "story 20000000-0000-4000-8000-000000000002 of user 3f0c1a52-6d0e-4b6e-9a57-0c1d2e3f4a51: time of creation outside",
+        "tag 10000000-0000-4000-8000-000000000004 of user 3f0c1a52-6d0e-4b6e-9a57-0c1d2e3f4a51: time of creation outside",
+        "tag 10000000-0000-4000-8000-000000000004 of user 3f0c1a52-6d0e-4b6e-9a57-0c1d2e3f4a51: empty name is",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
     let two = titled(&found, "Two lines");
     assert_eq!(two["story"]["url"], "unsafe:javascript:alert(1)");
     assert_eq!(two["story"]["author"], "Unknown");
@@ -361,6 +370,38 @@ async fn a_database_that_cannot_be_adopted_is_refused_and_unchanged() {
     let adopted = Older::A.database().await;
     adopt(&adopted, &[]);
     assert!(refused(&adopted, &[]).contains("adopted already"));
+}
+
+#[tokio::test]
+async fn an_impossible_row_is_named_by_its_table_and_id() {
+    let progress = "9c9d43af-9b5a-4503-9669-9f7dd30366b0";
+    let of = format!("WHERE id = '{progress}'");
+    let replica = "SET session_replication_role = replica;";
+    for (sql, why) in [
+        (
+            format!("{replica} UPDATE topaz_progress SET user_id = gen_random_uuid() {of}"),
+            "is of no user",
+        ),
+        (
+            format!("{replica} UPDATE topaz_progress SET story_id = gen_random_uuid() {of}"),
+            "is of no story",
+        ),
+        (
+            format!(
+                "ALTER TABLE topaz_progress DROP CONSTRAINT \"rating between 0 and 5\"; \
+                 UPDATE topaz_progress SET rating = 'NaN' {of}"
+            ),
+            "has a rating that is not a number of stars",
+        ),
+    ] {
+        let database = Older::A.database().await;
+        database.execute(&sql).await;
+        let before = dump(&database);
+        let error = refused(&database, &[]);
+        let expected = format!("topaz_progress {progress} {why}");
+        assert!(error.contains(&expected), "{expected}: {error}");
+        assert_eq!(dump(&database), before);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

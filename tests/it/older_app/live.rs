@@ -25,10 +25,10 @@ use crate::{
 };
 
 /// `library-sync adopt --live`, killed when this is dropped.
-struct Follower(Child);
+pub struct Follower(Child);
 
 impl Follower {
-    fn start(database: &TestDatabase) -> Self {
+    pub fn start(database: &TestDatabase) -> Self {
         let mut follow: Command = program();
         follow.args(["adopt", "--live", "--database-url", &database.url]);
         Self(
@@ -63,7 +63,7 @@ impl Drop for Follower {
 }
 
 /// Waits until the database is adopted.
-async fn until_adopted(database: &TestDatabase) {
+pub async fn until_adopted(database: &TestDatabase) {
     soon("the database is adopted", async {
         let adopted = "SELECT to_regclass('topaz_before.adoption') IS NOT NULL";
         while !database.scalar::<bool>(adopted).await {
@@ -74,7 +74,7 @@ async fn until_adopted(database: &TestDatabase) {
 }
 
 /// Waits until the follower has copied everything.
-async fn until_copied(database: &TestDatabase) {
+pub async fn until_copied(database: &TestDatabase) {
     soon("the follower has copied the changes", async {
         while database
             .scalar::<i64>("SELECT count(*) FROM topaz_before.adoption_change")

@@ -3,6 +3,7 @@
 pub mod adopting;
 pub mod guard;
 pub mod live;
+pub mod live_failures;
 pub mod older_database;
 pub mod older_writer;
 pub mod statuses;
