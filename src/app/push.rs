@@ -14,7 +14,7 @@ use crate::{
 /// When a setting is invalid, with its name.
 pub fn push(config: &config::Push) -> anyhow::Result<Option<Push>> {
     let (Some(key), Some(subject)) = (&config.vapid_key, &config.vapid_subject) else {
-        return Ok(None);
+        return refuse_unused(config).map(|()| None);
     };
     let setting = "--vapid-key (LIBRARY_SYNC_VAPID_KEY)";
     let vapid = Vapid::new(&pem(setting, &key.0)?, subject);
@@ -33,11 +33,30 @@ pub fn push(config: &config::Push) -> anyhow::Result<Option<Push>> {
     push.map(Some).context("the client for push services")
 }
 
+/// Refuses settings that have no effect while Web Push is off.
+fn refuse_unused(config: &config::Push) -> anyhow::Result<()> {
+    for (is_set, setting) in [
+        (config.push_notice.is_some(), PUSH_NOTICE),
+        (
+            config.limits.push_allow.is_some(),
+            "--push-allow (LIBRARY_SYNC_PUSH_ALLOW)",
+        ),
+    ] {
+        anyhow::ensure!(
+            !is_set,
+            "{setting}: has no effect, because Web Push is off: set --vapid-key and --vapid-subject too"
+        );
+    }
+    Ok(())
+}
+
+const PUSH_NOTICE: &str = "--push-notice (LIBRARY_SYNC_PUSH_NOTICE)";
+
 fn template(config: &config::Push) -> anyhow::Result<NoticeTemplate> {
     let Some(path) = &config.push_notice else {
         return Ok(NoticeTemplate::default());
     };
-    let setting = "--push-notice (LIBRARY_SYNC_PUSH_NOTICE)";
+    let setting = PUSH_NOTICE;
     let text = std::fs::read(path)
         .with_context(|| format!("{setting}: cannot read {}", path.display()))?;
     NoticeTemplate::parse(&text)

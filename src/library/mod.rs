@@ -67,7 +67,7 @@ pub use self::{
         viewed::{PendingChanges, ViewedDevice, ViewedStream},
     },
     endpoint::{
-        claim::{Claimed, DeviceState},
+        claim::{Claimable, Claimed, DeviceState},
         device_activity::{DeviceActivity, Presence},
         summary::ChangeSummary,
         webhook::WebhookCall,

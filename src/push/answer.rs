@@ -16,8 +16,8 @@ pub(super) enum Answer {
     Delivered,
     /// The subscription has ended: remove the endpoint.
     Gone,
-    /// The message is too long: send it without its optional parts.
-    TooLarge,
+    /// The message is too long: send it without its optional parts, or again after a time.
+    TooLarge(Duration),
     /// Send again after a time. The reason is a label of metrics.
     Failed(&'static str, Duration),
 }
@@ -32,18 +32,15 @@ impl Answer {
                 return Self::Failed("unreachable", backoff(failures, initial));
             }
         };
-        let wait = || {
-            let asked = retry_after.map(|wait| wait.clamp(Duration::from_secs(1), MAX_BACKOFF));
-            asked.unwrap_or_else(|| backoff(failures, initial))
-        };
+        let wait = backoff(failures, initial);
         match status.as_u16() {
             200..300 => Self::Delivered,
             404 | 410 => Self::Gone,
-            413 => Self::TooLarge,
+            413 => Self::TooLarge(wait),
             // Microsoft answers 406 to a sender that is too fast.
-            406 | 429 => Self::Failed("throttled", wait()),
-            503 => Self::Failed("unavailable", wait()),
-            500.. => Self::Failed("unavailable", backoff(failures, initial)),
+            406 | 429 => Self::Failed("throttled", longer(wait, retry_after, MAX_BACKOFF)),
+            503 => Self::Failed("unavailable", longer(wait, retry_after, MAX_BACKOFF)),
+            500.. => Self::Failed("unavailable", wait),
             // Redirects included: they are not followed.
             _ => Self::Failed("refused", jittered(REFUSED_BACKOFF)),
         }
@@ -62,6 +59,12 @@ pub(super) fn is_own_fault(response: Response) -> Option<StatusCode> {
 pub(super) fn backoff(failures: u32, initial: Duration) -> Duration {
     let doubled = initial.saturating_mul(2_u32.saturating_pow(failures.min(20)));
     jittered(doubled.min(MAX_BACKOFF))
+}
+
+/// Returns the time that a server asks to wait, but at least the backoff, and at most `most`. So `Retry-After: 0` does not
+/// cause a request each second.
+pub(super) fn longer(backoff: Duration, asked: Option<Duration>, most: Duration) -> Duration {
+    backoff.max(asked.unwrap_or_default()).min(most)
 }
 
 /// Returns 75% to 100% of a duration, so that retries do not coincide.
@@ -90,10 +93,9 @@ mod tests {
         for status in [404, 410] {
             assert_eq!(answer(status, None, 0), Answer::Gone, "{status}");
         }
-        assert_eq!(answer(413, None, 0), Answer::TooLarge);
         for (status, reason) in [(429, "throttled"), (406, "throttled"), (503, "unavailable")] {
             let wait = Duration::from_secs(77);
-            assert_eq!(answer(status, Some(77), 9), Answer::Failed(reason, wait));
+            assert_eq!(answer(status, Some(77), 1), Answer::Failed(reason, wait));
             let Answer::Failed(_, wait) = answer(status, Some(u64::MAX), 0) else {
                 panic!("{status}");
             };
@@ -104,6 +106,21 @@ mod tests {
                 panic!("{status}");
             };
             assert!((REFUSED_BACKOFF.mul_f64(0.74)..=REFUSED_BACKOFF).contains(&wait));
+        }
+    }
+
+    #[test]
+    fn a_server_that_asks_to_wait_less_than_the_backoff_waits_the_backoff() {
+        for (status, asked) in [(429, Some(0)), (406, Some(1)), (503, Some(0)), (413, None)] {
+            for (failures, most) in [(0, INITIAL), (3, 8 * INITIAL), (30, DAY)] {
+                let (Answer::Failed(_, wait) | Answer::TooLarge(wait)) =
+                    answer(status, asked, failures)
+                else {
+                    panic!("{status}");
+                };
+                let expected = most.mul_f64(0.74)..=most;
+                assert!(expected.contains(&wait), "{status}, {failures}: {wait:?}");
+            }
         }
     }
 

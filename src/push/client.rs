@@ -9,7 +9,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::future::BoxFuture;
@@ -19,7 +19,6 @@ use reqwest::{
     header::{HeaderMap, RETRY_AFTER},
     redirect::Policy,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::net::lookup_host;
 
 use super::{limits::MAX_RESPONSE, push_service::is_public};
@@ -92,6 +91,16 @@ pub(super) enum Response {
     Unreachable,
 }
 
+impl Response {
+    /// Returns the status, if there was an answer.
+    pub fn status(self) -> Option<StatusCode> {
+        match self {
+            Self::Status(status, _) => Some(status),
+            Self::Private | Self::Unreachable => None,
+        }
+    }
+}
+
 /// Sends a request and reads the start of its answer.
 pub(super) async fn send(request: RequestBuilder) -> Response {
     let mut response = match request.send().await {
@@ -141,15 +150,15 @@ fn is_private(error: &reqwest::Error) -> bool {
     false
 }
 
-/// Returns the time that `Retry-After` asks to wait, in either of its formats (RFC 9110, section 10.2.3).
+/// Returns the time that `Retry-After` asks to wait, as seconds or as one of the formats of a date (RFC 9110, sections
+/// 10.2.3 and 5.6.7). `None` if it is missing or has another format.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let text = text.replace("GMT", "+0000");
-    let at = OffsetDateTime::parse(&text, &Rfc2822).ok()?;
-    Some(Duration::try_from(at - OffsetDateTime::now_utc()).unwrap_or_default())
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -313,8 +322,22 @@ mod tests {
             retry_after(&headers)
         };
         assert_eq!(read("120"), Some(Duration::from_mins(2)));
-        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(read("soon"), None);
-        assert!(read("Wed, 01 Jan 2110 00:00:00 GMT") > Some(Duration::from_hours(24)));
+        for past in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(read(past), Some(Duration::ZERO), "{past}");
+        }
+        for future in [
+            "Wed, 01 Jan 2110 00:00:00 GMT",
+            "315360000",
+            &"9".repeat(40),
+        ] {
+            assert!(read(future) > Some(Duration::from_hours(24)), "{future}");
+        }
+        for garbage in ["", "soon", "-5", "+5", "1.5", "1e3", "0x10", "99999-01-01"] {
+            assert_eq!(read(garbage), None, "{garbage}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use metrics::{counter, histogram};
+use reqwest::StatusCode;
 use time::OffsetDateTime;
 use tokio::time::{sleep, timeout};
 
@@ -13,6 +14,7 @@ use super::{
     answer::Answer,
     client::Response,
     limits::{MAX_FAILING, PushLimits},
+    push_service::label_of,
     sender::Push,
 };
 use crate::{
@@ -36,6 +38,40 @@ pub(super) async fn deliver(library: &Library, push: &Push, endpoint: &Claimed) 
             "a push message waits for the database"
         );
     }
+}
+
+/// What a test message caused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestOutcome {
+    /// It was sent. The status of the push service, if it answered.
+    Sent(Option<StatusCode>),
+    /// The user sent one less than 10 s ago.
+    TooSoon,
+}
+
+/// Sends a test message to an endpoint. Removes the endpoint if the push service answers that it is gone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn test(
+    library: &Library,
+    push: &Push,
+    endpoint: &Claimed,
+    head: Head,
+) -> Result<TestOutcome, Error> {
+    if !push.may_test(&endpoint.user) {
+        return Ok(TestOutcome::TooSoon);
+    }
+    let response = push.send_test(endpoint, head).await;
+    let delivery = Delivery {
+        library,
+        push,
+        endpoint,
+    };
+    if delivery.answer(response) == Answer::Gone {
+        delivery.remove().await?;
+    }
+    Ok(TestOutcome::Sent(response.status()))
 }
 
 struct Delivery<'d> {
@@ -77,15 +113,15 @@ impl Delivery<'_> {
 
     async fn send(&self, head: Head, changes: &ChangeSummary) -> Result<(), Error> {
         let template = self.push.template();
-        let mut response = self.post(&template.payload(head, changes, true)).await;
-        let answer = |response| {
-            let failures = self.endpoint.failures;
-            Answer::of(response, failures, self.limits().push_retry)
-        };
-        if answer(response) == Answer::TooLarge {
-            response = self.post(&template.payload(head, changes, false)).await;
+        let payload = template.payload(head, changes, true);
+        let mut answer = self.post(&payload).await;
+        if let Answer::TooLarge(_) = answer {
+            let short = template.payload(head, changes, false);
+            if short.len() < payload.len() {
+                answer = self.post(&short).await;
+            }
         }
-        match answer(response) {
+        match answer {
             Answer::Delivered => {
                 self.count("library_sync_push_delivered_total");
                 if let Some(at) = changes.committed_at {
@@ -96,15 +132,19 @@ impl Delivery<'_> {
                 self.store_sent(head).await
             }
             Answer::Gone => self.remove().await,
-            // Without its optional parts, the message is short: the push service is at fault.
-            Answer::TooLarge => self.fail("refused", self.limits().push_retry).await,
+            Answer::TooLarge(after) => self.fail("too_large", after).await,
             Answer::Failed(reason, after) => self.fail(reason, after).await,
         }
     }
 
-    async fn post(&self, payload: &[u8]) -> Response {
+    async fn post(&self, payload: &[u8]) -> Answer {
         self.count("library_sync_push_sent_total");
-        self.push.send(self.endpoint, payload).await
+        let response = self.push.send(self.endpoint, payload).await;
+        self.answer(response)
+    }
+
+    fn answer(&self, response: Response) -> Answer {
+        Answer::of(response, self.endpoint.failures, self.limits().push_retry)
     }
 
     /// Stores a success. It is retried during the lease, because otherwise the message would be sent again.
@@ -151,8 +191,8 @@ impl Delivery<'_> {
         counter!(name, "vendor" => self.vendor()).increment(1);
     }
 
-    fn vendor(&self) -> String {
-        self.endpoint.vendor.clone()
+    fn vendor(&self) -> &'static str {
+        label_of(&self.endpoint.service)
     }
 
     fn limits(&self) -> &PushLimits {

@@ -13,10 +13,12 @@
 
 mod answer;
 mod client;
+mod concurrency;
 mod delivery;
 mod encryption;
 mod limits;
 mod notice;
+mod notice_check;
 mod push_service;
 mod sender;
 mod vapid;
@@ -25,11 +27,12 @@ mod worker;
 
 pub use self::{
     client::UnreachableService,
+    delivery::{TestOutcome, test},
     encryption::{InvalidRecipient, Recipient},
     limits::PushLimits,
     notice::NoticeTemplate,
-    push_service::{InvalidAddress, TestService},
-    sender::{InvalidEndpoint, Push},
+    push_service::{InvalidAddress, TestService, parse_address},
+    sender::{InvalidEndpoint, Push, ServiceAddress},
     vapid::{InvalidVapid, Vapid, new_key},
     webhook::{InvalidWebhook, Webhook},
     worker::Worker,

@@ -3,7 +3,7 @@
 //! One JSON object serves all browsers. The older web app's worker reads `type` and `version`. Safari shows `notification`
 //! without running a worker (Declarative Web Push). Workers read the rest.
 //!
-//! **Invariant:** a message fits into [`MAX_PAYLOAD`] bytes, for any template and any names of devices.
+//! **Invariant:** a message fits into [`MAX_PAYLOAD`] bytes and has a title, for any names of devices.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,9 +13,6 @@ use crate::{library::ChangeSummary, version::Head};
 
 /// The tag of all notices: a new one replaces the one before.
 const TAG: &str = "library";
-
-/// Maximum length of a text of the template, in characters.
-const MAX_TEXT: usize = 300;
 
 /// The words of notices. `{count}` stands for the number of changed stories, `{device}` for where they were changed, and
 /// `{version}` for the library version.
@@ -59,23 +56,6 @@ impl Default for NoticeTemplate {
 }
 
 impl NoticeTemplate {
-    /// Parses a template. Members that are missing keep their defaults.
-    ///
-    /// # Errors
-    /// When it is not JSON, has an unknown member, or a text is too long.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let template: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        let texts = json!(template);
-        let long = texts.as_object().into_iter().flatten().find(|(_, text)| {
-            text.as_str()
-                .is_some_and(|text| text.chars().count() > MAX_TEXT)
-        });
-        match long {
-            Some((name, _)) => Err(format!("`{name}` exceeds {MAX_TEXT} characters")),
-            None => Ok(template),
-        }
-    }
-
     fn body(&self, changes: &ChangeSummary) -> String {
         let body = match changes.entries.len() {
             0 => &self.other,
@@ -133,21 +113,17 @@ impl NoticeTemplate {
     }
 }
 
-/// Serializes a message. Drops what is optional if it is too long.
+/// Serializes a message. Removes what is optional if it is too long. The rest fits, because templates are checked.
 fn shortened(mut message: Value) -> Vec<u8> {
-    for optional in ["", "/warm", "/notification/body"] {
-        if let Some(value) = message
-            .pointer_mut(optional)
-            .filter(|_| !optional.is_empty())
-        {
-            value.take();
-        }
+    for (parent, optional) in [("", "warm"), ("/notification", "body")] {
         let bytes = message.to_string().into_bytes();
         if bytes.len() <= MAX_PAYLOAD {
             return bytes;
         }
+        if let Some(parent) = message.pointer_mut(parent).and_then(Value::as_object_mut) {
+            parent.remove(optional);
+        }
     }
-    message["notification"] = Value::Null;
     message.to_string().into_bytes()
 }
 
@@ -208,25 +184,5 @@ mod tests {
             (&json!("library"), &json!(true))
         );
         assert_eq!(notification["data"]["version"], 9);
-    }
-
-    #[test]
-    fn a_message_fits_whatever_the_words() {
-        let long = "\u{1}".repeat(MAX_TEXT);
-        let template = json!({"title": long, "stories": long, "navigate": long, "lang": long});
-        let template = NoticeTemplate::parse(template.to_string().as_bytes()).unwrap();
-        let payload = payload(&template, &changes(30, &[Some("Phone")]));
-        assert_eq!(payload["version"], 9);
-    }
-
-    #[test]
-    fn a_template_with_an_unknown_member_or_a_long_text_is_refused() {
-        let parse = |text: Value| NoticeTemplate::parse(text.to_string().as_bytes());
-        assert!(parse(json!({"titel": "x"})).is_err());
-        assert!(parse(json!({"title": "x".repeat(MAX_TEXT + 1)})).is_err());
-        assert_eq!(
-            parse(json!({"title": "Deine Bibliothek"})).unwrap().lang,
-            "en"
-        );
     }
 }

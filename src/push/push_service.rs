@@ -1,6 +1,7 @@
 //! Push services: which addresses of endpoints are accepted, and whose they are.
 //!
 //! **Invariant:** an accepted address is https, without user name and password, and does not name a private address.
+//! **Invariant:** two spellings of one URL become the same address, so an endpoint has one row.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -13,7 +14,7 @@ use url::{Host, Origin, Url};
 /// Maximum length of an endpoint's address, in bytes.
 const MAX_ADDRESS: usize = 2_000;
 
-/// The operator of a push service; the label `vendor` of metrics and logs.
+/// The operator of a push service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub(super) enum Vendor {
@@ -21,7 +22,20 @@ pub(super) enum Vendor {
     Google,
     Apple,
     Microsoft,
-    Other,
+}
+
+/// The label of push services whose operator is unknown.
+const OTHER: &str = "other";
+
+/// Returns the label `vendor` of metrics and logs. Hosts that users choose are one label.
+pub(super) fn label_of(service: &str) -> &'static str {
+    let mut names = Vendor::VARIANTS.iter().map(|vendor| vendor.name());
+    names.find(|name| *name == service).unwrap_or(OTHER)
+}
+
+/// Returns whether the operator of a service is known.
+pub(super) fn is_known(service: &str) -> bool {
+    label_of(service) != OTHER
 }
 
 impl Vendor {
@@ -30,7 +44,7 @@ impl Vendor {
         self.into()
     }
 
-    fn of(host: &str) -> Self {
+    fn find(host: &str) -> Option<Self> {
         let suffixes = [
             (".push.services.mozilla.com", Self::Mozilla),
             (".googleapis.com", Self::Google),
@@ -38,7 +52,7 @@ impl Vendor {
             (".notify.windows.com", Self::Microsoft),
         ];
         let found = suffixes.iter().find(|(suffix, _)| host.ends_with(suffix));
-        found.map_or(Self::Other, |(_, vendor)| *vendor)
+        found.map(|(_, vendor)| *vendor)
     }
 }
 
@@ -57,11 +71,18 @@ impl FromStr for TestService {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url =
-            Url::parse(text).map_err(|_| "must be an origin, such as http://127.0.0.1:8091")?;
-        match url.host() {
-            Some(Host::Ipv4(_) | Host::Ipv6(_)) if url.path() == "/" => Ok(Self(url.origin())),
-            _ => Err("must be an origin with an IP address, such as http://127.0.0.1:8091"),
+        let invalid = "must be an http or https origin with an IP address and without user name, path and query, \
+            such as http://127.0.0.1:8091";
+        let url = Url::parse(text).map_err(|_| invalid)?;
+        let has_address = matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)));
+        let is_http = matches!(url.scheme(), "http" | "https");
+        // The serialization of an origin has no other parts.
+        let origin = url.origin().ascii_serialization();
+        let is_origin = url.as_str().strip_suffix('/') == Some(&*origin) && !text.contains('@');
+        if is_http && has_address && is_origin && url.port() != Some(0) {
+            Ok(Self(url.origin()))
+        } else {
+            Err(invalid)
         }
     }
 }
@@ -70,44 +91,65 @@ impl FromStr for TestService {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
     /// Not a URL, or too long.
-    #[error("must be an https URL of at most {MAX_ADDRESS} bytes")]
+    #[error(
+        "must be an https URL of at most {MAX_ADDRESS} bytes, without user name, fragment and white space"
+    )]
     Url,
     /// An address that is not on the internet.
     #[error("must not lead to a private address")]
     Private,
 }
 
-/// Checks the address of an endpoint. Its host name is not resolved: that happens when a message is sent.
+/// Parses the address of an endpoint into its normal form. Refuses what no browser returns.
+///
+/// # Errors
+/// When it is not a URL, or has parts that an endpoint does not have.
+pub fn parse_address(text: &str) -> Result<Url, InvalidAddress> {
+    // The parser ignores some white space, and encodes the rest.
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    if text.len() > MAX_ADDRESS || text.contains(is_blank) {
+        return Err(InvalidAddress::Url);
+    }
+    let url = Url::parse(text).map_err(|_| InvalidAddress::Url)?;
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let is_endpoint = !has_user
+        && url.fragment().is_none()
+        && url.port() != Some(0)
+        && url.host_str().is_some_and(|host| !host.ends_with('.'))
+        && url.as_str().len() <= MAX_ADDRESS;
+    is_endpoint.then_some(url).ok_or(InvalidAddress::Url)
+}
+
+/// Checks the address of an endpoint. Returns it in its normal form, and its push service: the name of the operator, or
+/// the host if the operator is unknown. The host name is not resolved: that happens when a message is sent.
 ///
 /// # Errors
 /// When it is not https, or its host is not on the internet.
 pub(super) fn check_address(
     text: &str,
     allowed: Option<&TestService>,
-) -> Result<(Url, Vendor), InvalidAddress> {
-    if text.len() > MAX_ADDRESS {
+) -> Result<(Url, String), InvalidAddress> {
+    let url = parse_address(text)?;
+    let is_exempt = allowed.is_some_and(|allowed| allowed.0 == url.origin());
+    if url.scheme() != "https" && !is_exempt {
         return Err(InvalidAddress::Url);
     }
-    let url = Url::parse(text).map_err(|_| InvalidAddress::Url)?;
-    if allowed.is_some_and(|allowed| allowed.0 == url.origin()) {
-        return Ok((url, Vendor::Other));
-    }
-    if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
-        return Err(InvalidAddress::Url);
-    }
-    let vendor = match url.host() {
-        Some(Host::Domain(host)) if is_local_name(host) => return Err(InvalidAddress::Private),
-        Some(Host::Domain(host)) => Vendor::of(host),
-        Some(Host::Ipv4(ip)) if is_public(ip.into()) => Vendor::Other,
-        Some(Host::Ipv6(ip)) if is_public(ip.into()) => Vendor::Other,
-        Some(_) => return Err(InvalidAddress::Private),
+    let is_public_host = match url.host() {
+        Some(Host::Domain(host)) => !is_local_name(host),
+        Some(Host::Ipv4(ip)) => is_public(ip.into()),
+        Some(Host::Ipv6(ip)) => is_public(ip.into()),
         None => return Err(InvalidAddress::Url),
     };
-    Ok((url, vendor))
+    if !is_public_host && !is_exempt {
+        return Err(InvalidAddress::Private);
+    }
+    let host = url.host_str().unwrap_or_default();
+    let operator = Vendor::find(host).map(Vendor::name);
+    let service = operator.unwrap_or(host).to_owned();
+    Ok((url, service))
 }
 
 fn is_local_name(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
     let is_under = |name: &str| host == name || host.ends_with(&format!(".{name}"));
     !host.contains('.')
         || ["localhost", "local", "internal", "home.arpa"]
@@ -234,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_https_and_on_the_internet() {
-        let check = |text: &str| check_address(text, None).map(|(_, vendor)| vendor);
+        let check = |text: &str| check_address(text, None).map(|(_, service)| service);
         for url in [
             "",
             "push.example.org/1",
@@ -242,6 +284,20 @@ mod tests {
             "ftp://push.example.org/1",
             "https://user@push.example.org/1",
             "https://:secret@push.example.org/1",
+            "https://push.example.org/1#",
+            "https://push.example.org/1#part",
+            "https://push.example.org:0/1",
+            "https://push.example.org./1",
+            "https://localhost./1",
+            " https://push.example.org/1",
+            "https://push.example.org/1 ",
+            "https://push.example.org/1 2",
+            "https://push.exam\tple.org/1",
+            "https://push.example.org/1\n",
+            "https://push.example.org/\u{a0}",
+            "https://push.example.org/\0",
+            // 3 bytes become 9.
+            &format!("https://push.example.org/{}", "\u{20ac}".repeat(600)),
             &format!("https://push.example.org/{}", "x".repeat(MAX_ADDRESS)),
         ] {
             assert_eq!(check(url), Err(InvalidAddress::Url), "{url}");
@@ -249,7 +305,7 @@ mod tests {
         for url in [
             "https://localhost/1",
             "https://a.localhost/1",
-            "https://LOCALHOST./1",
+            "https://LOCALHOST/1",
             "https://redis/1",
             "https://printer.local/1",
             "https://metadata.google.internal/1",
@@ -261,22 +317,58 @@ mod tests {
         ] {
             assert_eq!(check(url), Err(InvalidAddress::Private), "{url}");
         }
-        for (url, vendor) in [
+        for (url, service, label) in [
             (
                 "https://updates.push.services.mozilla.com/wpush/v2/x",
-                Vendor::Mozilla,
+                "mozilla",
+                "mozilla",
             ),
-            ("https://fcm.googleapis.com/fcm/send/x", Vendor::Google),
-            ("https://web.push.apple.com/x", Vendor::Apple),
+            ("https://fcm.googleapis.com/fcm/send/x", "google", "google"),
+            ("https://web.push.apple.com/x", "apple", "apple"),
             (
                 "https://db5p.notify.windows.com/w/?token=x",
-                Vendor::Microsoft,
+                "microsoft",
+                "microsoft",
             ),
-            ("https://push.example.org/x", Vendor::Other),
-            ("https://googleapis.com.example.org/x", Vendor::Other),
+            ("https://push.example.org/x", "push.example.org", OTHER),
+            (
+                "https://googleapis.com.example.org:8443/x",
+                "googleapis.com.example.org",
+                OTHER,
+            ),
+            ("https://[2606:4700::1111]/x", "[2606:4700::1111]", OTHER),
         ] {
-            assert_eq!(check(url), Ok(vendor), "{url}");
+            assert_eq!(check(url).as_deref(), Ok(service), "{url}");
+            assert_eq!(label_of(service), label);
         }
+    }
+
+    #[test]
+    fn two_spellings_of_an_address_are_one_address() {
+        let address = |text: &str| parse_address(text).unwrap().to_string();
+        let normal = "https://push.example.org/a/b?c=D";
+        for spelling in [
+            normal,
+            "HTTPS://PUSH.Example.ORG/a/b?c=D",
+            "https://push.example.org:443/a/b?c=D",
+            "https://push.example.org:/a/b?c=D",
+            "https://push.example.org:0443/a/b?c=D",
+            "https://push.example.org/./a/x/../b?c=D",
+            "https://push.example.org/%2e/a/b?c=D",
+            "https://push%2eexample.org/a/b?c=D",
+            "https:push.example.org/a/b?c=D",
+            "https:\\\\push.example.org\\a\\b?c=D",
+            "https://@push.example.org/a/b?c=D",
+        ] {
+            assert_eq!(address(spelling), normal, "{spelling}");
+        }
+        for other in ["/a/b?c=d", "/A/b?c=D", "/a/b/?c=D", "/a/b?c=D&"] {
+            assert_ne!(address(&format!("https://push.example.org{other}")), normal);
+        }
+        assert_eq!(
+            address("https://push.example.org"),
+            "https://push.example.org/"
+        );
     }
 
     #[test]
@@ -285,6 +377,38 @@ mod tests {
         let check = |text: &str| check_address(text, Some(&allowed)).is_ok();
         assert!(check("http://127.0.0.1:8091/1"));
         assert!(!check("http://127.0.0.1:8092/1") && !check("https://127.0.0.1:8091/1"));
-        assert!("http://localhost:8091".parse::<TestService>().is_err());
+        for part in ["#x", "?x#"] {
+            assert!(!check(&format!("http://127.0.0.1:8091/1{part}")), "{part}");
+        }
+        assert!(!check("http://me@127.0.0.1:8091/1"));
+    }
+
+    #[test]
+    fn a_test_service_is_an_origin_and_nothing_else() {
+        for origin in [
+            "http://127.0.0.1:8091",
+            "http://127.0.0.1:8091/",
+            "HTTP://127.0.0.1:80",
+            "https://[::1]:8091",
+        ] {
+            assert!(origin.parse::<TestService>().is_ok(), "{origin}");
+        }
+        for other in [
+            "",
+            "127.0.0.1:8091",
+            "http://localhost:8091",
+            "ftp://127.0.0.1:8091",
+            "ws://127.0.0.1:8091",
+            "http://me@127.0.0.1:8091",
+            "http://:secret@127.0.0.1:8091",
+            "http://@127.0.0.1:8091",
+            "http://127.0.0.1:8091/push",
+            "http://127.0.0.1:8091/?a",
+            "http://127.0.0.1:8091/#a",
+            "http://127.0.0.1:8091?",
+            "http://127.0.0.1:0",
+        ] {
+            assert!(other.parse::<TestService>().is_err(), "{other}");
+        }
     }
 }

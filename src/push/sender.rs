@@ -1,26 +1,34 @@
 //! [`Push`]: sends one message to one endpoint. The API and the worker share it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
+use lru::LruCache;
 use parking_lot::Mutex;
 use reqwest::{Client, header};
-use strum::VariantArray as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use url::Url;
 
 use super::{
     answer::is_own_fault,
     client::{self, Response, UnreachableService},
+    concurrency::Concurrency,
     encryption::{InvalidRecipient, Recipient, encrypt},
     limits::{PushLimits, TTL},
     notice::NoticeTemplate,
-    push_service::{InvalidAddress, Vendor, check_address},
+    push_service::{InvalidAddress, check_address, label_of},
     vapid::Vapid,
 };
-use crate::{library::Claimed, version::Head};
+use crate::{
+    library::Claimed,
+    version::{Head, UserId},
+};
 
 /// A new message replaces an undelivered one of the same topic (RFC 8030, section 5.4). The topic names no user, because
 /// push services read it.
@@ -31,6 +39,16 @@ const DATABASE_TURNS: usize = 2;
 
 /// Topic of test messages.
 const TEST_TOPIC: &str = "library-test";
+
+/// Minimum time between two test messages of a user. The limit of a device ends when its endpoint is removed, so it does
+/// not suffice.
+const TEST_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Maximum time that a test message waits for other requests to its push service.
+const TEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Number of users whose last test message is remembered.
+const TESTERS: usize = 65_536;
 
 /// Sends push messages. Cheap to clone.
 #[derive(Clone)]
@@ -44,9 +62,20 @@ struct Inner {
     /// Concurrent statements.
     database_turns: Semaphore,
     /// Concurrent requests to each push service.
-    permits: HashMap<Vendor, Arc<Semaphore>>,
-    /// The push services that refused a message because of this server, until they accept one.
-    refusing: Mutex<HashSet<Vendor>>,
+    concurrency: Concurrency,
+    /// The push services that refused a message because of this server, until they accept one, by label.
+    refusing: Mutex<HashSet<&'static str>>,
+    /// The times of the last test messages.
+    tests: Mutex<LruCache<UserId, Instant>>,
+}
+
+/// An accepted address of an endpoint.
+#[derive(Clone)]
+pub struct ServiceAddress {
+    /// The address in its normal form.
+    pub address: String,
+    /// The push service: the name of its operator, or its host if the operator is unknown.
+    pub service: String,
 }
 
 /// Why an endpoint is not accepted.
@@ -70,12 +99,9 @@ impl Push {
         template: NoticeTemplate,
         limits: PushLimits,
     ) -> Result<Self, reqwest::Error> {
-        let permits = Vendor::VARIANTS.iter().map(|vendor| {
-            let permits = Semaphore::new(limits.push_concurrency);
-            (*vendor, Arc::new(permits))
-        });
         Ok(Self(Arc::new(Inner {
-            permits: permits.collect(),
+            concurrency: Concurrency::new(limits.push_concurrency),
+            tests: Mutex::new(LruCache::unbounded()),
             database_turns: Semaphore::new(DATABASE_TURNS),
             client: client::client(limits.request_timeout())?,
             refusing: Mutex::default(),
@@ -95,7 +121,7 @@ impl Push {
         &self.0.limits
     }
 
-    /// Checks an endpoint, and returns the label of its push service.
+    /// Checks an endpoint, and returns its address in the normal form.
     ///
     /// # Errors
     /// When its address or a key is invalid.
@@ -104,19 +130,36 @@ impl Push {
         address: &str,
         p256dh: &str,
         auth: &str,
-    ) -> Result<&'static str, InvalidEndpoint> {
-        let (_, vendor) = check_address(address, self.0.limits.push_allow.as_ref())?;
+    ) -> Result<ServiceAddress, InvalidEndpoint> {
+        let (url, service) = check_address(address, self.0.limits.push_allow.as_ref())?;
         Recipient::parse(p256dh, auth)?;
-        Ok(vendor.name())
+        let address = url.into();
+        Ok(ServiceAddress { address, service })
     }
 
-    /// Sends a test message. Returns whether the push service accepted it, and the status that it answered, if it did.
-    pub async fn test(&self, endpoint: &Claimed, head: Head) -> (bool, Option<u16>) {
-        let payload = self.0.template.test_payload(head);
-        match self.post(endpoint, &payload, TEST_TOPIC).await {
-            Response::Status(status, _) => (status.is_success(), Some(status.as_u16())),
-            Response::Private | Response::Unreachable => (false, None),
+    /// Returns whether the user may send a test message now, and counts it.
+    pub(super) fn may_test(&self, user: &UserId) -> bool {
+        let (now, mut tests) = (Instant::now(), self.0.tests.lock());
+        if let Some(last) = tests.peek(user)
+            && now.duration_since(*last) < TEST_INTERVAL
+        {
+            return false;
         }
+        tests.put(user.clone(), now);
+        if tests.len() > TESTERS {
+            tests.pop_lru();
+        }
+        true
+    }
+
+    /// Sends a test message.
+    pub(super) async fn send_test(&self, endpoint: &Claimed, head: Head) -> Response {
+        let payload = self.0.template.test_payload(head);
+        let permit = self.0.concurrency.permit(&endpoint.service);
+        let Ok(_permit) = timeout(TEST_PATIENCE, permit).await else {
+            return Response::Unreachable;
+        };
+        self.post(endpoint, &payload, TEST_TOPIC).await
     }
 
     /// Asks a push service for any answer, as a message would reach it. Returns the status that it answered.
@@ -134,23 +177,9 @@ impl Push {
         &self.0.template
     }
 
-    /// Returns the push services that take more requests now, and the number of requests that each of them takes at least.
-    /// A push service that does not answer delays only its own messages.
-    pub(super) fn free(&self) -> (Vec<&'static str>, usize) {
-        let enough = self.0.limits.push_concurrency.div_ceil(4);
-        let free = self.0.permits.iter();
-        let free = free.map(|(vendor, permits)| (vendor.name(), permits.available_permits()));
-        let free: Vec<_> = free.filter(|(_, count)| *count >= enough).collect();
-        let least = free.iter().map(|(_, count)| *count).min();
-        let names = free.into_iter().map(|(name, _)| name).collect();
-        (names, least.unwrap_or(0))
-    }
-
-    /// Takes a permit for a request to the endpoint's push service.
-    pub(super) fn permit(&self, endpoint: &Claimed) -> Option<OwnedSemaphorePermit> {
-        let mut vendors = self.0.permits.iter();
-        let (_, permits) = vendors.find(|(vendor, _)| vendor.name() == endpoint.vendor)?;
-        Arc::clone(permits).try_acquire_owned().ok()
+    /// Returns the concurrent requests.
+    pub(super) fn concurrency(&self) -> &Concurrency {
+        &self.0.concurrency
     }
 
     /// Waits until push messages may use another connection of the database. They use few, so that requests do not wait.
@@ -166,7 +195,7 @@ impl Push {
     async fn post(&self, endpoint: &Claimed, payload: &[u8], topic: &'static str) -> Response {
         let allowed = self.0.limits.push_allow.as_ref();
         // Checked again: the rules, or `--push-allow`, may have changed since the registration.
-        let Ok((url, vendor)) = check_address(&endpoint.address, allowed) else {
+        let Ok((url, service)) = check_address(&endpoint.address, allowed) else {
             return Response::Private;
         };
         let Some((message, authorization)) = self.sealed(endpoint, payload, &url) else {
@@ -184,7 +213,7 @@ impl Push {
             .header("topic", topic)
             .body(message);
         let response = client::send(request).await;
-        self.note(vendor, response);
+        self.note(label_of(&service), response);
         response
     }
 
@@ -208,16 +237,16 @@ impl Push {
     }
 
     /// Logs a fault of this server once, until the push service accepts a message.
-    fn note(&self, vendor: Vendor, response: Response) {
+    fn note(&self, vendor: &'static str, response: Response) {
         let Some(status) = is_own_fault(response) else {
             if matches!(response, Response::Status(status, _) if status.is_success()) {
-                self.0.refusing.lock().remove(&vendor);
+                self.0.refusing.lock().remove(vendor);
             }
             return;
         };
         if self.0.refusing.lock().insert(vendor) {
             tracing::error!(
-                push.vendor = vendor.name(),
+                push.vendor = vendor,
                 http.status = status.as_u16(),
                 "a push service refuses messages: check --vapid-key and --vapid-subject; endpoints are retried hourly"
             );

@@ -18,7 +18,7 @@ use base64::{
 };
 use metrics::counter;
 use parking_lot::Mutex;
-use reqwest::{Client, StatusCode, header};
+use reqwest::{Client, header};
 use serde_json::json;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -27,7 +27,7 @@ use tokio::{
 use url::Url;
 
 use super::{
-    answer::backoff,
+    answer::{backoff, longer},
     client::{self, Response, UnreachableService},
     limits::PushLimits,
 };
@@ -39,6 +39,9 @@ use crate::{
 /// Backoff after a failed call: initial and maximum.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
+
+/// Doublings of the backoff that do not exceed [`MAX_BACKOFF`], so that jitter remains.
+const MAX_DOUBLINGS: u32 = 8;
 
 /// Number of failed calls in a row after which the receiver counts as unavailable.
 const TOLERATED: u32 = 8;
@@ -164,18 +167,19 @@ impl Webhook {
             "version": call.head.version,
             "kinds": kinds,
         });
-        let is_accepted = self.post(call, &body.to_string()).await;
+        let response = self.post(call, &body.to_string()).await;
+        let is_accepted = is_accepted(response);
         let outcome = if is_accepted { "ok" } else { "failed" };
         counter!("library_sync_webhook_calls_total", "outcome" => outcome).increment(1);
         if is_accepted {
             library.webhook_called(call).await
         } else {
-            let after = backoff(call.failures.min(8), FIRST_BACKOFF);
-            library.webhook_failed(call, after.min(MAX_BACKOFF)).await
+            let after = wait(response, call.failures);
+            library.webhook_failed(call, after).await
         }
     }
 
-    async fn post(&self, call: &WebhookCall, body: &str) -> bool {
+    async fn post(&self, call: &WebhookCall, body: &str) -> Response {
         let id = id(call.user.as_str(), call.head);
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let timestamp = since.unwrap_or_default().as_secs();
@@ -189,44 +193,45 @@ impl Webhook {
             .header("webhook-signature", sign(&self.0.key, &id, timestamp, body))
             .body(body.to_owned());
         let response = client::send(request).await;
-        let is_accepted = matches!(response, Response::Status(status, _) if status.is_success());
-        self.note(is_accepted, response);
-        is_accepted
+        self.note(response);
+        response
     }
 
-    fn note(&self, is_accepted: bool, response: Response) {
+    fn note(&self, response: Response) {
         let mut health = self.0.health.lock();
-        if is_accepted {
+        if is_accepted(response) {
             health.failures = 0;
             return;
         }
         if health.failures == 0 {
             tracing::warn!(
-                http.status = status(response).map(|status| status.as_u16()),
+                http.status = response.status().map(|status| status.as_u16()),
                 "the webhook's receiver does not accept calls; retrying with backoff"
             );
         }
-        let asked = match response {
-            Response::Status(_, retry_after) => retry_after,
-            _ => None,
-        };
         if health.resume_at > Instant::now() {
             // A call that began before the backoff.
             return;
         }
         health.failures = health.failures.saturating_add(1);
         if let Some(doublings) = health.failures.checked_sub(TOLERATED) {
-            let wait = asked.unwrap_or_else(|| backoff(doublings, FIRST_BACKOFF));
-            health.resume_at = Instant::now() + wait.min(MAX_BACKOFF);
+            health.resume_at = Instant::now() + wait(response, doublings);
         }
     }
 }
 
-fn status(response: Response) -> Option<StatusCode> {
-    match response {
-        Response::Status(status, _) => Some(status),
+fn is_accepted(response: Response) -> bool {
+    response.status().is_some_and(|status| status.is_success())
+}
+
+/// Returns the time until a failed call is repeated.
+fn wait(response: Response, failures: u32) -> Duration {
+    let asked = match response {
+        Response::Status(_, retry_after) => retry_after,
         Response::Private | Response::Unreachable => None,
-    }
+    };
+    let backoff = backoff(failures.min(MAX_DOUBLINGS), FIRST_BACKOFF);
+    longer(backoff, asked, MAX_BACKOFF)
 }
 
 /// Returns the id of the call for a user's head.
@@ -257,6 +262,7 @@ fn name(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use clap::Args as _;
+    use reqwest::StatusCode;
 
     use super::*;
     use crate::version::testing::head;
@@ -285,6 +291,25 @@ mod tests {
         assert_eq!(id("ann", head(1, 2)), id("ann", head(1, 2)));
         assert_ne!(id("ann", head(1, 2)), id("ann", head(1, 3)));
         assert_ne!(id("ann", head(1, 2)), id("bob", head(1, 2)));
+    }
+
+    #[test]
+    fn a_receiver_is_called_again_after_the_backoff_or_later_and_within_5_minutes() {
+        let failed = |asked: Option<u64>, failures: u32| {
+            let asked = asked.map(Duration::from_secs);
+            wait(
+                Response::Status(StatusCode::TOO_MANY_REQUESTS, asked),
+                failures,
+            )
+        };
+        for asked in [None, Some(0), Some(1)] {
+            assert!(
+                (Duration::from_secs(12)..=Duration::from_secs(16)).contains(&failed(asked, 4))
+            );
+        }
+        assert_eq!(failed(Some(60), 2), Duration::from_mins(1));
+        assert_eq!(failed(Some(u64::MAX), 0), MAX_BACKOFF);
+        assert!((Duration::from_secs(191)..=MAX_BACKOFF).contains(&failed(None, u32::MAX)));
     }
 
     #[test]

@@ -157,18 +157,24 @@ impl Worker {
     /// Claims what is due until nothing is left, or no push service takes another request.
     async fn claim(&self, push: &Push, requests: &TaskTracker) -> Result<(), Error> {
         loop {
-            let (vendors, most) = push.free();
+            let claimable = push.concurrency().claimable();
+            let most = claimable.most;
             if most == 0 {
                 return Ok(());
             }
             let lease = self.limits.push_lease;
-            let claimed = self.library.claim_endpoints(&vendors, most, lease).await?;
+            let claimed = self.library.claim_endpoints(&claimable, lease).await?;
             let count = claimed.len();
             for endpoint in claimed {
                 let (library, push) = (self.library.clone(), push.clone());
-                let permit = push.permit(&endpoint);
+                let permit = push.concurrency().try_permit(&endpoint.service);
                 let finished = Arc::clone(&self.finished);
                 requests.spawn(async move {
+                    // A test message may have taken the permit.
+                    let permit = match permit {
+                        Some(permit) => permit,
+                        None => push.concurrency().permit(&endpoint.service).await,
+                    };
                     deliver(&library, &push, &endpoint).await;
                     drop(permit);
                     finished.notify_one();

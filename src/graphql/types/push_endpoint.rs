@@ -7,7 +7,7 @@ use super::{Head, Library, date_time::DateTime, input::DeviceInput, payload::Ref
 use crate::{
     graphql::context::Caller,
     library::{self, Device, Error, NewEndpoint},
-    push::{InvalidEndpoint, InvalidRecipient, Push},
+    push::{self, InvalidEndpoint, InvalidRecipient, Push, TestOutcome},
     version,
 };
 
@@ -62,8 +62,8 @@ impl From<library::Endpoint> for PushEndpoint {
 /// A push subscription of a browser, and its device.
 #[derive(InputObject)]
 pub(in crate::graphql) struct RegisterPushEndpointInput {
-    /// `endpoint` of the browser's `PushSubscription`: an https URL of at most 2,000 bytes. It belongs to one user:
-    /// registering it moves it to the signed-in user.
+    /// `endpoint` of the browser's `PushSubscription`: an https URL of at most 2,000 bytes, without user name, fragment
+    /// and white space. It belongs to one user: registering it moves it to the signed-in user.
     endpoint: String,
     /// `keys.p256dh` of the `PushSubscription`, in base64url.
     p256dh: String,
@@ -75,11 +75,11 @@ pub(in crate::graphql) struct RegisterPushEndpointInput {
     device: DeviceInput,
     /// Minimum time between two messages. Null keeps the pace of the device; it is DAILY at first.
     pace: Option<PushPace>,
-    /// Head that the device's screen reflects. Null means the current one.
+    /// Head that the device's screen reflects. Null keeps what is known of the device; a new device has the current head.
     applied: Option<Head>,
 }
 
-/// Which endpoint to remove: at least one of the fields is required.
+/// Which endpoint to remove: the one that matches all given fields. At least one of them is required.
 #[derive(InputObject)]
 pub(in crate::graphql) struct UnregisterPushEndpointInput {
     /// `endpoint` of the browser's `PushSubscription`. Null means any.
@@ -99,8 +99,8 @@ impl RegisterPushEndpointInput {
     /// Registers the endpoint for the caller.
     pub async fn register(self, caller: &Caller) -> Result<RegisterPushEndpointPayload, Error> {
         let push = switched_on(caller)?;
-        let vendor = push.check(&self.endpoint, &self.p256dh, &self.auth);
-        let vendor = vendor.map_err(|error| {
+        let accepted = push.check(&self.endpoint, &self.p256dh, &self.auth);
+        let accepted = accepted.map_err(|error| {
             let field = match error {
                 InvalidEndpoint::Address(_) => "endpoint",
                 InvalidEndpoint::Keys(InvalidRecipient::PublicKey) => "p256dh",
@@ -109,10 +109,10 @@ impl RegisterPushEndpointInput {
             Error::invalid(field, error.to_string())
         })?;
         let new = NewEndpoint {
-            address: self.endpoint,
+            address: accepted.address,
             p256dh: self.p256dh,
             auth: self.auth,
-            vendor,
+            service: accepted.service,
             expires_at: self.expiration_time.map(time_of).transpose()?,
             device: self.device.read()?,
             pace: self.pace.map(Into::into),
@@ -145,9 +145,12 @@ impl UnregisterPushEndpointInput {
             return Err(Error::invalid("input", "must name an endpoint or a device"));
         }
         let device = self.device.map(|id| Device::new(id.0, None)).transpose()?;
+        let address = self.endpoint.as_deref().map(push::parse_address);
+        let address = address.transpose();
+        let address = address.map_err(|error| Error::invalid("endpoint", error.to_string()))?;
         let removed = caller.library.unregister_endpoint(
             &caller.viewer.user,
-            self.endpoint.as_deref(),
+            address.as_ref().map(url::Url::as_str),
             device.as_ref().map(Device::id),
         );
         Ok(UnregisterPushEndpointPayload {
@@ -166,27 +169,32 @@ impl SendTestPushInput {
         let device = Device::new(self.device.0, None)?;
         let (library, user) = (&caller.library, &caller.viewer.user);
         let mut payload = SendTestPushPayload::new(caller.head);
-        if let Some(endpoint) = library.endpoint_to_test(user, device.id()).await? {
-            (payload.accepted, payload.status) = {
-                let (accepted, status) = push.test(&endpoint, caller.head).await;
-                (accepted, status.map(i32::from))
-            };
-            return Ok(payload);
+        let outcome = match library.endpoint_to_test(user, device.id()).await? {
+            Some(endpoint) => Box::pin(push::test(library, push, &endpoint, caller.head)).await?,
+            None => TestOutcome::TooSoon,
+        };
+        match outcome {
+            TestOutcome::Sent(status) => {
+                payload.accepted = status.is_some_and(|status| status.is_success());
+                payload.status = status.map(|status| status.as_u16().into());
+            }
+            TestOutcome::TooSoon => {
+                let endpoints = library.endpoints(user).await?;
+                let exists = endpoints.iter().any(|known| known.device_id == device.id());
+                payload.refusal = Some(not_tested(exists));
+            }
         }
-        let endpoints = library.endpoints(user).await?;
-        let exists = endpoints.iter().any(|known| known.device_id == device.id());
-        payload.refusal = Some(if exists {
-            Refusal::limit_reached(
-                "the device was tested less than 10 seconds ago: wait".to_owned(),
-            )
-        } else {
-            Refusal::not_found(
-                "device",
-                "the device has no push endpoint: register one first",
-            )
-        });
         Ok(payload)
     }
+}
+
+fn not_tested(exists: bool) -> Refusal {
+    if exists {
+        let message = "a test message was sent less than 10 seconds ago: wait";
+        return Refusal::limit_reached(message.to_owned());
+    }
+    let message = "the device has no push endpoint: register one first";
+    Refusal::not_found("device", message)
 }
 
 fn switched_on(caller: &Caller) -> Result<&Push, Error> {
@@ -246,7 +254,8 @@ pub(in crate::graphql) struct SendTestPushPayload {
     library: Library,
     /// Whether the push service accepted the message.
     accepted: bool,
-    /// HTTP status of the push service. Null means that nothing was sent, or that it did not answer within 10 seconds.
+    /// HTTP status of the push service. After 404 and 410 the endpoint is removed. Null means that nothing was sent, or
+    /// that it did not answer within 10 seconds.
     status: Option<i32>,
     /// Reason why nothing was sent. Null means that a message was sent.
     refusal: Option<Refusal>,

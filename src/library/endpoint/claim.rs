@@ -19,7 +19,8 @@ use crate::{
 const CLAIM: &str = "
 WITH due AS MATERIALIZED (
   SELECT id FROM topaz_push_endpoint
-  WHERE due_at <= {now} AND claimed_until <= {now} AND vendor IN ({list:$2})
+  WHERE due_at <= {now} AND claimed_until <= {now}
+    AND (vendor IN ({list:$2}) OR ($5 AND vendor NOT IN ({list:$4})))
   ORDER BY due_at LIMIT $3 {skip_locked}
 )
 UPDATE topaz_push_endpoint SET claim = claim + 1, claimed_until = {now} + $1
@@ -36,6 +37,17 @@ const STATE: &str = "
 SELECT e.known_epoch, e.known_version, e.live_until, e.expires_at, u.library_epoch, u.library_version, {now} AS now_millis
 FROM topaz_push_endpoint e JOIN topaz_user u ON u.subject = e.user_id
 WHERE e.id = $1 AND e.claim = $2";
+
+/// Which endpoints a node claims, by their push service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimable {
+    /// Those of these push services.
+    pub services: Vec<&'static str>,
+    /// And those of all push services other than these. `None` for none.
+    pub other_than: Option<Vec<String>>,
+    /// Maximum number of endpoints.
+    pub most: usize,
+}
 
 /// A claimed endpoint. `Debug` does not show its address and its keys.
 #[derive(Clone)]
@@ -54,8 +66,8 @@ pub struct Claimed {
     pub p256dh: String,
     /// Authentication secret of the subscription, in base64url.
     pub auth: String,
-    /// Label of the push service.
-    pub vendor: String,
+    /// The push service: the name of its operator, or its host if the operator is unknown.
+    pub service: String,
     /// Number of failures since the last success.
     pub failures: u32,
     /// How long all messages have failed.
@@ -66,7 +78,6 @@ impl fmt::Debug for Claimed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claimed")
             .field("id", &self.id)
-            .field("vendor", &self.vendor)
             .finish_non_exhaustive()
     }
 }
@@ -85,20 +96,22 @@ pub struct DeviceState {
 }
 
 impl Library {
-    /// Claims at most `most` due endpoints of the push services `vendors`, for the duration of a `lease`.
+    /// Claims due endpoints for the duration of a `lease`.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn claim_endpoints(
         &self,
-        vendors: &[&str],
-        most: usize,
+        claimable: &Claimable,
         lease: Duration,
     ) -> Result<Vec<Claimed>, Error> {
+        let other_than = claimable.other_than.as_deref().unwrap_or_default();
         let values = [
             millis(lease),
-            list(vendors.iter().copied()),
-            i64::try_from(most).unwrap_or(i64::MAX).into(),
+            list(claimable.services.iter().copied()),
+            i64::try_from(claimable.most).unwrap_or(i64::MAX).into(),
+            list(other_than.iter().map(String::as_str)),
+            claimable.other_than.is_some().into(),
         ];
         let rows = self.run_statement(CLAIM, values).await?;
         rows.iter().map(claimed).collect()
@@ -166,7 +179,7 @@ fn claimed(row: &QueryResult) -> Result<Claimed, Error> {
         address: row.try_get("", "address")?,
         p256dh: row.try_get("", "p256dh")?,
         auth: row.try_get("", "auth")?,
-        vendor: row.try_get("", "vendor")?,
+        service: row.try_get("", "vendor")?,
         failures: failures.unsigned_abs(),
         failing_for: failing_since
             .and_then(|since| Duration::try_from(now - since).ok())

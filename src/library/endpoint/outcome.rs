@@ -28,7 +28,8 @@ UPDATE topaz_push_endpoint AS e SET claimed_until = 0,
   due_at = CASE WHEN due_at IS NULL THEN NULL ELSE {greatest}({now} + $3, live_until) END
 WHERE id = $1 AND claim = $2";
 
-const REMOVED: &str = "DELETE FROM topaz_push_endpoint WHERE id = $1 RETURNING user_id, device_id";
+const REMOVED: &str =
+    "DELETE FROM topaz_push_endpoint WHERE id = $1 AND claim = $2 RETURNING user_id, device_id";
 
 /// Remembers for the list of devices that the endpoint of a device is gone.
 const GONE: &str =
@@ -104,12 +105,13 @@ impl Library {
         Ok(())
     }
 
-    /// Removes an endpoint that no longer exists.
+    /// Removes an endpoint that no longer exists, unless it was registered or claimed again meanwhile.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn remove_endpoint(&self, claimed: &Claimed) -> Result<(), Error> {
-        for row in self.run_statement(REMOVED, [claimed.id.into()]).await? {
+        let values = [claimed.id.into(), claimed.claim.into()];
+        for row in self.run_statement(REMOVED, values).await? {
             let user: String = row.try_get("", "user_id")?;
             let device: String = row.try_get("", "device_id")?;
             self.run_statement(GONE, [user.into(), device.into()])

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    claim::time_of,
+    claim::{known, time_of},
     sql::{millis, statement},
 };
 use crate::{
@@ -32,30 +32,36 @@ const LOCK: &str = "SELECT 1 AS locked FROM topaz_user WHERE subject = $1";
 const DISPLACE: &str = "
 DELETE FROM topaz_push_endpoint
 WHERE (digest = $1 AND user_id <> $2) OR (digest <> $1 AND user_id = $2 AND device_id = $3)
-RETURNING pace, user_id";
+RETURNING user_id, pace, known_epoch, known_version, sent_at, tested_at";
 
 const COUNT: &str = "
 SELECT count(*) AS others FROM topaz_push_endpoint WHERE user_id = $1 AND digest <> $2";
 
-/// A registered device is in use, so it counts as live for a lease.
+/// A registered device is in use, so it counts as live for a lease. An outcome of an earlier claim does not affect it.
 const INSERT: &str = "
-INSERT INTO topaz_push_endpoint
+INSERT INTO topaz_push_endpoint AS e
   (id, user_id, device_id, digest, address, p256dh, auth, vendor, pace, created_at, expires_at, known_epoch,
-   known_version, live_until)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {now}, $10, $11, $12, {now} + $13)
+   known_version, live_until, sent_at, tested_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {now}, $10, $11, $12, {now} + $13, $16, $17)
 ON CONFLICT (digest) DO UPDATE SET
   device_id = excluded.device_id, p256dh = excluded.p256dh, auth = excluded.auth,
-  pace = CASE WHEN $14 THEN excluded.pace ELSE topaz_push_endpoint.pace END,
+  pace = CASE WHEN $14 THEN excluded.pace ELSE e.pace END,
+  known_epoch = CASE WHEN $15 AND (e.known_epoch, e.known_version) < (excluded.known_epoch, excluded.known_version)
+    THEN excluded.known_epoch ELSE e.known_epoch END,
+  known_version = CASE WHEN $15 AND (e.known_epoch, e.known_version) < (excluded.known_epoch, excluded.known_version)
+    THEN excluded.known_version ELSE e.known_version END,
   expires_at = excluded.expires_at, live_until = excluded.live_until, due_at = NULL, claimed_until = 0,
-  failures = 0, failing_since = NULL
+  claim = e.claim + 1, failures = 0, failing_since = NULL
 RETURNING id, device_id, pace, created_at, expires_at, sent_at, failing_since";
 
 const SELECT: &str = "
 SELECT id, device_id, pace, created_at, expires_at, sent_at, failing_since
 FROM topaz_push_endpoint WHERE user_id = $1 ORDER BY created_at, id";
 
+/// An empty parameter stands for any.
 const REMOVE: &str = "
-DELETE FROM topaz_push_endpoint WHERE user_id = $1 AND (digest = $2 OR device_id = $3) RETURNING id";
+DELETE FROM topaz_push_endpoint WHERE user_id = $1 AND ($2 = '' OR digest = $2) AND ($3 = '' OR device_id = $3)
+RETURNING id";
 
 impl Library {
     /// Registers an endpoint, or renews it. The device counts as live for the duration of a `lease`.
@@ -90,7 +96,7 @@ impl Library {
         Ok(registered)
     }
 
-    /// Removes the endpoint of an address or of a device. Returns whether there was one.
+    /// Removes the endpoint of an address, of a device, or of both. Returns whether there was one.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -100,6 +106,9 @@ impl Library {
         address: Option<&str>,
         device: Option<&str>,
     ) -> Result<bool, Error> {
+        if address.is_none() && device.is_none() {
+            return Ok(false);
+        }
         let digest = address.map(digest_of).unwrap_or_default();
         let values = [
             user.as_str().into(),
@@ -145,9 +154,11 @@ async fn register(
     if count_others(tx, of_user, &digest).await? >= Endpoint::MAX_PER_USER {
         return Err(too_many());
     }
-    let chosen = new.pace.or(former);
-    let known = new.applied.unwrap_or(head).min(head);
+    let chosen = new.pace.or(former.as_ref().map(|former| former.pace));
+    let known = former.as_ref().map(|former| former.known);
+    let known = known.max(new.applied).unwrap_or(head).min(head);
     let pace: &'static str = chosen.unwrap_or_default().into();
+    let (sent_at, tested_at) = former.map_or((0, 0), |former| (former.sent_at, former.tested_at));
     let values = [
         Uuid::now_v7().into(),
         of_user.into(),
@@ -156,31 +167,47 @@ async fn register(
         new.address.into(),
         new.p256dh.into(),
         new.auth.into(),
-        new.vendor.into(),
+        new.service.into(),
         pace.into(),
         new.expires_at.map(unix_millis).into(),
         known.epoch.number().into(),
         known.version.number().into(),
         millis(lease),
         chosen.is_some().into(),
+        new.applied.is_some().into(),
+        sent_at.into(),
+        tested_at.into(),
     ];
     let row = tx.query_one_raw(statement(backend, INSERT, values)).await?;
     endpoint(&row.ok_or_else(|| Error::fault("an insert without a row"))?)
 }
 
-/// Removes the endpoints that the new one replaces. Returns the pace of the device's former endpoint.
+/// What the former endpoint of a device leaves to its new one: a renewed subscription does not cause another message.
+struct Former {
+    pace: Pace,
+    known: Head,
+    sent_at: i64,
+    tested_at: i64,
+}
+
+/// Removes the endpoints that the new one replaces. Returns what the device's former endpoint leaves.
 async fn displace(
     tx: &Transaction,
     user: &str,
     digest: &str,
     device: &str,
-) -> Result<Option<Pace>, Error> {
+) -> Result<Option<Former>, Error> {
     let values = [digest.into(), user.into(), device.into()];
     let displace = statement(tx.get_database_backend(), DISPLACE, values);
     let mut former = None;
     for row in tx.query_all_raw(displace).await? {
         if row.try_get::<String>("", "user_id")? == user {
-            former = Some(pace(&row)?);
+            former = Some(Former {
+                pace: pace(&row)?,
+                known: known(&row)?,
+                sent_at: row.try_get("", "sent_at")?,
+                tested_at: row.try_get("", "tested_at")?,
+            });
         }
     }
     Ok(former)

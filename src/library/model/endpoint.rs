@@ -33,15 +33,15 @@ pub struct NewEndpoint {
     pub p256dh: String,
     /// Authentication secret of the subscription, in base64url.
     pub auth: String,
-    /// Label of the push service.
-    pub vendor: &'static str,
+    /// The push service: the name of its operator, or its host if the operator is unknown.
+    pub service: String,
     /// Time at which the browser ends the subscription.
     pub expires_at: Option<OffsetDateTime>,
     /// The device.
     pub device: Device,
     /// The pace. `None` keeps the device's pace, or selects the default.
     pub pace: Option<Pace>,
-    /// The head that the device's screen reflects. `None` means the current one.
+    /// The head that the device's screen reflects. `None` keeps what is known of the device, or selects the current one.
     pub applied: Option<Head>,
 }
 
@@ -49,7 +49,6 @@ impl fmt::Debug for NewEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewEndpoint")
             .field("device", &self.device)
-            .field("vendor", &self.vendor)
             .finish_non_exhaustive()
     }
 }

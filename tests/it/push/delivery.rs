@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     push::fake_push_service::{
-        Answer, FakePushService, change, no_message_follows, register, sleep_device, start,
+        Answer, FakePushService, REGISTER, UNREGISTER, change, no_message_follows, register,
+        sleep_device, start,
     },
     support::socket::Socket,
     support::test_app::{Db, TestApp, TestDatabase, TestProcess, on_each_database, soon},
@@ -38,6 +39,9 @@ async fn until(app: &TestApp, device: &str, condition: &str) {
     };
     soon(condition, holds).await;
 }
+
+const TEST: &str = "mutation ($device: ID!) { sendTestPush(input: {device: $device}) { \
+    accepted status refusal { code } } }";
 
 const HOUR: i64 = 3_600_000;
 
@@ -240,6 +244,9 @@ on_each_database! {
         let ann = app.user("ann");
         let cases = [
             ("429", Answer::RetryAfter(429, 77), 77_000, 77_000),
+            ("429-at-once", Answer::RetryAfter(429, 0), 750, 1_000),
+            ("503-at-once", Answer::RetryAfter(503, 0), 750, 1_000),
+            ("429-in-years", Answer::RetryAfter(429, 315_360_000), 24 * HOUR, 24 * HOUR),
             ("503", Answer::RetryAfter(503, 88), 88_000, 88_000),
             ("500", Answer::RetryAfter(500, 88), 750, 1_000),
             ("502", Answer::Status(502), 750, 1_000),
@@ -281,6 +288,33 @@ on_each_database! {
         assert_eq!((warm(0), warm(1), messages[1].version()), (false, true, 2));
     }
 
+    async fn a_message_that_stays_too_large_is_sent_again_with_backoff(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        register(&ann, &service.subscribe("phone"), "EVERY_CHANGE").await;
+        service.answer("phone", &[Answer::Status(413); 5]);
+        ann.add("One").await;
+        // Each attempt is one message with ids and one without.
+        for failures in 1..=2 {
+            service.until("phone", 2 * failures).await;
+            let failed = format!("failures = {failures}");
+            until(&app, "phone", &failed).await;
+        }
+        let wait = column(&app, "phone", "due_at - claimed_until").await;
+        assert!(wait.is_some());
+        let since = column(&app, "phone", "due_at - failing_since").await.unwrap();
+        assert!(since >= 750 + 1_500, "the second backoff is twice the first: {since}");
+        // Without ids there is nothing to leave out.
+        service.answer("phone", &[Answer::Status(413), Answer::Status(201)]);
+        app.db.execute("DELETE FROM topaz_tombstone").await;
+        app.db.execute("UPDATE topaz_progress SET stamp = 1").await;
+        app.db.execute("UPDATE topaz_story SET stamp = 1").await;
+        let before = service.messages_to("phone").len();
+        fast_forward(&app).await;
+        until(&app, "phone", "failures = 3").await;
+        assert_eq!(service.messages_to("phone").len(), before + 1);
+    }
+
     async fn an_endpoint_that_fails_for_14_days_is_removed(db: Db) {
         let (app, service) = app(db).await;
         let ann = app.user("ann");
@@ -302,8 +336,6 @@ on_each_database! {
     }
 
     async fn a_test_message_is_sent_at_once_and_at_most_once_in_10_seconds(db: Db) {
-        const TEST: &str = "mutation ($device: ID!) { sendTestPush(input: {device: $device}) { \
-            accepted status refusal { code } } }";
         let (app, service) = app(db).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));
         register(&ann, &service.subscribe("phone"), "OFF").await;
@@ -315,6 +347,38 @@ on_each_database! {
         assert_eq!(test(&ann).await["refusal"]["code"], "LIMIT_REACHED");
         assert_eq!(test(&bob).await["refusal"]["code"], "NOT_FOUND");
         assert_eq!(service.messages().len(), 1);
+    }
+
+    async fn the_limit_of_test_messages_survives_a_new_registration(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let phone = service.subscribe("phone");
+        let test = async |device: &str| {
+            ann.ask(TEST, json!({"device": device})).await["sendTestPush"].take()
+        };
+        register(&ann, &phone, "OFF").await;
+        assert_eq!(test("phone").await["accepted"], true);
+        for device in ["phone", "tablet"] {
+            ann.ask(UNREGISTER, json!({"input": {"endpoint": phone.endpoint}})).await;
+            let again = crate::push::fake_push_service::input(&phone, device, "OFF");
+            ann.ask(REGISTER, json!({"input": again})).await;
+            assert_eq!(test(device).await["refusal"]["code"], "LIMIT_REACHED", "{device}");
+        }
+        assert_eq!(service.messages().len(), 1);
+    }
+
+    async fn a_test_message_to_an_endpoint_that_is_gone_removes_it(db: Db) {
+        let (app, service) = app(db).await;
+        for (status, user) in [(404, "ann"), (410, "bob"), (500, "cid")] {
+            let user = app.user(user);
+            let device = status.to_string();
+            register(&user, &service.subscribe(&device), "EVERY_CHANGE").await;
+            service.answer(&device, &[Answer::Status(status)]);
+            let answer = user.ask(TEST, json!({"device": device})).await["sendTestPush"].take();
+            assert_eq!(answer, json!({"accepted": false, "status": status, "refusal": null}));
+            let left = column(&app, &device, "1").await;
+            assert_eq!(left.is_some(), status == 500, "{status}");
+        }
     }
 
     async fn a_change_whose_notice_was_lost_is_found_by_the_sweep(db: Db) {

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::{
-    push::fake_push_service::{FakePushService, REGISTER, input, start},
+    push::fake_push_service::{
+        FakePushService, REGISTER, UNREGISTER, change, input, no_message_follows, sleep_device,
+        start,
+    },
     support::test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database},
 };
 
 const ENDPOINTS: &str = "{ viewer { pushEndpoints { deviceId pace expiresAt } } libraryVersion }";
-
-const UNREGISTER: &str = "mutation ($input: UnregisterPushEndpointInput!) { unregisterPushEndpoint(input: $input) { \
-    libraryVersion removed } }";
 
 async fn app(db: Db) -> (TestApp, FakePushService) {
     let service = FakePushService::start().await;
@@ -85,7 +85,96 @@ on_each_database! {
         assert_eq!(devices(&ann).await, ["phone"]);
         assert_eq!(removed(&ann, json!({"endpoint": one.endpoint})).await, true);
         assert_eq!(removed(&ann, json!({"device": "phone"})).await, false);
-        assert_eq!(ann.refused(UNREGISTER, json!({"input": {}})).await, "BAD_USER_INPUT");
+    }
+
+    async fn an_endpoint_to_remove_matches_all_given_fields(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let (one, two) = (service.subscribe("one"), service.subscribe("two"));
+        register(&ann, input(&one, "phone", "DAILY")).await;
+        register(&ann, input(&two, "tablet", "DAILY")).await;
+        let removed = async |input: Value| {
+            ann.ask(UNREGISTER, json!({"input": input})).await["unregisterPushEndpoint"]["removed"].take()
+        };
+        assert_eq!(removed(json!({"endpoint": one.endpoint, "device": "tablet"})).await, false);
+        assert_eq!(devices(&ann).await, ["phone", "tablet"]);
+        for input in [
+            json!({}),
+            json!({"endpoint": null, "device": null}),
+            json!({"endpoint": ""}),
+            json!({"endpoint": "one"}),
+            json!({"device": ""}),
+        ] {
+            assert_eq!(ann.refused(UNREGISTER, json!({"input": input})).await, "BAD_USER_INPUT", "{input}");
+        }
+        assert_eq!(removed(json!({"endpoint": one.endpoint, "device": "phone"})).await, true);
+        assert_eq!(removed(json!({"device": "tablet"})).await, true);
+        assert!(devices(&ann).await.is_empty());
+    }
+
+    async fn an_endpoint_has_one_row_for_all_spellings_of_its_address(db: Db) {
+        let (app, service) = app(db).await;
+        let (ann, bob) = (app.user("ann"), app.user("bob"));
+        let one = service.subscribe("one");
+        let path = format!("{}/./x/../push/one", service.base).replace("http", "HTTP");
+        for (user, endpoint) in [(&ann, &one.endpoint), (&ann, &path), (&bob, &path), (&ann, &one.endpoint)] {
+            let mut input = input(&one, "phone", "DAILY");
+            input["endpoint"] = json!(endpoint);
+            assert!(register(user, input).await["refusal"].is_null());
+            let rows = "SELECT count(*) FROM topaz_push_endpoint";
+            assert_eq!(app.db.scalar::<i64>(rows).await, 1, "{endpoint}");
+        }
+        let removed = ann.ask(UNREGISTER, json!({"input": {"endpoint": path}})).await;
+        assert_eq!(removed["unregisterPushEndpoint"]["removed"], true);
+    }
+
+    async fn a_registration_again_reports_the_head_of_the_screen(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let phone = service.subscribe("phone");
+        let input = |applied: Value| {
+            let mut input = input(&phone, "phone", "EVERY_CHANGE");
+            input["applied"] = applied;
+            input
+        };
+        let known = async || -> i32 {
+            app.db.scalar("SELECT known_version FROM topaz_push_endpoint").await
+        };
+        register(&ann, input(Value::Null)).await;
+        change(&ann, "laptop", "a").await;
+        let (old, head) = (ann.head_at(1).await, ann.head().await);
+        // An older report takes nothing back, and none keeps what is known.
+        for (applied, version) in [(Value::Null, 1), (json!(head), 2), (json!(old), 2), (Value::Null, 2)] {
+            register(&ann, input(applied.clone())).await;
+            assert_eq!(known().await, version, "{applied}");
+        }
+        sleep_device(&app.db, "phone").await;
+        no_message_follows().await;
+        assert_eq!(service.messages().len(), 0);
+        // A head that the user has not reached counts as the current one.
+        register(&ann, input(json!(ann.head_at(99).await))).await;
+        assert_eq!(known().await, 2);
+        change(&ann, "laptop", "b").await;
+        sleep_device(&app.db, "phone").await;
+        assert_eq!(service.until("phone", 1).await[0].version(), 3);
+    }
+
+    async fn a_renewed_subscription_keeps_what_the_device_is_known_to_have_and_its_pace(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let (one, two) = (service.subscribe("one"), service.subscribe("two"));
+        register(&ann, input(&one, "phone", "HOURLY")).await;
+        sleep_device(&app.db, "phone").await;
+        change(&ann, "laptop", "a").await;
+        service.until("one", 1).await;
+        change(&ann, "laptop", "b").await;
+        // The worker renews it while the app is closed.
+        register(&ann, input(&two, "phone", "HOURLY")).await;
+        sleep_device(&app.db, "phone").await;
+        no_message_follows().await;
+        assert_eq!(service.messages().len(), 1, "no more than one an hour");
+        app.db.execute("UPDATE topaz_push_endpoint SET sent_at = 1, due_at = 1").await;
+        assert_eq!(service.until("two", 1).await[0].version(), 3);
     }
 
     async fn an_invalid_subscription_is_refused_and_changes_nothing(db: Db) {
@@ -98,6 +187,12 @@ on_each_database! {
             ("endpoint", json!("https://[::ffff:169.254.169.254]/1")),
             ("endpoint", json!("https://localhost/1")),
             ("endpoint", json!("https://redis/1")),
+            ("endpoint", json!("https://push.example.org/1#a")),
+            ("endpoint", json!("https://me@push.example.org/1")),
+            ("endpoint", json!("https://push.example.org:0/1")),
+            ("endpoint", json!(" https://push.example.org/1")),
+            ("endpoint", json!(format!("{}/push/one#a", service.base))),
+            ("endpoint", json!(format!("{}/push/one", service.base.replace("//", "//me@")))),
             ("p256dh", json!("AAAA")),
             ("auth", json!("AAAA")),
             ("expirationTime", json!(-1)),
@@ -143,6 +238,59 @@ async fn the_public_key_is_that_of_the_private_key_for_ever() {
     assert_eq!(before.len(), 87);
     let app = app.restart(&flags).await;
     assert_eq!(key(&app).await, before);
+}
+
+#[tokio::test]
+async fn a_setting_without_effect_or_sense_is_refused_at_start() {
+    let database = TestDatabase::new(Db::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let notice = |name: &str, text: Value| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let fine = notice("fine", json!({}));
+    let key = library_sync::push::new_key().unwrap();
+    let on = [
+        "--vapid-key",
+        &key,
+        "--vapid-subject",
+        "mailto:admin@example.org",
+    ];
+    let off = [];
+    for (key, setting, value, expected) in [
+        (
+            &off[..],
+            "--push-notice",
+            &*fine,
+            "--push-notice (LIBRARY_SYNC_PUSH_NOTICE): has no effect",
+        ),
+        (
+            &off[..],
+            "--push-allow",
+            "http://127.0.0.1:1",
+            "--push-allow (LIBRARY_SYNC_PUSH_ALLOW): has no effect",
+        ),
+        (
+            &on[..],
+            "--push-notice",
+            &notice("placeholder", json!({"title": "{count}"})),
+            "`title` has the unknown",
+        ),
+        (
+            &on[..],
+            "--push-notice",
+            &notice("script", json!({"navigate": "javascript:x"})),
+            "`navigate` must be",
+        ),
+    ] {
+        let flags = [key, &[setting, value]].concat();
+        let error = TestApp::start_error(&database.url, &flags).await;
+        assert!(
+            error.contains(setting) && error.contains(expected),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

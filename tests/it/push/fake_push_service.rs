@@ -77,6 +77,9 @@ struct Inner {
     messages: Vec<Message>,
     /// Requests to subscriptions that the service has answered to be gone.
     after_gone: HashMap<String, Vec<Instant>>,
+    /// Requests in progress, and the greatest number of them.
+    running: usize,
+    most_running: usize,
     /// Requests that a real service would refuse.
     violations: Vec<String>,
 }
@@ -166,6 +169,11 @@ impl FakePushService {
         inner.after_gone.get(name).cloned().unwrap_or_default()
     }
 
+    /// The greatest number of concurrent requests so far.
+    pub fn most_running(&self) -> usize {
+        self.inner.lock().most_running
+    }
+
     pub fn messages(&self) -> Vec<Message> {
         self.inner.lock().messages.clone()
     }
@@ -227,6 +235,24 @@ impl FakePushService {
     }
 }
 
+/// Counts a request in progress, until the server or the client ends it.
+struct Running(FakePushService);
+
+impl Running {
+    fn begin(service: &FakePushService) -> Self {
+        let mut inner = service.inner.lock();
+        inner.running += 1;
+        inner.most_running = inner.most_running.max(inner.running);
+        Self(service.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.inner.lock().running -= 1;
+    }
+}
+
 async fn receive(
     State(service): State<FakePushService>,
     Path(name): Path<String>,
@@ -234,6 +260,7 @@ async fn receive(
     body: Bytes,
 ) -> (StatusCode, [(&'static str, String); 1]) {
     let answer = service.record(&name, headers, &body);
+    let _running = Running::begin(&service);
     service.count.send_modify(|count| *count += 1);
     tokio::time::sleep(service.slowness.mul_f64(fastrand::f64())).await;
     let (status, retry_after) = match answer {
@@ -344,6 +371,9 @@ pub async fn start(database: TestDatabase, service: &FakePushService, more: &[&s
 pub const REGISTER: &str = "mutation ($input: RegisterPushEndpointInput!) { registerPushEndpoint(input: $input) { \
     libraryVersion endpoint { id deviceId pace registeredAt expiresAt sentAt failingSince } \
     refusal { code message field } } }";
+
+pub const UNREGISTER: &str = "mutation ($input: UnregisterPushEndpointInput!) { \
+    unregisterPushEndpoint(input: $input) { libraryVersion removed } }";
 
 /// The input that registers a subscription for a device.
 pub fn input(subscription: &Subscription, device: &str, pace: &str) -> Value {

@@ -1,5 +1,6 @@
 //! Web Push and the webhook: who is sent what, when, and what is refused.
 
+pub mod concurrency;
 pub mod cost;
 pub mod delivery;
 pub mod endpoints;
