@@ -281,7 +281,7 @@ impl LibraryMutation {
     }
 
     /// Creates a single-use ticket that opens one stream, for pages of another origin: their `EventSource` cannot send
-    /// headers.
+    /// headers. Does not change the library.
     async fn create_stream_ticket(
         &self,
         ctx: &Context<'_>,
@@ -326,7 +326,7 @@ impl LibraryMutation {
         nullable(input.unregister(ctx.caller())).await
     }
 
-    /// Sends a test message to a device at once. At most one in 10 seconds.
+    /// Sends a test message to a device at once. At most one in 10 seconds. Does not change the library.
     async fn send_test_push(
         &self,
         ctx: &Context<'_>,
