@@ -12,7 +12,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use metrics::{counter, histogram};
 use time::OffsetDateTime;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -64,7 +64,8 @@ impl Feed {
     /// `claims` is the last head that the client reports to have received, `issued_at` the time of issue of its
     /// credential; `transport` is for measurements.
     ///
-    /// The stream never ends. Its transport ends it when the token expires or the server drains.
+    /// The stream ends with the head that reports that the account was erased. Otherwise its transport ends it, when the
+    /// token expires or the server drains.
     ///
     /// # Errors
     /// When the head cannot be read, or the user has signed out everywhere since the credential was issued.
@@ -82,20 +83,22 @@ impl Feed {
         // The notice may be late or lost, so raise the user's other local streams to this head too.
         self.hub
             .deliver(Signal::Notice(Notice::new(user.clone(), first)));
-        let begun = (watch, None, None::<Delivery>);
-        Ok(stream::unfold(
-            begun,
-            move |(mut watch, last, delivery)| async move {
+        let begun = (Some(watch), None, None::<Delivery>);
+        let (library, user) = (self.library.clone(), user.clone());
+        let heads = stream::unfold(begun, move |(watch, last, delivery)| {
+            let (library, user) = (library.clone(), user.clone());
+            async move {
                 // The connection asks for the next head, so it has taken the last one.
                 if let Some(delivery) = delivery {
                     delivery.done();
                 }
+                let mut watch = watch?;
                 let Some(last) = last else {
                     let event = FeedEvent {
                         head: first,
                         traceparent: None,
                     };
-                    return Some((event, (watch, Some(first), None)));
+                    return Some((event, (Some(watch), Some(first), None)));
                 };
                 let raised = watch.greater(last).await;
                 let passage = raised.passage.filter(|_| transport != UNMEASURED);
@@ -104,9 +107,13 @@ impl Feed {
                     traceparent: passage.as_ref().and_then(|passage| passage.traceparent()),
                 };
                 let delivery = passage.map(|passage| passage.deliver(transport));
-                Some((event, (watch, Some(event.head), delivery)))
-            },
-        ))
+                let head = event.head;
+                let is_last = head.epoch != last.epoch && is_erased(library, user, head).await;
+                let watch = (!is_last).then_some(watch);
+                Some((event, (watch, Some(head), delivery)))
+            }
+        });
+        Ok(heads.fuse())
     }
 
     /// Measures that a device shows a head, as it reports with its requests.
@@ -212,4 +219,12 @@ impl Feed {
         }
         Vec::new()
     }
+}
+
+/// Returns whether an erasure of the account began the epoch of `head`. If that cannot be read, the stream goes on: the
+/// client learns it with its next delta.
+async fn is_erased(library: Library, user: UserId, head: Head) -> bool {
+    // In a task, because the future of a database read is not `Sync`, as the streams of subscriptions must be.
+    let erased = tokio::spawn(async move { library.erased_epoch(&user).await }).await;
+    matches!(erased, Ok(Ok(epoch)) if epoch == Some(head.epoch))
 }

@@ -37,6 +37,7 @@
 //! | `library_sync_broker_notices_dropped_total` | counter | notices | `broker`; `reason`: malformed, too_long, no_room, lost_on_purpose |
 //! | `library_sync_errors_total` | counter | errors in responses | `code` |
 //! | `library_sync_epochs_begun_total` | counter | epochs begun by the server itself | `reason`: head_fell, client_ahead, versions_used_up |
+//! | `library_sync_erasures_total` | counter | erased accounts | |
 //! | `library_sync_history_bytes_total` | counter | bytes of history that changes produced, as `--max-history-bytes` counts them | |
 //! | `library_sync_history_rows_purged_total` | counter | rows of history | `reason`: age (`--keep-history`), size (`--max-history-bytes`) |
 //! | `library_sync_clock_skew_seconds` | gauge | how far this node's clock is ahead of the database's, in seconds | |

@@ -50,6 +50,7 @@ async fn command(cli: Cli) -> anyhow::Result<()> {
         Command::Export(export) => commands::export(&export).await,
         Command::Backup(backup) => commands::backup(&backup).await,
         Command::Restore(restore) => commands::restore(&restore).await,
+        Command::Erase(erase) => commands::erase(&erase).await,
         Command::Epoch(epoch) => commands::epoch(epoch.action).await,
         Command::Why(why) => commands::why(&why).await,
         Command::Schema => commands::schema(),

@@ -39,7 +39,7 @@ pub use self::{
     keys::Keys,
     origin::{Ask, InvalidOrigin, Origins},
     rejection::Rejection,
-    ticket::Ticket,
+    ticket::{Purpose, Ticket},
     token::{Rules, mint},
     verify::Verifier,
     viewer::{Credential, Viewer},

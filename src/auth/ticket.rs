@@ -1,4 +1,4 @@
-//! Tickets: single-use, short-lived credentials for opening one stream.
+//! Tickets: single-use, short-lived credentials for one act, such as opening a stream.
 //!
 //! `EventSource` cannot send an `Authorization` header, and a page of another site has no cookie for this server. Such a page
 //! creates a ticket with its token and opens the stream with `?ticket=`. A ticket in a proxy's log is worthless, because it is
@@ -12,12 +12,33 @@ use std::fmt;
 use aws_lc_rs::{digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// Prefix of every ticket, which identifies a leaked one.
-const PREFIX: &str = "st_";
 /// Random bytes in a ticket: 256 bits.
 const RANDOM_BYTES: usize = 32;
 /// Length of a ticket: the prefix, and the random bytes in base64.
-const TICKET_BYTES: usize = PREFIX.len() + (RANDOM_BYTES * 4).div_ceil(3);
+const TICKET_BYTES: usize = PREFIX_BYTES + (RANDOM_BYTES * 4).div_ceil(3);
+const PREFIX_BYTES: usize = 3;
+
+/// What a ticket is for. A ticket for one purpose is invalid for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Opens one stream.
+    Stream,
+    /// Downloads the library once.
+    Export,
+    /// Confirms the erasure of the account.
+    Erasure,
+}
+
+impl Purpose {
+    /// The prefix of its tickets, which also identifies a leaked one.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Stream => "st_",
+            Self::Export => "ex_",
+            Self::Erasure => "er_",
+        }
+    }
+}
 
 /// A ticket in plain text.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -28,16 +49,14 @@ impl Ticket {
     pub const MAX_PER_USER: u64 = 32;
 
     /// Generates a random ticket.
-    pub fn random() -> Self {
-        Self(format!(
-            "{PREFIX}{}",
-            URL_SAFE_NO_PAD.encode(random_bytes())
-        ))
+    pub fn random(purpose: Purpose) -> Self {
+        let random = URL_SAFE_NO_PAD.encode(random_bytes());
+        Self(format!("{}{random}", purpose.prefix()))
     }
 
-    /// Parses a ticket. Returns `None` for an invalid format.
-    pub fn read(text: &str) -> Option<Self> {
-        let is_ticket = text.len() == TICKET_BYTES && text.starts_with(PREFIX);
+    /// Parses a ticket. Returns `None` for an invalid format, or one for another purpose.
+    pub fn read(text: &str, purpose: Purpose) -> Option<Self> {
+        let is_ticket = text.len() == TICKET_BYTES && text.starts_with(purpose.prefix());
         is_ticket.then(|| Self(text.to_owned()))
     }
 
@@ -73,20 +92,22 @@ mod tests {
 
     #[test]
     fn tickets_are_url_safe_and_unique() {
-        let minted: HashSet<_> = (0..1000).map(|_| Ticket::random().into_text()).collect();
+        let minted: HashSet<_> = (0..1000)
+            .map(|_| Ticket::random(Purpose::Stream).into_text())
+            .collect();
         assert_eq!(minted.len(), 1000);
         for ticket in minted {
             assert_eq!(ticket.len(), TICKET_BYTES);
             assert!(ticket.starts_with("st_"));
             let mut bytes = ticket.bytes();
             assert!(bytes.all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
-            assert!(Ticket::read(&ticket).is_some());
+            assert!(Ticket::read(&ticket, Purpose::Stream).is_some());
         }
     }
 
     #[test]
     fn a_text_in_another_format_is_not_a_ticket() {
-        let ticket = Ticket::random().into_text();
+        let ticket = Ticket::random(Purpose::Stream).into_text();
         for wrong in [
             "",
             "st_",
@@ -94,18 +115,19 @@ mod tests {
             &format!("{ticket} "),
             &ticket.to_uppercase(),
         ] {
-            assert_eq!(Ticket::read(wrong), None, "{wrong:?}");
+            assert_eq!(Ticket::read(wrong, Purpose::Stream), None, "{wrong:?}");
         }
+        assert_eq!(Ticket::read(&ticket, Purpose::Export), None);
     }
 
     #[test]
     fn a_ticket_is_never_stored_or_shown_in_plain_text() {
-        let ticket = Ticket::random();
+        let ticket = Ticket::random(Purpose::Stream);
         let text = ticket.clone().into_text();
-        assert!(!format!("{ticket:?}").contains(&text[PREFIX.len()..]));
-        let again = Ticket::read(&text).unwrap();
+        assert!(!format!("{ticket:?}").contains(&text[PREFIX_BYTES..]));
+        let again = Ticket::read(&text, Purpose::Stream).unwrap();
         assert_eq!(ticket.digest(), again.digest());
-        assert!(!ticket.digest().contains(&text[PREFIX.len()..]));
-        assert_ne!(ticket.digest(), Ticket::random().digest());
+        assert!(!ticket.digest().contains(&text[PREFIX_BYTES..]));
+        assert_ne!(ticket.digest(), Ticket::random(Purpose::Stream).digest());
     }
 }

@@ -1,7 +1,7 @@
 //! `library-sync export`: writes a user's library to a file or standard output.
 
 use std::{
-    io::{Write, stderr, stdout},
+    io::{self, Write, stderr, stdout},
     path::Path,
 };
 
@@ -11,7 +11,7 @@ use super::output_file;
 use crate::{
     app::open_database::open_library,
     config::{Export, FileFormat},
-    library::{EntryLine, Exported, Opening},
+    library::{EntryLine, Exported, Library, Opening},
     transfer::{calibre, csv, goodreads, json},
     version::UserId,
 };
@@ -28,6 +28,9 @@ pub async fn export(export: &Export) -> anyhow::Result<()> {
         (None, None) => FileFormat::Csv,
     };
     let library = open_library(&export.database, Opening::Read).await?;
+    if format == FileFormat::Archive {
+        return archive(&library, &user, export.file.as_deref()).await;
+    }
     let exported = library.export(&user).await?;
     let Exported { entries, left_out } =
         exported.with_context(|| format!("--sub: the user {user} does not exist"))?;
@@ -41,6 +44,20 @@ pub async fn export(export: &Export) -> anyhow::Result<()> {
     }
 }
 
+/// Writes the library with its history.
+async fn archive(library: &Library, user: &UserId, to: Option<&Path>) -> anyhow::Result<()> {
+    let archive = library.export_archive(user).await?;
+    let mut archive = archive.with_context(|| format!("--sub: the user {user} does not exist"))?;
+    if let Some(path) = to {
+        return output_file::write(path, |mut to| {
+            io::copy(&mut archive.file, &mut to)?;
+            Ok(())
+        });
+    }
+    io::copy(&mut archive.file, &mut stdout().lock())?;
+    Ok(())
+}
+
 fn write(
     entries: &[EntryLine],
     format: FileFormat,
@@ -52,6 +69,8 @@ fn write(
         FileFormat::Json => json::write(entries, &mut to)?,
         FileFormat::Goodreads => goodreads::write(entries, neutralised, &mut to)?,
         FileFormat::Calibre => calibre::write(entries, neutralised, &mut to)?,
+        // Written from the database, without entries.
+        FileFormat::Archive => {}
     }
     Ok(to.flush()?)
 }
@@ -61,8 +80,9 @@ fn format_of(path: &Path) -> anyhow::Result<FileFormat> {
     match extension.to_str() {
         Some("csv") => Ok(FileFormat::Csv),
         Some("json") => Ok(FileFormat::Json),
+        Some("jsonl") => Ok(FileFormat::Archive),
         _ => anyhow::bail!(
-            "the extension of {} is not .csv or .json: give --format",
+            "the extension of {} is not .csv, .json or .jsonl: give --format",
             path.display()
         ),
     }

@@ -1,17 +1,17 @@
 //! `library-sync import`: adds the entries of a file to a user's library, or previews it with `--dry-run`.
 
-use std::io::{Write as _, stdout};
+use std::io::{BufRead, Write as _, stdout};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     app::open_database::open_library,
-    config::Import,
-    library::{CheckedLines, Intent, Library, Opening},
+    config::{FileKind, Import},
+    library::{ARCHIVE_MAGIC, CheckedLines, Imported, Intent, Library, Opening},
     transfer::{
         contents::{Choice, Contents, Row},
-        file::read_path,
+        file::{open, read_from},
         report::{Report, Tally},
     },
     version::UserId,
@@ -36,7 +36,11 @@ pub async fn import(import: &Import) -> anyhow::Result<()> {
     } else {
         Opening::Create
     };
-    let contents = read_path(&import.file, &choice)?;
+    let mut source = open(&import.file)?;
+    if is_archive(import, source.as_mut())? {
+        return archive(import, &user, source.as_mut()).await;
+    }
+    let contents = read_from(source.as_mut(), &import.file, &choice)?;
     let library = open_library(&import.database, opening).await?;
     let library = library.limited_to(import.limits);
     let tally = if import.dry_run {
@@ -51,6 +55,40 @@ pub async fn import(import: &Import) -> anyhow::Result<()> {
         "{} has no valid entry",
         import.file.display()
     );
+    Ok(())
+}
+
+fn is_archive(import: &Import, source: &mut dyn BufRead) -> anyhow::Result<bool> {
+    match import.from {
+        FileKind::Archive => Ok(true),
+        FileKind::Auto => {
+            let start = source.fill_buf();
+            let start = start.with_context(|| format!("cannot read {}", import.file.display()))?;
+            Ok(start.starts_with(ARCHIVE_MAGIC))
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Imports a whole library with its history into an empty one.
+async fn archive(
+    import: &Import,
+    user: &UserId,
+    source: &mut (dyn BufRead + Send),
+) -> anyhow::Result<()> {
+    // A rehearsal writes too, before it rolls back.
+    let library = open_library(&import.database, Opening::Create).await?;
+    let imported = library.import_archive(user, source, import.dry_run).await;
+    let Imported { head, rows } =
+        imported.with_context(|| format!("cannot import {}", import.file.display()))?;
+    library.finish_writes().await;
+    let would = if import.dry_run { " would be" } else { "" };
+    writeln!(
+        stdout(),
+        "{user}: {rows} rows{would} imported; the library is at version {} of epoch {}",
+        head.version,
+        head.epoch
+    )?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod dev;
 mod dev_app;
 mod doctor;
 mod epoch;
+mod erase;
 mod export;
 mod import;
 mod migrate;
@@ -26,6 +27,7 @@ pub use self::{
     dev::dev,
     doctor::doctor,
     epoch::epoch,
+    erase::erase,
     export::export,
     import::import,
     migrate::migrate,

@@ -9,6 +9,7 @@ use super::{
     dev::Dev,
     doctor::Doctor,
     epoch::Epoch,
+    erase::Erase,
     import_export::{self, Export, Import},
     log::Log,
     migrate::Migrate,
@@ -99,6 +100,12 @@ pub enum Command {
     /// The file is a consistent snapshot, even if the library changes during the export.
     #[command(after_long_help = import_export::FILE_HELP)]
     Export(Export),
+    /// Erase everything that is stored for a user: library, history, devices and push endpoints. The server may be running.
+    ///
+    /// It cannot be undone. The user's streams end, and devices that were offline empty themselves
+    /// when they reconnect. Backups are
+    /// not changed. See docs/operations.md.
+    Erase(Erase),
     /// Copy a SQLite database to a new file. The server may be running.
     ///
     /// For PostgreSQL use pg_dump.

@@ -21,6 +21,9 @@ pub(super) const FILE_HELP: &str = r"The file:
   Exports of AO3 scrapers, Goodreads, StoryGraph, Calibre and FanFicFare are recognised by their
   columns. docs/import.md describes how each column is mapped.
 
+  JSONL An archive: the whole library with ids, versions, times, deletions and history, one row a line.
+        It can only be imported into an empty library, which is then equal to the exported one.
+
 CSV and JSON contain the visible fields of an entry. They contain no ids, versions or times, and no
 unused tags or fandoms. An export that is imported elsewhere exports to the same bytes again.";
 
@@ -80,6 +83,8 @@ pub enum FileKind {
     Csv,
     /// JSON format of library-sync.
     Json,
+    /// Archive of library-sync: the library with its history, for an empty library.
+    Archive,
 }
 
 impl FileKind {
@@ -120,4 +125,6 @@ pub enum FileFormat {
     Goodreads,
     /// CSV for Calibre's Import List plugin.
     Calibre,
+    /// JSON Lines with the whole library: ids, versions, times, tombstones and history. Extension `.jsonl`.
+    Archive,
 }

@@ -15,6 +15,7 @@ mod database;
 mod dev;
 mod doctor;
 mod epoch;
+mod erase;
 mod http;
 mod import_export;
 mod log;
@@ -41,6 +42,7 @@ pub use self::{
     dev::Dev,
     doctor::{Doctor, Examination},
     epoch::{Epoch, EpochAction},
+    erase::Erase,
     http::Http,
     import_export::{Export, FileFormat, FileKind, Import},
     log::Log,

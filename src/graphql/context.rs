@@ -27,6 +27,8 @@ pub(super) struct Caller {
     pub viewer: Viewer,
     /// Head before any resolver ran: a lower bound on how new the response is.
     pub head: Head,
+    /// Head of the copy of the sending device, if it reports one.
+    pub copy: Option<Head>,
     pub library: Library,
     pub feed: Feed,
     pub limits: Arc<Limits>,
@@ -56,6 +58,7 @@ impl Caller {
         }
         let intent = Intent {
             span: self.span,
+            copy: self.copy,
             ..intent
         };
         let written = self

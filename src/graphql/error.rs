@@ -15,6 +15,7 @@
 //! | `BAD_USER_INPUT` | a value is invalid; `extensions.field` names it |
 //! | `FORBIDDEN` | the account does not exist in the app that creates the accounts |
 //! | `SIGNED_OUT` | the user has signed out everywhere since the token was issued; sign in again |
+//! | `ACCOUNT_ERASED` | the account was erased after the client's copy was made; empty the copy and the outbox |
 //! | `READ_ONLY` | the older app still writes the library; retry after the cut-over |
 //! | `UNAVAILABLE` | the database is unavailable; retry |
 //! | `INTERNAL_SERVER_ERROR` | a fault of the server, logged with `extensions.requestId` |

@@ -195,6 +195,7 @@ impl Api {
                 Ok(Arc::new(Caller {
                     viewer: viewer.clone(),
                     head,
+                    copy: operation.copy,
                     library,
                     feed: self.feed.clone(),
                     limits: Arc::clone(&self.limits),

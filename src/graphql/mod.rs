@@ -9,6 +9,7 @@
 //! `extensions.libraryVersion`. Its data is at least as new as this version. Request errors contain no data and omit
 //! it.
 
+mod account_mutation;
 mod batch;
 mod code;
 mod coercion_error;

@@ -19,7 +19,7 @@ use super::{
     },
 };
 use crate::{
-    auth::Ticket,
+    auth::{Purpose, Ticket},
     library::{CheckedLines, Error, KeptTicket, LabelKind},
 };
 
@@ -289,7 +289,7 @@ impl LibraryMutation {
     ) -> Option<Result<CreateStreamTicketPayload, Error>> {
         nullable(async {
             let caller = ctx.caller();
-            let ticket = Ticket::random();
+            let ticket = Ticket::random(Purpose::Stream);
             let life = input.life(caller.limits.ticket_life)?;
             let kept = KeptTicket {
                 digest: ticket.digest(),

@@ -3,7 +3,10 @@
 use async_graphql::{Request, ServerError, Value as ConstValue, parser::types::OperationType};
 
 use super::{coercion_error::CoercionError, error};
-use crate::{trace::OpenSpan, version::Version};
+use crate::{
+    trace::OpenSpan,
+    version::{Head, Version},
+};
 
 /// Name of the request extension with the minimum version of the response.
 const MIN_VERSION: &str = "minLibraryVersion";
@@ -20,6 +23,8 @@ pub struct Operation {
     pub(super) span: Option<OpenSpan>,
     /// The transport of a stream, for measurements.
     pub(super) transport: &'static str,
+    /// Head of the copy of the device that sends it.
+    pub(super) copy: Option<Head>,
 }
 
 impl Operation {
@@ -36,6 +41,7 @@ impl Operation {
             at_least,
             span: None,
             transport: "websocket",
+            copy: None,
         }
     }
 
@@ -49,6 +55,12 @@ impl Operation {
     #[must_use]
     pub fn over(self, transport: &'static str) -> Self {
         Self { transport, ..self }
+    }
+
+    /// Sets the head of the copy that the sending device reports.
+    #[must_use]
+    pub fn from_copy(self, copy: Option<Head>) -> Self {
+        Self { copy, ..self }
     }
 
     /// Returns whether it is a query, a mutation or a subscription.

@@ -3,15 +3,15 @@
 use async_graphql::{MergedObject, SchemaBuilder};
 
 use super::{
-    device_mutation::DeviceMutation, mutation::LibraryMutation, query::Query,
-    subscription::Subscription,
+    account_mutation::AccountMutation, device_mutation::DeviceMutation, mutation::LibraryMutation,
+    query::Query, subscription::Subscription,
 };
 
 pub(super) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// Changes of the library. Each is atomic, and moves the version by 1 if it changes anything.
 #[derive(MergedObject, Default)]
-pub(super) struct Mutation(LibraryMutation, DeviceMutation);
+pub(super) struct Mutation(LibraryMutation, DeviceMutation, AccountMutation);
 
 pub(super) fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query, Mutation::default(), Subscription)

@@ -9,7 +9,7 @@ use super::{
     connection::connection_slots::Connection, device::RequestDevice, error::HttpError,
     rate_limiter::RateLimited, request_user::RequestUser, state::Node,
 };
-use crate::auth::{Ask, Credential, Rejection, Ticket, Viewer, bearer};
+use crate::auth::{Ask, Credential, Purpose, Rejection, Ticket, Viewer, bearer};
 
 /// Headers that a page of another origin can send only after a CORS preflight.
 const PREFLIGHTED: [&str; 3] = [
@@ -46,7 +46,19 @@ impl Node {
         request: &Parts,
         ask: Ask,
     ) -> Result<Viewer, HttpError> {
-        self.admitted(request, self.stream_viewer(request, ask).await?)
+        let viewer = self.ticket_viewer(request, ask, Purpose::Stream).await?;
+        self.admitted(request, viewer)
+    }
+
+    /// Returns the viewer of a request that downloads the library with a token or with a ticket in `?ticket=`.
+    ///
+    /// # Errors
+    /// As [`Node::authenticate_stream`].
+    pub(super) async fn authenticate_export(&self, request: &Parts) -> Result<Viewer, HttpError> {
+        let viewer = self
+            .ticket_viewer(request, Ask::Read, Purpose::Export)
+            .await?;
+        self.admitted(request, viewer)
     }
 
     /// Returns the viewer of a request with a GraphQL operation. Its result can be a stream if `may_stream`.
@@ -66,7 +78,7 @@ impl Node {
             (false, false) => Ask::Read,
         };
         let viewer = if may_stream {
-            self.stream_viewer(request, ask).await?
+            self.ticket_viewer(request, ask, Purpose::Stream).await?
         } else {
             self.credential_viewer(request, ask).await?
         };
@@ -139,11 +151,16 @@ impl Node {
         viewer
     }
 
-    async fn stream_viewer(&self, request: &Parts, ask: Ask) -> Result<Viewer, HttpError> {
+    async fn ticket_viewer(
+        &self,
+        request: &Parts,
+        ask: Ask,
+        purpose: Purpose,
+    ) -> Result<Viewer, HttpError> {
         let Some(ticket) = ticket(request.uri.query().unwrap_or_default())? else {
             return self.credential_viewer(request, ask).await;
         };
-        let ticket = Ticket::read(&ticket).ok_or(HttpError::BadTicket)?;
+        let ticket = Ticket::read(&ticket, purpose).ok_or(HttpError::BadTicket)?;
         if self.drain.is_cancelled() {
             // The ticket is not redeemed, so that the client can use it on another node.
             return Err(self.streams.draining().into());

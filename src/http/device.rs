@@ -55,6 +55,11 @@ pub(super) struct RequestDevice {
 }
 
 impl RequestDevice {
+    /// Returns the head that the device reports.
+    pub fn applied(&self) -> Option<Head> {
+        self.report.applied
+    }
+
     /// Reads the headers.
     ///
     /// # Errors

@@ -48,7 +48,8 @@ pub use self::{
 use self::{
     middleware::{cors, rate_limit, request_log},
     routes::{
-        connection_report, health, library_version, playground, static_files, trpc, version_events,
+        connection_report, health, library_export, library_version, playground, static_files, trpc,
+        version_events,
     },
 };
 
@@ -73,6 +74,7 @@ pub fn router(node: Node) -> Router {
     let api = Router::new()
         .route("/graphql", graphql::handler::route())
         .route("/api/connection", get(connection_report::report))
+        .route("/api/library-export", get(library_export::export))
         .route("/api/library-version", get(library_version::version))
         .route("/api/library-version-events", get(version_events::events))
         .method_not_allowed_fallback(only_get)

@@ -8,6 +8,7 @@
 //! | [`Error::SignedOut`] | the user: sign in again | an error that says so |
 //! | [`Error::Behind`] | the client: retry, or compare epochs | an error that says so |
 //! | [`Error::ReadOnly`] | the operator: cut over from the older app | an error that says so |
+//! | [`Error::Erased`] | the client: empty its copy and its outbox | an error that says so |
 //! | [`Error::Unavailable`] | the client: retry | an error that says so |
 //! | [`Error::Fault`] | the developers | an opaque error; logged once, at the edge |
 
@@ -59,6 +60,11 @@ pub enum Error {
     /// The older app still writes the library, see `library-sync adopt --live`.
     #[error("the library is read-only until the cut-over from the older app: retry later")]
     ReadOnly,
+    /// The account was erased after the client's copy was made.
+    #[error(
+        "the account was erased: empty the local copy and the outbox, then start from version 0"
+    )]
+    Erased,
     /// The database cannot serve now.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
@@ -75,6 +81,7 @@ impl Error {
             Self::UnknownUser => "FORBIDDEN",
             Self::SignedOut => "SIGNED_OUT",
             Self::ReadOnly => "READ_ONLY",
+            Self::Erased => "ACCOUNT_ERASED",
             Self::Unavailable(_) | Self::Behind { .. } => "UNAVAILABLE",
             Self::Fault(_) => "INTERNAL_SERVER_ERROR",
         }

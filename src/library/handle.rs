@@ -1,6 +1,10 @@
 //! [`Library`]: the handle for all reads and writes.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -8,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use super::{
+    archive::exports::Exports,
     database::{
         fair_queue::Admission,
         pools::Database,
@@ -38,6 +43,9 @@ pub struct Library {
     pub(super) devices: DeviceActivity,
     pub(super) device_log: DeviceLog,
     pub(super) stream_ends: StreamEnds,
+    pub(super) exports: Exports,
+    /// Whether SQLite's write-ahead log may hold erased rows.
+    pub(super) unscrubbed: Arc<AtomicBool>,
 }
 
 impl Library {
@@ -53,6 +61,8 @@ impl Library {
             devices: DeviceActivity::default(),
             device_log: DeviceLog::default(),
             stream_ends: StreamEnds::default(),
+            exports: Exports::default(),
+            unscrubbed: Arc::default(),
         }
     }
 

@@ -20,6 +20,11 @@
 //! }
 //! ```
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an import writes the rows of another server as they are, into an empty library"
+)]
+mod archive;
 mod database;
 mod device;
 mod endpoint;
@@ -29,6 +34,11 @@ mod entity;
     reason = "an epoch restamps rows without changing them"
 )]
 mod epoch;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an erasure deletes every row of a user, without tombstones"
+)]
+mod erasure;
 mod error;
 mod handle;
 mod known_heads;
@@ -50,6 +60,11 @@ mod ticket;
 mod write;
 
 pub use self::{
+    archive::{
+        export::Archive,
+        header::MAGIC as ARCHIVE_MAGIC,
+        import::{ArchiveError, Imported},
+    },
     database::{
         examination::{ClockSkew, WriteAheadLog},
         fair_queue::Admission,
@@ -72,6 +87,7 @@ pub use self::{
         summary::ChangeSummary,
         webhook::WebhookCall,
     },
+    erasure::Erased,
     error::{Clash, Error, READ_ONLY, Refusal, RefusalCode},
     handle::Library,
     model::{

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, BufRead, BufReader},
     path::Path,
 };
 
@@ -16,21 +16,33 @@ use super::{
 };
 use crate::config::FileKind;
 
-/// Reads the file at `path`, or standard input for `-`.
+/// Opens the file at `path`, or standard input for `-`.
 ///
 /// # Errors
-/// When the file cannot be opened, read or parsed.
-pub(crate) fn read_path(path: &Path, choice: &Choice<'_>) -> anyhow::Result<Contents> {
-    let mut bytes = Vec::new();
+/// When the file cannot be opened.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     if path.as_os_str() == "-" {
-        io::stdin().read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+        return Ok(Box::new(BufReader::new(io::stdin())));
     }
-    .map(|_| bytes)
-    .map_err(anyhow::Error::from)
-    .and_then(|bytes| read(&bytes, choice))
-    .with_context(|| format!("cannot read {}", path.display()))
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// Reads the rest of the file at `path`.
+///
+/// # Errors
+/// When the file cannot be read or parsed.
+pub(crate) fn read_from(
+    source: &mut dyn BufRead,
+    path: &Path,
+    choice: &Choice<'_>,
+) -> anyhow::Result<Contents> {
+    let mut bytes = Vec::new();
+    source
+        .read_to_end(&mut bytes)
+        .map_err(anyhow::Error::from)
+        .and_then(|_| read(&bytes, choice))
+        .with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Reads the bytes of a file.

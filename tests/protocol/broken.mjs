@@ -349,6 +349,29 @@ export const mutants = [
       if (call.headers["if-none-match"] && version(call.headers["if-none-match"]) === version(response.headers.etag)) response.status = 304;
     },
   }],
+  ["ERA-1", "a row stays", {
+    response(call, response) {
+      if (call.mutation === "eraseAccount") call.state.erased = true;
+      const page = response.json?.data?.libraryChanges;
+      if (page && call.state.erased && call.json.variables.first) page.changes.push({ __typename: "Tag", id: crypto.randomUUID(), stamp: 1, name: "left" });
+    },
+  }],
+  ["ERA-2", "an erasure is a reset like another", {
+    response(_, response) {
+      const page = response.json?.data?.libraryChanges;
+      if (page?.erased) page.erased = false;
+    },
+  }],
+  ["ERA-3", "resume does not name an erasure", event((it) => [
+    it.json.resume === "erased" ? withData(it, (data) => { data.resume = "other_epoch"; }) : it,
+  ])],
+  ["ERA-4", "an erased copy may write", { request(call) { delete call.headers["x-library-applied"]; } }],
+  ["ERA-5", "a confirmation works again", payload("eraseAccount", (made) => { made.refusal = null; })],
+  ["ERA-6", "open streams do not learn of an erasure", event((it, call) => {
+    const epoch = /^id: (\d+)\./m.exec(it.text)?.[1];
+    call.epoch ??= epoch;
+    return epoch && epoch !== call.epoch ? [] : [it];
+  })],
   ["PUSH-1", "endpoints are not stored", {
     request: ({ json: body }) => (
       body?.query.includes("registerPushEndpoint(") && !body.query.includes("unregister")

@@ -3,6 +3,7 @@ import { Broken, Skipped, User, within } from "./client.mjs";
 import * as changes from "./rules/changes.mjs";
 import * as conflicts from "./rules/conflicts.mjs";
 import * as deltas from "./rules/deltas.mjs";
+import * as erasure from "./rules/erasure.mjs";
 import * as events from "./rules/events.mjs";
 import * as heads from "./rules/heads.mjs";
 import * as push from "./rules/push.mjs";
@@ -10,10 +11,11 @@ import * as push from "./rules/push.mjs";
 /** Longer than any rule takes, so that a server that does not answer ends the run. */
 const LONGEST = 60_000;
 
+const last = { ...events.last, ...erasure.rules };
 const first = { ...heads.rules, ...events.rules, ...changes.rules, ...deltas.rules, ...conflicts.rules, ...push.rules };
 
 /** The ids of all rules, in their order. */
-export const ids = [first, events.background, events.last].flatMap(Object.keys);
+export const ids = [first, events.background, last].flatMap(Object.keys);
 
 /**
  * Runs the rules and returns [{id, outcome, message}]. The outcome is `passed`, `broken`, `blocked` (it could not be
@@ -32,7 +34,7 @@ export async function run({ url, token, otherToken, heartbeat = 30_000, only, re
   const background = Promise.all(Object.entries(events.background).map(test));
   for (const rule of Object.entries(first)) await test(rule);
   await background;
-  for (const rule of Object.entries(events.last)) await test(rule);
+  for (const rule of Object.entries(last)) await test(rule);
   return results.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
 }
 

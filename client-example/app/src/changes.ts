@@ -16,7 +16,7 @@ export function loadChanges(server: Server): LoadChanges {
       after,
     };
     const { data } = await server.query<ChangesQuery>(String(Changes), variables);
-    const { changes, head, hasMore, endCursor, reset } = data.libraryChanges;
+    const { changes, head, hasMore, endCursor, reset, erased } = data.libraryChanges;
     const rows: Row[] = [];
     const removed: { kind: string; id: string }[] = [];
     for (const { __typename, ...row } of changes) {
@@ -29,6 +29,7 @@ export function loadChanges(server: Server): LoadChanges {
       head: parseHead(head) as Head,
       next: hasMore ? (endCursor ?? null) : null,
       reset,
+      erased,
     };
   };
 }

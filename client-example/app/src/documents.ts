@@ -58,6 +58,7 @@ export const Changes = graphql(`
   query Changes($since: Int!, $epoch: ID, $after: String) {
     libraryChanges(since: $since, epoch: $epoch, after: $after) {
       reset
+      erased
       hasMore
       endCursor
       head

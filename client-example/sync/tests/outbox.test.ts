@@ -120,3 +120,12 @@ test("a change that crashed on its way is sent again with its key", async () => 
   expect(await outbox.drain()).toEqual({ kind: "drained" });
   expect(sent.map(({ key }) => key)).toEqual(["key-1", "key-1"]);
 });
+
+test("after an erasure of the account nothing is left to send", async () => {
+  await outbox.add(chapter(1));
+  await outbox.add(chapter(2));
+  answer = () => ({ kind: "erased" });
+  expect(await outbox.drain()).toEqual({ kind: "drained" });
+  expect(sent).toHaveLength(1);
+  expect([outbox.entries(), await storage.all()]).toEqual([[], []]);
+});

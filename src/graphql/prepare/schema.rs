@@ -112,7 +112,9 @@ mod tests {
             assert_eq!(payload.fields.contains_key("refusal"), can_refuse, "{name}");
             // Without a change there is nothing to replay, and nothing to notify of.
             let description = mutation.description.as_deref().unwrap();
-            if description.contains("Does not change the library.") {
+            let apart = description.contains("Does not change the library.");
+            // After an erasure nothing is kept, so no result can be replayed.
+            if apart || name == "eraseAccount" {
                 continue;
             }
             for (field, ty) in [("idempotencyKey", "String"), ("device", "DeviceInput")] {

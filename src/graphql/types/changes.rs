@@ -35,6 +35,9 @@ pub(in crate::graphql) struct LibraryChanges {
     /// was restored from a backup. `changes` is empty then. Keep mutations that were not sent yet in the outbox, and
     /// send them with the `base` that they were made against.
     reset: bool,
+    /// Whether the account was erased after the copy was made. `reset` is true then. Drop the copy and the outbox,
+    /// with the mutations that were not sent yet.
+    erased: bool,
     /// Whether another page follows.
     has_more: bool,
     /// Value of `after` for the next page. Null when the page is empty.
@@ -51,6 +54,7 @@ impl From<Delta> for LibraryChanges {
             epoch: delta.head.epoch.to_string().into(),
             head: delta.head.into(),
             reset: delta.reset,
+            erased: delta.erased,
             has_more: delta.has_more,
             end_cursor: delta.end.map(encode),
             changes: delta

@@ -6,7 +6,9 @@ mod changes;
 mod date_time;
 mod deletion;
 mod device;
+mod erasure;
 mod event;
+mod export;
 mod filter;
 mod head;
 mod history;
@@ -32,7 +34,12 @@ pub(super) use self::{
     changes::{LibraryChanges, LibraryKind, decode as delta_cursor},
     deletion::{DeleteFandomPayload, DeleteProgressPayload, DeleteTagPayload},
     device::{ForgetDeviceInput, ForgetDevicePayload, RenameDeviceInput, RenameDevicePayload},
+    erasure::{
+        EraseAccountInput, EraseAccountPayload, RequestAccountErasureInput,
+        RequestAccountErasurePayload,
+    },
     event::{LibraryEvent, LibraryEventKind},
+    export::{ExportLibraryInput, ExportLibraryPayload},
     filter::{ProgressFilter, ProgressOrder},
     head::Head,
     history::HistoryPage,

@@ -50,6 +50,13 @@ impl Refusal {
         }
     }
 
+    /// The user has `most` tickets that were not used.
+    pub fn unused_tickets(most: u64) -> Self {
+        Self::limit_reached(format!(
+            "{most} tickets were not used yet: use them or let them expire"
+        ))
+    }
+
     /// `field` names something that the user does not have.
     pub fn not_found(field: &str, message: &str) -> Self {
         Self {

@@ -21,15 +21,21 @@ impl CreateStreamTicketInput {
     /// # Errors
     /// [`Error::Invalid`] when it is not in range.
     pub fn life(&self, most: Duration) -> Result<Duration, Error> {
-        let Some(seconds) = self.expires_in else {
-            return Ok(most);
-        };
-        let life = u64::try_from(seconds).map(Duration::from_secs).ok();
-        let life = life.filter(|life| !life.is_zero() && *life <= most);
-        life.ok_or_else(|| {
-            Error::invalid("expiresIn", format!("must be from 1 to {}", most.as_secs()))
-        })
+        life(self.expires_in, most)
     }
+}
+
+/// Returns the lifetime of a ticket: `expires_in` seconds, or `most` for null.
+///
+/// # Errors
+/// [`Error::Invalid`] when it is not in range.
+pub(super) fn life(expires_in: Option<i32>, most: Duration) -> Result<Duration, Error> {
+    let Some(seconds) = expires_in else {
+        return Ok(most);
+    };
+    let life = u64::try_from(seconds).map(Duration::from_secs).ok();
+    let life = life.filter(|life| !life.is_zero() && *life <= most);
+    life.ok_or_else(|| Error::invalid("expiresIn", format!("must be from 1 to {}", most.as_secs())))
 }
 
 /// Result of `createStreamTicket`.
@@ -63,9 +69,7 @@ impl CreateStreamTicketPayload {
     /// There are `most` tickets that were not used.
     pub fn refused(head: version::Head, most: u64) -> Self {
         Self {
-            refusal: Some(Refusal::limit_reached(format!(
-                "{most} tickets were not used yet: use them or let them expire"
-            ))),
+            refusal: Some(Refusal::unused_tickets(most)),
             ..Self::empty(head)
         }
     }

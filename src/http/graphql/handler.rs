@@ -236,7 +236,10 @@ impl Requester {
         request: async_graphql::Request,
     ) -> Result<Result<Operation, Answer>, HttpError> {
         let operation = match node.api.operation(&self.viewer, request, &self.request_id) {
-            Ok(operation) => operation.no_older_than(self.at_least).traced(self.span),
+            Ok(operation) => operation
+                .no_older_than(self.at_least)
+                .from_copy(self.device.applied())
+                .traced(self.span),
             Err(refused) => return Ok(Err(refused)),
         };
         if operation.kind() == OperationType::Mutation && self.method != Method::POST {

@@ -2,6 +2,7 @@
 
 pub(super) mod connection_report;
 pub(super) mod health;
+pub(super) mod library_export;
 pub(super) mod library_version;
 pub(super) mod playground;
 pub(super) mod static_files;

@@ -20,8 +20,9 @@
 //! An update whose mutation was traced has one more key, `traceparent`.
 //!
 //! A client that reconnects sends the last head that it saw in `Last-Event-ID`. `connected` then has one more key,
-//! `resume`, with the result of the comparison: `up_to_date`, `behind`, `ahead` or `other_epoch`. After `other_epoch`
-//! the client must reload its data, because versions of different epochs are not comparable. A head that is `ahead` can
+//! `resume`, with the result of the comparison: `up_to_date`, `behind`, `ahead`, `other_epoch` or `erased`. After
+//! `other_epoch` the client must reload its data, because versions of different epochs are not comparable. After `erased`
+//! it must drop its data and its unsent changes too, because the account was erased. A head that is `ahead` can
 //! begin a new epoch, but only if it is of the user's current epoch. An id from the stream of another user in the same
 //! browser is `other_epoch`.
 //!
@@ -44,6 +45,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use metrics::counter;
 use time::OffsetDateTime;
 
@@ -62,7 +64,7 @@ use crate::{
         },
     },
     trace::TraceParent,
-    version::Head,
+    version::{Epoch, Head},
 };
 
 /// Minimum delay before a client reconnects.
@@ -105,9 +107,19 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let (user, issued_at) = (&viewer.user, viewer.issued_at);
     let transport = Transport::Events.into();
     let heads = node.feed.follow(user, issued_at, last_seen, transport);
-    let heads = heads.await?;
+    let mut heads = heads.await?.boxed();
+    // The first head is there at once.
+    let first = heads.next().await;
+    let erased = match (last_seen, first) {
+        (Some(seen), Some(first)) if seen.epoch != first.head.epoch => {
+            node.library.erased_epoch(&viewer.user).await?
+        }
+        _ => None,
+    };
+    let heads = stream::iter(first).chain(heads);
     let framing = Events {
         last_seen,
+        erased,
         retry: RETURN + RETURN_SPREAD.mul_f64(permit.fraction()),
         newest: None,
     };
@@ -139,6 +151,8 @@ fn last_seen(headers: &HeaderMap) -> Option<Head> {
 
 struct Events {
     last_seen: Option<Head>,
+    /// The epoch that the last erasure of the account began.
+    erased: Option<Epoch>,
     /// Delay before the client reconnects.
     retry: Duration,
     /// The last head sent; `None` before `connected`.
@@ -150,7 +164,7 @@ impl Events {
         let mut json = message("connected", head, None);
         if let Some(last_seen) = self.last_seen {
             json.pop();
-            let resume = resume(last_seen, head);
+            let resume = resume(last_seen, head, self.erased);
             counter!("library_sync_stream_resumes_total", "result" => resume).increment(1);
             let _ = write!(json, r#","resume":"{resume}"}}"#);
         }
@@ -209,7 +223,10 @@ fn message(kind: &str, head: Head, traceparent: Option<TraceParent>) -> String {
     }
 }
 
-fn resume(last_seen: Head, now: Head) -> &'static str {
+fn resume(last_seen: Head, now: Head, erased: Option<Epoch>) -> &'static str {
+    if Some(last_seen.epoch) < erased {
+        return "erased";
+    }
     if last_seen.epoch != now.epoch {
         return "other_epoch";
     }
@@ -232,6 +249,7 @@ mod tests {
     fn events(last_seen: Option<Head>) -> Events {
         Events {
             last_seen,
+            erased: None,
             retry: Duration::from_millis(4217),
             newest: None,
         }
@@ -306,6 +324,27 @@ mod tests {
             let connected = timeless(&events(Some(last_seen)).item(feed_event(41)));
             let end = format!("\"version\":41,\"resume\":\"{resume}\"}}\n\n");
             assert!(connected.ends_with(&end), "{connected}");
+        }
+    }
+
+    #[test]
+    fn a_head_before_an_erasure_is_erased_and_no_other() {
+        for (last_seen, resume) in [
+            (head(6, 900), "erased"),
+            (head(7, 41), "other_epoch"),
+            (head(8, 41), "up_to_date"),
+        ] {
+            let mut events = events(Some(last_seen));
+            events.erased = Some(Epoch::new(7));
+            let event = FeedEvent {
+                head: head(8, 41),
+                traceparent: None,
+            };
+            let connected = timeless(&events.item(event));
+            assert!(
+                connected.ends_with(&format!("\"resume\":\"{resume}\"}}\n\n")),
+                "{connected}"
+            );
         }
     }
 

@@ -355,7 +355,9 @@ pub(super) fn sqlite(
         match access {
             Access::Write | Access::Probe => sqlite
                 .journal_mode(SqliteJournalMode::Wal)
-                .pragma("journal_size_limit", KEPT_LOG_BYTES),
+                .pragma("journal_size_limit", KEPT_LOG_BYTES)
+                // Deleted content is overwritten, so that an erasure leaves none in free space of the file.
+                .pragma("secure_delete", "on"),
             Access::Read | Access::Replica => sqlite.pragma("query_only", "on"),
         }
     });

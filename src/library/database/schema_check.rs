@@ -22,7 +22,7 @@ const NEEDED: [(&str, &str); 19] = [
     (
         "topaz_user",
         "subject library_version library_epoch library_floor library_counted library_stories library_tags \
-         library_fandoms library_bytes signed_out_at streams_ended_at",
+         library_fandoms library_bytes signed_out_at streams_ended_at library_erased",
     ),
     (
         "topaz_story",

@@ -184,6 +184,13 @@ impl DeviceLog {
         removed
     }
 
+    /// Forgets all devices of a user whose account was erased.
+    pub(in crate::library) fn forget_user(&self, user: &UserId) {
+        let mut state = self.0.state.lock();
+        let removed = state.users.remove(user);
+        state.count -= removed.map_or(0, |devices| devices.len());
+    }
+
     /// Returns what this node knows of the user's devices.
     pub(super) fn of_user(&self, user: &UserId) -> HashMap<Arc<str>, Known> {
         let state = self.0.state.lock();

@@ -14,6 +14,7 @@ pub(in crate::library) struct Model {
     pub library_floor: i32,
     pub signed_out_at: i64,
     pub streams_ended_at: i64,
+    pub library_erased: i64,
 }
 
 impl Model {
@@ -22,6 +23,11 @@ impl Model {
             epoch: Epoch::new(self.library_epoch),
             version: Version::new(self.library_version),
         }
+    }
+
+    /// Returns the epoch that the last erasure began, if any.
+    pub(in crate::library) fn erased(&self) -> Option<Epoch> {
+        (self.library_erased > 0).then(|| Epoch::new(self.library_erased))
     }
 }
 

@@ -201,7 +201,8 @@ impl Library {
             let purged = self.purge_rows(rows, millis(before)?, stop).await;
             outcome = purged.and(outcome);
         }
-        outcome
+        let purged = self.purge_erased(millis(history)?).await;
+        purged.inspect_err(warn).and(outcome)
     }
 
     /// Deletes the rows older than `before`, in steps.

@@ -1,7 +1,7 @@
 //! The origin of a change.
 
 use super::receipt::Once;
-use crate::{library::model::device::Device, trace::OpenSpan};
+use crate::{library::model::device::Device, trace::OpenSpan, version::Head};
 
 /// The origin of a change, and its idempotency key.
 #[derive(Debug, Clone, Default)]
@@ -12,4 +12,6 @@ pub struct Intent {
     pub once: Option<Once>,
     /// The span of the request, if it is traced.
     pub span: Option<OpenSpan>,
+    /// The head of the sending device's copy, if it reports one.
+    pub copy: Option<Head>,
 }

@@ -115,6 +115,10 @@ impl Library {
     {
         let spans = intent.span.map(WriteSpans::begin);
         let mut writer = self.begin_write(user, intent).await?;
+        if intent.copy.is_some_and(|copy| writer.is_erased_since(copy)) {
+            writer.roll_back().await?;
+            return Err(Error::Erased);
+        }
         writer.trace = spans.as_ref().map(WriteSpans::commit_position);
         if let Some(once) = &intent.once
             && let Some(before) = writer.find_answer(once).await?

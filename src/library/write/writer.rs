@@ -52,6 +52,8 @@ pub struct LibraryWriter {
     /// The head after a rollback.
     pub(super) before: Head,
     pub(super) floor: Version,
+    /// The epoch that the last erasure of the account began; 0 if none did.
+    erased: Epoch,
     /// The database's time.
     pub(super) now: OffsetDateTime,
     /// The sending device.
@@ -106,6 +108,7 @@ impl LibraryWriter {
             head: bumped.head,
             before: before.unwrap_or_else(|| below(bumped.head)),
             floor: bumped.floor,
+            erased: bumped.erased,
             now: bumped.now,
             device,
             touched: BTreeSet::new(),
@@ -122,6 +125,11 @@ impl LibraryWriter {
     /// Returns the head before this change.
     pub(in crate::library) fn head_before(&self) -> Head {
         self.before
+    }
+
+    /// Returns whether the account was erased after the copy at `head` was made.
+    pub(in crate::library) fn is_erased_since(&self, head: Head) -> bool {
+        head.epoch < self.erased
     }
 
     /// Returns whether a row was stamped or removed.
@@ -253,6 +261,7 @@ async fn bump_or_create(tx: &Transaction, user: &UserId) -> Result<(Option<Head>
 struct Bumped {
     head: Head,
     floor: Version,
+    erased: Epoch,
     now: OffsetDateTime,
 }
 
@@ -264,7 +273,7 @@ async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> 
         "UPDATE topaz_user SET library_version = library_version + 1, library_counted = \
          CASE WHEN library_counted = library_version THEN library_version + 1 ELSE 0 END \
          WHERE subject = $1 AND library_version < {} \
-         RETURNING library_version, library_epoch, library_floor, {} AS {}",
+         RETURNING library_version, library_epoch, library_floor, library_erased, {} AS {}",
         i32::MAX,
         clock::sql(backend),
         clock::NOW,
@@ -280,6 +289,7 @@ async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> 
             version: Version::new(row.try_get("", "library_version")?),
         },
         floor: Version::new(row.try_get("", "library_floor")?),
+        erased: Epoch::new(row.try_get("", "library_erased")?),
         now: clock::of_row(&row)?,
     }))
 }

@@ -1,5 +1,6 @@
 //! The commands beside `serve`, and the files that they read and write.
 
+pub mod archive;
 pub mod backup;
 pub mod canary;
 pub mod command_line;

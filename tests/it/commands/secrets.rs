@@ -95,6 +95,7 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
         ],
         "import" => vec!["--sub", "ann", "there.csv"],
         "export" | "token" | "why" => vec!["--sub", "ann"],
+        "erase" => vec!["--sub", "ann", "--confirm", "ann"],
         "backup" | "restore" => vec!["there.csv.new"],
         "adopt" | "canary" | "epoch new" | "migrate up" | "migrate down" | "migrate status" => {
             vec![]

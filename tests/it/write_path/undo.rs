@@ -18,7 +18,7 @@ use crate::support::test_app::{
 const WRITES: usize = 150;
 
 /// The rows of a library with their fields, by kind and id.
-type Snapshot = BTreeMap<String, Map<String, Value>>;
+pub type Snapshot = BTreeMap<String, Map<String, Value>>;
 
 const STORY: &str = "title author url source publicationStatus description summary chapterCount wordCount isNsfw \
     tags { id } fandoms { id }";
@@ -54,7 +54,7 @@ fn rows(entries: &Value, id: &str, labels: &Value) -> Snapshot {
 
 /// Fails with the rows that differ.
 #[track_caller]
-fn assert_same(found: &Snapshot, expected: &Snapshot, what: &str) {
+pub fn assert_same(found: &Snapshot, expected: &Snapshot, what: &str) {
     let keys: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
     let differ = keys
         .into_iter()
@@ -84,7 +84,7 @@ async fn now(ann: &TestUser<'_>) -> (i64, Snapshot) {
 }
 
 /// The library as of a version, read in pages of three entries.
-async fn at(ann: &TestUser<'_>, version: i64) -> Snapshot {
+pub async fn at(ann: &TestUser<'_>, version: i64) -> Snapshot {
     let query = format!(
         "query ($version: Int!, $after: ID) {{ libraryAt(version: $version) {{
            entries(first: 3, after: $after) {{ nodes {{ progressId {PROGRESS} {STORY} }} endCursor }} }} }}"
@@ -125,14 +125,7 @@ on_each_database! {
         // Printed only if the test fails.
         println!("LIBRARY_SYNC_TEST_SEED={seed}");
         let app = TestApp::start_with(db, &["--max-user-rate", "0", "--max-address-rate", "0"]).await;
-        let mut run = Run {
-            ann: app.user("ann"),
-            rng: Rng::with_seed(seed),
-            snapshots: BTreeMap::new(),
-            gone: Vec::new(),
-            device: Copy::default(),
-        };
-        run.note().await;
+        let mut run = Run::new(app.user("ann"), Rng::with_seed(seed)).await;
         while run.snapshots.len() <= writes {
             run.step().await;
         }
@@ -146,16 +139,31 @@ on_each_database! {
 }
 
 /// A random sequence of operations, with a snapshot of each version.
-struct Run<'a> {
+pub struct Run<'a> {
     ann: TestUser<'a>,
     rng: Rng,
-    snapshots: BTreeMap<i64, Snapshot>,
+    pub snapshots: BTreeMap<i64, Snapshot>,
     /// Ids of deleted entries: of the progress and of the story.
     gone: Vec<(String, String)>,
     device: Copy,
+    /// Whether it restores earlier versions.
+    pub restores: bool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    pub async fn new(ann: TestUser<'a>, rng: Rng) -> Self {
+        let mut run = Self {
+            ann,
+            rng,
+            snapshots: BTreeMap::new(),
+            gone: Vec::new(),
+            device: Copy::default(),
+            restores: true,
+        };
+        run.note().await;
+        run
+    }
+
     async fn note(&mut self) -> i64 {
         let (version, snapshot) = now(&self.ann).await;
         self.snapshots.insert(version, snapshot);
@@ -201,7 +209,7 @@ impl Run<'_> {
         input
     }
 
-    async fn step(&mut self) {
+    pub async fn step(&mut self) {
         match self.rng.u8(..100) {
             0..18 => self.create().await,
             18..36 => self.change_story().await,
@@ -209,7 +217,7 @@ impl Run<'_> {
             50..58 => self.delete().await,
             58..76 => self.change_labels().await,
             76..92 => self.undo().await,
-            92..95 => self.restore().await,
+            92..95 if self.restores => self.restore().await,
             _ => {
                 self.device.pull(&self.ann).await;
                 return;

@@ -221,7 +221,7 @@ export type ChangesQueryVariables = Exact<{
 }>;
 
 
-export type ChangesQuery = { libraryChanges: { reset: boolean, hasMore: boolean, endCursor: string | null, head: string, changes: Array<
+export type ChangesQuery = { libraryChanges: { reset: boolean, erased: boolean, hasMore: boolean, endCursor: string | null, head: string, changes: Array<
       | { __typename: 'Fandom', id: string, name: string }
       | { __typename: 'Progress', id: string, storyId: string, currentChapter: number, readingStatus: ReadingStatus, rating: number | null, notes: string | null, updatedAt: string }
       | { __typename: 'Story', id: string, title: string, author: string, url: string, publicationStatus: PublicationStatus, chapterCount: number | null, tags: Array<{ id: string }>, fandoms: Array<{ id: string }> }
@@ -367,6 +367,7 @@ export const ChangesDocument = new TypedDocumentString(`
     query Changes($since: Int!, $epoch: ID, $after: String) {
   libraryChanges(since: $since, epoch: $epoch, after: $after) {
     reset
+    erased
     hasMore
     endCursor
     head

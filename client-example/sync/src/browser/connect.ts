@@ -123,6 +123,7 @@ class ConnectedLibrary implements Library {
     this.#channel = options.openChannel?.(name) ?? new BroadcastChannel(name);
     this.#screen = new QueryScreen(options.queryClient, this.#prefix());
     this.outbox = this.#makeOutbox(name);
+    this.copy.onErased = () => this.outbox.empty();
     this.engine = new SyncEngine({
       clock,
       random: Math.random,
@@ -262,7 +263,7 @@ class ConnectedLibrary implements Library {
       storage: this.#database === null ? new MemoryStorage() : new IdbStorage(this.#database),
       lock: (work) => this.#locks.request(`${name}:outbox`, {}, work),
       send: async (entry) => {
-        const outcome = await this.server.send(entry);
+        const outcome = await this.server.send(entry, this.engine.state.applied ?? this.copy.head);
         this.#deferred = outcome.kind === "deferred" ? outcome.answer : null;
         debug(`change ${entry.key}: ${outcome.kind}`);
         return outcome;

@@ -76,11 +76,11 @@ export class Server {
     return { data: body.data as Data, head: headOf(body) };
   }
 
-  /** Sends a change of the outbox. */
-  async send(entry: OutboxEntry): Promise<SendOutcome> {
+  /** Sends a change of the outbox. `copy` is the head of this device's data: the server refuses what is older than an erasure. */
+  async send(entry: OutboxEntry, copy: Head | null = null): Promise<SendOutcome> {
     let body: GraphQLBody;
     try {
-      body = await this.#post(entry.mutation, null);
+      body = await this.#post(entry.mutation, null, undefined, copy);
     } catch (error) {
       if (error instanceof SignedOutError) return { kind: "signedOut" };
       if (error instanceof ServerError) return { kind: "deferred", answer: error.code };
@@ -112,11 +112,17 @@ export class Server {
     return head;
   }
 
-  async #post(request: object, minimum: Head | null, signal?: AbortSignal): Promise<GraphQLBody> {
+  async #post(
+    request: object,
+    minimum: Head | null,
+    signal?: AbortSignal,
+    copy: Head | null = null,
+  ): Promise<GraphQLBody> {
     const headers = new Headers(await this.#options.headers?.());
     headers.set("content-type", "application/json");
     headers.set("accept", "application/graphql-response+json");
     if (minimum !== null) headers.set("x-min-library-version", String(minimum.version));
+    if (copy !== null) headers.set("x-library-applied", formatHead(copy));
     const body = JSON.stringify(request);
     const response = await this.#fetch("/graphql", { method: "POST", headers, body }, signal);
     if (response.status === 401) throw new SignedOutError("the server does not accept the session");
@@ -146,6 +152,7 @@ function outcomeOf(body: GraphQLBody): SendOutcome {
   // entry that another device has deleted since, and another attempt meets it again.
   if (error !== undefined && (payload === undefined || payload === null)) {
     const code = error.extensions?.code ?? "UNKNOWN";
+    if (code === "ACCOUNT_ERASED") return { kind: "erased" };
     if (!PERMANENT.has(code)) return { kind: "deferred", answer: code };
     return { kind: "rejected", rejection: { code, message: error.message, payload: null } };
   }

@@ -16,6 +16,8 @@ export interface ChangesPage {
   readonly next: string | null;
   /** The changes since that head are not known any more: load everything, from null. */
   readonly reset: boolean;
+  /** The account was erased after the copy was made: `reset` is true too. Servers before erasure omit it. */
+  readonly erased?: boolean;
 }
 
 /** Loads a page of what changed since `since`. Null means from the beginning. */
@@ -29,6 +31,8 @@ export class LibraryCopy {
   #head: Head | null;
   readonly #shape: string;
   #pulling: Promise<Head> | null = null;
+  /** Empties the outbox. Called before the copy is replaced after an erasure of the account. */
+  onErased: () => Promise<void> = async () => {};
 
   private constructor(database: Database | null, shape: string, head: Head | null, rows: Rows) {
     this.#database = database;
@@ -79,6 +83,7 @@ export class LibraryCopy {
       const page = await load(since, after);
       if (page.reset) {
         if (since === null) throw new Error("the server answered `reset` to a walk from the beginning");
+        if (page.erased) await this.onErased();
         [since, rows, after] = [null, new Map(), null];
         continue;
       }

@@ -4,6 +4,7 @@
 // added to an entry that the server may know, and a crash never loses or doubles one.
 // Invariant: a change is in `shownOver(outbox.entries(), asOf)` from `add` until the data of stamp `asOf` reflects it, or
 // the server rejects it.
+// Invariant: after an erasure of the account nothing is left, so no change returns to the library that follows.
 // Invariant: one context per user sends at a time: tabs and the service worker share the lock.
 
 import { type DrainOutcome, type Head, isNewer, parseHead, type WaitingChanges } from "../core/index.ts";
@@ -14,6 +15,8 @@ import type { OutboxStorage } from "./storage.ts";
 export type SendOutcome =
   | { readonly kind: "accepted"; readonly head: Head; readonly payload: unknown }
   | { readonly kind: "rejected"; readonly rejection: Rejection }
+  /** The account was erased after this device's copy was made. */
+  | { readonly kind: "erased" }
   | Exclude<DrainOutcome, { readonly kind: "drained" }>;
 
 /** What the outbox works with. */
@@ -100,6 +103,13 @@ export class Outbox implements WaitingChanges {
     await this.reload();
   }
 
+  /** Removes all entries: the account was erased. */
+  async empty(): Promise<void> {
+    const entries = await this.#ports.storage.all();
+    await this.#ports.storage.remove(entries.map(({ key }) => key));
+    await this.reload();
+  }
+
   drain(): Promise<DrainOutcome> {
     return this.#ports.lock(async () => {
       for (;;) {
@@ -133,6 +143,9 @@ export class Outbox implements WaitingChanges {
         await storage.update(entry.key, (stored) => ({ ...stored, state: { kind: "rejected", rejection } }));
         return null;
       }
+      case "erased":
+        await this.empty();
+        return null;
       default:
         return outcome;
     }

@@ -19,6 +19,7 @@ export interface DeltaArguments {
 
 export interface Delta {
   readonly reset: boolean;
+  readonly erased: boolean;
   readonly hasMore: boolean;
   readonly endCursor: string | null;
   readonly changes: readonly Change[];
@@ -33,7 +34,7 @@ interface Cursor {
 }
 
 const RANKS = ["TAG", "FANDOM", "STORY", "PROGRESS", "TOMBSTONE"];
-const RESET: Delta = { reset: true, hasMore: false, endCursor: null, changes: [] };
+const RESET: Delta = { reset: true, erased: false, hasMore: false, endCursor: null, changes: [] };
 
 export function delta(state: LibraryState, args: DeltaArguments): Delta {
   const { since } = args;
@@ -59,6 +60,7 @@ export function delta(state: LibraryState, args: DeltaArguments): Delta {
   const end = last === undefined ? after : { epoch: state.head.epoch, began, place: placeOf(last) };
   return {
     reset: false,
+    erased: false,
     hasMore: all.length > first,
     endCursor: end && btoa(JSON.stringify(end)),
     changes,

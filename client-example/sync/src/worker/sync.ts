@@ -26,7 +26,7 @@ export async function sendWaiting(options: SyncOptions = {}): Promise<void> {
     const outbox = new Outbox({
       storage: new IdbStorage(database),
       lock: (work) => locks.request(`${name}:outbox`, {}, work),
-      send: (entry) => server.send(entry),
+      send: async (entry) => server.send(entry, (await database.get("heads", "copy")) ?? null),
       accepted: () => {},
       newKey: () => crypto.randomUUID(),
     });

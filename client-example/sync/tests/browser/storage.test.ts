@@ -119,6 +119,20 @@ describe("the copy of the library", () => {
     expect(ids(await LibraryCopy.open(database))).toEqual(["b", "d"]);
   });
 
+  test("empties the outbox and itself after an erasure of the account", async () => {
+    const copy = await LibraryCopy.open(database);
+    await copy.pull(answers(page(9, ["a", "b"])).load);
+    let emptied = 0;
+    copy.onErased = async () => {
+      emptied += 1;
+    };
+    await copy.pull(
+      answers(page(0, [], { reset: true, erased: true }), page(10, [], { head: at(10, 2) })).load,
+    );
+    expect([emptied, copy.head, ids(copy)]).toEqual([1, at(10, 2), []]);
+    expect(ids(await LibraryCopy.open(database))).toEqual([]);
+  });
+
   test("keeps its rows when a walk breaks off", async () => {
     const copy = await LibraryCopy.open(database);
     await copy.pull(answers(page(5, ["a"])).load);

@@ -62,6 +62,7 @@ impl IntentInput {
             device,
             once,
             span: None,
+            copy: None,
         })
     }
 }

@@ -31,6 +31,8 @@ pub struct Delta {
     pub head: Head,
     /// Whether the client must drop its cache and restart from version 0. `changes` is empty then.
     pub reset: bool,
+    /// Whether the account was erased after the cache was made: the client must drop its unsent changes too.
+    pub erased: bool,
     /// Whether there is a next page.
     pub has_more: bool,
     /// The changes, by stamp.

@@ -26,7 +26,7 @@ use crate::{
         model::{id::StoryId, label::LabelKind},
         read::rows::stories,
     },
-    version::{Head, UserId, Version},
+    version::{Epoch, Head, UserId, Version},
 };
 
 impl Library {
@@ -62,7 +62,7 @@ impl Library {
             delta
         } else {
             count_reset("other_epoch");
-            Delta::reset(head)
+            Delta::reset(head, false)
         })
     }
 }
@@ -81,10 +81,11 @@ fn claims(since: Since, after: Option<DeltaCursor>) -> Option<Head> {
 }
 
 impl Delta {
-    fn reset(head: Head) -> Self {
+    fn reset(head: Head, erased: bool) -> Self {
         Self {
             head,
             reset: true,
+            erased,
             has_more: false,
             changes: Vec::new(),
             read: 0,
@@ -113,7 +114,7 @@ async fn page(
     let (head, floor) = (row.head(), Version::new(row.library_floor));
     if let Some(reason) = reset_reason(head, floor, since, after) {
         count_reset(reason);
-        return Ok(Delta::reset(head));
+        return Ok(Delta::reset(head, is_erased(row.erased(), since, after)));
     }
     let began = after.map_or(head.version, |cursor| cursor.began);
     let source = Source {
@@ -144,12 +145,19 @@ async fn page(
     Ok(Delta {
         head,
         reset: false,
+        erased: false,
         has_more,
         changes,
         read,
         stories: HashMap::new(),
         end: end.or(after),
     })
+}
+
+/// Returns whether the client's copy is of an epoch before the last erasure.
+fn is_erased(erased: Option<Epoch>, since: Since, after: Option<DeltaCursor>) -> bool {
+    let epoch = after.map(|cursor| cursor.epoch).or(since.epoch);
+    epoch.is_some_and(|epoch| Some(epoch) < erased)
 }
 
 fn count_reset(reason: &'static str) {
@@ -185,7 +193,6 @@ fn reset_reason(
 #[cfg(test)]
 mod tests {
     use super::{super::change::STORY, *};
-    use crate::version::Epoch;
 
     fn head(version: i32) -> Head {
         Head {
