@@ -89,12 +89,12 @@ async fn the_canary_fails_and_says_where_when_a_node_is_lost() {
     let other = TestApp::start_on(one.db.shared(), &flags).await;
     let folder = TempDir::with_prefix("library-sync-test-").unwrap();
     let file = folder.path().join("canary.prom");
-    let more = ["--timeout", "1s", "--metrics-file", file.to_str().unwrap()];
+    let more = ["--timeout", "5s", "--metrics-file", file.to_str().unwrap()];
     let run = canary(&[&one.base, &other.base], &more);
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
     assert!(
         run.stderr
-            .contains("did not arrive over each transport within 1s"),
+            .contains("did not arrive over each transport within 5s"),
         "{}",
         run.stderr
     );
