@@ -36,7 +36,8 @@ const PRUNING: Duration = Duration::from_hours(1);
 /// Devices per statement.
 const BATCH: usize = 500;
 
-/// Stores reports. Those of users without a row wait. A report of a refusal changes only a known device.
+/// Stores reports. Those of users without a row wait, and those from before an erasure of the account are dropped. A
+/// report of a refusal changes only a known device.
 const REPORTS: &str = "
 INSERT INTO topaz_device AS d (user_id, device_id, name, platform, client, created_at, seen_at, applied_epoch,
   applied_version, applied_at, pending, pending_oldest_at, pending_error, pending_at, pending_since, clock_ahead,
@@ -45,7 +46,7 @@ SELECT r.of_user, r.of_device, r.name, r.platform, r.client, {now}, coalesce({no
   coalesce({now} - r.applied, 0), coalesce(r.pending, 0), r.oldest, r.error, coalesce({now} - r.reported, 0),
   coalesce({now} - r.waiting, 0), r.ahead, coalesce({now} - r.refused, 0), r.issued
 FROM {reports} JOIN topaz_user u ON u.subject = r.of_user
-WHERE r.seen IS NOT NULL OR EXISTS (
+WHERE {now} - r.seen > u.library_erased OR EXISTS (
   SELECT 1 FROM topaz_device k WHERE k.user_id = r.of_user AND k.device_id = r.of_device)
 ON CONFLICT (user_id, device_id) DO UPDATE SET
   name = coalesce(excluded.name, d.name),
