@@ -133,22 +133,19 @@ async fn page(
         source.progresses().await?,
         source.tombstones().await?,
     ];
-    let Page {
-        mut changes,
-        has_more,
-        read,
-    } = Page::of(reads, limit);
+    let mut page = Page::of(reads, limit);
     if with.labels {
-        source.add_labels(&mut changes).await?;
+        source.add_labels(&mut page.changes).await?;
     }
-    let end = changes.last().map(|last| last.cursor(head.epoch, began));
+    let last = page.changes.last();
+    let end = last.map(|last| last.cursor(head.epoch, began));
     Ok(Delta {
         head,
         reset: false,
         erased: false,
-        has_more,
-        changes,
-        read,
+        has_more: page.has_more,
+        changes: page.changes,
+        read: page.read,
         stories: HashMap::new(),
         end: end.or(after),
     })
