@@ -7,6 +7,7 @@ pub(super) mod dedicated_connection;
 pub(super) mod examination;
 pub(super) mod fair_queue;
 pub(super) mod first_connection;
+pub(super) mod lost_connection;
 pub(super) mod options;
 pub(super) mod outage;
 pub(super) mod pool_metrics;

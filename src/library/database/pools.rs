@@ -21,7 +21,7 @@ use metrics::gauge;
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
-        ConnectOptions as _, Error as SqlxError, PgConnection,
+        ConnectOptions as _, Connection as _, Error as SqlxError, PgConnection,
         postgres::PgConnectOptions,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
@@ -46,6 +46,10 @@ use crate::{
     address::{DatabaseAddress, Mode, SqliteFile},
     library::error::{Error, Unanswered},
 };
+
+/// Idle time after which a connection to PostgreSQL is tested before it is lent. A connection that was lost before that
+/// fails its next statement, which [`Attempts`](super::lost_connection::Attempts) repeat on another one.
+const TESTED_AFTER: Duration = Duration::from_secs(1);
 
 /// Size in bytes to which SQLite truncates a large write-ahead log after a checkpoint.
 const KEPT_LOG_BYTES: &str = "67108864";
@@ -264,7 +268,7 @@ pub(super) fn base(options: &DatabaseOptions, url: &str, access: Access) -> Conn
         .acquire_timeout(options.acquire_timeout)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        .test_before_acquire(true);
+        .test_before_acquire(false);
     connect
 }
 
@@ -288,7 +292,9 @@ fn postgres(
             _ => options.max_connections,
         })
         .map_sqlx_postgres_pool_opts(move |pool| {
-            let pool = pool.after_release(|link, _| Box::pin(may_return(link)));
+            let pool = pool
+                .before_acquire(|link, used| Box::pin(may_lend(link, used.idle_for)))
+                .after_release(|link, _| Box::pin(may_return(link)));
             if sessions.are_shared {
                 return pool;
             }
@@ -303,6 +309,11 @@ fn postgres(
         })
         .map_sqlx_postgres_opts(move |_| server.clone());
     connect
+}
+
+/// Returns whether an idle connection may be lent.
+async fn may_lend(link: &mut PgConnection, idle_for: Duration) -> Result<bool, SqlxError> {
+    Ok(idle_for < TESTED_AFTER || link.ping().await.is_ok())
 }
 
 /// Returns whether a released connection may be reused. Without this time limit the pool would wait indefinitely for its

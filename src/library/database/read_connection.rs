@@ -27,6 +27,7 @@ use sea_orm::{
 
 use super::{
     fair_queue::{Act, Admission, FairQueue},
+    lost_connection::Attempts,
     transaction::is_free,
 };
 use crate::{library::error::Error, version::UserId};
@@ -213,11 +214,25 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.run(self.pool()?.query_one_raw(statement)).await
+        let pool = self.pool()?;
+        let mut attempts = Attempts::on(pool);
+        loop {
+            let row = self.run(pool.query_one_raw(statement.clone())).await;
+            if !attempts.repeats(&row) {
+                return row;
+            }
+        }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.run(self.pool()?.query_all_raw(statement)).await
+        let pool = self.pool()?;
+        let mut attempts = Attempts::on(pool);
+        loop {
+            let rows = self.run(pool.query_all_raw(statement.clone())).await;
+            if !attempts.repeats(&rows) {
+                return rows;
+            }
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::statement_metrics::observe;
+use super::{lost_connection::Attempts, statement_metrics::observe};
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,16 @@ impl Transaction {
     /// # Errors
     /// When no connection is free in time, or BEGIN fails.
     pub async fn begin(pool: &DatabaseConnection, purpose: Purpose) -> Result<Self, DbErr> {
+        let mut attempts = Attempts::on(pool);
+        loop {
+            let begun = Self::begin_once(pool, purpose).await;
+            if !attempts.repeats(&begun) {
+                return begun;
+            }
+        }
+    }
+
+    async fn begin_once(pool: &DatabaseConnection, purpose: Purpose) -> Result<Self, DbErr> {
         let backend = pool.get_database_backend();
         let connection = Connection::of(pool).await?;
         let is_free = !connection.is_in_transaction();
