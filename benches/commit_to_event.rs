@@ -30,6 +30,7 @@
     reason = "only the tests use the other items"
 )]
 mod support {
+    pub mod deadline;
     pub mod programs;
     pub mod servers;
     pub mod test_app;

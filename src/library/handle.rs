@@ -23,6 +23,7 @@ use super::{
     error::Error,
     known_heads::KnownHeads,
     model::limits::Limits,
+    read::head_reader::HeadReader,
 };
 use crate::{broker::Broker, version::UserId};
 
@@ -37,6 +38,7 @@ pub struct Library {
     /// Running writes, which a stopping server waits for.
     pub(super) writes: TaskTracker,
     pub(super) known: Arc<KnownHeads>,
+    pub(super) head_reader: HeadReader,
     /// Limits concurrent ticket lookups.
     pub(super) ticket_lookups: Arc<Semaphore>,
     pub(super) limits: Limits,
@@ -52,6 +54,7 @@ impl Library {
     /// Opens the libraries in `db`. Commits are announced through `broker`.
     pub fn new(db: Database, broker: Arc<dyn Broker>) -> Self {
         Self {
+            head_reader: HeadReader::new(db.clone()),
             db,
             broker,
             writes: TaskTracker::new(),

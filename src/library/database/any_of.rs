@@ -2,7 +2,8 @@
 //!
 //! PostgreSQL gets the values as one array. A statement is then prepared once, not once per number of values, and its
 //! generic plan looks each value up in an index. With separate parameters, that plan scans all rows of the user and
-//! compares each with every value. SQLite uses the index either way.
+//! compares each with every value. SQLite uses the index either way; it gets texts as one JSON array, for the same
+//! reason, and ids separately, because JSON has no bytes.
 //!
 //! The array is bound as text, because sea-orm binds arrays only with an otherwise unneeded feature.
 
@@ -13,6 +14,11 @@ use uuid::Uuid;
 pub(in crate::library) trait Element: Copy + Into<sea_orm::Value> {
     /// PostgreSQL's condition on a column and the array's text.
     const IN_ARRAY: &'static str;
+
+    /// SQLite's condition that `column` holds one of `values`.
+    fn in_list(column: Expr, values: impl IntoIterator<Item = Self>) -> Expr {
+        column.is_in(values)
+    }
 
     /// Appends the value to the array's text.
     fn push_to(self, array: &mut String);
@@ -29,6 +35,12 @@ impl Element for Uuid {
 impl Element for &str {
     const IN_ARRAY: &'static str = "$1 = ANY(CAST($2 AS text[]))";
 
+    fn in_list(column: Expr, values: impl IntoIterator<Item = Self>) -> Expr {
+        let values = values.into_iter().map(serde_json::Value::from).collect();
+        let values = serde_json::Value::Array(values).to_string();
+        Expr::cust_with_exprs(IN_JSON, [column, Expr::val(values)])
+    }
+
     /// Quotes the text (PostgreSQL manual, section 8.15.2).
     fn push_to(self, array: &mut String) {
         array.push('"');
@@ -42,7 +54,10 @@ impl Element for &str {
     }
 }
 
-/// The condition that `column` holds one of `values`. SQLite takes at most 32,766.
+/// SQLite's condition on a column and a JSON array.
+const IN_JSON: &str = "? IN (SELECT value FROM json_each(?))";
+
+/// The condition that `column` holds one of `values`. SQLite takes at most 32,766 ids.
 pub(in crate::library) fn one_of<V: Element>(
     backend: DbBackend,
     column: impl IntoSimpleExpr,
@@ -50,7 +65,7 @@ pub(in crate::library) fn one_of<V: Element>(
 ) -> Expr {
     let column = column.into_simple_expr();
     if backend != DbBackend::Postgres {
-        return column.is_in(values);
+        return V::in_list(column, values);
     }
     Expr::cust_with_exprs(V::IN_ARRAY, [column, Expr::val(array(values))])
 }

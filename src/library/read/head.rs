@@ -2,16 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use sea_orm::{ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ConnectionTrait, EntityTrait as _};
 
 use crate::{
     library::{
-        database::{any_of::one_of, replica::count_query},
-        entity::user,
-        error::Error,
-        handle::Library,
-        session::Session,
-        write::user_row::insert_user,
+        database::replica::count_query, entity::user, error::Error, handle::Library,
+        session::Session, write::user_row::find_rows,
     },
     version::{Head, UserId, Version},
 };
@@ -48,21 +44,11 @@ impl Library {
         let session = session.into();
         let user = session.user;
         let known = self.known.of(user);
-        let read = self.db.in_time(self.find_or_make_head(session)).await?;
-        self.settle(user, read, known, claims).await
-    }
-
-    async fn find_or_make_head(&self, session: Session<'_>) -> Result<Head, Error> {
-        let user = session.user;
-        let reader = self.db.fresh_reader(user).await?;
-        if let Some(head) = find_head_for(&reader, session).await? {
-            return Ok(head);
+        let row = self.head_reader.read(user).await?;
+        if session.is_signed_out(row.signed_out_at) {
+            return Err(Error::SignedOut);
         }
-        drop(reader);
-        insert_user(&self.db.write, user).await?;
-        // Read from the primary: a replica may lack the row.
-        let head = find_head(&self.db.write, user).await?;
-        head.ok_or_else(|| Error::fault("the user's new row is missing"))
+        self.settle(user, row.head(), known, claims).await
     }
 
     /// Returns the library for a query, and a head that the query reads at or after: the replica's, if one is configured
@@ -136,27 +122,18 @@ impl Library {
 
     /// Returns the heads of the `users` that exist, in one statement unless some heads fell.
     pub async fn heads(&self, users: &[UserId]) -> Result<Vec<(UserId, Head)>, Error> {
-        let by_subject: HashMap<&str, &UserId> =
-            users.iter().map(|user| (user.as_str(), user)).collect();
         let known: HashMap<_, _> = users
             .iter()
             .filter_map(|user| Some((user, self.known.of(user)?)))
             .collect();
-        let rows = user::Entity::find()
-            .filter(one_of(
-                self.db.backend(),
-                user::Column::Subject,
-                by_subject.keys().copied(),
-            ))
-            .all(&self.db.fresh);
-        let rows = self.db.in_time(rows).await?;
+        let rows = self.db.in_time(find_rows(&self.db.fresh, users)).await?;
         self.end_streams_of(&rows).await?;
-        let named = |row: user::Model| {
-            by_subject
-                .get(row.subject.as_str())
-                .map(|&user| (user.clone(), row.head()))
-        };
-        let mut heads: Vec<_> = rows.into_iter().filter_map(named).collect();
+        let rows: HashMap<_, _> = rows
+            .iter()
+            .map(|row| (row.subject.as_str(), row.head()))
+            .collect();
+        let of = |user: &UserId| Some((user.clone(), *rows.get(user.as_str())?));
+        let mut heads: Vec<_> = users.iter().filter_map(of).collect();
         for (user, head) in &mut heads {
             let known = known.get(user).copied();
             match self.settle(user, *head, known, None).await {

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ConnectionTrait as _, ExprTrait as _,
-    sea_query::{Expr, Query},
+    sea_query::{Expr, InsertStatement, OnConflict, Query},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -51,22 +51,42 @@ impl LibraryWriter {
         id: Option<LabelId>,
         name: LabelName,
     ) -> Result<Label, Error> {
+        let Some(id) = id else {
+            return self.create_fresh_label(kind, name).await;
+        };
         if let Some(existing) = self.find_label_named(kind, &name).await? {
             return Err(Refusal::already_exists("name", existing));
         }
-        if let Some(id) = id
-            && !self.existing(kind, &[id].into()).await?.is_empty()
-        {
+        if !self.existing(kind, &[id].into()).await?.is_empty() {
             return Err(Refusal::already_exists("id", id.0));
         }
-        let is_given = id.is_some();
-        let id = id.unwrap_or_else(LabelId::fresh);
         let label = self.new_label(kind, id, name);
-        if is_given {
-            self.unbury(kind.into(), id.0).await?;
-        }
+        self.unbury(kind.into(), id.0).await?;
         self.insert_labels(kind, std::slice::from_ref(&label))
             .await?;
+        Ok(label)
+    }
+
+    /// Creates a label under a new id, which cannot be in use: one statement inserts it unless its name exists.
+    async fn create_fresh_label(
+        &mut self,
+        kind: LabelKind,
+        name: LabelName,
+    ) -> Result<Label, Error> {
+        let label = self.new_label(kind, LabelId::fresh(), name);
+        let insert = self
+            .insert_of(kind, std::slice::from_ref(&label))
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .to_owned();
+        if self.tx.execute(&insert).await?.rows_affected() == 0 {
+            let existing = self.find_label_named(kind, &label.name).await?;
+            let missing = || Error::fault("a label conflicts with none");
+            return Err(Refusal::already_exists(
+                "name",
+                existing.ok_or_else(missing)?,
+            ));
+        }
+        self.grow(label.usage(kind));
         Ok(label)
     }
 
@@ -166,32 +186,37 @@ impl LibraryWriter {
             self.grow(label.usage(kind));
         }
         for some in labels.chunks(ROWS_A_STATEMENT) {
-            let mut insert = Query::insert();
-            insert.into_table(names(kind).table).columns([
-                Column::UserId,
-                Column::Id,
-                Column::Stamp,
-                Column::CreatedStamp,
-                Column::Name,
-                Column::NameKey,
-                Column::CreatedAt,
-                Column::UpdatedAt,
-            ]);
-            for label in some {
-                insert.values_panic([
-                    self.user.as_str().into(),
-                    label.id.0.into(),
-                    label.stamp.number().into(),
-                    label.created_stamp.number().into(),
-                    label.name.as_str().into(),
-                    label.name.key().into(),
-                    Expr::val(at(label.created_at)),
-                    Expr::val(at(label.updated_at)),
-                ]);
-            }
+            let insert = self.insert_of(kind, some);
             self.tx.execute(&insert).await?;
         }
         Ok(())
+    }
+
+    fn insert_of(&self, kind: LabelKind, labels: &[Label]) -> InsertStatement {
+        let mut insert = Query::insert();
+        insert.into_table(names(kind).table).columns([
+            Column::UserId,
+            Column::Id,
+            Column::Stamp,
+            Column::CreatedStamp,
+            Column::Name,
+            Column::NameKey,
+            Column::CreatedAt,
+            Column::UpdatedAt,
+        ]);
+        for label in labels {
+            insert.values_panic([
+                self.user.as_str().into(),
+                label.id.0.into(),
+                label.stamp.number().into(),
+                label.created_stamp.number().into(),
+                label.name.as_str().into(),
+                label.name.key().into(),
+                Expr::val(at(label.created_at)),
+                Expr::val(at(label.updated_at)),
+            ]);
+        }
+        insert
     }
 
     /// Stores the name of an existing label.

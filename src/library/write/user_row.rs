@@ -1,21 +1,28 @@
 //! The user's row, which holds their version.
 
-use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait as _,
+    FromQueryResult as _, QueryFilter as _, Statement, sea_query::OnConflict,
+};
 
 use crate::{
     library::{
+        database::{any_of::one_of, clock, lost_connection::Attempts},
         entity::user,
         error::{Error, sql_code},
     },
     version::UserId,
 };
 
+/// Time that an INSERT of several users waits for a locked row. A transaction that creates one of the users may be long.
+const LOCK_TIMEOUT: &str = "100ms";
+
 /// Creates the user's row, unless it exists.
 ///
 /// # Errors
 /// [`Error::UnknownUser`] when the table belongs to an older app and has mandatory columns that only that app can fill.
 pub(in crate::library) async fn insert_user(
-    db: &impl sea_orm::ConnectionTrait,
+    db: &impl ConnectionTrait,
     user: &UserId,
 ) -> Result<(), Error> {
     let row = user::ActiveModel {
@@ -35,6 +42,74 @@ pub(in crate::library) async fn insert_user(
         Err(error) if is_not_null_violation(&error) => Err(Error::UnknownUser),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Creates the rows of those `users` that have none, in one statement, and returns the new rows. Their
+/// epochs differ, and are at least `first_epoch`.
+///
+/// # Errors
+/// As [`insert_user`]. If one of several users cannot be created, or is being created by a transaction that does not
+/// end soon, none is.
+pub(in crate::library) async fn insert_users(
+    db: &impl ConnectionTrait,
+    users: impl IntoIterator<Item = &UserId> + Send,
+    first_epoch: i64,
+) -> Result<Vec<user::Model>, Error> {
+    let mut users: Vec<_> = users.into_iter().map(UserId::as_str).collect();
+    // In one order on every node, so that two of them do not wait for each other.
+    users.sort_unstable();
+    let mut values = vec![
+        serde_json::json!(users).to_string().into(),
+        first_epoch.into(),
+    ];
+    let backend = db.get_database_backend();
+    if backend == DbBackend::Postgres {
+        values.push((users.len() > 1).then_some(LOCK_TIMEOUT).into());
+    }
+    let insert = Statement::from_sql_and_values(backend, insert_each(backend), values);
+    let rows = match db.query_all_raw(insert).await {
+        Err(error) if is_not_null_violation(&error) => return Err(Error::UnknownUser),
+        rows => rows?,
+    };
+    let row = |row| Ok(user::Model::from_query_result(row, "")?);
+    rows.iter().map(row).collect()
+}
+
+/// Finds the rows of `users` in one statement.
+pub(in crate::library) async fn find_rows(
+    pool: &DatabaseConnection,
+    users: impl IntoIterator<Item = &UserId> + Send,
+) -> Result<Vec<user::Model>, Error> {
+    let select = user::Entity::find().filter(one_of(
+        pool.get_database_backend(),
+        user::Column::Subject,
+        users.into_iter().map(UserId::as_str),
+    ));
+    let mut attempts = Attempts::on(pool);
+    loop {
+        let rows = select.clone().all(pool).await;
+        if !attempts.repeats(&rows) {
+            return Ok(rows?);
+        }
+    }
+}
+
+/// The statement that creates the users of the JSON array $1. The first one gets the current time as its epoch, at least
+/// $2; each later one gets a greater epoch. On PostgreSQL it waits at most $3 for a locked row.
+fn insert_each(backend: DbBackend) -> String {
+    let now = clock::sql(backend);
+    let page = match backend {
+        DbBackend::Sqlite => format!("value, max({now}, $2) + key FROM json_each($1) WHERE true"),
+        _ => format!(
+            "page.subject, greatest({now}, $2) + page.place \
+             FROM (SELECT set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true)) AS setting, \
+               json_array_elements_text(CAST($1 AS json)) WITH ORDINALITY AS page (subject, place)"
+        ),
+    };
+    format!(
+        "INSERT INTO topaz_user (subject, library_epoch) SELECT {page} ON CONFLICT (subject) DO NOTHING \
+         RETURNING subject, library_version, library_epoch, library_floor, signed_out_at, streams_ended_at"
+    )
 }
 
 fn is_not_null_violation(error: &sea_orm::DbErr) -> bool {

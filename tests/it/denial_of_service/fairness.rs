@@ -43,18 +43,19 @@ fn slow_query() -> String {
     format!("{{ progresses(first: 1, filter: {{search: \"{words}\"}}) {{ nodes {{ id }} }} }}")
 }
 
-/// Whether the server returns the version to `name` now. It does not while their operations use all their reads.
+/// Whether the server reads the library of `name` now. It does not while their operations use all their reads.
 async fn is_served(app: &TestApp, name: &str) -> bool {
-    let request = app
-        .http
-        .get(app.url("/api/library-version"))
-        .bearer_auth(token(name));
+    let query = "{ tags(search: \"none\") { id } }";
+    let request = post(app, name, "application/json", query);
     let response = soon("a response", request.send()).await.unwrap();
-    assert!(
-        [200, 503].contains(&response.status().as_u16()),
-        "{response:?}"
-    );
-    response.status() == 200
+    let answer: Value = response.json().await.unwrap();
+    match answer["errors"][0]["extensions"]["code"].as_str() {
+        None => true,
+        Some(code) => {
+            assert_eq!(code, "UNAVAILABLE", "{answer}");
+            false
+        }
+    }
 }
 
 fn post(app: &TestApp, name: &str, accept: &str, query: &str) -> reqwest::RequestBuilder {

@@ -1,5 +1,6 @@
-//! Reads of a library: lists, single rows, their query plans, and replicas.
+//! Reads of a library: heads, lists, single rows, their query plans, and replicas.
 
+pub mod heads;
 pub mod lists;
 pub mod queries;
 pub mod query_plans;

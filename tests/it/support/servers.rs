@@ -19,8 +19,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::support::programs::Finish as _;
-use crate::support::test_app::soon;
+use crate::support::{deadline::soon, programs::Finish as _};
 
 /// A port that is free now.
 pub fn free_port() -> u16 {
@@ -636,7 +635,7 @@ fn is_root() -> bool {
 }
 
 /// The folder of PostgreSQL's programs: Debian's newest version, or empty to search the path.
-fn postgres_bin() -> PathBuf {
+pub fn postgres_bin() -> PathBuf {
     let mut versions: Vec<_> = match std::fs::read_dir("/usr/lib/postgresql") {
         Ok(folders) => folders.map(|folder| folder.unwrap().path()).collect(),
         Err(error) if error.kind() == ErrorKind::NotFound => return PathBuf::new(),

@@ -25,13 +25,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use crate::support::deadline::{DEADLINE, soon};
 use crate::support::servers::free_port;
 
 /// The secret that signs the tokens of tests.
 pub const SECRET: &str = "a secret of at least thirty-two bytes, for tests alone";
-
-/// The deadline of every wait.
-pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +62,6 @@ macro_rules! on_each_database {
     )*};
 }
 pub(crate) use on_each_database;
-
-/// Awaits `future` with a deadline. Panics after [`DEADLINE`].
-pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    let output = tokio::time::timeout(DEADLINE, future).await;
-    output.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
-}
 
 /// A client whose requests and streams fail when nothing arrives for a long time.
 pub fn http_client() -> reqwest::Client {

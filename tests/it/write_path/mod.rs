@@ -3,6 +3,7 @@
 pub mod atomicity;
 pub mod conflicts;
 pub mod constraints;
+pub mod cost;
 pub mod erasure;
 pub mod history;
 pub mod input;

@@ -1,0 +1,53 @@
+//! What a change costs: its statements, beside BEGIN and COMMIT. Each is a round trip to the database.
+
+use serde_json::json;
+
+use crate::support::{
+    statements::Statements,
+    test_app::{Db, TestApp},
+};
+
+/// How often each change is made.
+const TIMES: u64 = 20;
+
+/// The statements that the server itself may send meanwhile.
+const OWN: u64 = 3;
+
+/// Makes changes, and compares their statements with what they must cost.
+async fn changes_cost_no_more_than_they_must(db: Db) {
+    let statements = Statements::default();
+    let _counted = metrics::set_default_local_recorder(&statements);
+    let app = TestApp::start(db).await;
+    let ann = app.user("ann");
+    let entry = ann.add("A").await;
+    let mut before = statements.count();
+    let mut cost = || {
+        let cost = statements.count() - before;
+        before += cost;
+        cost
+    };
+    cost();
+    for number in 0..TIMES {
+        ann.create_tag(&number.to_string()).await;
+    }
+    // The head, the bump, the label, the library's size, the log.
+    let created = cost();
+    for chapter in 0..TIMES {
+        let input = json!({"id": entry["progress"]["id"], "currentChapter": chapter + 1});
+        ann.update_progress(input).await;
+    }
+    // The head, the bump, the progress, its history, its change, the log.
+    let updated = cost();
+    assert!(created <= 5 * TIMES + OWN, "{created} for {TIMES} labels");
+    assert!(updated <= 6 * TIMES + OWN, "{updated} for {TIMES} changes");
+}
+
+#[tokio::test]
+async fn changes_cost_no_more_statements_than_they_must_on_sqlite() {
+    changes_cost_no_more_than_they_must(Db::Sqlite).await;
+}
+
+#[tokio::test]
+async fn changes_cost_no_more_statements_than_they_must_on_postgres() {
+    changes_cost_no_more_than_they_must(Db::Postgres).await;
+}
