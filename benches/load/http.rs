@@ -1,0 +1,118 @@
+//! A minimal HTTP/1.1 client, so that the load program uses little of the machine that it measures.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinSet,
+    time::Instant,
+};
+
+/// A connection to a node.
+pub struct Connection {
+    socket: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Connection {
+    pub async fn open(port: u16) -> Self {
+        let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self {
+            socket,
+            received: Vec::new(),
+        }
+    }
+
+    pub async fn send(&mut self, request: &str) {
+        self.socket.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    /// Receives until `end`, and returns the text before it and `end` itself.
+    pub async fn until(&mut self, end: &str) -> String {
+        loop {
+            let found = self
+                .received
+                .windows(end.len())
+                .position(|text| text == end.as_bytes());
+            if let Some(found) = found {
+                let text: Vec<u8> = self.received.drain(..found + end.len()).collect();
+                return String::from_utf8(text).unwrap();
+            }
+            self.receive().await;
+        }
+    }
+
+    /// Sends a request, and returns the body of its response.
+    ///
+    /// # Panics
+    /// On any status but 200.
+    pub async fn ask(&mut self, request: &str) -> String {
+        self.send(request).await;
+        let head = self.until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .and_then(|length| length.parse::<usize>().ok());
+        let length = length.unwrap_or_else(|| panic!("{head}"));
+        while self.received.len() < length {
+            self.receive().await;
+        }
+        let body: Vec<u8> = self.received.drain(..length).collect();
+        String::from_utf8(body).unwrap()
+    }
+
+    async fn receive(&mut self) {
+        let count = self.socket.read_buf(&mut self.received).await.unwrap();
+        assert!(count > 0, "the node closed the connection");
+    }
+}
+
+/// A GET request with a token.
+pub fn get(path: &str, token: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n")
+}
+
+/// A GraphQL request with a token.
+pub fn graphql(query: &str, token: &str) -> String {
+    let body = serde_json::json!({ "query": query }).to_string();
+    format!(
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Sends requests on `connections` connections for `duration`. Returns the responses per second.
+pub async fn rate(
+    port: u16,
+    connections: usize,
+    duration: Duration,
+    request: impl Fn(usize, usize) -> String + Clone + Send + 'static,
+) -> f64 {
+    let mut running = JoinSet::new();
+    let began = Instant::now();
+    for connection in 0..connections {
+        let request = request.clone();
+        running.spawn(async move {
+            let mut to = Connection::open(port).await;
+            let mut count = 0;
+            while began.elapsed() < duration {
+                let body = to.ask(&request(connection, count)).await;
+                assert!(!body.contains("\"errors\""), "{body}");
+                count += 1;
+            }
+            count
+        });
+    }
+    let count: usize = running.join_all().await.into_iter().sum();
+    per_second(count, began.elapsed())
+}
+
+/// A rate.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub fn per_second(count: usize, duration: Duration) -> f64 {
+    count as f64 / duration.as_secs_f64()
+}

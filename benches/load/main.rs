@@ -1,0 +1,100 @@
+//! Measures a node under load: version checks, mutations, and idle streams.
+//!
+//! `cargo bench --bench load -- --help` lists the loads. Each starts PostgreSQL and the program, loads it for some rounds,
+//! and prints a table. Where PostgreSQL alone could do the same work, `pgbench` does it in the same run, as the yardstick.
+//! With several `--program`, the rounds alternate between them: results of one run compare, those of two runs may not.
+//! `scripts/test` installs the servers that it starts.
+#![expect(clippy::unwrap_used, reason = "a load program stops when it fails")]
+
+#[path = "../../tests/it/support"]
+#[expect(
+    dead_code,
+    clippy::disallowed_methods,
+    reason = "only the tests use the other items"
+)]
+mod support {
+    pub mod deadline;
+    pub mod programs;
+    pub mod servers;
+}
+
+mod http;
+mod mutations;
+mod node;
+mod pgbench;
+mod streams;
+mod version_checks;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand};
+
+/// Measures a node under load.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    load: Load,
+    /// The program to measure. Defaults to the one built by `cargo bench`. Repeat it to compare versions.
+    #[arg(long = "program", global = true, default_value = env!("CARGO_BIN_EXE_library-sync"))]
+    programs: Vec<PathBuf>,
+    /// Rounds for each program.
+    #[arg(long, global = true, default_value_t = 3)]
+    rounds: u32,
+    /// Duration of a round, in seconds.
+    #[arg(long, global = true, default_value_t = 5)]
+    seconds: u64,
+    /// Passed by `cargo bench` and ignored.
+    #[arg(long, global = true, hide = true)]
+    bench: bool,
+}
+
+#[derive(Subcommand)]
+enum Load {
+    /// Reads versions, by GET and by GraphQL. Yardstick: `pgbench` selects the same row.
+    VersionChecks {
+        /// Concurrent connections.
+        #[arg(long, default_value_t = 32)]
+        connections: usize,
+    },
+    /// Creates tags. Yardstick: `pgbench` runs the same statements.
+    Mutations {
+        /// Concurrent connections, each of another user.
+        #[arg(long, default_value_t = 16)]
+        connections: usize,
+    },
+    /// Opens event streams of as many users, and measures the memory of each.
+    Streams {
+        /// Streams.
+        #[arg(long, default_value_t = 2_000)]
+        count: usize,
+    },
+}
+
+impl Args {
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// The short names of the programs: `1`, `2` and so on, in their order.
+    fn programs(&self) -> impl Iterator<Item = (usize, &PathBuf)> {
+        self.programs
+            .iter()
+            .enumerate()
+            .map(|(at, program)| (at + 1, program))
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let args = Args::parse();
+    // Each stream needs a descriptor here and one in the node, which inherits the limit.
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    for (number, program) in args.programs() {
+        println!("program {number}: {}", program.display());
+    }
+    match args.load {
+        Load::VersionChecks { connections } => version_checks::measure(&args, connections).await,
+        Load::Mutations { connections } => mutations::measure(&args, connections).await,
+        Load::Streams { count } => streams::measure(&args, count).await,
+    }
+}

@@ -1,0 +1,98 @@
+//! The program under load.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::{
+    http::Connection,
+    support::{
+        deadline::soon,
+        servers::{Server, free_port},
+    },
+};
+
+const SECRET: &str = "a secret of at least thirty-two bytes, for loads alone";
+
+/// A node, killed when this is dropped.
+pub struct Node {
+    child: Child,
+    pub port: u16,
+}
+
+impl Node {
+    /// Starts `program` on a new database of `postgres`, without rate limits, and waits until it is ready.
+    pub async fn start(program: &Path, postgres: &Server, connections: usize) -> Self {
+        let port = free_port();
+        let connections = (connections + 100).to_string();
+        let child = Command::new(program)
+            .args(["serve", "--database-url", &postgres.url()])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--jwt-secret", SECRET])
+            .args(["--max-user-rate", "0", "--max-address-rate", "0"])
+            .args(["--max-connections", &connections])
+            .args(["--max-connections-per-address", &connections])
+            .args(["--max-streams", &connections, "--log", "warn"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let node = Self { child, port };
+        soon("the program is ready", async {
+            while !node.is_ready().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        node
+    }
+
+    async fn is_ready(&self) -> bool {
+        tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .is_ok()
+    }
+
+    /// The statements that the node has sent.
+    pub async fn statements(&self) -> u64 {
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let metrics = Connection::open(self.port).await.ask(request).await;
+        let counted = "library_sync_db_statements_total{outcome=\"ok\"} ";
+        let count = metrics.lines().find_map(|line| line.strip_prefix(counted));
+        count.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// The memory of the process in KiB: its proportional set size.
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.child.id());
+        let memory = std::fs::read_to_string(path).unwrap();
+        let size = memory.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let size = size.unwrap().trim().trim_end_matches(" kB");
+        size.parse().unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The name of a user.
+pub fn user(number: usize) -> String {
+    format!("user-{number}")
+}
+
+/// A token of a user.
+pub fn token(number: usize) -> String {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let claims = json!({"sub": user(number), "iat": now, "exp": now + 86_400});
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    encode(&Header::default(), &claims, &key).unwrap()
+}
