@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_commit_travels_with_its_notice() {
-        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b1902c7-01";
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_123_456_000).unwrap();
         let sent = Notice {
             commit: Some(Commit {

@@ -64,7 +64,7 @@ impl fmt::Display for TraceParent {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const TEXT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b1902c7-01";
 
     #[test]
     fn a_sampled_trace_round_trips() {
@@ -87,12 +87,12 @@ mod tests {
         for text in [
             "",
             "00",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b1902c7-00",
+            "00-00000000000000000000000000000000-00f067aa0b1902c7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e473+-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b1902c7-01-x",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b1902c7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473+-00f067aa0b1902c7-01",
             &upper,
         ] {
             assert_eq!(TraceParent::parse(text), None, "{text}");

@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_traced_update_names_its_trace() {
-        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b1902c7-01";
         let traced = FeedEvent {
             traceparent: TraceParent::parse(text),
             ..feed_event(42)

@@ -121,7 +121,7 @@ async fn change(node: &TestProcess, flags: &str) -> String {
         .bearer_auth(token("ann"))
         .header(
             "traceparent",
-            format!("00-{TRACE}-00f067aa0ba902b7-{flags}"),
+            format!("00-{TRACE}-00f067aa0b1902c7-{flags}"),
         )
         .json(&json!({"query": query}));
     let answer: Value = soon("an answer", request.send())
@@ -281,7 +281,7 @@ async fn a_change_that_its_client_does_not_sample_is_not_traced() {
         .bearer_auth(token("ann"))
         .header(
             "traceparent",
-            "00-11111111111111111111111111111111-00f067aa0ba902b7-01",
+            "00-11111111111111111111111111111111-00f067aa0b1902c7-01",
         )
         .json(&json!({"query": deleted}));
     soon("an answer", request.send()).await.unwrap();
