@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait as _,
-    FromQueryResult as _, QueryFilter as _, Statement, sea_query::OnConflict,
+    FromQueryResult as _, IdenStatic as _, Iterable as _, QueryFilter as _, Statement,
+    sea_query::OnConflict,
 };
 
 use crate::{
@@ -44,8 +45,8 @@ pub(in crate::library) async fn insert_user(
     }
 }
 
-/// Creates the rows of those `users` that have none, in one statement, and returns the new rows. Their
-/// epochs differ, and are at least `first_epoch`.
+/// Creates the rows of those `users` that have none, in one statement, and returns the new rows. Their epochs differ, and
+/// are at least `first_epoch`.
 ///
 /// # Errors
 /// As [`insert_user`]. If one of several users cannot be created, or is being created by a transaction that does not
@@ -106,9 +107,10 @@ fn insert_each(backend: DbBackend) -> String {
                json_array_elements_text(CAST($1 AS json)) WITH ORDINALITY AS page (subject, place)"
         ),
     };
+    let columns: Vec<_> = user::Column::iter().map(|column| column.as_str()).collect();
     format!(
-        "INSERT INTO topaz_user (subject, library_epoch) SELECT {page} ON CONFLICT (subject) DO NOTHING \
-         RETURNING subject, library_version, library_epoch, library_floor, signed_out_at, streams_ended_at"
+        "INSERT INTO topaz_user (subject, library_epoch) SELECT {page} ON CONFLICT (subject) DO NOTHING RETURNING {}",
+        columns.join(", ")
     )
 }
 

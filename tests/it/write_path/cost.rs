@@ -11,7 +11,7 @@ use crate::support::{
 const TIMES: u64 = 20;
 
 /// The statements that the server itself may send meanwhile.
-const OWN: u64 = 3;
+const OWN: u64 = 10;
 
 /// Makes changes, and compares their statements with what they must cost.
 async fn changes_cost_no_more_than_they_must(db: Db) {
