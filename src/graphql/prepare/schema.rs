@@ -108,7 +108,7 @@ mod tests {
             let input = SCHEMA
                 .get_input_object(input.ty.inner_named_type())
                 .unwrap();
-            let can_refuse = name != "unregisterPushEndpoint";
+            let can_refuse = !["unregisterPushEndpoint", "signOutEverywhere"].contains(&&**name);
             assert_eq!(payload.fields.contains_key("refusal"), can_refuse, "{name}");
             // Without a change there is nothing to replay, and nothing to notify of.
             let description = mutation.description.as_deref().unwrap();
