@@ -11,7 +11,8 @@ use crate::{
 /// The columns that the migrations add to the older app's table.
 const OURS: &str =
     "ARRAY['subject', 'library_version', 'library_epoch', 'library_floor', 'library_counted',
-    'library_stories', 'library_tags', 'library_fandoms', 'library_bytes']";
+    'library_stories', 'library_tags', 'library_fandoms', 'library_bytes', 'library_erased',
+    'signed_out_at', 'streams_ended_at']";
 
 /// The user table of an older app.
 struct OlderApp {
