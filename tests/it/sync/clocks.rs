@@ -45,7 +45,7 @@ on_each_database! {
         match db {
             // SQLite has only this clock. A purge deletes tickets first, so at the second purge the first is complete.
             Db::Sqlite => for mark in ["one", "two"] {
-                app.db.execute(&format!("INSERT INTO topaz_ticket VALUES ('{mark}', 'ann', 1, 1)")).await;
+                app.db.execute(&format!("INSERT INTO topaz_ticket (digest, user_id, expires_at, lapses_at) VALUES ('{mark}', 'ann', 1, 1)")).await;
                 soon("a purge", async { while app.db.scalar::<i64>("SELECT count(*) FROM topaz_ticket").await > 0 {} }).await;
             },
             Db::Postgres => until_logged(&log, "nothing is purged while this machine's clock", 2).await,
