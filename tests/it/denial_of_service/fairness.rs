@@ -340,7 +340,7 @@ fn cpu_time(server: &TestProcess) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement: cargo test --release --test it -- --ignored --nocapture what_ten_to_eighty"]
+#[ignore = "a measurement: cargo test --release --test it -- --ignored --nocapture cpu_time_of_ten_to_eighty"]
 async fn cpu_time_of_ten_to_eighty_thousand_fields() {
     let db = TestDatabase::new(Db::Sqlite).await;
     let server = TestProcess::serve(&db.url, &["--max-complexity", "10000000"]).await;
