@@ -3,7 +3,6 @@
 use std::{
     fs,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
+    support::nginx,
     support::printed::blocks,
     support::servers::{free_port, kill_process_group},
     support::test_app::{Db, TestDatabase, TestProcess, http_client, soon, token},
@@ -185,24 +185,11 @@ impl Kind {
     }
 
     fn command(self, folder: &TempDir, settings: &str) -> Command {
-        let here = folder.path().display();
         let (program, arguments, settings) = match self {
-            // Run as the user that tests run as, with all files in the test's folder.
             Self::Nginx => (
                 "nginx",
-                vec![
-                    "-p",
-                    ".",
-                    "-c",
-                    "settings",
-                    "-g",
-                    "daemon off; error_log stderr;",
-                ],
-                format!(
-                    "pid {here}/pid;\nuser root;\nevents {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\n\
-                     client_body_temp_path {here};\nproxy_temp_path {here};\nfastcgi_temp_path {here};\n\
-                     uwsgi_temp_path {here};\nscgi_temp_path {here};\n{settings}}}\n"
-                ),
+                nginx::ARGUMENTS.to_vec(),
+                nginx::settings(folder.path(), settings),
             ),
             Self::Caddy => (
                 "caddy",
@@ -212,12 +199,7 @@ impl Kind {
             Self::Haproxy => ("haproxy", vec!["-f", "settings"], format!("{settings}\n")),
         };
         fs::write(folder.path().join("settings"), settings).unwrap();
-        let installed = PathBuf::from("/usr/sbin").join(program);
-        let mut command = if installed.exists() {
-            Command::new(installed)
-        } else {
-            Command::new(program)
-        };
+        let mut command = Command::new(nginx::installed(program));
         command
             .args(arguments)
             .current_dir(folder.path())

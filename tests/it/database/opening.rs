@@ -227,14 +227,7 @@ async fn a_sqlite_file_that_is_replaced_or_removed_under_a_server_takes_no_more_
         let app = TestApp::start(Db::Sqlite).await;
         let ann = app.user("ann");
         ann.add("A").await;
-        let path = app
-            .db
-            .url
-            .strip_prefix("sqlite://")
-            .unwrap()
-            .split('?')
-            .next()
-            .unwrap();
+        let path = app.db.path();
         let away = format!("{path}.away");
         fs::rename(path, &away).unwrap();
         if replaced {

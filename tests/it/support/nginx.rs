@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -12,6 +12,32 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::support::{servers::kill_process_group, test_app::soon};
+
+/// The arguments of nginx in a folder with the file `settings`.
+pub const ARGUMENTS: [&str; 6] = [
+    "-p",
+    ".",
+    "-c",
+    "settings",
+    "-g",
+    "daemon off; error_log stderr;",
+];
+
+/// The settings of an nginx with these `server` blocks, as the user that tests run as, with all files in `folder`.
+pub fn settings(folder: &Path, servers: &str) -> String {
+    let here = folder.display();
+    format!(
+        "pid {here}/pid;\nuser root;\nevents {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\n\
+         client_body_temp_path {here};\nproxy_temp_path {here};\nfastcgi_temp_path {here};\n\
+         uwsgi_temp_path {here};\nscgi_temp_path {here};\n{servers}}}\n"
+    )
+}
+
+/// The path of a server program of Debian's, or its name.
+pub fn installed(program: &str) -> PathBuf {
+    let path = Path::new("/usr/sbin").join(program);
+    if path.exists() { path } else { program.into() }
+}
 
 /// A process that is killed, with its workers, when this is dropped.
 pub struct Nginx {
@@ -23,28 +49,10 @@ impl Nginx {
     /// Runs it with these `server` blocks, and waits until it accepts at `ports`.
     pub async fn start(servers: &str, ports: &[u16]) -> Self {
         let folder = TempDir::with_prefix("library-sync-test-").unwrap();
-        let here = folder.path().display();
-        let settings = format!(
-            "pid {here}/pid;\nuser root;\nworker_processes 1;\nevents {{ worker_connections 512; }}\nhttp {{\n\
-             access_log off;\nclient_body_temp_path {here};\nproxy_temp_path {here};\nfastcgi_temp_path {here};\n\
-             uwsgi_temp_path {here};\nscgi_temp_path {here};\n{servers}}}\n"
-        );
+        let settings = settings(folder.path(), servers);
         fs::write(folder.path().join("settings"), settings).unwrap();
-        let installed = Path::new("/usr/sbin/nginx");
-        let program = if installed.exists() {
-            installed
-        } else {
-            Path::new("nginx")
-        };
-        let child = Command::new(program)
-            .args([
-                "-p",
-                ".",
-                "-c",
-                "settings",
-                "-g",
-                "daemon off; error_log stderr;",
-            ])
+        let child = Command::new(installed("nginx"))
+            .args(ARGUMENTS)
             .current_dir(folder.path())
             .process_group(0)
             .stdin(Stdio::null())

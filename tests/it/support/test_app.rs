@@ -129,9 +129,9 @@ impl TestDatabase {
         let copy = Self::new(db).await;
         match db {
             Db::Sqlite => {
-                let target = path_of(&copy.url);
+                let target = copy.path();
                 let connection = self.connect().await;
-                let sql = format!("VACUUM INTO '{}'", target.display());
+                let sql = format!("VACUUM INTO '{target}'");
                 connection.execute_unprepared(&sql).await.unwrap();
                 connection.close().await.unwrap();
             }
@@ -152,6 +152,13 @@ impl TestDatabase {
             }
         }
         copy
+    }
+
+    /// The file of a SQLite database.
+    pub fn path(&self) -> &str {
+        let path = self.url.strip_prefix("sqlite://");
+        let path = path.and_then(|rest| rest.split('?').next());
+        path.unwrap_or_else(|| panic!("{}", self.url))
     }
 
     /// A direct connection, to inspect what the server stored.
@@ -178,14 +185,6 @@ impl TestDatabase {
         db.close().await.unwrap();
         value
     }
-}
-
-/// The file of a SQLite database.
-fn path_of(url: &str) -> PathBuf {
-    let path = url
-        .strip_prefix("sqlite://")
-        .and_then(|rest| rest.split('?').next());
-    PathBuf::from(path.unwrap_or_else(|| panic!("{url}")))
 }
 
 /// The PostgreSQL that `scripts/test` starts.

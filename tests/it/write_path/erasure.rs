@@ -57,13 +57,7 @@ async fn tables(database: &TestDatabase, db: Db) -> Vec<String> {
 /// The files of the database.
 async fn files(database: &TestDatabase, db: Db) -> Vec<u8> {
     if db == Db::Sqlite {
-        let path = database
-            .url
-            .strip_prefix("sqlite://")
-            .unwrap()
-            .split('?')
-            .next()
-            .unwrap();
+        let path = database.path();
         let files = ["", "-wal", "-shm", "-journal"]
             .map(|end| fs::read(format!("{path}{end}")).unwrap_or_default());
         return files.concat();
