@@ -78,17 +78,10 @@ impl Passage {
     pub(super) fn new(commit: Commit) -> Self {
         let received = now();
         let trace = commit.trace.map(|parent| {
-            let position = parent.child();
             record(Span {
-                name: "notice",
-                position,
-                parent,
-                began: commit.at,
-                ended: received,
-                transport: None,
                 broker: Some(commit.broker),
-            });
-            position
+                ..Span::of(parent, "notice", commit.at, received)
+            })
         });
         Self {
             commit,
@@ -111,17 +104,10 @@ impl Passage {
             histogram!("library_sync_commit_to_event_seconds", "transport" => transport, "broker" => broker)
         });
         let trace = self.trace.map(|parent| {
-            let position = parent.child();
             record(Span {
-                name: "hub",
-                position,
-                parent,
-                began: self.received,
-                ended: taken,
                 transport: Some(transport),
-                broker: None,
-            });
-            position
+                ..Span::of(parent, "hub", self.received, taken)
+            })
         });
         let delivered = Delivered {
             transport,
@@ -157,13 +143,8 @@ impl Passage {
         });
         if let Some(parent) = delivered.trace {
             record(Span {
-                name: "applied",
-                position: parent.child(),
-                parent,
-                began: delivered.at,
-                ended: at,
                 transport: Some(delivered.transport),
-                broker: None,
+                ..Span::of(parent, "applied", delivered.at, at)
             });
         }
     }
@@ -181,15 +162,10 @@ impl Delivery {
         let Some(parent) = self.delivered.trace else {
             return;
         };
-        let (position, written) = (parent.child(), now());
-        record(Span {
-            name: "socket",
-            position,
-            parent,
-            began: self.delivered.at,
-            ended: written,
+        let written = now();
+        let position = record(Span {
             transport: Some(self.delivered.transport),
-            broker: None,
+            ..Span::of(parent, "socket", self.delivered.at, written)
         });
         let delivered = Delivered {
             at: written,

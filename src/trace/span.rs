@@ -30,6 +30,26 @@ pub struct Span {
     pub broker: Option<&'static str>,
 }
 
+impl Span {
+    /// A part of `parent`, at a new position.
+    pub fn of(
+        parent: TraceParent,
+        name: &'static str,
+        began: OffsetDateTime,
+        ended: OffsetDateTime,
+    ) -> Self {
+        Self {
+            name,
+            position: parent.child(),
+            parent,
+            began,
+            ended,
+            transport: None,
+            broker: None,
+        }
+    }
+}
+
 /// A part of a trace that has begun.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenSpan {
@@ -56,13 +76,8 @@ impl OpenSpan {
     /// Ends it now.
     pub fn end(self, name: &'static str) {
         record(Span {
-            name,
             position: self.position,
-            parent: self.parent,
-            began: self.began,
-            ended: now(),
-            transport: None,
-            broker: None,
+            ..Span::of(self.parent, name, self.began, now())
         });
     }
 }
@@ -72,13 +87,15 @@ pub fn is_on() -> bool {
     SINK.get().is_some()
 }
 
-/// Hands a finished span to the exporter. Never waits: a span that does not fit is dropped and counted.
-pub fn record(span: Span) {
+/// Hands a finished span to the exporter, and returns its position. Never waits: a span that does not fit is dropped and
+/// counted.
+pub fn record(span: Span) -> TraceParent {
     if let Some(sink) = SINK.get()
         && sink.try_send(span).is_err()
     {
         counter!("library_sync_spans_dropped_total", "reason" => "queue_full").increment(1);
     }
+    span.position
 }
 
 /// Sets where finished spans go. Returns false if they go elsewhere already.

@@ -38,38 +38,13 @@ impl WriteSpans {
 
     /// Records all parts. An attempt that did not commit is part of the wait of the next one.
     pub fn end(self, committed: OffsetDateTime) {
-        let child = self.request.position.child();
-        self.part(
-            "admission",
-            child,
-            self.request.began,
-            self.transaction_began,
-        );
-        let child = self.request.position.child();
-        self.part(
-            "transaction",
-            child,
-            self.transaction_began,
-            self.commit_began,
-        );
-        self.part("commit", self.commit, self.commit_began, committed);
-    }
-
-    fn part(
-        &self,
-        name: &'static str,
-        position: TraceParent,
-        began: OffsetDateTime,
-        ended: OffsetDateTime,
-    ) {
+        let part = |name, began, ended| Span::of(self.request.position, name, began, ended);
+        let (transaction, commit) = (self.transaction_began, self.commit_began);
+        record(part("admission", self.request.began, transaction));
+        record(part("transaction", transaction, commit));
         record(Span {
-            name,
-            position,
-            parent: self.request.position,
-            began,
-            ended,
-            transport: None,
-            broker: None,
+            position: self.commit,
+            ..part("commit", commit, committed)
         });
     }
 }
