@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_graphql::{Context, Object};
 
 use super::{
-    context::{Caller, CallerExt as _},
+    context::CallerExt as _,
+    mutation::nullable,
     types::{
         EraseAccountInput, EraseAccountPayload, ExportLibraryInput, ExportLibraryPayload,
         RequestAccountErasureInput, RequestAccountErasurePayload,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     auth::{Purpose, Ticket},
-    library::{Error, KeptTicket},
+    library::Error,
 };
 
 /// Lifetime of a confirmation: time for the user to read what will be erased.
@@ -33,15 +34,15 @@ impl AccountMutation {
         #[graphql(desc = "Options of the address.")] input: ExportLibraryInput,
     ) -> Option<Result<ExportLibraryPayload, Error>> {
         let caller = ctx.caller();
-        let kept = async {
+        nullable(async {
             let life = input.life(caller.limits.ticket_life)?;
-            let kept = keep(caller, Purpose::Export, life).await?;
-            Ok(match kept {
+            let created = caller.create_ticket(Purpose::Export, life).await?;
+            Ok(match created {
                 Some(ticket) => ExportLibraryPayload::new(caller.head, ticket, life),
                 None => ExportLibraryPayload::refused(caller.head, Ticket::MAX_PER_USER),
             })
-        };
-        Some(kept.await)
+        })
+        .await
     }
 
     /// Creates a token that confirms the erasure of the account, for `eraseAccount`. Ask the user before it is used.
@@ -52,15 +53,15 @@ impl AccountMutation {
         #[graphql(desc = "Options of the confirmation.")] input: RequestAccountErasureInput,
     ) -> Option<Result<RequestAccountErasurePayload, Error>> {
         let caller = ctx.caller();
-        let kept = async {
+        nullable(async {
             let life = input.life(CONFIRMATION_LIFE)?;
-            let kept = keep(caller, Purpose::Erasure, life).await?;
-            Ok(match kept {
+            let created = caller.create_ticket(Purpose::Erasure, life).await?;
+            Ok(match created {
                 Some(token) => RequestAccountErasurePayload::new(caller.head, token, life),
                 None => RequestAccountErasurePayload::refused(caller.head, Ticket::MAX_PER_USER),
             })
-        };
-        Some(kept.await)
+        })
+        .await
     }
 
     /// Erases everything that the server stores for the user: the library, its history, results of mutations, devices and
@@ -72,7 +73,7 @@ impl AccountMutation {
         #[graphql(desc = "Confirmation of the erasure.")] input: EraseAccountInput,
     ) -> Option<Result<EraseAccountPayload, Error>> {
         let caller = ctx.caller();
-        let erased = async {
+        nullable(async {
             let Some(confirmation) = input.confirmation() else {
                 return Ok(EraseAccountPayload::refused(caller.head));
             };
@@ -87,23 +88,7 @@ impl AccountMutation {
                 }
                 None => EraseAccountPayload::refused(caller.head),
             })
-        };
-        Some(erased.await)
+        })
+        .await
     }
-}
-
-/// Creates a ticket. `None` if the user has too many that were not used.
-async fn keep(caller: &Caller, purpose: Purpose, life: Duration) -> Result<Option<Ticket>, Error> {
-    let ticket = Ticket::random(purpose);
-    let kept = KeptTicket {
-        digest: ticket.digest(),
-        user: caller.viewer.user.clone(),
-        expires_at: caller.viewer.expires_at,
-        issued_at: caller.viewer.issued_at,
-    };
-    let is_kept = caller
-        .library
-        .keep_ticket(kept, life, Ticket::MAX_PER_USER)
-        .await?;
-    Ok(is_kept.then_some(ticket))
 }

@@ -1,8 +1,11 @@
 //! [`Caller`]: what resolvers can access. It is the viewer's own library, and no other.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_graphql::Context;
@@ -14,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
 use crate::{
-    auth::Viewer,
+    auth::{Purpose, Ticket, Viewer},
     feed::Feed,
-    library::{Error, Intent, Library, LibraryWriter, Search, Written},
+    library::{Error, Intent, KeptTicket, Library, LibraryWriter, Search, Written},
     push::Push,
     trace::OpenSpan,
     version::Head,
@@ -67,6 +70,23 @@ impl Caller {
             .await?;
         self.reached.raise(written.head);
         Ok(written)
+    }
+
+    /// Creates a ticket of the caller. `None` if too many were not used.
+    pub async fn create_ticket(
+        &self,
+        purpose: Purpose,
+        life: Duration,
+    ) -> Result<Option<Ticket>, Error> {
+        let ticket = Ticket::random(purpose);
+        let kept = KeptTicket {
+            digest: ticket.digest(),
+            user: self.viewer.user.clone(),
+            expires_at: self.viewer.expires_at,
+            issued_at: self.viewer.issued_at,
+        };
+        let kept = self.library.keep_ticket(kept, life, Ticket::MAX_PER_USER);
+        Ok(kept.await?.then_some(ticket))
     }
 
     /// Returns the current head. It is never read from a replica.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::{Purpose, Ticket},
-    library::{CheckedLines, Error, KeptTicket, LabelKind},
+    library::{CheckedLines, Error, LabelKind},
 };
 
 /// Mutations of the library.
@@ -289,20 +289,12 @@ impl LibraryMutation {
     ) -> Option<Result<CreateStreamTicketPayload, Error>> {
         nullable(async {
             let caller = ctx.caller();
-            let ticket = Ticket::random(Purpose::Stream);
             let life = input.life(caller.limits.ticket_life)?;
-            let kept = KeptTicket {
-                digest: ticket.digest(),
-                user: caller.viewer.user.clone(),
-                expires_at: caller.viewer.expires_at,
-                issued_at: caller.viewer.issued_at,
-            };
-            let most = Ticket::MAX_PER_USER;
-            if caller.library.keep_ticket(kept, life, most).await? {
-                Ok(CreateStreamTicketPayload::new(caller.head, ticket, life))
-            } else {
-                Ok(CreateStreamTicketPayload::refused(caller.head, most))
-            }
+            let created = caller.create_ticket(Purpose::Stream, life).await?;
+            Ok(match created {
+                Some(ticket) => CreateStreamTicketPayload::new(caller.head, ticket, life),
+                None => CreateStreamTicketPayload::refused(caller.head, Ticket::MAX_PER_USER),
+            })
         })
         .await
     }
