@@ -25,6 +25,8 @@ pub mod error_chain;
 
 mod lines;
 
+mod unix_time;
+
 pub mod trace;
 
 pub mod version;

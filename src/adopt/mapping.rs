@@ -12,6 +12,7 @@ use crate::{
         ProgressStatus, Rating, Source, Story, StoryContent, StoryId, StoryStatus, is_storable_url,
         is_unsafe_url, parse_url, repaired_line,
     },
+    unix_time::time_of,
     version::{UserId, Version},
 };
 
@@ -331,10 +332,7 @@ fn times(
             ));
         }
     }
-    let at = |millis: i64| {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()
-    };
-    let (created, updated) = (created.and_then(at), updated.and_then(at));
+    let (created, updated) = (created.and_then(time_of), updated.and_then(time_of));
     let first = created.or(updated).unwrap_or(now);
     (first, updated.unwrap_or(first))
 }

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     auth::Viewer,
     library::{Device, DeviceReport, Pending},
+    unix_time,
     version::{Head, UserId},
 };
 
@@ -125,9 +126,9 @@ impl RequestDevice {
         let device = text(ID)?.map(|id| Device::new(id, None)).transpose();
         let device = device.map_err(|error| HttpError::BadRequest(error.to_string()))?;
         let applied = text(APPLIED)?.map(|text| applied(&text)).transpose()?;
-        let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        let now = unix_time::millis(OffsetDateTime::now_utc());
         let clock = text(CLOCK)?.map(|text| time_of(&text)).transpose()?;
-        let clock_ahead = clock.map(|clock| clock - i64::try_from(now).unwrap_or(clock));
+        let clock_ahead = clock.map(|clock| clock - now);
         Ok(Self {
             id: device.map(|device| device.id().to_owned()),
             report: DeviceReport {

@@ -20,6 +20,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use super::{
     database::{
         clock,
+        dialect::greatest,
         transaction::{Purpose, Transaction},
     },
     error::Error,
@@ -171,13 +172,6 @@ fn begin_each(backend: DbBackend) -> String {
          WHERE subject = page.member",
         greatest(backend),
     )
-}
-
-fn greatest(backend: DbBackend) -> &'static str {
-    match backend {
-        DbBackend::Sqlite => "max",
-        _ => "greatest",
-    }
 }
 
 /// Returns the reported head above `head`, if any. A client's claim counts only in the current epoch: an older epoch

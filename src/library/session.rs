@@ -5,7 +5,7 @@
 
 use time::OffsetDateTime;
 
-use crate::version::UserId;
+use crate::{unix_time, version::UserId};
 
 /// Who asks for a head. A [`UserId`] alone is the server itself, which is not refused.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ impl<'u> Session<'u> {
     pub fn new(user: &'u UserId, issued_at: Option<OffsetDateTime>) -> Self {
         Self {
             user,
-            issued_at: Some(issued_at.map_or(i64::MIN, unix_millis)),
+            issued_at: Some(issued_at.map_or(i64::MIN, unix_time::millis)),
         }
     }
 
@@ -39,16 +39,6 @@ impl<'u> From<&'u UserId> for Session<'u> {
         let issued_at = None;
         Self { user, issued_at }
     }
-}
-
-/// Returns a time in milliseconds since the Unix epoch.
-pub(super) fn unix_millis(at: OffsetDateTime) -> i64 {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
-}
-
-/// Returns the time of milliseconds since the Unix epoch.
-pub(super) fn time_of_millis(millis: i64) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()
 }
 
 #[cfg(test)]

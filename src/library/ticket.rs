@@ -19,9 +19,8 @@ use super::{
     entity::{columns::millis, ticket},
     error::Error,
     handle::Library,
-    session::{time_of_millis, unix_millis},
 };
-use crate::version::UserId;
+use crate::{unix_time, version::UserId};
 
 /// A stored ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +79,7 @@ impl Library {
                 user_id: Set(kept.user.as_str().to_owned()),
                 expires_at: Set(millis(kept.expires_at)),
                 lapses_at: Set(millis(lapses_at)),
-                issued_at: Set(kept.issued_at.map(unix_millis)),
+                issued_at: Set(kept.issued_at.map(unix_time::millis)),
             };
             ticket::Entity::insert(row).exec(db).await?;
             Ok(true)
@@ -152,7 +151,7 @@ fn unlapsed(row: &QueryResult) -> Result<Option<KeptTicket>, Error> {
         digest: row.digest,
         user: UserId::new(&row.user_id).map_err(Error::fault)?,
         expires_at: row.expires_at.0,
-        issued_at: row.issued_at.and_then(time_of_millis),
+        issued_at: row.issued_at.and_then(unix_time::time_of),
     };
     Ok((now < row.lapses_at.0 && now < kept.expires_at).then_some(kept))
 }

@@ -64,6 +64,7 @@ use crate::{
         },
     },
     trace::TraceParent,
+    unix_time,
     version::{Epoch, Head},
 };
 
@@ -237,8 +238,8 @@ fn resume(last_seen: Head, now: Head, erased: Option<Epoch>) -> &'static str {
     }
 }
 
-fn unix_millis() -> i128 {
-    OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000
+fn unix_millis() -> i64 {
+    unix_time::millis(OffsetDateTime::now_utc())
 }
 
 #[cfg(test)]

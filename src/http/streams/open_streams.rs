@@ -8,7 +8,7 @@ use std::{
 use time::OffsetDateTime;
 
 use super::{end_reason::EndReason, end_signal::EndSignal};
-use crate::{auth::Viewer, version::UserId};
+use crate::{auth::Viewer, unix_time, version::UserId};
 
 /// The open streams of each user. Times are in milliseconds since the Unix epoch.
 #[derive(Debug, Default)]
@@ -61,8 +61,8 @@ impl OpenStreams {
         let mine = self.per_user.entry(viewer.user.clone()).or_default();
         mine.open.push(OpenStream {
             number: self.last_number,
-            issued_at: viewer.issued_at.map_or(i64::MIN, unix_millis),
-            opened_at: unix_millis(OffsetDateTime::now_utc()),
+            issued_at: viewer.issued_at.map_or(i64::MIN, unix_time::millis),
+            opened_at: unix_time::millis(OffsetDateTime::now_utc()),
             device: None,
             end: Arc::clone(end),
         });
@@ -122,8 +122,4 @@ impl OpenStreams {
             }
         }
     }
-}
-
-fn unix_millis(at: OffsetDateTime) -> i64 {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use crate::version::{Epoch, Head, Version};
+use crate::{
+    unix_time,
+    version::{Epoch, Head, Version},
+};
 
 /// The format that this version writes and reads.
 const FORMAT: u32 = 1;
@@ -79,8 +82,8 @@ impl Header {
             return Err("version must be at least 1, and floor from 0 to version".to_owned());
         }
         // A day for clocks that differ. A later epoch would block the epochs that follow.
-        let latest = (now + Duration::DAY).unix_timestamp_nanos() / 1_000_000;
-        if self.epoch.0 < 1 || i128::from(self.epoch.0) > latest {
+        let latest = unix_time::millis(now + Duration::DAY);
+        if self.epoch.0 < 1 || self.epoch.0 > latest {
             return Err("epoch must be a time in the past, in milliseconds".to_owned());
         }
         Ok(self)

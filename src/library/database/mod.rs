@@ -4,6 +4,7 @@ pub(super) mod admission;
 pub(super) mod any_of;
 pub(super) mod clock;
 pub(super) mod dedicated_connection;
+pub(super) mod dialect;
 pub(super) mod examination;
 pub(super) mod fair_queue;
 pub(super) mod first_connection;

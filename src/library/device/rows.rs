@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait as _, QueryResult};
 use super::log::Known;
 use crate::{
     library::{database::clock, endpoint::sql::statement, error::Error, handle::Library},
+    unix_time,
     version::{Epoch, Head, UserId, Version},
 };
 
@@ -183,9 +184,7 @@ impl DeviceRow {
         self.platform = report.platform.clone().or(self.platform.take());
         self.client = report.client.clone().or(self.client.take());
         self.clock_ahead = report.clock_ahead.unwrap_or(self.clock_ahead);
-        if let Some(issued_at) = report.issued_at {
-            self.issued_at = i64::try_from(issued_at.unix_timestamp_nanos() / 1_000_000).ok();
-        }
+        self.issued_at = report.issued_at.map(unix_time::millis).or(self.issued_at);
         if at(known.applied) > self.applied_at {
             (self.applied, self.applied_at) = (report.applied, at(known.applied));
         }

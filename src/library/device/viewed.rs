@@ -7,7 +7,8 @@ use super::{
     verdict::{Circumstances, Verdict},
 };
 use crate::{
-    library::{error::Error, handle::Library, model::endpoint::Endpoint},
+    library::{error::Error, handle::Library, model::endpoint::Endpoint, read::head::find_head},
+    unix_time::time_of,
     version::{Head, UserId},
 };
 
@@ -68,7 +69,9 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn exists(&self, user: &UserId) -> Result<bool, Error> {
-        Ok(self.device_rows(user).await?.head.is_some())
+        let reader = self.db.fresh_reader(user).await?;
+        let head = self.db.in_time(find_head(&reader, user)).await?;
+        Ok(head.is_some())
     }
 
     /// Returns the user's devices, the last seen first, then those that only have a push endpoint.
@@ -180,8 +183,4 @@ fn stream(stream: &StreamRow) -> ViewedStream {
 fn behind(head: Option<Head>, applied: Option<Head>) -> Option<i32> {
     let (head, applied) = (head?, applied?);
     (head.epoch == applied.epoch).then(|| (head.version.number() - applied.version.number()).max(0))
-}
-
-fn time_of(millis: i64) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()
 }

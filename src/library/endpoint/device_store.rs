@@ -8,7 +8,12 @@ use time::OffsetDateTime;
 
 use super::{device_activity::DeviceKey, sql::millis};
 use crate::{
-    library::{database::clock, error::Error, handle::Library},
+    library::{
+        database::{clock, dialect::json_rows},
+        error::Error,
+        handle::Library,
+    },
+    unix_time,
     version::UserId,
 };
 
@@ -39,16 +44,14 @@ FROM {devices} WHERE e.user_id = d.of_user AND e.device_id = d.of_device
 RETURNING user_id, device_id, known_epoch, known_version";
 
 /// The devices of the JSON array in parameter 1.
-fn devices(backend: DbBackend) -> &'static str {
-    match backend {
-        DbBackend::Sqlite => {
-            "(SELECT json_extract(value, '$.of_user') AS of_user, json_extract(value, '$.of_device') AS of_device,
-  json_extract(value, '$.epoch') AS epoch, json_extract(value, '$.version') AS version FROM json_each($1)) AS d"
-        }
-        _ => {
-            "jsonb_to_recordset(CAST($1 AS jsonb)) AS d (of_user text, of_device text, epoch bigint, version integer)"
-        }
-    }
+fn devices(backend: DbBackend) -> String {
+    let columns = [
+        ("of_user", "text"),
+        ("of_device", "text"),
+        ("epoch", "bigint"),
+        ("version", "integer"),
+    ];
+    json_rows(backend, "d", &columns)
 }
 
 fn device((user, device): &DeviceKey) -> serde_json::Value {
@@ -111,7 +114,7 @@ impl Library {
         template: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<sea_orm::QueryResult>, Error> {
-        let template = template.replace("{devices}", devices(self.db.backend()));
+        let template = template.replace("{devices}", &devices(self.db.backend()));
         self.run_statement(&template, values).await
     }
 
@@ -127,9 +130,8 @@ impl Library {
         const SELECT: &str = "
 SELECT user_id, {now} AS now_millis FROM topaz_push_endpoint WHERE created_at >= $1
 UNION SELECT NULL, {now}";
-        let since_millis = since.unix_timestamp_nanos() / 1_000_000;
-        let since_millis = i64::try_from(since_millis).unwrap_or(0);
-        let rows = self.run_statement(SELECT, [since_millis.into()]).await?;
+        let since_millis = unix_time::millis(since).into();
+        let rows = self.run_statement(SELECT, [since_millis]).await?;
         let mut now = since;
         let mut users = Vec::with_capacity(rows.len());
         for row in rows {

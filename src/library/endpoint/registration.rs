@@ -22,6 +22,7 @@ use crate::{
         model::endpoint::{Endpoint, NewEndpoint, Pace},
         read::head::find_head,
     },
+    unix_time,
     version::{Head, UserId},
 };
 
@@ -169,7 +170,7 @@ async fn register(
         new.auth.into(),
         new.service.into(),
         pace.into(),
-        new.expires_at.map(unix_millis).into(),
+        new.expires_at.map(unix_time::millis).into(),
         known.epoch.number().into(),
         known.version.number().into(),
         millis(lease),
@@ -254,8 +255,4 @@ fn pace(row: &QueryResult) -> Result<Pace, Error> {
 /// Returns the lookup key of an address.
 pub(super) fn digest_of(address: &str) -> String {
     hex::encode(digest(&SHA256, address.as_bytes()))
-}
-
-fn unix_millis(at: OffsetDateTime) -> i64 {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,11 @@
 
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, Value};
 
-use crate::library::{database::clock, error::Error, handle::Library};
+use crate::library::{
+    database::{clock, dialect::greatest},
+    error::Error,
+    handle::Library,
+};
 
 impl Library {
     /// Runs one statement of endpoints or devices on the primary, within its time limit. See [`statement`] for the placeholders.
@@ -32,16 +36,16 @@ pub(in crate::library) fn statement(
     values: impl IntoIterator<Item = Value>,
 ) -> Statement {
     let is_sqlite = backend == DbBackend::Sqlite;
-    let (greatest, skip_locked) = if is_sqlite {
-        ("max", "")
+    let skip_locked = if is_sqlite {
+        ""
     } else {
-        ("greatest", "FOR UPDATE SKIP LOCKED")
+        "FOR UPDATE SKIP LOCKED"
     };
     let mut sql = template
         .replace("{interval}", INTERVAL)
         .replace("{head}", HEAD)
         .replace("{now}", clock::sql(backend))
-        .replace("{greatest}", greatest)
+        .replace("{greatest}", greatest(backend))
         .replace("{skip_locked}", skip_locked);
     for parameter in 1..=4 {
         let list = if is_sqlite {

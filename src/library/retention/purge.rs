@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::purge_step::{Rows, Span, Step, page, purge_step};
 use crate::{
     library::{database::clock, error::Error, handle::Library},
+    unix_time,
     version::UserId,
 };
 
@@ -198,10 +199,10 @@ impl Library {
             // Last, because a write names the device that made the changes above.
             (WRITES, history),
         ] {
-            let purged = self.purge_rows(rows, millis(before)?, stop).await;
+            let purged = self.purge_rows(rows, unix_time::millis(before), stop).await;
             outcome = purged.and(outcome);
         }
-        let purged = self.purge_erased(millis(history)?).await;
+        let purged = self.purge_erased(unix_time::millis(history)).await;
         purged.inspect_err(warn).and(outcome)
     }
 
@@ -293,10 +294,6 @@ fn ago(now: OffsetDateTime, duration: Duration) -> OffsetDateTime {
     ago.map_or(OffsetDateTime::UNIX_EPOCH, |ago| {
         Ord::max(ago, OffsetDateTime::UNIX_EPOCH)
     })
-}
-
-fn millis(at: OffsetDateTime) -> Result<i64, Error> {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).map_err(Error::fault)
 }
 
 fn warn(error: &Error) {

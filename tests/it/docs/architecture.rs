@@ -9,18 +9,22 @@ use std::{
 use crate::support::test_app::repository;
 
 /// The top-level modules that each one may import. All may import `version`, the core identifiers.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("version", &[]),
     ("address", &[]),
     ("error_chain", &[]),
     ("lines", &[]),
+    ("unix_time", &[]),
     ("trace", &[]),
     ("metrics", &[]),
     ("telemetry", &[]),
     ("auth", &[]),
     ("broker", &["address", "error_chain", "trace"]),
     ("hub", &["broker", "trace"]),
-    ("library", &["address", "broker", "error_chain", "trace"]),
+    (
+        "library",
+        &["address", "broker", "error_chain", "trace", "unix_time"],
+    ),
     ("feed", &["library", "hub", "trace"]),
     ("push", &["hub", "library"]),
     (
@@ -29,10 +33,21 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ),
     (
         "http",
-        &["graphql", "feed", "auth", "library", "metrics", "trace"],
+        &[
+            "graphql",
+            "feed",
+            "auth",
+            "library",
+            "metrics",
+            "trace",
+            "unix_time",
+        ],
     ),
     ("schema_migration", &["library"]),
-    ("adopt", &["error_chain", "library", "schema_migration"]),
+    (
+        "adopt",
+        &["error_chain", "library", "schema_migration", "unix_time"],
+    ),
 ];
 
 /// The imports of `config`: flags are parsed into values and limits of these modules, so that an error names the flag.
