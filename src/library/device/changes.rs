@@ -30,7 +30,7 @@ impl Library {
         let (library, user) = (self.clone(), user.clone());
         let work = async move {
             // The device may be known to this node only.
-            library.save_devices(Some(&user), false, None).await?;
+            library.save_devices_of(&user).await?;
             let values = [
                 user.as_str().into(),
                 device.id().into(),

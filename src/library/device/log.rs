@@ -73,7 +73,7 @@ pub(super) struct OpenStream {
 #[derive(Default)]
 struct Entry {
     known: Known,
-    is_unsaved: bool,
+    has_unsaved_report: bool,
     has_unsaved_streams: bool,
     saved: Option<Instant>,
     attempts: u32,
@@ -208,23 +208,18 @@ impl DeviceLog {
         }
     }
 
-    /// Takes what is to be stored now. Drops entries that were stored and have no stream. With `user`, takes all of that
-    /// user's devices; with `all`, all devices.
-    pub(super) fn take(&self, user: Option<&UserId>, all: bool) -> Vec<Unsaved> {
+    /// Takes what is to be stored now, or all that is not stored. Drops entries that were stored and have no stream.
+    pub(super) fn take(&self, all: bool) -> Vec<Unsaved> {
         let (mut taken, mut dropped) = (Vec::new(), 0);
         let interval = self.0.settings.device_interval;
         let mut state = self.0.state.lock();
-        state.users.retain(|of, devices| {
-            if user.is_some_and(|user| user != of) {
-                return true;
-            }
-            let at_once = all || user.is_some();
+        state.users.retain(|user, devices| {
             let before = devices.len();
             devices.retain(|_, entry| entry.is_needed(interval));
             dropped += before - devices.len();
             for (device, entry) in devices.iter_mut() {
-                if entry.is_due(interval, at_once) {
-                    taken.push(entry.take(of, device));
+                if entry.is_unsaved() && (all || !entry.is_recent(interval)) {
+                    taken.push(entry.take(user, device));
                 }
             }
             !devices.is_empty()
@@ -233,13 +228,23 @@ impl DeviceLog {
         taken
     }
 
+    /// Takes all of a user's devices that are not stored.
+    pub(super) fn take_of(&self, user: &UserId) -> Vec<Unsaved> {
+        let mut state = self.0.state.lock();
+        let devices = state.users.get_mut(user).into_iter().flatten();
+        let unsaved = devices.filter(|(_, entry)| entry.is_unsaved());
+        unsaved
+            .map(|(device, entry)| entry.take(user, device))
+            .collect()
+    }
+
     /// Returns what was taken and could not be stored.
     pub(super) fn put_back(&self, unsaved: &[Unsaved]) {
         let mut state = self.0.state.lock();
         for unsaved in unsaved {
             let devices = state.users.get_mut(&unsaved.user);
             if let Some(entry) = devices.and_then(|devices| devices.get_mut(&unsaved.device)) {
-                entry.is_unsaved = true;
+                entry.has_unsaved_report = true;
                 entry.has_unsaved_streams |= unsaved.has_unsaved_streams;
                 entry.attempts += 1;
                 if unsaved.is_first {
@@ -253,7 +258,7 @@ impl DeviceLog {
         let mut state = self.0.state.lock();
         if let Some(entry) = state.entry(user, device, self.0.settings.max_devices_per_user) {
             change(entry, Instant::now());
-            entry.is_unsaved = true;
+            entry.has_unsaved_report = true;
             entry.attempts = 0;
         }
     }
@@ -292,7 +297,7 @@ impl Known {
 impl Entry {
     /// Whether nothing is lost without it.
     fn is_spare(&self) -> bool {
-        !self.is_unsaved && self.known.streams.is_empty()
+        !self.has_unsaved_report && self.known.streams.is_empty()
     }
 
     fn is_recent(&self, interval: Duration) -> bool {
@@ -304,8 +309,8 @@ impl Entry {
         (!self.is_spare() || self.is_recent(interval)) && !is_in_vain
     }
 
-    fn is_due(&self, interval: Duration, at_once: bool) -> bool {
-        (self.is_unsaved || self.has_unsaved_streams) && (at_once || !self.is_recent(interval))
+    fn is_unsaved(&self) -> bool {
+        self.has_unsaved_report || self.has_unsaved_streams
     }
 
     fn take(&mut self, user: &UserId, device: &Arc<str>) -> Unsaved {
@@ -316,7 +321,7 @@ impl Entry {
             has_unsaved_streams: self.has_unsaved_streams,
             is_first: self.saved.is_none(),
         };
-        self.is_unsaved = false;
+        self.has_unsaved_report = false;
         self.has_unsaved_streams = false;
         self.saved = Some(Instant::now());
         unsaved
@@ -365,7 +370,7 @@ impl Drop for DeviceStream {
         if self.has_token_ended {
             known.refuse(now);
         }
-        entry.is_unsaved = true;
+        entry.has_unsaved_report = true;
         entry.has_unsaved_streams = true;
         entry.attempts = 0;
     }
@@ -400,15 +405,12 @@ mod tests {
         for version in [2, 5, 3] {
             log.report(&ann(), "phone", applied(version));
         }
-        let taken = log.take(None, false);
+        let taken = log.take(false);
         assert_eq!((taken.len(), taken[0].is_first), (1, true));
         assert_eq!(taken[0].known.report.applied, Some(head(1, 3)));
         log.report(&ann(), "phone", applied(6));
-        assert!(
-            log.take(None, false).is_empty(),
-            "the interval has not passed"
-        );
-        assert_eq!(log.take(Some(&ann()), false).len(), 1, "asked for the user");
+        assert!(log.take(false).is_empty(), "the interval has not passed");
+        assert_eq!(log.take_of(&ann()).len(), 1, "asked for the user");
     }
 
     #[test]
@@ -416,11 +418,11 @@ mod tests {
         let log = log(9);
         log.report(&ann(), "phone", applied(2));
         for _ in 0..MAX_ATTEMPTS {
-            let taken = log.take(None, false);
+            let taken = log.take(false);
             assert_eq!(taken.len(), 1);
             log.put_back(&taken);
         }
-        assert!(log.take(None, false).is_empty());
+        assert!(log.take(false).is_empty());
         assert_eq!(log.0.state.lock().count, 0);
     }
 
@@ -435,7 +437,7 @@ mod tests {
         assert_eq!(log.of_user(&ann()).len(), 2);
         assert_eq!(log.of_user(&bob).len(), 1);
         // Once they are stored, a new device takes the place of one without a stream.
-        log.take(None, true);
+        log.take(true);
         log.report(&ann(), "d", applied(1));
         assert!(log.of_user(&ann()).contains_key("d"));
         assert_eq!(log.0.state.lock().count, 3);
@@ -450,7 +452,7 @@ mod tests {
         );
         let open = |log: &DeviceLog| log.of_user(&ann())["phone"].streams.len();
         assert_eq!(open(&log), 2);
-        assert!(log.take(None, false)[0].has_unsaved_streams);
+        assert!(log.take(false)[0].has_unsaved_streams);
         drop(one);
         assert_eq!(open(&log), 1);
         drop(two);

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{DbBackend, Value};
+use sea_orm::Value;
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +16,12 @@ use super::{
 };
 use crate::{
     library::{
+        database::dialect::json_rows,
         endpoint::sql::{list, millis},
         error::Error,
         handle::Library,
     },
+    unix_time,
     version::UserId,
 };
 
@@ -170,14 +172,15 @@ impl Library {
 
     async fn device_round(&self, node: &mut ThisNode, is_last: bool) -> Result<(), Error> {
         if is_last {
-            self.save_devices(None, true, None).await?;
+            self.save_devices(self.device_log.take(true), None).await?;
             self.run_statement(LEAVE, [node.id.into()]).await?;
             return Ok(());
         }
         if node.renewed.is_none_or(|at| at.elapsed() >= RENEWAL) {
             self.renew_node(node).await?;
         }
-        self.save_devices(None, false, Some(node.id)).await?;
+        self.save_devices(self.device_log.take(false), Some(node.id))
+            .await?;
         if node.pruned.is_none_or(|at| at.elapsed() >= PRUNING) {
             self.prune_devices().await?;
             node.pruned = Some(Instant::now());
@@ -207,14 +210,13 @@ impl Library {
         Ok(())
     }
 
-    /// Stores what is due: of `user` only, if it is given. Streams are stored if this `node` has a row.
-    pub(super) async fn save_devices(
-        &self,
-        user: Option<&UserId>,
-        all: bool,
-        node: Option<Uuid>,
-    ) -> Result<(), Error> {
-        let taken = self.device_log.take(user, all);
+    /// Stores what this node knows of a user's devices and has not stored, except their streams.
+    pub(super) async fn save_devices_of(&self, user: &UserId) -> Result<(), Error> {
+        self.save_devices(self.device_log.take_of(user), None).await
+    }
+
+    /// Stores what was taken. Streams are stored if this `node` has a row.
+    async fn save_devices(&self, taken: Vec<Unsaved>, node: Option<Uuid>) -> Result<(), Error> {
         for (number, batch) in taken.chunks(BATCH).enumerate() {
             if let Err(error) = self.save_batch(batch, node).await {
                 self.device_log.put_back(&taken[number * BATCH..]);
@@ -256,23 +258,11 @@ impl Library {
         rows: &[serde_json::Value],
         more: impl IntoIterator<Item = Value>,
     ) -> Result<(), Error> {
-        let template = template.replace("{reports}", &reports(self.db.backend()));
+        let reports = json_rows(self.db.backend(), "r", &COLUMNS);
+        let template = template.replace("{reports}", &reports);
         let values = [json!(rows).to_string().into()].into_iter().chain(more);
         self.run_statement(&template, values).await?;
         Ok(())
-    }
-}
-
-/// The rows of the JSON array in parameter 1.
-fn reports(backend: DbBackend) -> String {
-    let columns = COLUMNS.map(|(name, kind)| match backend {
-        DbBackend::Sqlite => format!("json_extract(value, '$.{name}') AS {name}"),
-        _ => format!("{name} {kind}"),
-    });
-    let columns = columns.join(", ");
-    match backend {
-        DbBackend::Sqlite => format!("(SELECT {columns} FROM json_each($1)) AS r"),
-        _ => format!("jsonb_to_recordset(CAST($1 AS jsonb)) AS r ({columns})"),
     }
 }
 
@@ -314,7 +304,7 @@ fn report(unsaved: &Unsaved) -> serde_json::Value {
     row["waiting"] = age(*pending_since);
     row["ahead"] = json!(clock_ahead);
     row["refused"] = age(*refused);
-    row["issued"] = json!(issued_at.map(|at| at.unix_timestamp_nanos() / 1_000_000));
+    row["issued"] = json!(issued_at.map(unix_time::millis));
     row
 }
 

@@ -48,7 +48,7 @@ impl Library {
         let (library, of, id) = (self.clone(), user.clone(), device.id().to_owned());
         let work = async move {
             // The device may be known to this node only.
-            library.save_devices(Some(&of), false, None).await?;
+            library.save_devices_of(&of).await?;
             let values = [of.as_str().into(), id.into()];
             let is_known = !library.run_statement(END_DEVICE, values).await?.is_empty();
             if is_known {
