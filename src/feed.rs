@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{Commit, Notice, Signal},
-    hub::{Hub, passage::Delivery},
+    hub::{Hub, Watch, passage::Delivery},
     library::{Error, Library, Session},
     trace::TraceParent,
     version::{Head, UserId},
@@ -83,35 +83,15 @@ impl Feed {
         // The notice may be late or lost, so raise the user's other local streams to this head too.
         self.hub
             .deliver(Signal::Notice(Notice::new(user.clone(), first)));
-        let begun = (Some(watch), None, None::<Delivery>);
-        let (library, user) = (self.library.clone(), user.clone());
-        let heads = stream::unfold(begun, move |(watch, last, delivery)| {
-            let (library, user) = (library.clone(), user.clone());
-            async move {
-                // The connection asks for the next head, so it has taken the last one.
-                if let Some(delivery) = delivery {
-                    delivery.done();
-                }
-                let mut watch = watch?;
-                let Some(last) = last else {
-                    let event = FeedEvent {
-                        head: first,
-                        traceparent: None,
-                    };
-                    return Some((event, (Some(watch), Some(first), None)));
-                };
-                let raised = watch.greater(last).await;
-                let passage = raised.passage.filter(|_| transport != UNMEASURED);
-                let event = FeedEvent {
-                    head: raised.head,
-                    traceparent: passage.as_ref().and_then(|passage| passage.traceparent()),
-                };
-                let delivery = passage.map(|passage| passage.deliver(transport));
-                let head = event.head;
-                let is_last = head.epoch != last.epoch && is_erased(library, user, head).await;
-                let watch = (!is_last).then_some(watch);
-                Some((event, (watch, Some(head), delivery)))
-            }
+        let follower = Follower {
+            library: self.library.clone(),
+            watch,
+            transport,
+            last: None,
+            delivery: None,
+        };
+        let heads = stream::unfold(Some(follower), move |follower| async move {
+            follower?.next(first).await
         });
         Ok(heads.fuse())
     }
@@ -221,10 +201,45 @@ impl Feed {
     }
 }
 
-/// Returns whether an erasure of the account began the epoch of `head`. If that cannot be read, the stream goes on: the
-/// client learns it with its next delta.
-async fn is_erased(library: Library, user: UserId, head: Head) -> bool {
-    // In a task, because the future of a database read is not `Sync`, as the streams of subscriptions must be.
-    let erased = tokio::spawn(async move { library.erased_epoch(&user).await }).await;
-    matches!(erased, Ok(Ok(epoch)) if epoch == Some(head.epoch))
+/// The state of a stream between two heads.
+struct Follower {
+    library: Library,
+    watch: Watch,
+    transport: &'static str,
+    /// The head that was yielded last.
+    last: Option<Head>,
+    /// Its delivery, if that is measured.
+    delivery: Option<Delivery>,
+}
+
+impl Follower {
+    /// Yields `first`, then each greater head. Without a follower, the head is the last one.
+    async fn next(mut self, first: Head) -> Option<(FeedEvent, Option<Self>)> {
+        // The connection asks for the next head, so it has taken the last one.
+        if let Some(delivery) = self.delivery.take() {
+            delivery.done();
+        }
+        let Some(last) = self.last.replace(first) else {
+            let event = FeedEvent {
+                head: first,
+                traceparent: None,
+            };
+            return Some((event, Some(self)));
+        };
+        let raised = self.watch.greater(last).await;
+        let passage = raised.passage.filter(|_| self.transport != UNMEASURED);
+        let head = raised.head;
+        let traceparent = passage.as_ref().and_then(|passage| passage.traceparent());
+        self.delivery = passage.map(|passage| passage.deliver(self.transport));
+        self.last = Some(head);
+        let is_last = head.epoch != last.epoch && self.is_erased(head).await;
+        Some((FeedEvent { head, traceparent }, (!is_last).then_some(self)))
+    }
+
+    /// Returns whether an erasure of the account began the epoch of `head`. If that cannot be read, the stream goes on:
+    /// the client learns it with its next delta.
+    async fn is_erased(&self, head: Head) -> bool {
+        let erased = self.library.erased_epoch(self.watch.user()).await;
+        matches!(erased, Ok(epoch) if epoch == Some(head.epoch))
+    }
 }

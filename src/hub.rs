@@ -194,6 +194,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Returns the watched user.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
     /// Waits for a head greater than `than`, and returns the newest.
     pub async fn greater(&mut self, than: Head) -> Raised {
         let is_greater = |raised: &Option<Raised>| raised.as_ref().is_some_and(|it| it.head > than);

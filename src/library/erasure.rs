@@ -10,15 +10,15 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use metrics::counter;
-use sea_orm::{ConnectionTrait as _, DbBackend, EntityTrait as _, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value};
 
 use super::{
     database::{
         clock,
+        dialect::{greatest, least},
         pools::Database,
         transaction::{Purpose, Transaction},
     },
-    entity::user,
     error::Error,
     handle::Library,
 };
@@ -95,14 +95,13 @@ impl Library {
         self.writes.spawn(erasure).await.map_err(Error::fault)?
     }
 
-    /// Returns the epoch that the last erasure of the account began, if any.
+    /// Returns the epoch that the last erasure of the account began, if any. Streams that ask at the same time share a
+    /// statement.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn erased_epoch(&self, user: &UserId) -> Result<Option<Epoch>, Error> {
-        let row = user::Entity::find_by_id(user.as_str()).one(&self.db.write);
-        let row = self.db.in_time(row).await?;
-        Ok(row.and_then(|row| row.erased()))
+        Ok(self.head_reader.read(user).await?.erased())
     }
 
     /// Empties SQLite's write-ahead log, which still holds the erased rows. While other connections read it, it cannot be
@@ -165,10 +164,7 @@ async fn erase(
 /// versions only.
 async fn begin_last_epoch(tx: &Transaction, user: &UserId) -> Result<Option<Head>, Error> {
     let backend = tx.get_database_backend();
-    let (greatest, least) = match backend {
-        DbBackend::Sqlite => ("max", "min"),
-        _ => ("greatest", "least"),
-    };
+    let (greatest, least) = (greatest(backend), least(backend));
     let next = format!("{least}(library_version, {} - 1) + 1", i32::MAX);
     let begin = format!(
         "UPDATE topaz_user SET library_epoch = {greatest}({}, library_epoch + 1), library_version = {next}, \
