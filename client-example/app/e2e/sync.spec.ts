@@ -169,7 +169,7 @@ test("another user signs in, and sees nothing of the first", async ({ browser, s
   await expect(chapters(other, "Emma")).toHaveText("3");
   page.on("dialog", (dialog) => void dialog.accept());
   await page.locator("summary").click();
-  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("button", { name: "Sign out", exact: true }).click();
   await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
   await expect(other.getByRole("heading", { name: "Sign in" })).toBeVisible();
   const bob = await signIn(context, "bob");
