@@ -680,6 +680,20 @@ impl TestProcess {
             .sum()
     }
 
+    /// The number of statements that `work` costs: the least of five runs, because a node sends some by itself at any
+    /// time.
+    pub async fn statements<R: Future>(&self, work: impl Fn() -> R) -> (f64, R::Output) {
+        let name = "library_sync_db_statements_total";
+        let mut least = f64::INFINITY;
+        let mut last = None;
+        for _ in 0..5 {
+            let before = self.counter(name).await;
+            last = Some(work().await);
+            least = least.min(self.counter(name).await - before);
+        }
+        (least, last.unwrap())
+    }
+
     /// Sends SIGTERM or another signal.
     pub fn signal(&self, signal: &str) {
         let status = Command::new("kill")
