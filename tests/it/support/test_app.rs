@@ -684,14 +684,14 @@ impl TestProcess {
     /// time.
     pub async fn statements<R: Future>(&self, work: impl Fn() -> R) -> (f64, R::Output) {
         let name = "library_sync_db_statements_total";
-        let mut least = f64::INFINITY;
-        let mut last = None;
+        let mut cost = f64::INFINITY;
+        let mut output = None;
         for _ in 0..5 {
             let before = self.counter(name).await;
-            last = Some(work().await);
-            least = least.min(self.counter(name).await - before);
+            output = Some(work().await);
+            cost = cost.min(self.counter(name).await - before);
         }
-        (least, last.unwrap())
+        (cost, output.unwrap())
     }
 
     /// Sends SIGTERM or another signal.

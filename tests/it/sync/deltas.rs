@@ -259,6 +259,13 @@ on_each_database! {
             .filter_map(|line| line["db.statement"].as_str().map(str::to_owned))
             .filter(|sql| sql.starts_with("SELECT") && sql.contains("stamp") && sql.contains("ORDER BY") && (!sql.contains("JOIN") || sql.contains("page_before")))
             .collect();
+        let newest = text[before..].lines().find(|line| line.contains("newest_tombstones")).unwrap();
+        let newest: Value = serde_json::from_str(newest).unwrap();
+        for plan in plans(&database, db, newest["db.statement"].as_str().unwrap()).await {
+            let steps = plan.lines().filter(|line| line.contains("_stamp") && (db == Db::Sqlite || line.contains("Backward"))).count();
+            // A user's row is its own first step.
+            assert!(steps == 5 && !plan.contains("SCAN") && (db == Db::Sqlite || most_rows(&plan) <= 4), "{plan}");
+        }
         for table in ["topaz_tag", "topaz_fandom", "topaz_story", "topaz_progress", "topaz_tombstone"] {
             let of_table: Vec<_> = lists.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).collect();
             // Statements from the start, after another kind and after its own kind. Tags are the first kind.

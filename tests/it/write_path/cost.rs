@@ -1,4 +1,4 @@
-//! What a change costs: its statements, beside BEGIN and COMMIT. Each is a round trip to the database.
+//! What a change and its delta cost: their statements, beside BEGIN and COMMIT. Each statement is a round trip to the database.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ const TIMES: u64 = 20;
 /// The statements that the server itself may send meanwhile.
 const OWN: u64 = 10;
 
-/// Makes changes, and compares their statements with what they must cost.
+/// Makes changes, reads them, and compares their statements with what they must cost.
 async fn changes_cost_no_more_than_they_must(db: Db) {
     let statements = Statements::default();
     let _counted = metrics::set_default_local_recorder(&statements);
@@ -38,6 +38,15 @@ async fn changes_cost_no_more_than_they_must(db: Db) {
     }
     // The head, the bump, the progress, its history, its change, the log.
     let updated = cost();
+    let changes = "query ($since: Int!) { libraryChanges(since: $since) { changes { ... on Progress { id } } } }";
+    let version = ann.version().await;
+    cost();
+    for _ in 0..TIMES {
+        ann.ask(changes, json!({"since": version - 1})).await;
+    }
+    // The head, the kinds that changed, the progress.
+    let read = cost();
+    assert!(read <= 3 * TIMES + OWN, "{read} for {TIMES} deltas");
     assert!(created <= 5 * TIMES + OWN, "{created} for {TIMES} labels");
     assert!(updated <= 6 * TIMES + OWN, "{updated} for {TIMES} changes");
 }

@@ -10,20 +10,16 @@
 use std::collections::HashMap;
 
 use metrics::{counter, histogram};
-use sea_orm::EntityTrait as _;
 
 use super::{
     change::{Change, Delta, DeltaCursor, Since},
+    changed_kinds::user_and_kinds,
     page::{Page, PageLimit, Related},
     source::Source,
 };
 use crate::{
     library::{
-        database::transaction::Transaction,
-        entity::user,
-        error::Error,
-        handle::Library,
-        model::{id::StoryId, label::LabelKind},
+        database::transaction::Transaction, error::Error, handle::Library, model::id::StoryId,
         read::rows::stories,
     },
     version::{Epoch, Head, UserId, Version},
@@ -109,8 +105,7 @@ async fn page(
     after: Option<DeltaCursor>,
     (limit, with): (PageLimit, Related),
 ) -> Result<Delta, Error> {
-    let row = user::Entity::find_by_id(user.as_str()).one(tx).await?;
-    let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
+    let (row, changed) = user_and_kinds(tx, user, since, after).await?;
     let (head, floor) = (row.head(), Version::new(row.library_floor));
     if let Some(reason) = reset_reason(head, floor, since, after) {
         count_reset(reason);
@@ -126,14 +121,7 @@ async fn page(
         bytes: limit.bytes,
         with_stories: with.stories,
     };
-    let reads = [
-        source.labels(LabelKind::Tag).await?,
-        source.labels(LabelKind::Fandom).await?,
-        source.stories().await?,
-        source.progresses().await?,
-        source.tombstones().await?,
-    ];
-    let mut page = Page::of(reads, limit);
+    let mut page = Page::of(source.read(changed).await?, limit);
     if with.labels {
         source.add_labels(&mut page.changes).await?;
     }

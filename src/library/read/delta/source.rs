@@ -1,4 +1,4 @@
-//! The statements that read the changes of a page: one per kind of row, each a range scan of the index on stamps.
+//! The statements that read the changes of a page: one per kind of row that changed, each a range scan of the index on stamps.
 //!
 //! **Invariant:** stories and progresses are read up to a number of bytes. The database adds up their sizes before it
 //! reads any of their texts.
@@ -14,6 +14,7 @@ use sea_orm::{
 
 use super::{
     change::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY, label_rank},
+    changed_kinds::ChangedKinds,
     page::{Found, Read},
 };
 use crate::{
@@ -118,7 +119,29 @@ impl Source<'_> {
             )
     }
 
-    pub async fn labels(&self, kind: LabelKind) -> Result<Read, Error> {
+    /// Reads the changes of each kind that has some.
+    pub async fn read(&self, changed: ChangedKinds) -> Result<[Read; 5], Error> {
+        let [tags, fandoms, stories, progresses, tombstones] = changed;
+        let mut reads: [Read; 5] = Default::default();
+        if tags {
+            reads[0] = self.labels(LabelKind::Tag).await?;
+        }
+        if fandoms {
+            reads[1] = self.labels(LabelKind::Fandom).await?;
+        }
+        if stories {
+            reads[2] = self.stories().await?;
+        }
+        if progresses {
+            reads[3] = self.progresses().await?;
+        }
+        if tombstones {
+            reads[4] = self.tombstones().await?;
+        }
+        Ok(reads)
+    }
+
+    async fn labels(&self, kind: LabelKind) -> Result<Read, Error> {
         let beyond = self.beyond(
             label_rank(kind),
             Expr::col(Column::Stamp),
@@ -140,7 +163,7 @@ impl Source<'_> {
             .map(Read::whole)
     }
 
-    pub async fn stories(&self) -> Result<Read, Error> {
+    async fn stories(&self) -> Result<Read, Error> {
         use story::Column::{Id, Stamp, UserId};
         let beyond = self.beyond(STORY, Stamp, Id);
         let select = self.of_page(story::find(), STORY_TEXTS, beyond, (UserId, Stamp, Id));
@@ -155,7 +178,7 @@ impl Source<'_> {
         read(self.tx, select, change).await
     }
 
-    pub async fn progresses(&self) -> Result<Read, Error> {
+    async fn progresses(&self) -> Result<Read, Error> {
         use progress::Column::{Id, Stamp, UserId};
         let notes = "coalesce(octet_length(notes), 0)";
         let bytes = if self.with_stories {
@@ -221,7 +244,7 @@ impl Source<'_> {
             .to_owned()
     }
 
-    pub async fn tombstones(&self) -> Result<Read, Error> {
+    async fn tombstones(&self) -> Result<Read, Error> {
         use tombstone::Column::{Id, Kind, Stamp, UserId};
         // An empty cache needs only the removals since the walk began.
         let from = if self.since.number() == 0 {

@@ -1,0 +1,77 @@
+//! The first statement of a page: the user's row, and which kinds of rows changed. Most pages have changes of one kind,
+//! and the others need no statement.
+
+use sea_orm::{
+    ConnectionTrait as _, EntityTrait as _, ExprTrait as _, FromQueryResult as _, QueryTrait as _,
+    sea_query::{Expr, IntoTableRef as _, Query, SimpleExpr, TableRef},
+};
+
+use super::change::{DeltaCursor, Since};
+use crate::{
+    library::{
+        database::transaction::Transaction,
+        entity::{label::names, progress, story, tombstone, user},
+        error::Error,
+        model::label::LabelKind,
+    },
+    version::UserId,
+};
+
+/// Whether rows of a kind have stamps at or after the start of a page: tags, fandoms, stories, progresses, tombstones.
+pub(super) type ChangedKinds = [bool; 5];
+
+/// Reads the user's row, and the kinds of the page after the cursor.
+pub(super) async fn user_and_kinds(
+    tx: &Transaction,
+    user: &UserId,
+    since: Since,
+    after: Option<DeltaCursor>,
+) -> Result<(user::Model, ChangedKinds), Error> {
+    // The newest stamp is one step of an index. A search for any newer row might be a scan: a database that knows nothing
+    // of the stamps expects that a third of all rows are newer.
+    let newest = |table: TableRef| {
+        let rows = Query::select()
+            .expr(Expr::col("stamp").max())
+            .from(table)
+            .and_where(Expr::col("user_id").eq(Expr::col("subject")))
+            .to_owned();
+        SimpleExpr::SubQuery(None, Box::new(rows.into()))
+    };
+    let mut select = user::Entity::find_by_id(user.as_str()).into_query();
+    select
+        .expr_as(
+            newest(names(LabelKind::Tag).table.into_table_ref()),
+            "newest_tags",
+        )
+        .expr_as(
+            newest(names(LabelKind::Fandom).table.into_table_ref()),
+            "newest_fandoms",
+        )
+        .expr_as(newest(story::Entity.into_table_ref()), "newest_stories")
+        .expr_as(
+            newest(progress::Entity.into_table_ref()),
+            "newest_progresses",
+        )
+        .expr_as(
+            newest(tombstone::Entity.into_table_ref()),
+            "newest_tombstones",
+        );
+    let row = tx.query_one(&select).await?;
+    let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
+    // The rows of one stamp may be on two pages.
+    let first = after.map_or(since.version.number().saturating_add(1), |cursor| {
+        cursor.stamp.number()
+    });
+    let changed = |column: &str| {
+        let newest: Option<i32> = row.try_get("", column)?;
+        Ok::<_, Error>(newest.is_some_and(|newest| newest >= first))
+    };
+    let kinds = [
+        changed("newest_tags")?,
+        changed("newest_fandoms")?,
+        changed("newest_stories")?,
+        changed("newest_progresses")?,
+        changed("newest_tombstones")?,
+    ];
+    Ok((user::Model::from_query_result(&row, "")?, kinds))
+}
