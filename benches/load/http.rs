@@ -77,7 +77,12 @@ pub fn get(path: &str, token: &str) -> String {
 
 /// A GraphQL request with a token.
 pub fn graphql(query: &str, token: &str) -> String {
-    let body = serde_json::json!({ "query": query }).to_string();
+    post(&serde_json::json!({ "query": query }), token)
+}
+
+/// A request to the GraphQL endpoint, with a body and a token.
+pub fn post(body: &serde_json::Value, token: &str) -> String {
+    let body = body.to_string();
     format!(
         "POST /graphql HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",

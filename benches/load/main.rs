@@ -1,4 +1,4 @@
-//! Measures a node under load: version checks, mutations, and idle streams.
+//! Measures a node under load: version checks, mutations, deltas, idle streams, and what a fleet needs.
 //!
 //! `cargo bench --bench load -- --help` lists the loads. Each starts PostgreSQL and the program, loads it for some rounds,
 //! and prints a table. Where PostgreSQL alone could do the same work, `pgbench` does it in the same run, as the yardstick.
@@ -18,6 +18,8 @@ mod support {
     pub mod servers;
 }
 
+mod capacity;
+mod deltas;
 mod http;
 mod mutations;
 mod node;
@@ -62,12 +64,21 @@ enum Load {
         #[arg(long, default_value_t = 16)]
         connections: usize,
     },
+    /// Reads the delta of one change. Yardstick: the version query.
+    Deltas {
+        /// Entries of each library.
+        #[arg(long, default_value_t = 20_000)]
+        entries: usize,
+    },
     /// Opens event streams of as many users, and measures the memory of each.
     Streams {
         /// Streams.
         #[arg(long, default_value_t = 2_000)]
         count: usize,
     },
+    /// Sizes a fleet: measures what single events cost the first program, simulates every device for a month, and
+    /// multiplies.
+    Capacity(capacity::Fleet),
 }
 
 impl Args {
@@ -92,9 +103,11 @@ async fn main() {
     for (number, program) in args.programs() {
         println!("program {number}: {}", program.display());
     }
-    match args.load {
-        Load::VersionChecks { connections } => version_checks::measure(&args, connections).await,
-        Load::Mutations { connections } => mutations::measure(&args, connections).await,
-        Load::Streams { count } => streams::measure(&args, count).await,
+    match &args.load {
+        Load::VersionChecks { connections } => version_checks::measure(&args, *connections).await,
+        Load::Mutations { connections } => mutations::measure(&args, *connections).await,
+        Load::Streams { count } => streams::measure(&args, *count).await,
+        Load::Deltas { entries } => deltas::measure(&args, *entries).await,
+        Load::Capacity(fleet) => capacity::measure(&args.programs[0], fleet).await,
     }
 }

@@ -29,6 +29,16 @@ pub struct Node {
 impl Node {
     /// Starts `program` on a new database of `postgres`, without rate limits, and waits until it is ready.
     pub async fn start(program: &Path, postgres: &Server, connections: usize) -> Self {
+        Self::start_with(program, postgres, connections, &[]).await
+    }
+
+    /// Like [`Self::start`], with more arguments.
+    pub async fn start_with(
+        program: &Path,
+        postgres: &Server,
+        connections: usize,
+        more: &[&str],
+    ) -> Self {
         let port = free_port();
         let connections = (connections + 100).to_string();
         let child = Command::new(program)
@@ -39,6 +49,7 @@ impl Node {
             .args(["--max-connections", &connections])
             .args(["--max-connections-per-address", &connections])
             .args(["--max-streams", &connections, "--log", "warn"])
+            .args(more)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -67,6 +78,11 @@ impl Node {
         count.map_or(0, |count| count.parse().unwrap())
     }
 
+    /// The CPU time that the process has used.
+    pub fn cpu_time(&self) -> Duration {
+        cpu_time(self.child.id())
+    }
+
     /// The memory of the process in KiB: its proportional set size.
     pub fn memory(&self) -> u64 {
         let path = format!("/proc/{}/smaps_rollup", self.child.id());
@@ -82,6 +98,29 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The CPU time that a process and its ended child processes have used. Linux counts it in steps of 10 ms. Zero if the
+/// process has ended.
+pub fn cpu_time(process: u32) -> Duration {
+    let fields = stat(process);
+    let ticks = fields.iter().skip(11).take(4);
+    Duration::from_millis(10)
+        * ticks
+            .map(|ticks| ticks.parse::<u32>().unwrap())
+            .sum::<u32>()
+}
+
+/// The parent of a process, unless it has ended.
+pub fn parent(process: u32) -> Option<u32> {
+    stat(process).get(1).map(|id| id.parse().unwrap())
+}
+
+/// What `/proc/…/stat` says after the name of the program, which stands in brackets.
+fn stat(process: u32) -> Vec<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    fields.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The name of a user.
