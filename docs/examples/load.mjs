@@ -1,11 +1,15 @@
 // Two ways to load: what a page shows, or what changed since the last load.
-export async function ask(query, variables, newest) {
+export async function ask(query, variables, newest, applied) {
   const headers = { "content-type": "application/json" };
+  if (applied && applied !== "0.0") headers["x-library-applied"] = applied; // refuses a change that was queued before the account was erased
   if (newest) headers["x-min-library-version"] = newest.split(".")[1]; // no replica may answer with older data
   const body = JSON.stringify({ query, variables });
   const response = await fetch("/graphql", { method: "POST", headers, body, signal: AbortSignal.timeout(30_000) });
   const answer = await response.json();
-  if (answer.errors) throw new Error(answer.errors[0].message);
+  if (answer.errors) {
+    const [{ message, extensions }] = answer.errors;
+    throw Object.assign(new Error(message), { code: extensions?.code });
+  }
   return answer;
 }
 
@@ -15,7 +19,7 @@ export const loadAll = (query, show) => async (newest) => {
   return extensions.libraryHead;
 };
 
-export function loadChanges(query, show) {
+export function loadChanges(query, show, onErased = () => {}) {
   let copy = { since: 0, epoch: null, rows: new Map() };
   return async (newest) => {
     let next = { ...copy, rows: new Map(copy.rows) }; // separate from the old copy, which stays visible until this one is complete
@@ -25,6 +29,7 @@ export function loadChanges(query, show) {
       const page = data.libraryChanges;
       if (page.reset) {
         next = { since: 0, epoch: null, rows: new Map() }; // resets only the copy; the outbox stays
+        if (page.erased) onErased(); // unless the account was erased: empty the outbox
         after = null;
         continue;
       }

@@ -16,7 +16,7 @@ export function keepFresh({ load, send, outbox, refused }) {
       try {
         if (outbox.length > 0 && !(mustLoad && isNewer(newest, have))) {
           mustLoad = true;
-          const { head, refusal } = await send(outbox[0]); // rejects if the change must be retried
+          const { head, refusal } = await send(outbox[0], have); // rejects if the change must be retried
           if (refusal) refused.push({ change: outbox[0], refusal }); // it can hold the user's text: never drop it
           outbox.shift();
           hear(head);
@@ -27,7 +27,10 @@ export function keepFresh({ load, send, outbox, refused }) {
           have = await load(newest); // data at least as new as the head that it returns
           done = !isNewer(newest, have);
         }
-      } catch (error) { console.warn("trying again:", error.message); }
+      } catch (error) {
+        if (error.code === "ACCOUNT_ERASED") outbox.length = 0; // what was queued before is not of the new library
+        else console.warn("trying again:", error.message);
+      }
       wait = done ? 250 : Math.min(2 * wait, 8_000);
     }
     running = false;
@@ -36,7 +39,9 @@ export function keepFresh({ load, send, outbox, refused }) {
   function listen() {
     const events = new EventSource("/api/library-version-events");
     events.onmessage = ({ data, lastEventId }) => {
-      if (JSON.parse(data).type === "connected") newest = lastEventId; // even if it is older: the server was restored
+      const { type, resume } = JSON.parse(data);
+      if (type === "connected") newest = lastEventId; // even if it is older: the server was restored
+      if (resume === "erased") outbox.length = 0; // the account was erased, on another device too
       if (isNewer(have, newest)) have = "0.0";
       hear(lastEventId);
       refresh();

@@ -10,7 +10,7 @@
 import json, os, random, threading, urllib.error, urllib.request, uuid
 
 CHANGES = """query ($since: Int!, $epoch: ID, $after: String) {
-  libraryChanges(since: $since, epoch: $epoch, after: $after) { head reset hasMore endCursor changes { __typename
+  libraryChanges(since: $since, epoch: $epoch, after: $after) { head reset erased hasMore endCursor changes { __typename
     ... on Story { id stamp title url } ... on Progress { id stamp storyId currentChapter notes }
     ... on Tag { id stamp name } ... on Fandom { id stamp name } ... on Tombstone { kind rowId stamp } } } }"""
 CONFLICT = "conflict { resolution fields { field base yours theirs device { id name } at } }"
@@ -24,9 +24,9 @@ def order(head):
 
 
 class Failed(Exception):
-    def __init__(self, message, is_temporary):
+    def __init__(self, message, is_temporary, code=""):
         super().__init__(message)
-        self.is_temporary = is_temporary  # the same request can succeed later
+        self.is_temporary, self.code = is_temporary, code  # temporary: the same request can succeed later
 
 
 class Device:
@@ -91,6 +91,8 @@ class Device:
         except Failed as error:
             if error.is_temporary:
                 raise
+            if error.code == "ACCOUNT_ERASED":
+                return self._erase()
             payload = {"refusal": {"code": "INVALID", "message": str(error)}}
         with self.wake:
             self.state["outbox"].pop(0)
@@ -104,6 +106,8 @@ class Device:
         since, epoch = (order(head)[1], head.split(".")[0]) if head else (0, None)
         while True:
             page = self._ask(CHANGES, {"since": since, "epoch": epoch, "after": after}, epoch)["libraryChanges"]
+            if page["erased"]:
+                self._erase()
             if page["reset"]:
                 rows, since, epoch, after = {}, 0, None, None
                 continue
@@ -119,6 +123,11 @@ class Device:
             self.state.update(rows=rows, head=page["head"])
             self._save()
         self._hear(page["head"])
+
+    def _erase(self):  # the account was erased: nothing of it stays here, unsent changes included
+        with self.wake:
+            self.state.update(head=None, rows={}, outbox=[], reports=[])
+            self._save()
 
     def _save(self):
         with open(self.path + ".new", "w", encoding="utf-8") as file:
@@ -169,7 +178,10 @@ class Device:
                             event[field] = value[1:] if value.startswith(" ") else value
                         else:  # an empty line ends the event
                             retry = int(event.get("retry", 1_000 * retry)) / 1_000
-                            kind = json.loads(event.get("data", "{}")).get("type")
+                            data = json.loads(event.get("data", "{}"))
+                            kind = data.get("type")
+                            if data.get("resume") == "erased":
+                                self._erase()
                             self._hear(event.get("id"), replaces=kind == "connected")
                             event, failures = {}, 0 if kind else failures
                         if self.closing:
@@ -191,10 +203,12 @@ class Device:
         headers = {"Content-Type": "application/json", "Accept": "application/graphql-response+json"}
         if epoch and self.newest and self.newest.split(".")[0] == epoch:
             headers["X-Min-Library-Version"] = self.newest.split(".")[1]
+        if self.state["head"]:  # protects a new library from changes that were queued before an erasure
+            headers["X-Library-Applied"] = self.state["head"]
         body = json.dumps({"query": query, "variables": variables}).encode()
         with self._request("/graphql", headers, body) as response:
             result = json.load(response)
         for error in result.get("errors", []):
             code = error.get("extensions", {}).get("code", "")
-            raise Failed(error["message"], code in TEMPORARY or code.startswith("TOO_MANY_"))
+            raise Failed(error["message"], code in TEMPORARY or code.startswith("TOO_MANY_"), code)
         return result["data"]

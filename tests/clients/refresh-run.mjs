@@ -29,7 +29,7 @@ globalThis.EventSource = class extends Source {
 
 const CHANGES = `query ($since: Int!, $epoch: ID, $after: String) {
   libraryChanges(since: $since, epoch: $epoch, first: 3, after: $after) {
-    version epoch head reset hasMore endCursor
+    version epoch head reset erased hasMore endCursor
     changes { __typename ... on Tag { id } ... on Fandom { id } ... on Story { id title } ... on Progress { id } ... on Tombstone { rowId kind } }
   }
 }`;
@@ -38,7 +38,11 @@ const loads = {
   page: loadAll("{ progresses(first: 100) { nodes { story { title } } } }", ({ progresses }) =>
     titles(progresses.nodes.map(({ story }) => story.title)),
   ),
-  changes: loadChanges(CHANGES, (rows) => titles([...rows.values()].map(({ title }) => title))),
+  changes: loadChanges(
+    CHANGES,
+    (rows) => titles([...rows.values()].map(({ title }) => title)),
+    () => print({ event: "erased" }),
+  ),
   // Simulates a replica that lags for 3 s after the first load and reports its head.
   lagging: (() => {
     let first;
@@ -60,9 +64,9 @@ const UPDATE = `mutation ($input: UpdateProgressInput!) {
 }`;
 const outbox = [];
 const refused = { push: ({ change, refusal }) => print({ event: "kept", id: change.id, code: refusal.code }) };
-async function send(input) {
+async function send(input, applied) {
   if (input.fails) throw new Error("it cannot be sent");
-  const { updateProgress: payload } = (await ask(UPDATE, { input })).data;
+  const { updateProgress: payload } = (await ask(UPDATE, { input }, undefined, applied)).data;
   print({ event: "sent", refusal: payload.refusal?.code ?? null });
   return { head: payload.libraryHead, refusal: payload.refusal };
 }

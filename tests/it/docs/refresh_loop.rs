@@ -56,6 +56,7 @@ impl Page {
             Some("kept") => self.kept.push((event["id"].clone(), event["code"].clone())),
             Some("sent") => self.sent.push(event["refusal"].clone()),
             Some("error") => self.errors += 1,
+            Some("erased") => {}
             Some("given up") => self.given_up += 1,
             _ => panic!("{}: {event}", self.client.name),
         }
@@ -164,6 +165,50 @@ async fn a_page_resets_after_a_restore_and_keeps_its_outbox() {
             .await;
             page.until_head(&app.user("ann").head().await).await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_empties_its_outbox_after_an_erasure() {
+    let mut app = TestApp::start(Db::Sqlite).await;
+    let old = app.user("ann").add("Old").await;
+    let mut pages = MODES.map(|mode| Page::open(mode, &app.base, &token("ann")));
+    for page in &mut pages {
+        page.until_head(&app.user("ann").head().await).await;
+    }
+    app.stop().await;
+    let update = |made: &Value, key: &str| {
+        let id = &made["progress"]["id"];
+        json!({"send": {"id": id, "currentChapter": 7, "idempotencyKey": key}})
+    };
+    for page in &mut pages {
+        page.send(&update(&old, page.client.name));
+        page.until("an attempt", |page| page.errors > 0).await;
+    }
+    let other = TestApp::start_on(app.db.shared(), &[]).await;
+    let ann = library_sync::version::UserId::new("ann").unwrap();
+    assert!(
+        other
+            .library
+            .erase_account(&ann, None)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let new = other.user("ann").add("New").await;
+    drop(other);
+    let _app = app.restart(&[]).await;
+    for page in &mut pages {
+        page.until("the new library is shown", |page| page.titles == ["New"])
+            .await;
+        page.send(&update(
+            &new,
+            &format!("{} of the new library", page.client.name),
+        ));
+        page.until("its change has a response", |page| !page.sent.is_empty())
+            .await;
+        assert_eq!(page.sent, [Value::Null], "what was queued before is gone");
+        assert_eq!(page.kept, []);
     }
 }
 

@@ -131,3 +131,42 @@ async fn two_devices_in_python_survive_an_outage_a_conflict_and_a_restore() {
     }
     assert_eq!(phone.state["head"], laptop.state["head"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_in_python_empties_itself_after_an_erasure() {
+    let folder = TempDir::new().unwrap();
+    let mut app = TestApp::start(Db::Sqlite).await;
+    let mut phone = Device::start("phone", &app.base, &folder);
+    let progress = phone.add("Emma").await;
+    phone.until_shows(json!({"Emma": [0, null]})).await;
+    app.stop().await;
+    phone.call(
+        "update",
+        &json!({"progress": progress, "notes": "never sent"}),
+    );
+    phone.until(|state| state["outbox"] == 1).await;
+    let elsewhere = TestApp::start_on(app.db.shared(), &[]).await;
+    let ann = library_sync::version::UserId::new("ann").unwrap();
+    let erased = elsewhere.library.erase_account(&ann, None).await.unwrap();
+    assert!(erased.is_some());
+    drop(elsewhere);
+    let app = app.restart(&[]).await;
+    phone.until_shows(json!({})).await;
+    assert_eq!(
+        phone.state["reports"],
+        json!([]),
+        "nothing is left to decide"
+    );
+    let state = std::fs::read_to_string(folder.path().join("phone")).unwrap();
+    assert!(
+        !state.contains("never sent") && !state.contains("Emma"),
+        "{state}"
+    );
+    // The user begins a new library.
+    app.user("ann").add("Persuasion").await;
+    phone.until_shows(json!({"Persuasion": [0, null]})).await;
+    phone.add("Dracula").await;
+    phone
+        .until_shows(json!({"Persuasion": [0, null], "Dracula": [0, null]}))
+        .await;
+}
