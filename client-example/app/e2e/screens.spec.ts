@@ -1,5 +1,6 @@
 // The screens: what one can do on them, and that everybody can use them.
 
+import { readFileSync } from "node:fs";
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { chapters, expect, isFresh, readNext, test } from "./server.ts";
@@ -157,6 +158,42 @@ test("the devices are named with their state, renamed, forgotten, and signed out
   await devices.getByRole("button", { name: "Sign out everywhere" }).click();
   await expect(devices).toHaveCount(0);
   await expect(page.getByLabel("Token")).toBeVisible();
+});
+
+test("the library is exported as a file, and the account is deleted on all devices", async ({
+  browser,
+  server,
+  signIn,
+}) => {
+  await server.add("ann", "Emma", 3);
+  const page = await signIn(await browser.newContext(), "ann");
+  const sleeping = await browser.newContext();
+  const tablet = await signIn(sleeping, "ann");
+  await sleeping.setOffline(true);
+  await readNext(tablet, "Emma");
+  await page.locator("summary").click();
+  const account = page.getByRole("region", { name: "Account" });
+  const downloading = page.waitForEvent("download");
+  await account.getByRole("button", { name: "Export my library" }).click();
+  const file = await downloading;
+  expect(file.suggestedFilename()).toMatch(/^library-\d+\.\d+\.jsonl$/);
+  expect(readFileSync(await file.path(), "utf8")).toContain("Emma");
+
+  page.once("dialog", (dialog) => void dialog.accept("bob"));
+  await account.getByRole("button", { name: "Delete my account" }).click();
+  await expect(account.getByRole("status")).toHaveText("Nothing was deleted.");
+  expect(await server.chapters("ann")).toEqual({ Emma: 3 });
+  page.once("dialog", (dialog) => void dialog.accept("ann"));
+  await account.getByRole("button", { name: "Delete my account" }).click();
+  await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
+  expect(
+    await page.evaluate(async () => (await indexedDB.databases()).map(({ name }) => name)),
+  ).not.toContain("library-sync:ann");
+  // The device that was offline drops its copy and what it did not send.
+  await sleeping.setOffline(false);
+  await expect(chapters(tablet, "Emma")).toHaveCount(0, { timeout: 30_000 });
+  await isFresh(tablet);
+  expect(await server.chapters("ann")).toEqual({});
 });
 
 test("the sync panel names what was changed, and the device that did", async ({

@@ -54,6 +54,38 @@ export const SignOutEverywhere = graphql(`
   }
 `);
 
+export const ExportLibrary = graphql(`
+  mutation ExportLibrary($input: ExportLibraryInput!) {
+    exportLibrary(input: $input) {
+      address
+      refusal {
+        message
+      }
+    }
+  }
+`);
+
+export const RequestAccountErasure = graphql(`
+  mutation RequestAccountErasure($input: RequestAccountErasureInput!) {
+    requestAccountErasure(input: $input) {
+      confirmationToken
+      refusal {
+        message
+      }
+    }
+  }
+`);
+
+export const EraseAccount = graphql(`
+  mutation EraseAccount($input: EraseAccountInput!) {
+    eraseAccount(input: $input) {
+      refusal {
+        message
+      }
+    }
+  }
+`);
+
 export const Changes = graphql(`
   query Changes($since: Int!, $epoch: ID, $after: String) {
     libraryChanges(since: $since, epoch: $epoch, after: $after) {

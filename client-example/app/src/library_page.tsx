@@ -67,6 +67,7 @@ export function LibraryPage({ user, onSignOut }: { user: string; onSignOut: () =
           view={view ?? NOTHING}
           onSignOut={() => void signOut()}
           onSignOutEverywhere={() => void signOutEverywhere()}
+          onErased={() => void leave()}
         />
       </header>
       {phase === "offline" && (

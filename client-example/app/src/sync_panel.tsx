@@ -2,6 +2,7 @@
 
 import { useLibraryVersionSync } from "library-sync-client/react";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { Account } from "./account.tsx";
 import { DeviceList } from "./devices.tsx";
 import type { LibraryView } from "./entries.ts";
 import { writeText } from "./history.ts";
@@ -14,11 +15,13 @@ export function SyncPanel({
   view,
   onSignOut,
   onSignOutEverywhere,
+  onErased,
 }: {
   user: string;
   view: LibraryView;
   onSignOut: () => void;
   onSignOutEverywhere: () => void;
+  onErased: () => void;
 }): ReactNode {
   const { currentVersion, targetVersion, isSSEConnected, isLeader, phase, waiting, why } =
     useLibraryVersionSync();
@@ -53,6 +56,7 @@ export function SyncPanel({
         {isOpen && <RecentChanges view={view} />}
         {isOpen && <DeviceList onSignOutEverywhere={onSignOutEverywhere} />}
         {isOpen && <NotificationSwitch />}
+        {isOpen && <Account user={user} onErased={onErased} />}
         <button type="button" onClick={onSignOut}>
           Sign out
         </button>

@@ -20,6 +20,9 @@ type Documents = {
     "\n  mutation RenameDevice($input: RenameDeviceInput!) {\n    renameDevice(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n": typeof types.RenameDeviceDocument,
     "\n  mutation ForgetDevice($input: ForgetDeviceInput!) {\n    forgetDevice(input: $input) {\n      forgottenDeviceId\n    }\n  }\n": typeof types.ForgetDeviceDocument,
     "\n  mutation SignOutEverywhere($input: SignOutEverywhereInput!) {\n    signOutEverywhere(input: $input) {\n      signedOutAt\n    }\n  }\n": typeof types.SignOutEverywhereDocument,
+    "\n  mutation ExportLibrary($input: ExportLibraryInput!) {\n    exportLibrary(input: $input) {\n      address\n      refusal {\n        message\n      }\n    }\n  }\n": typeof types.ExportLibraryDocument,
+    "\n  mutation RequestAccountErasure($input: RequestAccountErasureInput!) {\n    requestAccountErasure(input: $input) {\n      confirmationToken\n      refusal {\n        message\n      }\n    }\n  }\n": typeof types.RequestAccountErasureDocument,
+    "\n  mutation EraseAccount($input: EraseAccountInput!) {\n    eraseAccount(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n": typeof types.EraseAccountDocument,
     "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      erased\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n          fandoms {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": typeof types.ChangesDocument,
     "\n  fragment ConflictParts on Conflict {\n    fields {\n      field\n      theirs\n      yours\n      at\n      device {\n        name\n      }\n    }\n  }\n": typeof types.ConflictPartsFragmentDoc,
     "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": typeof types.AddStoryDocument,
@@ -37,6 +40,9 @@ const documents: Documents = {
     "\n  mutation RenameDevice($input: RenameDeviceInput!) {\n    renameDevice(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n": types.RenameDeviceDocument,
     "\n  mutation ForgetDevice($input: ForgetDeviceInput!) {\n    forgetDevice(input: $input) {\n      forgottenDeviceId\n    }\n  }\n": types.ForgetDeviceDocument,
     "\n  mutation SignOutEverywhere($input: SignOutEverywhereInput!) {\n    signOutEverywhere(input: $input) {\n      signedOutAt\n    }\n  }\n": types.SignOutEverywhereDocument,
+    "\n  mutation ExportLibrary($input: ExportLibraryInput!) {\n    exportLibrary(input: $input) {\n      address\n      refusal {\n        message\n      }\n    }\n  }\n": types.ExportLibraryDocument,
+    "\n  mutation RequestAccountErasure($input: RequestAccountErasureInput!) {\n    requestAccountErasure(input: $input) {\n      confirmationToken\n      refusal {\n        message\n      }\n    }\n  }\n": types.RequestAccountErasureDocument,
+    "\n  mutation EraseAccount($input: EraseAccountInput!) {\n    eraseAccount(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n": types.EraseAccountDocument,
     "\n  query Changes($since: Int!, $epoch: ID, $after: String) {\n    libraryChanges(since: $since, epoch: $epoch, after: $after) {\n      reset\n      erased\n      hasMore\n      endCursor\n      head\n      changes {\n        __typename\n        ... on Tag {\n          id\n          name\n        }\n        ... on Fandom {\n          id\n          name\n        }\n        ... on Story {\n          id\n          title\n          author\n          url\n          publicationStatus\n          chapterCount\n          tags {\n            id\n          }\n          fandoms {\n            id\n          }\n        }\n        ... on Progress {\n          id\n          storyId\n          currentChapter\n          readingStatus\n          rating\n          notes\n          updatedAt\n        }\n        ... on Tombstone {\n          kind\n          rowId\n        }\n      }\n    }\n  }\n": types.ChangesDocument,
     "\n  fragment ConflictParts on Conflict {\n    fields {\n      field\n      theirs\n      yours\n      at\n      device {\n        name\n      }\n    }\n  }\n": types.ConflictPartsFragmentDoc,
     "\n  mutation AddStory($input: CreateStoryWithProgressInput!) {\n    createStoryWithProgress(input: $input) {\n      refusal {\n        code\n        message\n        existingId\n      }\n    }\n  }\n": types.AddStoryDocument,
@@ -69,6 +75,18 @@ export function graphql(source: "\n  mutation ForgetDevice($input: ForgetDeviceI
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  mutation SignOutEverywhere($input: SignOutEverywhereInput!) {\n    signOutEverywhere(input: $input) {\n      signedOutAt\n    }\n  }\n"): typeof import('./graphql').SignOutEverywhereDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation ExportLibrary($input: ExportLibraryInput!) {\n    exportLibrary(input: $input) {\n      address\n      refusal {\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').ExportLibraryDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation RequestAccountErasure($input: RequestAccountErasureInput!) {\n    requestAccountErasure(input: $input) {\n      confirmationToken\n      refusal {\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').RequestAccountErasureDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation EraseAccount($input: EraseAccountInput!) {\n    eraseAccount(input: $input) {\n      refusal {\n        message\n      }\n    }\n  }\n"): typeof import('./graphql').EraseAccountDocument;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */

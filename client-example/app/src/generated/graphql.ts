@@ -60,6 +60,14 @@ export type DeviceVerdict =
   | 'TOKEN_ENDED'
   | 'UP_TO_DATE';
 
+export type EraseAccountInput = {
+  confirmationToken: string;
+};
+
+export type ExportLibraryInput = {
+  expiresIn?: number | null | undefined;
+};
+
 export type ForgetDeviceInput = {
   device: string;
 };
@@ -131,6 +139,10 @@ export type RefusalCode =
 export type RenameDeviceInput = {
   device: string;
   name?: string | null | undefined;
+};
+
+export type RequestAccountErasureInput = {
+  expiresIn?: number | null | undefined;
 };
 
 export type SignOutEverywhereInput = {
@@ -213,6 +225,27 @@ export type SignOutEverywhereMutationVariables = Exact<{
 
 
 export type SignOutEverywhereMutation = { signOutEverywhere: { signedOutAt: string } | null };
+
+export type ExportLibraryMutationVariables = Exact<{
+  input: ExportLibraryInput;
+}>;
+
+
+export type ExportLibraryMutation = { exportLibrary: { address: string | null, refusal: { message: string } | null } | null };
+
+export type RequestAccountErasureMutationVariables = Exact<{
+  input: RequestAccountErasureInput;
+}>;
+
+
+export type RequestAccountErasureMutation = { requestAccountErasure: { confirmationToken: string | null, refusal: { message: string } | null } | null };
+
+export type EraseAccountMutationVariables = Exact<{
+  input: EraseAccountInput;
+}>;
+
+
+export type EraseAccountMutation = { eraseAccount: { refusal: { message: string } | null } | null };
 
 export type ChangesQueryVariables = Exact<{
   since: number;
@@ -363,6 +396,35 @@ export const SignOutEverywhereDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<SignOutEverywhereMutation, SignOutEverywhereMutationVariables>;
+export const ExportLibraryDocument = new TypedDocumentString(`
+    mutation ExportLibrary($input: ExportLibraryInput!) {
+  exportLibrary(input: $input) {
+    address
+    refusal {
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ExportLibraryMutation, ExportLibraryMutationVariables>;
+export const RequestAccountErasureDocument = new TypedDocumentString(`
+    mutation RequestAccountErasure($input: RequestAccountErasureInput!) {
+  requestAccountErasure(input: $input) {
+    confirmationToken
+    refusal {
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RequestAccountErasureMutation, RequestAccountErasureMutationVariables>;
+export const EraseAccountDocument = new TypedDocumentString(`
+    mutation EraseAccount($input: EraseAccountInput!) {
+  eraseAccount(input: $input) {
+    refusal {
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<EraseAccountMutation, EraseAccountMutationVariables>;
 export const ChangesDocument = new TypedDocumentString(`
     query Changes($since: Int!, $epoch: ID, $after: String) {
   libraryChanges(since: $since, epoch: $epoch, after: $after) {
