@@ -89,6 +89,7 @@ impl App {
     /// When a setting is missing or invalid, with its name, or when the database cannot be opened.
     pub async fn build(config: &Serve, stopping: CancellationToken) -> anyhow::Result<Self> {
         let stream_limits = stream_limits(config)?;
+        let settings = settings(config)?;
         let authenticator = authenticator(&config.keys)?;
         let (push, webhook) = (push(&config.push)?, webhook(&config.push)?);
         let options = database_options(&config.database, Opening::Create)?;
@@ -118,7 +119,7 @@ impl App {
                 streams,
                 slots: ConnectionSlots::new(slot_limits(config)),
                 pending: PendingSockets::new(config.streams.pending),
-                settings: settings(config),
+                settings,
                 metrics,
                 readiness: Readiness::default(),
                 stopping,
@@ -291,6 +292,7 @@ async fn migrated_database(config: &Serve, options: &DatabaseOptions) -> anyhow:
 /// When a setting is missing or invalid, with its name.
 pub fn check_settings(config: &Serve) -> anyhow::Result<()> {
     stream_limits(config)?;
+    settings(config)?;
     database_options(&config.database, Opening::Change)?;
     documents(&config.http)?;
     if let Some(endpoint) = &config.tracing.otlp_endpoint {

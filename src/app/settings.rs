@@ -1,23 +1,38 @@
 //! Settings that a part derives from several groups of flags.
 
+use anyhow::Context as _;
+
 use crate::{
-    config::Serve,
+    auth::AdminToken,
+    config::{self, Serve},
     graphql,
     http::{self, ConnectionLimits, Settings, SlotLimits, StreamLimits},
 };
 
-pub(super) fn settings(config: &Serve) -> Settings {
+/// Returns the settings of requests and streams.
+///
+/// # Errors
+/// When the token of operators is invalid.
+pub(super) fn settings(config: &Serve) -> anyhow::Result<Settings> {
     let (http, streams) = (&config.http, &config.streams);
-    Settings {
+    Ok(Settings {
         heartbeat: streams.heartbeat,
         max_body: http.max_body,
         max_init_message: streams.max_init_message,
         body_timeout: http.body_timeout,
         max_batch: http.max_batch,
         playground: http.playground,
+        admin_token: admin_token(http)?,
         static_dir: http.static_dir.clone(),
         metrics_apart: http.ops_listen.is_some(),
-    }
+    })
+}
+
+/// Returns the token of operators, if it is set.
+fn admin_token(http: &config::Http) -> anyhow::Result<Option<AdminToken>> {
+    let token = http.admin_token.as_ref();
+    let token = token.map(|token| AdminToken::new(&token.0)).transpose();
+    token.context("--admin-token (LIBRARY_SYNC_ADMIN_TOKEN)")
 }
 
 pub(super) fn graphql_limits(config: &Serve) -> graphql::Limits {

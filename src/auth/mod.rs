@@ -8,12 +8,15 @@
 //! ?ticket= ─ Ticket, whose viewer the library stores by digest ───────────┘
 //! ```
 //!
+//! An operator has no viewer: [`AdminToken`] admits them to the operator's page.
+//!
 //! The browser sends a [`Credential::Cookie`] with requests of any page, so [`Origins::admits`] must also accept the request.
 //!
 //! **Invariant:** the key determines the algorithm. A token's header cannot select it.
 //!
 //! **Invariant:** the signature is verified before any claim is read, so errors reveal nothing about unverified claims.
 
+mod admin_token;
 mod authjs;
 mod bearer;
 mod cookie;
@@ -31,6 +34,7 @@ mod verify;
 mod viewer;
 
 pub use self::{
+    admin_token::{AdminToken, InvalidAdminToken},
     authjs::{AUTHJS_COOKIES, AuthjsSession, AuthjsSessions, InvalidAuthjsSecret},
     bearer::bearer,
     cookie::find_cookie,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::TypedValueParser as _};
 use humantime::parse_duration;
 
-use super::period::parse_period;
+use super::{period::parse_period, secret::Secret};
 use crate::http::RateLimits;
 
 /// HTTP settings.
@@ -30,6 +30,16 @@ pub struct Http {
     /// Serve the playground at /playground.
     #[arg(long, env)]
     pub playground: bool,
+    /// Token of operators, at least 32 characters. It serves the operator's page at /admin, on `--ops-listen` if that is
+    /// set. See docs/admin.md. Without it, the page does not exist.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        value_name = "TOKEN"
+    )]
+    pub admin_token: Option<Secret>,
     /// Serve the files of this folder at /, such as a built web app. It must contain an index.html.
     #[arg(long, env, value_name = "FOLDER", value_parser = parse_static_dir)]
     pub static_dir: Option<PathBuf>,

@@ -3,7 +3,7 @@
 //! **Invariant:** every returned viewer has been counted by the rate limiter, so a route cannot omit the limit.
 //! **Invariant:** the viewer is recorded for the connection and the log even if the rate limit refuses the request.
 
-use axum::http::{HeaderMap, Method, header, request::Parts};
+use axum::http::{Extensions, HeaderMap, Method, header, request::Parts};
 
 use super::{
     connection::connection_slots::Connection, device::RequestDevice, error::HttpError,
@@ -108,6 +108,31 @@ impl Node {
             self.note_ended_token(&user, device);
         }
         self.counted(viewer?)
+    }
+
+    /// Checks that an operator sends the request, and protects its connection from eviction. An operator has no viewer, so
+    /// only the rate limit of the address applies.
+    ///
+    /// # Errors
+    /// When the token is missing or wrong, without saying which.
+    pub(super) fn authenticate_operator(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<(), HttpError> {
+        let token = self.settings.admin_token.as_ref();
+        let given = headers.get(header::AUTHORIZATION);
+        let given = given.and_then(|value| bearer(value.to_str().ok()?));
+        let is_admitted = token
+            .zip(given)
+            .is_some_and(|(token, given)| token.admits(given));
+        if !is_admitted {
+            return Err(HttpError::NoOperator);
+        }
+        if let Some(connection) = Connection::of(extensions) {
+            connection.authenticate();
+        }
+        Ok(())
     }
 
     /// Counts one more operation of a viewer, in a batch or on a WebSocket.

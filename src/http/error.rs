@@ -28,6 +28,12 @@ pub enum HttpError {
         "sign in: send a token as `Authorization: Bearer`, in the session cookie, or as a ticket"
     )]
     NoToken,
+    /// No token of operators, or a wrong one.
+    #[error("the token of operators is missing or rejected; send it as `Authorization: Bearer`")]
+    NoOperator,
+    /// A user or a device that the operator named and that does not exist.
+    #[error("{0}")]
+    NotFound(&'static str),
     /// A token that is not accepted.
     #[error("{0}")]
     Rejected(#[from] Rejection),
@@ -102,7 +108,9 @@ impl HttpError {
 
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoToken | Self::BadTicket => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+            Self::NoToken | Self::NoOperator | Self::BadTicket => {
+                (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED")
+            }
             Self::Rejected(rejection) if rejection.is_temporary() => {
                 (StatusCode::SERVICE_UNAVAILABLE, rejection.code())
             }
@@ -119,6 +127,7 @@ impl HttpError {
             Self::Batch(_) => (StatusCode::BAD_REQUEST, "BATCH_TOO_LARGE"),
             Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE"),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::NoRoute => (StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND"),
             Self::UpgradeRequired => (StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED"),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),

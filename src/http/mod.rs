@@ -48,8 +48,8 @@ pub use self::{
 use self::{
     middleware::{cors, rate_limit, request_log},
     routes::{
-        connection_report, health, library_export, library_version, playground, static_files, trpc,
-        version_events,
+        admin, connection_report, health, library_export, library_version, playground,
+        static_files, trpc, version_events,
     },
 };
 
@@ -82,7 +82,12 @@ pub fn router(node: Node) -> Router {
         .merge(trpc)
         .layer(cors::layer(node.clone()));
     let health = health::routes(!node.settings.metrics_apart);
-    let routes = playground.merge(api).merge(health);
+    let admin = if node.settings.metrics_apart {
+        Router::new()
+    } else {
+        admin::routes(&node)
+    };
+    let routes = playground.merge(api).merge(health).merge(admin);
     let routes = match &node.settings.static_dir {
         Some(folder) => routes.fallback_service(static_files::service(folder)),
         None => routes.fallback(async || HttpError::NoRoute),
@@ -92,10 +97,8 @@ pub fn router(node: Node) -> Router {
 
 /// Returns the routes for operators, for a separate listener.
 pub fn ops_router(node: Node) -> Router {
-    finished(
-        health::routes(true).fallback(async || HttpError::NoRoute),
-        node,
-    )
+    let routes = health::routes(true).merge(admin::routes(&node));
+    finished(routes.fallback(async || HttpError::NoRoute), node)
 }
 
 /// Returns the routes for connections without a slot.

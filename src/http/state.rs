@@ -10,7 +10,7 @@ use super::{
     graphql::websocket::pending_sockets::PendingSockets, rate_limiter::RateLimiter,
     readiness::Readiness, streams::registry::Streams,
 };
-use crate::{feed::Feed, graphql::Api, library::Library};
+use crate::{auth::AdminToken, feed::Feed, graphql::Api, library::Library};
 
 /// State shared by the routes of one node. Cheap to clone.
 #[derive(Clone)]
@@ -76,8 +76,10 @@ pub struct Settings {
     pub max_batch: usize,
     /// Whether the playground is served.
     pub playground: bool,
+    /// Credential of operators. `None` disables the operator's page.
+    pub admin_token: Option<AdminToken>,
     /// Folder whose files are served at `/`.
     pub static_dir: Option<PathBuf>,
-    /// Whether `/metrics` is served only on the separate listener for operators.
+    /// Whether `/metrics` and the operator's page are served only on the separate listener for operators.
     pub metrics_apart: bool,
 }

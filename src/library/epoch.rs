@@ -110,7 +110,12 @@ impl Library {
         let values = [user.as_str().into()];
         let update = Statement::from_sql_and_values(db.get_database_backend(), update, values);
         let updated = self.db.in_time(db.execute_raw(update)).await?;
-        Ok(updated.rows_affected())
+        let users = updated.rows_affected();
+        if users > 0 {
+            // Open streams learn it at once.
+            self.ask_to_recheck(user).await?;
+        }
+        Ok(users)
     }
 
     /// Begins a new epoch for all users in batches, and reports the running count to `progress`. Returns the number of

@@ -75,6 +75,7 @@ pub use self::{
     },
     device::{
         log::{DeviceLog, DeviceStream},
+        nodes::RunningNode,
         report::{DeviceReport, Pending},
         settings::{Client, DeviceSettings, VerdictSettings},
         stream_ender::StreamEnder,

@@ -37,9 +37,8 @@ pub(in crate::http) async fn asked(
     settings: &Settings,
 ) -> Result<Asked, HttpError> {
     if parts.method == Method::POST {
-        check_media_type(&parts.headers)?;
-        let body = read_body(&parts.headers, body, settings).await?;
-        return parse_body(&body, settings.max_batch);
+        let json = read_json(&parts.headers, body, settings).await?;
+        return operations(json, settings.max_batch);
     }
     let query = parts.uri.query().unwrap_or_default();
     parse_query(query).map(|request| Asked::One(request.into()))
@@ -72,6 +71,19 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json") && !parts.any(is_other_charset)
 }
 
+/// Reads a body of JSON.
+///
+/// # Errors
+/// When it is not declared as JSON or is not JSON, or exceeds a limit.
+pub(in crate::http) async fn read_json(
+    headers: &HeaderMap,
+    body: Body,
+    settings: &Settings,
+) -> Result<Json, HttpError> {
+    check_media_type(headers)?;
+    parse_json(&read_body(headers, body, settings).await?)
+}
+
 async fn read_body(
     headers: &HeaderMap,
     body: Body,
@@ -96,15 +108,17 @@ fn malformed(message: impl Into<String>) -> HttpError {
     HttpError::BadRequest(message.into())
 }
 
-fn parse_body(body: &[u8], max_batch: usize) -> Result<Asked, HttpError> {
+fn parse_json(body: &[u8]) -> Result<Json, HttpError> {
     if body.is_empty() {
-        return Err(malformed(
-            "the body is empty; send a JSON object with `query`",
-        ));
+        return Err(malformed("the body is empty; send a JSON object"));
     }
     let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
-    let json = graphql::json::parse(text)
-        .map_err(|error| malformed(format!("the body is not valid JSON: {error}")))?;
+    graphql::json::parse(text)
+        .map_err(|error| malformed(format!("the body is not valid JSON: {error}")))
+}
+
+/// Returns the operations of a body.
+fn operations(json: Json, max_batch: usize) -> Result<Asked, HttpError> {
     let Json::Array(items) = json else {
         let request = graphql::request(json)?;
         return Ok(Asked::One(request.into()));
@@ -160,6 +174,7 @@ mod tests {
             body_timeout: Duration::from_millis(20),
             max_batch: 2,
             playground: false,
+            admin_token: None,
             static_dir: None,
             metrics_apart: false,
         }
@@ -175,7 +190,7 @@ mod tests {
     }
 
     fn post(body: impl AsRef<[u8]>) -> Result<Asked, HttpError> {
-        parse_body(body.as_ref(), settings().max_batch)
+        operations(parse_json(body.as_ref())?, settings().max_batch)
     }
 
     fn get(query: &str) -> Result<Request, HttpError> {

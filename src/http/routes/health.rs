@@ -47,6 +47,11 @@ async fn why_not_ready(node: &Node) -> Option<Cow<'static, str>> {
 async fn render(State(node): State<Node>) -> String {
     let is_ready = why_not_ready(&node).await.is_none();
     gauge!("library_sync_ready").set(f64::from(u8::from(is_ready)));
+    measured(&node)
+}
+
+/// Measures what is measured at a request only, and returns all metrics in the Prometheus text format.
+pub(in crate::http) fn measured(node: &Node) -> String {
     node.library.database().measure_pools();
     node.slots.measure();
     measure_process();

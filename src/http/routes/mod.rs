@@ -1,5 +1,6 @@
 //! All routes except `/graphql`.
 
+pub(super) mod admin;
 pub(super) mod connection_report;
 pub(super) mod health;
 pub(super) mod library_export;

@@ -9,6 +9,7 @@
 
 pub(super) mod changes;
 pub(super) mod log;
+pub(super) mod nodes;
 pub(super) mod report;
 pub(super) mod rows;
 pub(super) mod settings;

@@ -94,7 +94,7 @@ impl Library {
     }
 
     /// Asks every node to re-read the user's row.
-    async fn ask_to_recheck(&self, user: &UserId) -> Result<(), Error> {
+    pub(in crate::library) async fn ask_to_recheck(&self, user: &UserId) -> Result<(), Error> {
         let head = self.head(user).await?;
         self.broker.publish(Notice {
             is_recheck: true,

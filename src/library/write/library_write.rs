@@ -164,6 +164,7 @@ impl Library {
         }
         let head = writer.commit(intent, answer).await?;
         self.db.wrote();
+        counter!("library_sync_changes_total").increment(1);
         let commit = Commit {
             at: trace::now(),
             trace: spans.as_ref().map(WriteSpans::commit_position),

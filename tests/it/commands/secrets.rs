@@ -58,7 +58,7 @@ fn wrong_values(setting: &str) -> Vec<String> {
             "amqp://ann:MARK@127.0.0.1",
             "MARK",
         ],
-        "jwt_secret" | "token" => &["MARK", "-MARK"],
+        "jwt_secret" | "token" | "admin_token" => &["MARK", "-MARK"],
         // Any text is a valid secret, so the run fails at its database.
         "authjs_secret" | "authjs_secret_1" | "authjs_secret_2" | "authjs_secret_3" => {
             &["MARK", "-MARK"]
@@ -112,7 +112,7 @@ fn others(command: &str, setting: &str) -> Vec<&'static str> {
         _ if setting.starts_with("authjs_secret") => {
             others.splice(..2, ["--database-url", "sqlite://missing.db"]);
         }
-        "read_database_url" | "broker_url" | "otlp_endpoint" => {
+        "read_database_url" | "broker_url" | "otlp_endpoint" | "admin_token" => {
             others.extend(["--jwt-secret", SECRET]);
         }
         "token" => others.extend(["--url", "http://127.0.0.1:1"]),

@@ -1,6 +1,7 @@
 //! The devices of a user: what is listed, how it is stored, and why a device is not up to date.
 
 mod listing;
+mod operators_page;
 mod sessions;
 mod storing;
 mod verdicts;
