@@ -5,7 +5,7 @@
 import type { QueryClient } from "@tanstack/query-core";
 import { deleteDB } from "idb";
 import { debug } from "#debug";
-import { type Clock, type Head, isNewer, SyncEngine } from "../core/index.ts";
+import { type Cancel, type Clock, type Head, isNewer, SyncEngine } from "../core/index.ts";
 import { type Coalescing, MemoryStorage, type Mutation, Outbox, type OutboxEntry } from "../outbox/index.ts";
 import { type LibraryQuery, type Load, libraryQuery, type Patch, QueryScreen } from "../query/index.ts";
 import { type Database, openDatabase } from "./database.ts";
@@ -19,6 +19,13 @@ import { Stream } from "./stream.ts";
 import { type Channel, type Locks, systemClock } from "./surroundings.ts";
 import { eventSource, type Transport } from "./transport.ts";
 import { setCurrentUser } from "./worker_state.ts";
+
+/**
+ * How long after the screen reflects a head it is reported, at least and at most, unless another request has reported it.
+ * The time coalesces the reports of several changes.
+ */
+const REPORT_AFTER = 10_000;
+const REPORT_WITHIN = 20_000;
 
 /** What `connectLibrary` takes. Only `user` and `queryClient` are needed in a page of the server's own origin. */
 export interface LibraryOptions extends ServerOptions {
@@ -105,6 +112,8 @@ class ConnectedLibrary implements Library {
   readonly #ends: (() => void)[] = [];
   /** The newest head that a request has reported. */
   #reported: Head | null = null;
+  /** Cancels the report that is due soon. */
+  #dueReport: Cancel | null = null;
   /** The code with which the server deferred the oldest change. */
   #deferred: string | null = null;
 
@@ -149,11 +158,23 @@ class ConnectedLibrary implements Library {
     return deviceHeaders({ id: device.id, client, applied, entries, deferred, now: Date.now() });
   }
 
-  /** Reports what no request has reported, before the page is hidden. */
-  #reportLast(): void {
+  /** Reports what no request has reported. */
+  #reportNow(): void {
     const { applied } = this.engine.state;
     if (applied !== null && isNewer(applied, this.#reported))
       quietly(this.server.readHead(applied).then(() => {}));
+  }
+
+  /** Has one tab report soon what its screen reflects. Without it, a device that idles would look behind. */
+  #reportSoon(): void {
+    const { device } = this.#options;
+    const isNews = isNewer(this.engine.state.applied, this.#reported);
+    if (device === undefined || this.#dueReport !== null || !isNews || !this.isLeader()) return;
+    const wait = REPORT_AFTER + (REPORT_WITHIN - REPORT_AFTER) * Math.random();
+    this.#dueReport = (this.#options.clock ?? systemClock).after(wait, () => {
+      this.#dueReport = null;
+      this.#reportNow();
+    });
   }
 
   isLeader(): boolean {
@@ -190,6 +211,7 @@ class ConnectedLibrary implements Library {
       this.engine.subscribe(() => {
         const { why, target, applied } = this.engine.state;
         debug(why, { target, applied });
+        this.#reportSoon();
         // Not what is applied: a query whose load began before the change may still be on its way.
         const { shown } = this.engine;
         if (shown !== null && !this.#options.settlesOutbox) quietly(this.outbox.settle(shown));
@@ -204,7 +226,7 @@ class ConnectedLibrary implements Library {
         },
         // A page with a lock or a stream does not enter the back/forward cache.
         hide: () => {
-          this.#reportLast();
+          this.#reportNow();
           this.#leader.stop();
         },
         show: () => {
@@ -221,6 +243,7 @@ class ConnectedLibrary implements Library {
 
   close(): void {
     for (const end of this.#ends.splice(0)) end();
+    this.#dueReport?.();
     this.engine.stop();
     this.#leader.stop();
     this.#channel.close();

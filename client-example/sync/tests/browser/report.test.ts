@@ -1,8 +1,16 @@
 import "fake-indexeddb/auto";
 import { QueryClient, QueryObserver } from "@tanstack/query-core";
+import { EventSource } from "eventsource";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { deviceHeaders } from "../../src/browser/device_report.ts";
-import { connectLibrary, type Library, type LibraryOptions } from "../../src/browser/index.ts";
+import {
+  connectLibrary,
+  type EventSourceLike,
+  eventSource,
+  type Library,
+  type LibraryOptions,
+} from "../../src/browser/index.ts";
+import { systemClock } from "../../src/browser/surroundings.ts";
 import type { OutboxEntry } from "../../src/outbox/index.ts";
 import { TestChannels, TestLocks } from "../../src/testing/index.ts";
 import { TinyServer } from "./tiny_server.ts";
@@ -92,4 +100,39 @@ test("without a device nothing is reported", async () => {
   const sent = await nextHeaders({ client: "my-app/2.1" });
   const names = ["device-id", "library-applied", "library-client", "library-clock", "library-pending"];
   expect(names.filter((name) => sent.has(`x-${name}`))).toEqual([]);
+});
+
+test("a device that idles reports each head that its screen reflects, once for several", async () => {
+  const channels = new TestChannels();
+  const queryClient = new QueryClient();
+  const since = Date.now();
+  library = await connectLibrary({
+    user: crypto.randomUUID(),
+    queryClient,
+    url,
+    device: { id: "phone" },
+    locks: new TestLocks(),
+    openChannel: (name) => channels.open(name),
+    transport: eventSource(
+      `${url}/api/library-version-events`,
+      (address) => new EventSource(address) as unknown as EventSourceLike,
+    ),
+    // Waits of 10 s take 1 s.
+    clock: { now: Date.now, after: (wait, callback) => systemClock.after(wait / 10, callback) },
+  });
+  const list = library.query(["list"], (minimum, signal) =>
+    library.server.query("query { progresses }", {}, minimum, signal),
+  );
+  new QueryObserver(queryClient, list).subscribe(() => {});
+  library.restored();
+  const reports = () =>
+    tiny
+      .requests("/api/library-version")
+      .map(({ headers }) => headers["x-library-applied"])
+      .filter((applied) => applied !== undefined);
+  await vi.waitFor(() => expect(reports()).toEqual(["1.1"]), 5_000);
+  expect(Date.now() - since).toBeGreaterThan(900);
+  tiny.read(2);
+  tiny.read(3);
+  await vi.waitFor(() => expect(reports()).toEqual(["1.1", "1.3"]), 5_000);
 });
