@@ -25,6 +25,7 @@ pub(super) mod restore;
 pub(super) mod reversal;
 pub(super) mod reversal_plan;
 pub(super) mod rewrite;
+pub(super) mod shared_address;
 pub(super) mod story;
 pub(super) mod usage;
 pub(super) mod user_row;

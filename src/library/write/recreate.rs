@@ -3,12 +3,15 @@
 //!
 //! **Invariant:** a created row keeps its id and its time of creation.
 
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use std::collections::HashSet;
+
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     history::ALL_FIELDS,
+    shared_address::columns,
     writer::{LibraryWriter, ROWS_A_STATEMENT},
 };
 use crate::library::{
@@ -20,22 +23,24 @@ use crate::library::{
         label::{Label, LabelKind},
         progress::Progress,
         story::Story,
-        story_url,
     },
     read::past::past_row::{PastLabel, PastProgress, PastStory},
 };
 
 impl LibraryWriter {
-    /// Creates stories again, with their labels.
+    /// Creates stories again, with their labels. Those in `shared` have an address that another story has too.
     ///
     /// # Errors
     /// Refused when a url is taken.
-    pub(super) async fn create_stories_again(&mut self, past: Vec<PastStory>) -> Result<(), Error> {
+    pub(super) async fn create_stories_again(
+        &mut self,
+        past: Vec<PastStory>,
+        shared: &HashSet<Uuid>,
+    ) -> Result<(), Error> {
+        let address =
+            |past: &PastStory| columns(&past.state.content.url, shared.contains(&past.id.0));
         for some in past.chunks(ROWS_A_STATEMENT) {
-            let urls: Vec<_> = some
-                .iter()
-                .map(|past| story_url::key(&past.state.content.url))
-                .collect();
+            let urls: Vec<_> = some.iter().map(|past| address(past).0).collect();
             if let Some((story, _)) = self.entries_at(&urls).await?.into_values().next() {
                 return Err(Refusal::already_exists("url", story.0));
             }
@@ -54,7 +59,10 @@ impl LibraryWriter {
                     content: past.state.content.clone(),
                 };
                 self.grow(story.usage());
-                rows.push(story::row(&self.user, &story));
+                let mut row = story::row(&self.user, &story);
+                let (url, typed) = address(past);
+                (row.url, row.url_typed) = (Set(url), Set(typed));
+                rows.push(row);
                 for (kind, links) in [LabelKind::Tag, LabelKind::Fandom]
                     .into_iter()
                     .zip(&mut links)

@@ -88,7 +88,8 @@ impl LibraryWriter {
         self.carry_out(plan, policy).await
     }
 
-    /// Writes a plan. Labels are removed first: the history of a version is read back in this order.
+    /// Writes a plan. Labels are removed first: the history of a version is read back in this order. Names and addresses
+    /// become free before a row gets them.
     async fn carry_out(&mut self, mut plan: Plan, policy: OnConflict) -> Result<Restored, Error> {
         self.refuse_clashes(&mut plan.clashes, policy).await?;
         let mut rows = 0;
@@ -125,11 +126,14 @@ impl LibraryWriter {
         }
         plan.clashes.extend(missing);
         self.refuse_clashes(&mut plan.clashes, policy).await?;
-        self.create_stories_again(std::mem::take(&mut stories.create))
+        let before = self.vacate_addresses(&stories.set).await?;
+        let shared = &plan.shared_addresses;
+        self.create_stories_again(std::mem::take(&mut stories.create), shared)
             .await?;
         self.create_progresses_again(std::mem::take(&mut progresses.create))
             .await?;
-        self.set_stories(std::mem::take(&mut stories.set)).await?;
+        self.set_stories(std::mem::take(&mut stories.set), before, shared)
+            .await?;
         self.set_progresses(std::mem::take(&mut progresses.set))
             .await?;
         let left = self.named(plan.clashes).await?;

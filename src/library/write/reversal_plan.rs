@@ -1,6 +1,6 @@
 //! The plan of an undo or a restore: what to do with each row, before anything is written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{
     ConnectionTrait as _, ExprTrait as _,
@@ -64,6 +64,8 @@ pub(super) struct Plan {
     pub labels: [KindPlan<PastLabel>; 2],
     pub stories: KindPlan<PastStory>,
     pub progresses: KindPlan<PastProgress>,
+    /// Stories to create or set whose address another story had too.
+    pub shared_addresses: HashSet<Uuid>,
     pub clashes: Vec<(Kind, Clash)>,
 }
 
@@ -178,6 +180,7 @@ impl LibraryWriter {
         {
             self.keep_used_labels(&mut plan, after, policy).await?;
         }
+        plan.shared_addresses = self.shared_addresses(&plan.stories, before).await?;
         Ok(plan)
     }
 
@@ -241,8 +244,8 @@ impl Plan {
             .extend(clashes.into_iter().map(|clash| (kind, clash)));
     }
 
-    /// Adds the decisions about stories and progresses. Neither half of an entry is removed alone, but a progress may be
-    /// replaced by another one of its story.
+    /// Adds the decisions about stories and progresses. Neither half of an entry is removed or created alone, but a progress
+    /// may be replaced by another one of its story.
     fn add_entries(
         &mut self,
         (mut stories, story_rows): (KindPlan<PastStory>, &HashMap<Uuid, PastStory>),
@@ -273,6 +276,12 @@ impl Plan {
                 of_progress,
             )
         });
+        let created: BTreeSet<_> = progresses
+            .create
+            .iter()
+            .map(|past| past.story_id.0)
+            .collect();
+        stories.create.retain(|past| created.contains(&past.id.0));
         (self.stories, self.progresses) = (stories, progresses);
     }
 }

@@ -1,18 +1,22 @@
 //! Sets fields of many rows at once, for [`super::restore`].
 //!
-//! Names and addresses may be swapped between rows, so all rows that get another one have a temporary one first.
+//! Names may be swapped between labels, so all labels that get another one have a temporary one first. The same holds for
+//! addresses ([`super::shared_address`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sea_orm::{
-    ActiveValue::{NotSet, Set, Unchanged},
+    ActiveValue::{NotSet, Set},
     ColumnTrait as _, EntityTrait as _, QueryFilter as _,
 };
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
+use super::{
+    shared_address::{StoriesBefore, columns},
+    writer::{LibraryWriter, ROWS_A_STATEMENT},
+};
 use crate::library::{
     database::any_of::one_of_many,
     entity::{progress, story},
@@ -29,7 +33,7 @@ use crate::library::{
     read::past::lost_labels::links,
 };
 
-/// Begins a name or an address that is replaced before the transaction ends.
+/// Begins a name that is replaced before the transaction ends.
 const TEMPORARY: &str = "library-sync:";
 
 impl LibraryWriter {
@@ -69,29 +73,19 @@ impl LibraryWriter {
         Ok(())
     }
 
-    /// Sets fields of stories, their labels among them.
+    /// Sets fields of stories, their labels among them. Those that get another address have a temporary one. The address of
+    /// those in `shared` is another story's too.
     ///
     /// # Errors
     /// Refused when a url is taken.
-    pub(super) async fn set_stories(&mut self, set: Vec<(Uuid, Fields)>) -> Result<(), Error> {
-        let mut before = HashMap::with_capacity(set.len());
+    pub(super) async fn set_stories(
+        &mut self,
+        set: Vec<(Uuid, Fields)>,
+        mut before: StoriesBefore,
+        shared: &HashSet<Uuid>,
+    ) -> Result<(), Error> {
         for some in set.chunks(ROWS_A_STATEMENT) {
-            let ids: Vec<_> = some.iter().map(|(id, _)| *id).collect();
-            let stories = self.stories_with(&ids).await?.into_iter();
-            before.extend(stories.map(|(story, state)| (story.id.0, (story, state))));
-        }
-        // Addresses may be swapped, so all have a temporary one first.
-        for (id, _) in set.iter().filter(|(_, fields)| fields.contains_key("url")) {
-            let row = story::ActiveModel {
-                user_id: Unchanged(self.user.as_str().to_owned()),
-                id: Unchanged(*id),
-                url: Set(format!("{TEMPORARY}{id}")),
-                ..Default::default()
-            };
-            story::Entity::update(row).exec(&self.tx).await?;
-        }
-        for some in set.chunks(ROWS_A_STATEMENT) {
-            self.set_some_stories(some, &mut before).await?;
+            self.set_some_stories(some, &mut before, shared).await?;
         }
         Ok(())
     }
@@ -99,7 +93,8 @@ impl LibraryWriter {
     async fn set_some_stories(
         &mut self,
         set: &[(Uuid, Fields)],
-        stories: &mut HashMap<Uuid, (Story, StoryState)>,
+        stories: &mut StoriesBefore,
+        shared: &HashSet<Uuid>,
     ) -> Result<(), Error> {
         let (mut changes, mut added) = (Vec::new(), [Vec::new(), Vec::new()]);
         let mut rows = Vec::with_capacity(set.len());
@@ -119,26 +114,28 @@ impl LibraryWriter {
             }
             self.shrink(before.content.usage());
             self.grow(after.content.usage());
-            if after.content.url != before.content.url {
-                self.refuse_url_of_another(&after.content.url, Some(story.id))
-                    .await?;
+            let address = fields
+                .contains_key("url")
+                .then(|| columns(&after.content.url, shared.contains(id)));
+            if let Some((url, _)) = &address {
+                self.refuse_address_of_another(url, Some(story.id)).await?;
             }
             story.content = after.content;
             story.stamp = self.stamp(Kind::Story);
             story.updated_at = self.now;
-            rows.push((fields.contains_key("url"), story));
+            rows.push((address, story));
         }
         self.record_changes(Kind::Story, changes).await?;
         for (kind, added) in [LabelKind::Tag, LabelKind::Fandom].into_iter().zip(added) {
             self.insert_links(kind, &added).await?;
         }
-        for (is_moved, story) in rows {
+        for (address, story) in rows {
             let mut row = story::row(&self.user, &story);
-            if !is_moved {
-                // Stories older than the uniqueness rule may share an address, so it is not written again.
-                row.url = NotSet;
-                row.url_typed = NotSet;
-            }
+            // Stories older than the uniqueness rule may share an address, so it is written only if it changes.
+            (row.url, row.url_typed) = match address {
+                Some((url, typed)) => (Set(url), Set(typed)),
+                None => (NotSet, NotSet),
+            };
             story::Entity::update(row).exec(&self.tx).await?;
         }
         Ok(())

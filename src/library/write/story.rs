@@ -291,11 +291,21 @@ impl LibraryWriter {
         url: &str,
         id: Option<StoryId>,
     ) -> Result<(), Error> {
+        self.refuse_address_of_another(&story_url::key(url), id)
+            .await
+    }
+
+    /// Refuses an address in the form of the column `url` that another story has.
+    pub(super) async fn refuse_address_of_another(
+        &self,
+        url: &str,
+        id: Option<StoryId>,
+    ) -> Result<(), Error> {
         let existing: Option<Uuid> = story::Entity::find()
             .select_only()
             .column(story::Column::Id)
             .filter(story::Column::UserId.eq(self.user.as_str()))
-            .filter(story::Column::Url.eq(story_url::key(url)))
+            .filter(story::Column::Url.eq(url))
             .into_tuple()
             .one(&self.tx)
             .await?;

@@ -104,7 +104,6 @@ on_each_database! {
         let flags = ["--max-user-rate", "0", "--max-address-rate", "0"];
         let first = TestApp::start_with(db, &flags).await;
         let mut program = Run::new(first.user("ann"), Rng::with_seed(seed)).await;
-        program.restores = false;
         while program.snapshots.len() <= WRITES {
             program.step().await;
         }

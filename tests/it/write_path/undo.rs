@@ -106,6 +106,14 @@ pub async fn at(ann: &TestUser<'_>, version: i64) -> Snapshot {
     rows(&entries.into(), "progressId", &labels["libraryAt"])
 }
 
+/// Gives a story an address that another story has, with a fragment, as an older app's story of the same address has it.
+async fn share_address(ann: &TestUser<'_>, url: &str, shared: &str) {
+    let sql = format!(
+        "UPDATE topaz_story SET url = '{shared}', url_typed = '{shared}' WHERE url = '{url}'"
+    );
+    ann.app.db.execute(&sql).await;
+}
+
 async fn undo(ann: &TestUser<'_>, input: Value) -> Value {
     let fields = "changedRowCount conflict { resolution fields { id field base yours theirs device { id } } }";
     ann.mutate("undo", "UndoInput", input, fields).await
@@ -146,8 +154,6 @@ pub struct Run<'a> {
     /// Ids of deleted entries: of the progress and of the story.
     gone: Vec<(String, String)>,
     device: Copy,
-    /// Whether it restores earlier versions.
-    pub restores: bool,
 }
 
 impl<'a> Run<'a> {
@@ -158,16 +164,35 @@ impl<'a> Run<'a> {
             snapshots: BTreeMap::new(),
             gone: Vec::new(),
             device: Copy::default(),
-            restores: true,
         };
+        run.add_shared_address().await;
         run.note().await;
         run
+    }
+
+    /// Adds two entries of one address, as an older app left them. No request can do that.
+    async fn add_shared_address(&self) {
+        for n in 0..2 {
+            let input = json!({"title": "older", "url": format!("https://example.org/older/{n}")});
+            self.ann.create_story(input).await;
+        }
+        share_address(
+            &self.ann,
+            "https://example.org/older/1",
+            "https://example.org/older/0#1",
+        )
+        .await;
     }
 
     async fn note(&mut self) -> i64 {
         let (version, snapshot) = now(&self.ann).await;
         self.snapshots.insert(version, snapshot);
         version
+    }
+
+    fn first(&self) -> i64 {
+        let (version, _) = self.snapshots.first_key_value().unwrap();
+        *version
     }
 
     fn last(&self) -> (i64, &Snapshot) {
@@ -217,7 +242,7 @@ impl<'a> Run<'a> {
             50..58 => self.delete().await,
             58..76 => self.change_labels().await,
             76..92 => self.undo().await,
-            92..95 if self.restores => self.restore().await,
+            92..97 => self.restore().await,
             _ => {
                 self.device.pull(&self.ann).await;
                 return;
@@ -230,7 +255,7 @@ impl<'a> Run<'a> {
         let text = self.rng.u16(..).to_string();
         let mut input = json!({
             "title": text,
-            "url": format!("https://example.org/{}", self.rng.u8(..40)),
+            "url": format!("https://example.org/{}", self.rng.u8(..16)),
             "tagIds": self.some("tags"),
             "fandomIds": self.some("fandoms"),
             "notes": text,
@@ -238,9 +263,14 @@ impl<'a> Run<'a> {
         if self.rng.bool()
             && let Some((progress, story)) = self.rng.choice(self.gone.clone())
         {
-            // The same ids again, which recreates the rows.
+            // The same ids again, which recreates the rows. Sometimes they are paired in another way.
             input["progressId"] = progress.into();
             input["storyId"] = story.into();
+            if self.rng.u8(..4) == 0
+                && let Some((_, story)) = self.rng.choice(self.gone.clone())
+            {
+                input["storyId"] = story.into();
+            }
         }
         let input = self.with_device(input);
         self.ann.create_story(input).await;
@@ -265,7 +295,7 @@ impl<'a> Run<'a> {
             ("wordCount", json!(self.rng.u8(..))),
             (
                 "url",
-                json!(format!("https://example.org/{}", self.rng.u8(..40))),
+                json!(format!("https://example.org/{}", self.rng.u8(..16))),
             ),
             ("tagIds", json!(self.some("tags"))),
             ("fandomIds", json!(self.some("fandoms"))),
@@ -345,7 +375,7 @@ impl<'a> Run<'a> {
             i64::from(self.rng.u8(1..20))
         };
         let version = last + 1 - back;
-        if version < 2 {
+        if version <= self.first() {
             return;
         }
         let input = self.with_device(json!({"version": version}));
@@ -384,7 +414,7 @@ impl<'a> Run<'a> {
 
     async fn restore(&mut self) {
         let (last, _) = self.last();
-        let to = last - i64::from(self.rng.u8(..15)).min(last - 1);
+        let to = last - i64::from(self.rng.u8(..15)).min(last - self.first());
         let input = self.with_device(json!({"to": to}));
         let restored = restore(&self.ann, input).await;
         assert_eq!(
@@ -551,6 +581,91 @@ on_each_database! {
         let restored = restore(&ann, json!({"to": before, "base": ann.head().await})).await;
         assert_eq!(restored["refusal"], Value::Null);
         assert_eq!(now(&ann).await, (before + 8, snapshot));
+    }
+
+    async fn an_address_or_a_name_that_another_row_took_since_returns_in_one_restore(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let label = async |verb: &str, noun: &str, kind: &str, input: Value| {
+            let done = ann.mutate(&format!("{verb}{noun}"), &format!("{kind}LabelInput"), input, "").await;
+            assert_eq!(done["refusal"], Value::Null, "{done}");
+        };
+        let mut entries = Vec::new();
+        for title in ["a", "b", "c", "d"] {
+            let made = entry(&ann, title, &[]).await;
+            entries.push((made["progress"]["id"].clone(), made["progress"]["story"]["id"].clone()));
+        }
+        let mut labels = Vec::new();
+        for noun in ["Tag", "Fandom"] {
+            let kind = format!("{}s", noun.to_lowercase());
+            for name in ["one", "two", "three"] {
+                label("create", noun, "Create", json!({"name": name})).await;
+            }
+            let (_, rows) = now(&ann).await;
+            let named = |name: &str| {
+                let found = rows.iter().find(|(key, row)| key.starts_with(&kind) && row["name"] == name).unwrap();
+                found.0.split(' ').next_back().unwrap().to_owned()
+            };
+            labels.push((noun, ["one", "two", "three"].map(named)));
+        }
+        let (before, snapshot) = now(&ann).await;
+
+        // A is deleted, B takes its address, C the one of B, and D keeps its own under the ids of A.
+        ann.delete_progress(&entries[0].0).await;
+        for (n, path) in [(1, "a"), (2, "b"), (3, "e")] {
+            let moved = ann.update_story(json!({"id": entries[n].1, "url": format!("https://example.org/{path}")})).await;
+            assert_eq!(moved["refusal"], Value::Null);
+        }
+        let again = json!({"title": "again", "url": "https://example.org/d", "progressId": entries[0].0, "storyId": entries[0].1});
+        assert_eq!(ann.create_story(again).await["refusal"], Value::Null);
+        for (noun, [one, two, three]) in &labels {
+            label("delete", noun, "Delete", json!({"id": one})).await;
+            label("rename", noun, "Rename", json!({"id": two, "name": "one"})).await;
+            label("rename", noun, "Rename", json!({"id": three, "name": "two"})).await;
+            label("create", noun, "Create", json!({"name": "three"})).await;
+        }
+        let (changed, later) = now(&ann).await;
+        let restored = restore(&ann, json!({"to": before})).await;
+        assert_eq!(restored["refusal"], Value::Null, "{restored}");
+        assert_same(&now(&ann).await.1, &snapshot, "restored");
+        for (version, expected, what) in [(changed + 1, &later, "undone"), (changed + 2, &snapshot, "done again")] {
+            let undone = undo(&ann, json!({"version": version})).await;
+            assert_eq!(undone["refusal"], Value::Null, "{what}: {undone}");
+            assert_same(&now(&ann).await.1, expected, what);
+        }
+        for (version, expected) in [(before, &snapshot), (changed, &later), (changed + 1, &snapshot), (changed + 2, &later)] {
+            assert_same(&at(&ann, version).await, expected, &format!("version {version}"));
+        }
+    }
+
+    async fn stories_that_share_an_address_are_brought_back_unless_it_was_taken_since(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let (one, two) = (entry(&ann, "a", &[]).await, entry(&ann, "b", &[]).await);
+        share_address(&ann, "https://example.org/b", "https://example.org/a#2").await;
+        let (before, snapshot) = now(&ann).await;
+        for entry in [&two, &one] {
+            ann.delete_progress(&entry["progress"]["id"]).await;
+            assert_eq!(undo(&ann, json!({"version": ann.version().await})).await["refusal"], Value::Null);
+            assert_same(&now(&ann).await.1, &snapshot, "one was deleted");
+            ann.update_story(json!({"id": entry["progress"]["story"]["id"], "url": "https://example.org/c"})).await;
+            assert_eq!(undo(&ann, json!({"version": ann.version().await})).await["refusal"], Value::Null);
+            assert_same(&now(&ann).await.1, &snapshot, "one was moved");
+        }
+        for entry in [&one, &two] {
+            ann.delete_progress(&entry["progress"]["id"]).await;
+        }
+        assert_eq!(restore(&ann, json!({"to": before})).await["refusal"], Value::Null);
+        assert_same(&now(&ann).await.1, &snapshot, "both were deleted");
+        // The address of a story that never shared it is taken by another.
+        let single = json!({"title": "s", "url": "http://example.org/s#chapter-2"});
+        let single = ann.create_story(single).await["progress"]["id"].take();
+        ann.delete_progress(&single).await;
+        let deleted = ann.version().await;
+        let taking = entry(&ann, "s", &[]).await;
+        let refused = undo(&ann, json!({"version": deleted})).await;
+        assert_eq!(refused["refusal"]["code"], "ALREADY_EXISTS");
+        assert_eq!(refused["refusal"]["existingId"], taking["progress"]["story"]["id"]);
     }
 
     async fn an_import_is_undone_in_one_write(db: Db) {
