@@ -220,6 +220,10 @@ impl App {
             let (library, ended) = (self.node.library.clone(), ended.clone());
             async move { library.keep_devices(ended).await }
         });
+        tasks.spawn({
+            let (library, ended) = (self.node.library.clone(), ended.clone());
+            async move { library.keep_uses(ended).await }
+        });
         if let Some(worker) = self.worker.clone() {
             tasks.spawn(worker.run(ended.clone()));
         }

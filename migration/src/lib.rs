@@ -73,6 +73,7 @@ mod m20261126_000035_device;
 mod m20261126_000036_node;
 mod m20261126_000037_session_end;
 mod m20261126_000038_erased_epoch;
+mod m20261126_000039_usage;
 mod m20261126_000041_traceparent;
 
 /// All migrations, in order.
@@ -110,6 +111,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000036_node::Migration),
             Box::new(m20261126_000037_session_end::Migration),
             Box::new(m20261126_000038_erased_epoch::Migration),
+            Box::new(m20261126_000039_usage::Migration),
             Box::new(m20261126_000041_traceparent::Migration),
         ]
     }

@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The other tables that the migrations create, except that of users. They are emptied first with [`LIBRARY_TABLES`],
 /// because some migrations rewrite every row when they are reverted.
-const OTHER_TABLES: [&str; 12] = [
+const OTHER_TABLES: [&str; 13] = [
     "topaz_tombstone",
     "topaz_undone_removal",
     "topaz_receipt",
@@ -43,6 +43,7 @@ const OTHER_TABLES: [&str; 12] = [
     "topaz_stream",
     "topaz_node",
     "topaz_device",
+    "topaz_usage",
 ];
 
 /// Users with changes that the follower did not make. A client may name its device as the follower does, but its changes

@@ -31,6 +31,7 @@ mod schema;
 mod sdl;
 mod subscription;
 mod types;
+mod usage_mutation;
 
 pub use self::{
     executor::Api,

@@ -153,6 +153,24 @@ impl Query {
         Ok(page.connection(found, filter))
     }
 
+    /// Progresses of the entries that the reader most likely opens next, the likeliest first: worth loading before they are
+    /// opened. Each `opened` and each `updateProgress`, on any device, is a use of an entry. A use loses half of its weight in
+    /// 14 days. Entries without a use follow, the last changed first.
+    async fn warm(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            default_with = "Some(PAGE)",
+            desc = "Number of progresses, from 0 to 100 unless the server is configured otherwise. Null means 20."
+        )]
+        first: Option<i32>,
+    ) -> Result<Vec<Progress>, Error> {
+        let caller = ctx.caller();
+        let first = page_size(first.unwrap_or(PAGE), caller.limits.max_page)?;
+        let warm = caller.library.warm(&caller.viewer.user, first).await?;
+        Ok(Progress::list(warm))
+    }
+
     /// Tags of the library, ordered by name. At most 10,000.
     async fn tags(
         &self,

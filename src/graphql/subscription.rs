@@ -92,6 +92,7 @@ impl<H: Stream<Item = Head>> Events<H> {
             return Some(LibraryEvent::quiet(LibraryEventKind::Connected, head));
         };
         Some(LibraryEvent::of_change(
+            last,
             head,
             self.changed(last, head).await,
         ))

@@ -25,10 +25,11 @@ use super::{
 use crate::version::{Epoch, Head, UserId, Version};
 
 /// The tables with rows of a user, before those that they reference.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 18] = [
     "topaz_stream",
     "topaz_device",
     "topaz_ticket",
+    "topaz_usage",
     "topaz_push_endpoint",
     "topaz_webhook",
     "topaz_receipt",
@@ -81,6 +82,7 @@ impl Library {
                 return Ok(None);
             };
             library.device_log.forget_user(&user);
+            library.uses.forget_user(&user);
             library.db.wrote();
             library.announce(&user, erased.head, None);
             counter!("library_sync_erasures_total").increment(1);
@@ -216,6 +218,20 @@ async fn empty(tx: &Transaction, user: &UserId, table: &str) -> Result<u64, Erro
         rows += deleted;
         if deleted < BATCH {
             return Ok(rows);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::database::schema_check::NEEDED;
+
+    #[test]
+    fn every_table_with_rows_of_a_user_is_erased() {
+        for (table, columns) in NEEDED {
+            let has_user = columns.split_whitespace().any(|column| column == "user_id");
+            assert_eq!(TABLES.contains(&table), has_user, "{table}");
         }
     }
 }

@@ -24,6 +24,7 @@ use super::{
     known_heads::KnownHeads,
     model::limits::Limits,
     read::head_reader::HeadReader,
+    warming::uses::Uses,
 };
 use crate::{broker::Broker, version::UserId};
 
@@ -46,6 +47,8 @@ pub struct Library {
     pub(super) device_log: DeviceLog,
     pub(super) stream_ends: StreamEnds,
     pub(super) exports: Exports,
+    /// The uses of entries that are not stored yet.
+    pub(super) uses: Uses,
     /// Whether SQLite's write-ahead log may hold erased rows.
     pub(super) unscrubbed: Arc<AtomicBool>,
 }
@@ -65,6 +68,7 @@ impl Library {
             device_log: DeviceLog::default(),
             stream_ends: StreamEnds::default(),
             exports: Exports::default(),
+            uses: Uses::default(),
             unscrubbed: Arc::default(),
         }
     }

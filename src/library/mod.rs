@@ -53,6 +53,7 @@ mod retention;
 mod session;
 #[expect(clippy::disallowed_methods, reason = "a ticket is not a library row")]
 mod ticket;
+mod warming;
 #[expect(
     clippy::disallowed_methods,
     reason = "the writer is where rows change, and a receipt is kept even without a change"
@@ -129,6 +130,7 @@ pub use self::{
     retention::purge::{Retention, Witnessed},
     session::Session,
     ticket::KeptTicket,
+    warming::{score::UsageScore, select::WARM},
     write::{
         adopted::{AdoptedEntry, insert_entries, insert_labels, insert_links},
         conflict::{Against, OnConflict},

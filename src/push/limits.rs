@@ -25,9 +25,6 @@ pub(super) const REFUSED_BACKOFF: Duration = Duration::from_hours(1);
 /// How long an endpoint may fail before it is removed.
 pub(super) const MAX_FAILING: Duration = Duration::from_hours(14 * 24);
 
-/// Maximum number of entries that a message names.
-pub(super) const MAX_WARM: usize = 20;
-
 /// Limits and times of Web Push and of the webhook.
 #[derive(Debug, Clone, Args)]
 pub struct PushLimits {

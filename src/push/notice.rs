@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{encryption::MAX_PAYLOAD, limits::MAX_WARM};
+use super::encryption::MAX_PAYLOAD;
 use crate::{library::ChangeSummary, version::Head};
 
 /// The tag of all notices: a new one replaces the one before.
@@ -83,7 +83,8 @@ impl NoticeTemplate {
         })
     }
 
-    /// Returns the payload for a new head. With `warm`, it names entries that are worth fetching.
+    /// Returns the payload for a new head. With `warm`, it names the changed entries that the reader most
+    /// likely opens next.
     pub(super) fn payload(&self, head: Head, changes: &ChangeSummary, warm: bool) -> Vec<u8> {
         let (epoch, version) = (head.epoch.number(), head.version.number());
         let data = json!({"type": "library_version_update", "version": version, "epoch": epoch});
@@ -95,9 +96,8 @@ impl NoticeTemplate {
             "version": version,
             "epoch": epoch,
         });
-        if warm && !changes.entries.is_empty() {
-            let warm = changes.entries.iter().take(MAX_WARM);
-            message["warm"] = warm.map(ToString::to_string).collect();
+        if warm && !changes.warm.is_empty() {
+            message["warm"] = changes.warm.iter().map(ToString::to_string).collect();
         }
         shortened(message)
     }
@@ -140,6 +140,7 @@ mod tests {
         };
         let mut changes = ChangeSummary::default();
         changes.entries = (0..entries).map(|_| Uuid::now_v7()).collect();
+        changes.warm = changes.entries.iter().take(20).copied().collect();
         changes.devices = devices.iter().copied().map(device).collect();
         changes
     }
@@ -176,7 +177,7 @@ mod tests {
             (&json!(9), &json!(7))
         );
         assert_eq!(payload["web_push"], 8030);
-        assert_eq!(payload["warm"].as_array().unwrap().len(), MAX_WARM);
+        assert_eq!(payload["warm"].as_array().unwrap().len(), 20);
         let notification = &payload["notification"];
         assert_eq!(notification["navigate"], "/?v=9");
         assert_eq!(

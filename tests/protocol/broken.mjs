@@ -372,6 +372,9 @@ export const mutants = [
     call.epoch ??= epoch;
     return epoch && epoch !== call.epoch ? [] : [it];
   })],
+  ["WARM-1", "opening an entry moves the version", payload("opened", (_, call) => call.bump())],
+  ["WARM-2", "the least likely entry comes first", { response: (_, response) => { response.json?.data?.warm?.reverse(); } }],
+  ["WARM-3", "any id is counted", payload("opened", (made) => { made.refusal = null; })],
   ["PUSH-1", "endpoints are not stored", {
     request: ({ json: body }) => (
       body?.query.includes("registerPushEndpoint(") && !body.query.includes("unregister")

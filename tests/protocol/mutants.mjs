@@ -41,7 +41,7 @@ const shell = promisify(execFile);
 const pushService = await startPushService(values["push-service"]);
 
 /** Rules that are tested together: those whose ids have these prefixes. */
-const PARTS = [["HEAD", "AUTH", "VER"], ["EVT"], ["EPO"], ["ERA"], ["GQL", "MIN", "MUT", "IDEM", "ISO"], ["DEL"], ["CON"], ["PUSH"]];
+const PARTS = [["HEAD", "AUTH", "VER"], ["EVT"], ["EPO"], ["ERA"], ["GQL", "MIN", "MUT", "IDEM", "ISO", "WARM"], ["DEL"], ["CON"], ["PUSH"]];
 const partOf = (id) => PARTS.find((part) => part.includes(id.split("-")[0]));
 
 /** Makes the names of users different in each run. */

@@ -7,12 +7,13 @@ import * as erasure from "./rules/erasure.mjs";
 import * as events from "./rules/events.mjs";
 import * as heads from "./rules/heads.mjs";
 import * as push from "./rules/push.mjs";
+import * as warming from "./rules/warming.mjs";
 
 /** Longer than any rule takes, so that a server that does not answer ends the run. */
 const LONGEST = 60_000;
 
 const last = { ...events.last, ...erasure.rules };
-const first = { ...heads.rules, ...events.rules, ...changes.rules, ...deltas.rules, ...conflicts.rules, ...push.rules };
+const first = { ...heads.rules, ...events.rules, ...changes.rules, ...deltas.rules, ...conflicts.rules, ...warming.rules, ...push.rules };
 
 /** The ids of all rules, in their order. */
 export const ids = [first, events.background, last].flatMap(Object.keys);

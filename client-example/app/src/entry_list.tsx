@@ -84,7 +84,7 @@ function EntryCard({
     <li className="entry">
       <div className="about">
         <h2>
-          <a href={url} rel="noreferrer">
+          <a href={url} rel="noreferrer" onClick={() => void changes.opened(id)}>
             {title}
           </a>
         </h2>

@@ -93,6 +93,7 @@ export function useChanges() {
       updateStory: (input: UpdateStoryWithRelationsInput) =>
         change(UpdateStory, { ...base(), ...input }, `story:${input.id}`),
       addStory: (input: CreateStoryWithProgressInput) => change(AddStory, input),
+      opened: (id: string) => library.server.opened(id),
       createTag: (id: string, name: string) => change(CreateTag, { id, name }),
       createFandom: (id: string, name: string) => change(CreateFandom, { id, name }),
       deleteEntry: (entry: Entry) => change(DeleteEntry, { ...base(), id: entry.id }),

@@ -26,7 +26,7 @@ pub(super) const LABEL: u64 = 3;
 const CHANGE: u64 = 20;
 
 /// Fields with their own read.
-const WEIGHTS: [(&str, &str, u64); 20] = [
+const WEIGHTS: [(&str, &str, u64); 21] = [
     ("Fandom", "storyCount", LOADED),
     ("Tag", "storyCount", LOADED),
     ("Story", "tags", LOADED),
@@ -41,6 +41,7 @@ const WEIGHTS: [(&str, &str, u64); 20] = [
     ("PastLibrary", "tags", WHOLE_LIBRARY),
     ("PastLibrary", "fandoms", WHOLE_LIBRARY),
     ("HistoryWrite", "changes", PAST),
+    ("LibraryEvent", "warm", LOADED),
     ("Query", "node", LOADED),
     ("Query", "nodes", LOADED),
     ("DeleteProgressPayload", "changedTags", LOADED),

@@ -1,16 +1,18 @@
 //! Events of `libraryEvents`.
 
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ID, SimpleObject};
 use time::OffsetDateTime;
 
 use super::{Head, changes::LibraryKind, date_time::DateTime};
 use crate::{
-    library::{self, Changed, Kind},
+    graphql::context::CallerExt as _,
+    library::{self, Changed, Error, Kind},
     version,
 };
 
 /// A change of the library, or a heartbeat.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(in crate::graphql) struct LibraryEvent {
     /// Kind of the event.
     kind: LibraryEventKind,
@@ -29,6 +31,25 @@ pub(in crate::graphql) struct LibraryEvent {
     /// Position of the newest change in its distributed trace, as a W3C `traceparent`. Null unless the server exports traces
     /// and the mutation was sent with a sampled `traceparent`.
     traceparent: Option<String>,
+    /// Head of the previous event. `None` unless the library changed since in the same epoch.
+    #[graphql(skip)]
+    previous: Option<version::Head>,
+}
+
+#[ComplexObject]
+impl LibraryEvent {
+    /// Ids of the progresses that changed since the previous event, or whose story did, and that are among
+    /// `Query.warm(first: 20)`, the likeliest first: worth loading before the reader opens them. Empty unless `kind` is
+    /// CHANGED.
+    async fn warm(&self, ctx: &Context<'_>) -> Result<Vec<ID>, Error> {
+        let Some(previous) = self.previous else {
+            return Ok(Vec::new());
+        };
+        let caller = ctx.caller();
+        let user = &caller.viewer.user;
+        let warm = caller.library.warm_since(user, previous).await?;
+        Ok(warm.iter().map(|id| id.to_string().into()).collect())
+    }
 }
 
 /// Kind of an event.
@@ -72,12 +93,16 @@ impl LibraryEvent {
             device: None,
             at: OffsetDateTime::now_utc().into(),
             traceparent: None,
+            previous: None,
         }
     }
 
-    /// That the library changed up to `head`; where it is not known what, anything may have.
-    pub fn of_change(head: version::Head, what: Option<Changed>) -> Self {
-        let quiet = Self::quiet(LibraryEventKind::Changed, head);
+    /// That the library changed after `last` up to `head`; where it is not known what, anything may have.
+    pub fn of_change(last: version::Head, head: version::Head, what: Option<Changed>) -> Self {
+        let quiet = Self {
+            previous: Some(last).filter(|last| last.epoch == head.epoch),
+            ..Self::quiet(LibraryEventKind::Changed, head)
+        };
         let Some(what) = what else {
             let all = [Kind::Story, Kind::Progress, Kind::Tag, Kind::Fandom];
             return Self {

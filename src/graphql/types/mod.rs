@@ -19,6 +19,7 @@ mod json;
 mod label;
 mod library;
 mod node;
+mod opened;
 mod page;
 mod past;
 mod payload;
@@ -51,6 +52,7 @@ pub(super) use self::{
     label::{Fandom, Tag},
     library::Library,
     node::Node,
+    opened::{OpenedInput, OpenedPayload},
     page::{Page, ProgressConnection, page_size},
     past::PastLibrary,
     payload::{

@@ -58,6 +58,16 @@ impl From<library::Progress> for Progress {
 }
 
 impl Progress {
+    /// Progresses whose stories are loaded together.
+    pub fn list(progresses: Vec<library::Progress>) -> Vec<Self> {
+        let batch = Batch::of_stories(progresses.iter().map(|progress| progress.story_id));
+        let batch = Arc::new(batch);
+        let progresses = progresses.into_iter();
+        progresses
+            .map(|progress| Self::new(progress, &batch))
+            .collect()
+    }
+
     /// The progress of a story of the batch.
     pub(super) fn new(progress: library::Progress, batch: &Arc<Batch>) -> Self {
         Self::with_story(progress, None, batch)

@@ -18,7 +18,7 @@ use crate::library::error::{Error, Unanswered};
 pub const SET_ASIDE: &str = "topaz_before";
 
 /// The tables of this version and their columns. A column that only the older app reads is not in it.
-const NEEDED: [(&str, &str); 19] = [
+pub(in crate::library) const NEEDED: [(&str, &str); 20] = [
     (
         "topaz_user",
         "subject library_version library_epoch library_floor library_counted library_stories library_tags \
@@ -87,6 +87,7 @@ const NEEDED: [(&str, &str); 19] = [
         "topaz_stream",
         "node_id number user_id device_id transport opened_at",
     ),
+    ("topaz_usage", "user_id progress_id score used_at"),
     (
         "topaz_webhook",
         "user_id known_epoch known_version due_at claim claimed_until failures",

@@ -42,6 +42,8 @@ pub struct ChangeSummary {
     pub devices: Vec<Option<Device>>,
     /// Ids of the changed entries' progress, newest change first. At most 1,000.
     pub entries: Vec<Uuid>,
+    /// Those of the entries that the reader most likely opens next, the likeliest first.
+    pub warm: Vec<Uuid>,
     /// Time of the newest change, if known.
     pub committed_at: Option<OffsetDateTime>,
     /// Number of writes that were read.
@@ -106,6 +108,7 @@ impl Library {
         }
         if with_entries {
             summary.entries = self.entries_since(user, known).await?;
+            summary.warm = self.warm_among(user, &summary.entries).await?;
         }
         Ok(summary)
     }
@@ -126,7 +129,12 @@ impl Library {
         self.run_statement(WRITES, values).await
     }
 
-    async fn entries_since(&self, user: &UserId, known: Head) -> Result<Vec<Uuid>, Error> {
+    /// Returns the entries that changed after a head, newest change first.
+    pub(in crate::library) async fn entries_since(
+        &self,
+        user: &UserId,
+        known: Head,
+    ) -> Result<Vec<Uuid>, Error> {
         let values = [
             user.as_str().into(),
             known.version.number().into(),

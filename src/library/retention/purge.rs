@@ -41,6 +41,11 @@ const WRITES: Rows = Rows {
     time: "written_at",
     is_history: false,
 };
+const USAGE: Rows = Rows {
+    table: "topaz_usage",
+    time: "used_at",
+    is_history: false,
+};
 const TOMBSTONES: Rows = Rows {
     table: "topaz_tombstone",
     time: "removed_at",
@@ -66,7 +71,7 @@ const FIELD_CHANGES: Rows = Rows {
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
     /// Tombstones, earlier field values, and the log of changes: how long a client can be offline and still get a delta
-    /// instead of a reset.
+    /// instead of a reset. Also scores of entries that are not used.
     pub history: Duration,
     /// Receipts: how long a mutation can be replayed.
     pub receipts: Duration,
@@ -192,6 +197,7 @@ impl Library {
         for (rows, before) in [
             (TICKETS, clock),
             (RECEIPTS, ago(now, retention.receipts)),
+            (USAGE, history),
             (TOMBSTONES, history),
             (UNDONE_REMOVALS, history),
             (LABEL_REMOVALS, history),

@@ -154,7 +154,7 @@ impl Library {
     /// Commits a change and announces it.
     async fn commit(
         &self,
-        writer: LibraryWriter,
+        mut writer: LibraryWriter,
         user: &UserId,
         (intent, answer): (&Intent, Option<String>),
         mut spans: Option<WriteSpans>,
@@ -162,7 +162,9 @@ impl Library {
         if let Some(spans) = &mut spans {
             spans.begin_commit();
         }
+        let progresses = writer.take_used();
         let head = writer.commit(intent, answer).await?;
+        self.uses.record(user, progresses);
         self.db.wrote();
         counter!("library_sync_changes_total").increment(1);
         let commit = Commit {

@@ -115,6 +115,7 @@ impl LibraryWriter {
         let after = after.tidy_changes(&row.state)?;
         if after != row.state {
             row = self.store_progress(row, after).await?;
+            self.used.push(id.0);
         }
         Ok(Updated { row, left })
     }

@@ -70,6 +70,8 @@ pub struct LibraryWriter {
     pub(super) growth_fields: GrowthFields,
     /// The position of the commit in the trace of its request.
     pub(super) trace: Option<TraceParent>,
+    /// The progresses that the reader changes.
+    pub(super) used: Vec<Uuid>,
     /// Whether the change copies another program's, which no limit refuses.
     pub(super) is_mirror: bool,
 }
@@ -118,6 +120,7 @@ impl LibraryWriter {
             purged: 0,
             growth_fields: GrowthFields::ONE,
             trace: None,
+            used: Vec::new(),
             is_mirror: false,
         })
     }
@@ -130,6 +133,11 @@ impl LibraryWriter {
     /// Returns whether the account was erased after the copy at `head` was made.
     pub(in crate::library) fn is_erased_since(&self, head: Head) -> bool {
         head.epoch < self.erased
+    }
+
+    /// Takes the progresses that the reader changes.
+    pub(in crate::library) fn take_used(&mut self) -> Vec<Uuid> {
+        std::mem::take(&mut self.used)
     }
 
     /// Returns whether a row was stamped or removed.

@@ -112,10 +112,13 @@ on_each_database! {
         let gone = ann.add("gone").await["progress"]["id"].take();
         ann.delete_progress(&gone).await;
         let tag = ann.create_tag("archived").await["tag"]["id"].take();
-        ann.create_story(json!({"title": "tagged", "url": "https://example.org/tagged", "tagIds": [tag]})).await;
+        let tagged = json!({"title": "tagged", "url": "https://example.org/tagged", "tagIds": [tag]});
+        let tagged = ann.create_story(tagged).await["progress"]["id"].take();
+        ann.mutate("opened", "OpenedInput", json!({"progressId": tagged}), "").await;
+        first.library.save_uses().await.unwrap();
         first.user("bob").add("of another user").await;
         let exported = download(&first.user("ann")).await;
-        for kind in ["tag", "story", "progress", "story_tag", "tombstone", "write", "field_change"] {
+        for kind in ["tag", "story", "progress", "usage", "story_tag", "tombstone", "write", "field_change"] {
             assert!(exported.contains(&format!("\n{{\"{kind}\":{{")), "the program made a {kind}");
         }
         assert!(!exported.contains("of another user"));
@@ -133,6 +136,8 @@ on_each_database! {
         let second = TestApp::start_on(database, &flags).await;
         let ann = second.user("ann");
         assert_eq!(ann.head().await, first.user("ann").head().await);
+        let warm = "{ warm(first: 5) { id } }";
+        assert_eq!(ann.ask(warm, json!({})).await, first.user("ann").ask(warm, json!({})).await);
         for (version, snapshot) in &program.snapshots {
             assert_same(&at(&ann, *version).await, snapshot, &format!("version {version}"));
         }

@@ -5,3 +5,4 @@ pub mod lists;
 pub mod queries;
 pub mod query_plans;
 pub mod replica;
+pub mod warming;

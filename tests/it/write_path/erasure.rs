@@ -23,14 +23,14 @@ const MARK: &str = "zqmark";
 const ERASE: &str = "mutation ($input: EraseAccountInput!) { eraseAccount(input: $input) {
     libraryVersion libraryHead erasedRowCount refusal { code field } } }";
 
-async fn confirmation(user: &TestUser<'_>) -> Value {
+pub async fn confirmation(user: &TestUser<'_>) -> Value {
     let query = "mutation { requestAccountErasure(input: {}) { libraryVersion confirmationToken expiresIn refusal { code } } }";
     let mut requested = user.ask(query, json!({})).await["requestAccountErasure"].take();
     assert_eq!(requested["expiresIn"], 300);
     requested["confirmationToken"].take()
 }
 
-async fn erase(user: &TestUser<'_>, token: &Value) -> Value {
+pub async fn erase(user: &TestUser<'_>, token: &Value) -> Value {
     let input = json!({"input": {"confirmationToken": token}});
     user.ask(ERASE, input).await["eraseAccount"].take()
 }

@@ -37,6 +37,8 @@ interface GraphQLBody {
   readonly extensions?: { readonly libraryHead?: string };
 }
 
+const OPENED = "mutation Opened($input: OpenedInput!) { opened(input: $input) { libraryVersion } }";
+
 /** An error of the server, with its code. */
 export class ServerError extends Error {
   override readonly name = "ServerError";
@@ -74,6 +76,15 @@ export class Server {
       throw PERMANENT.has(code) ? new PermanentError(error.message) : new ServerError(code, error.message);
     }
     return { data: body.data as Data, head: headOf(body) };
+  }
+
+  /**
+   * Reports that the reader opens an entry, for the server's `warm`. The request outlives the page, because the link of the
+   * entry may leave it. It is a hint, so a failure is ignored.
+   */
+  async opened(progressId: string): Promise<void> {
+    const request = { query: OPENED, variables: { input: { progressId } } };
+    await this.#post(request, null, undefined, null, true).catch(() => undefined);
   }
 
   /** Sends a change of the outbox. `copy` is the head of this device's data: the server refuses what is older than an erasure. */
@@ -117,6 +128,7 @@ export class Server {
     minimum: Head | null,
     signal?: AbortSignal,
     copy: Head | null = null,
+    keepalive = false,
   ): Promise<GraphQLBody> {
     const headers = new Headers(await this.#options.headers?.());
     headers.set("content-type", "application/json");
@@ -124,7 +136,7 @@ export class Server {
     if (minimum !== null) headers.set("x-min-library-version", String(minimum.version));
     if (copy !== null) headers.set("x-library-applied", formatHead(copy));
     const body = JSON.stringify(request);
-    const response = await this.#fetch("/graphql", { method: "POST", headers, body }, signal);
+    const response = await this.#fetch("/graphql", { method: "POST", headers, body, keepalive }, signal);
     if (response.status === 401) throw new SignedOutError("the server does not accept the session");
     if (!isJson(response)) throw await failure(response);
     const answer = (await response.json()) as GraphQLBody;

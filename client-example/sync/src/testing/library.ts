@@ -8,6 +8,7 @@ import type { Device } from "./device.ts";
 import { Refusal } from "./errors.ts";
 import type { Intent } from "./inputs.ts";
 import { copyOf, emptyLibrary, type Kind, type LibraryState, type Outcome } from "./rows.ts";
+import { Usage } from "./usage.ts";
 import { Writer } from "./writer.ts";
 
 /** The server's order of kinds. */
@@ -26,6 +27,7 @@ export interface LibraryHost {
 }
 
 export class TestLibrary {
+  readonly usage = new Usage();
   readonly #host: LibraryHost;
   readonly #watchers = new Set<(head: Head, device: Device | null) => void>();
   #state: LibraryState;
@@ -79,6 +81,11 @@ export class TestLibrary {
     }
     if (hasChanged) for (const watcher of this.#watchers) watcher(head, device);
     return { head: this.head, outcome, replayed: false };
+  }
+
+  /** Counts that the reader uses an entry now. */
+  use(progress: string): void {
+    this.usage.record(progress, this.#host.now());
   }
 
   /** A copy of everything, for `restore`. */

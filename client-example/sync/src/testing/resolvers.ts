@@ -4,7 +4,7 @@
 
 import { formatHead, type Head } from "../core/index.ts";
 import { type DeltaArguments, delta } from "./delta.ts";
-import { invalid } from "./errors.ts";
+import { invalid, Refusal } from "./errors.ts";
 import { importEntries } from "./import.ts";
 import {
   baseOf,
@@ -82,6 +82,7 @@ export function queryRoot({ user, library, expiresAt }: Caller): Roots {
       const nodes = edges.map((edge) => edge.node);
       return { pageInfo: { hasNextPage, endCursor }, edges, nodes, totalCount };
     },
+    warm: ({ first }) => library.usage.warm(state, first).map((progress) => views.progress(progress)),
     tags: labels("TAG"),
     fandoms: labels("FANDOM"),
     libraryChanges: (args) => views.delta(delta(state, args as unknown as DeltaArguments)),
@@ -148,7 +149,9 @@ export function mutationRoot(caller: Caller): Roots {
     }),
     updateProgress: input((given) => {
       const { id, change, against, intent } = progressUpdateOf(given);
+      const before = library.head.version;
       const written = library.write(intent, (writer) => writer.updateProgress(id, change, against));
+      if (library.head.version > before) library.use(id);
       const shown = (row: Parameters<Views["progress"]>[0]) => ({ progress: views.progress(row) });
       return answer(written, (made) => updated(made, shown, "readingStatus"), "readingStatus");
     }),
@@ -157,6 +160,7 @@ export function mutationRoot(caller: Caller): Roots {
       const base = baseOf(given["base"]);
       const intent = intentOf(given, "deleteProgress", base === null ? id : [id, formatHead(base)]);
       const written = library.write(intent, (writer) => writer.deleteProgress(id, base));
+      if (!library.state.progresses.has(id)) library.usage.forget(id);
       const shown = (made: ReturnType<Writer["deleteProgress"]>) => ({
         deletedProgressId: made.progress,
         deletedStoryId: made.story,
@@ -170,6 +174,16 @@ export function mutationRoot(caller: Caller): Roots {
         return { ...answer(written, () => ({})), ...payload };
       }),
     ),
+    opened: input((given) => {
+      const id = uuid("progressId", given["progressId"]);
+      const { head } = library;
+      if (library.state.progresses.has(id)) {
+        library.use(id);
+        return answer({ head, outcome: { made: {} }, replayed: false }, () => ({}));
+      }
+      const refusal = new Refusal("NOT_FOUND", "progressId", "the library has no such progress");
+      return answer({ head, outcome: { refusal }, replayed: false }, () => ({}));
+    }),
     createStreamTicket: input((given) => {
       const expiresIn = (given["expiresIn"] ?? 30) as number;
       if (expiresIn < 1 || expiresIn > 30) throw invalid("expiresIn", "must be from 1 to 30");

@@ -115,3 +115,20 @@ function refused(code: string): string {
   const payload = { libraryVersion: 1, refusal: { code, message: "gone" } };
   return JSON.stringify({ data: { updateProgress: payload }, extensions: { libraryHead: "1.1" } });
 }
+
+test("the report of an opened entry outlives the page, and its failure is ignored", async () => {
+  const requests: RequestInit[] = [];
+  const answers = [() => Response.json({ data: {} }), () => Promise.reject(new Error("offline"))];
+  const fetch = (_: unknown, init: RequestInit = {}) => {
+    requests.push(init);
+    return Promise.resolve((answers.shift() as () => Response | Promise<Response>)());
+  };
+  const offline = new Server({ fetch: fetch as typeof globalThis.fetch });
+  await offline.opened("7");
+  await offline.opened("8");
+  expect(requests.map(({ keepalive }) => keepalive)).toEqual([true, true]);
+  expect(requests.map(({ body }) => JSON.parse(String(body)).variables.input)).toEqual([
+    { progressId: "7" },
+    { progressId: "8" },
+  ]);
+});

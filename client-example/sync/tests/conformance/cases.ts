@@ -166,6 +166,30 @@ export function cases(name: string, start: () => Backend | Promise<Backend>): vo
       expect((await backend.otherDevice.find("Emma"))?.currentChapter).toBe(4);
     });
 
+    test("an entry that the reader opens is warm, and no version moves", async () => {
+      const { server, engine } = page.library;
+      const titles = async (first?: number) => {
+        const query = "query ($first: Int) { warm(first: $first) { id story { title } } }";
+        const { data } = await server.query<{ warm: Node[] }>(query, { first });
+        return data.warm.map(({ story }) => story.title);
+      };
+      for (const title of ["Persuasion", "Sanditon"]) await backend.otherDevice.add(title);
+      const before = await engine.caughtUp();
+      expect(await titles()).toEqual(["Sanditon", "Persuasion", "Emma"]);
+      const opened = async (progressId: string) => {
+        const query = "mutation ($input: OpenedInput!) { opened(input: $input) { refusal { code field } } }";
+        const input = { progressId, device: { id: "page" } };
+        const { data } = await server.query<{ opened: { refusal: unknown } }>(query, { input });
+        return data.opened.refusal;
+      };
+      const id = (await backend.otherDevice.find("Persuasion"))?.id as string;
+      expect(await opened(id)).toBeNull();
+      expect(await titles(2)).toEqual(["Persuasion", "Sanditon"]);
+      const unknown = "00000000-0000-4000-8000-000000000000";
+      expect(await opened(unknown)).toEqual({ code: "NOT_FOUND", field: "progressId" });
+      expect(await engine.caughtUp()).toEqual(before);
+    });
+
     test("a change whose notice is lost is found at the next check", async () => {
       backend.net.loseNotices();
       await backend.otherDevice.read("Emma", 4);
