@@ -1,11 +1,21 @@
 //! Erasure of an account: all of it, only by its user, and every device learns of it.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use library_sync::{library::Retention, version::UserId};
+use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{
     push::fake_push_service::{FakePushService, REGISTER, input},
@@ -74,6 +84,53 @@ async fn files(database: &TestDatabase, db: Db) -> Vec<u8> {
             row.try_get_by_index::<Option<Vec<u8>>>(0)
                 .unwrap()
                 .unwrap_or_default()
+        })
+        .collect()
+}
+
+/// The commands that Redis receives, or the messages that NATS sends to a client that subscribes to everything, from now
+/// on.
+async fn everything_carried(db: Db, port: u16) -> Arc<Mutex<Vec<u8>>> {
+    let subscribe = match db {
+        Db::Sqlite => "MONITOR\r\n",
+        Db::Postgres => "CONNECT {}\r\nSUB > 1\r\nPING\r\n",
+    };
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    socket.write_all(subscribe.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    soon("the subscription", async {
+        let is_subscribed = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            text.contains("+OK") || text.contains("PONG")
+        };
+        while !is_subscribed(&bytes) {
+            assert_ne!(socket.read_buf(&mut bytes).await.unwrap(), 0);
+        }
+    })
+    .await;
+    let carried = Arc::<Mutex<Vec<u8>>>::default();
+    let received = carried.clone();
+    // The test's runtime drops it.
+    tokio::spawn(async move {
+        bytes.clear();
+        while let Ok(1..) = socket.read_buf(&mut bytes).await {
+            received.lock().append(&mut bytes);
+        }
+    });
+    carried
+}
+
+/// The files below a folder.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                walk(&path)
+            } else {
+                vec![path]
+            }
         })
         .collect()
 }
@@ -166,13 +223,26 @@ async fn purge(app: &TestApp) {
 
 on_each_database! {
     async fn no_marked_text_is_left_after_an_erasure(db: Db) {
-        let redis = Server::redis(&[]).await;
-        let push = FakePushService::start().await;
         let folder = TempDir::new().unwrap();
+        let store = folder.path().to_str().unwrap();
+        // A broker that could keep messages, and everything that it carries.
+        let (broker, address) = match db {
+            Db::Sqlite => {
+                let redis = Server::redis(&[]).await;
+                let address = format!("redis://127.0.0.1:{}", redis.port);
+                (redis, address)
+            }
+            Db::Postgres => {
+                let nats = Server::nats(&["-js", "-sd", store]).await;
+                let address = format!("nats://127.0.0.1:{}", nats.port);
+                (nats, address)
+            }
+        };
+        let carried = everything_carried(db, broker.port).await;
+        let push = FakePushService::start().await;
         let log = folder.path().join("log");
         let database = TestDatabase::new(db).await;
-        let broker = format!("redis://127.0.0.1:{}", redis.port);
-        let flags = push.flags(&["--broker-url", &broker, "--log", "trace,h2=off,hyper=off,reqwest=off"]);
+        let flags = push.flags(&["--broker-url", &address, "--log", "trace,h2=off,hyper=off,reqwest=off"]);
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
         let server = TestProcess::serve_logging(&database.url, &flags, fs::File::create(&log).unwrap().into()).await;
         write_texts(&server, &push, "ann", MARK).await;
@@ -216,7 +286,15 @@ on_each_database! {
         let log = fs::read(&log).unwrap();
         assert!(log.len() > 1_000, "the server logs");
         assert_eq!(marks(&log), [].into(), "in the log");
-        assert_eq!(redis_cli(redis.port, &["DBSIZE"]).trim(), "0", "the broker stores nothing");
+        if db == Db::Sqlite {
+            assert_eq!(redis_cli(broker.port, &["DBSIZE"]).trim(), "0", "the broker stores nothing");
+        }
+        for entry in walk(folder.path()) {
+            assert_eq!(marks(&fs::read(&entry).unwrap()), [].into(), "{}", entry.display());
+        }
+        let carried = carried.lock().clone();
+        assert!(String::from_utf8_lossy(&carried).contains("ann"), "the broker carries notices");
+        assert_eq!(marks(&carried), [].into(), "in messages of the broker");
     }
 
     async fn an_erasure_needs_the_confirmation_of_its_user_once(db: Db) {
