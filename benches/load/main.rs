@@ -1,4 +1,4 @@
-//! Measures a node under load: version checks, mutations, deltas, idle streams, and what a fleet needs.
+//! Measures a node under load: version checks, reports of devices, mutations, deltas, idle streams, and what a fleet needs.
 //!
 //! `cargo bench --bench load -- --help` lists the loads. Each starts PostgreSQL and the program, loads it for some rounds,
 //! and prints a table. Where PostgreSQL alone could do the same work, `pgbench` does it in the same run, as the yardstick.
@@ -20,6 +20,7 @@ mod support {
 
 mod capacity;
 mod deltas;
+mod device_reports;
 mod http;
 mod mutations;
 mod node;
@@ -70,6 +71,15 @@ enum Load {
         #[arg(long, default_value_t = 20_000)]
         entries: usize,
     },
+    /// Reads versions as devices that name themselves and report their version, and the same without a device.
+    DeviceReports {
+        /// Devices, three of each user.
+        #[arg(long, default_value_t = 15_000)]
+        count: usize,
+        /// Concurrent connections.
+        #[arg(long, default_value_t = 32)]
+        connections: usize,
+    },
     /// Opens event streams of as many users, and measures the memory of each.
     Streams {
         /// Streams.
@@ -107,6 +117,9 @@ async fn main() {
         Load::VersionChecks { connections } => version_checks::measure(&args, *connections).await,
         Load::Mutations { connections } => mutations::measure(&args, *connections).await,
         Load::Streams { count } => streams::measure(&args, *count).await,
+        Load::DeviceReports { count, connections } => {
+            device_reports::measure(&args, *count, *connections).await;
+        }
         Load::Deltas { entries } => deltas::measure(&args, *entries).await,
         Load::Capacity(fleet) => capacity::measure(&args.programs[0], fleet).await,
     }
