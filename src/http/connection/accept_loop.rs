@@ -8,31 +8,30 @@
 //! are refused, and the connection is closed. [`RESERVE`] limits the number of such connections, and a new one evicts
 //! the oldest.
 //! **Invariant:** during a drain, only connections that are already in the backlog are accepted. Running requests, and
-//! requests that arrive within [`LAST_REQUEST`], are served. All connections have ended when the grace period is over.
+//! requests that arrive within [`LAST_REQUEST`](super::serve_connection::LAST_REQUEST), are served. All connections have
+//! ended when the grace period is over.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
 use metrics::counter;
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service as _;
 
 use super::{
-    connection_slots::{Connection, ConnectionSlots, NoSlot, Slot, SlotLimits},
-    lingering_close::LingeringClose,
+    connection_slots::{ConnectionSlots, NoSlot, Slot, SlotLimits},
     rate_limited_log::RateLimitedLog,
-    write_deadline::{Deadlined, WriteDeadline},
+    serve_connection::{Shutdown, serve_connection},
+    write_deadline::WriteDeadline,
 };
 use crate::http::client_address::client_address;
 
@@ -50,12 +49,6 @@ const MAX_HEAD: usize = 128 << 10;
 
 /// Pause after a failed accept, because the cause may be a resource limit such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long after the drain begins an open connection may still send a request.
-///
-/// hyper closes a connection that has no request even if the bytes of one have arrived. A proxy answers 502 for a POST
-/// that it sent on such a connection, because it cannot know whether the server has begun it (RFC 9110, section 9.2.2).
-const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Timeouts of connections.
 #[derive(Debug, Clone)]
@@ -120,10 +113,8 @@ struct Server {
     served: Kind,
     /// The kind for a full server, and the kind for an address that uses its share.
     overflow: Option<(Kind, Kind)>,
-    stop: Stop,
-    /// Cancelled when the grace period is over.
-    cut: CancellationToken,
-    connections: TaskTracker,
+    grace: Duration,
+    shutdown: Shutdown,
 }
 
 /// State that connections with the same routes and limits share.
@@ -169,9 +160,12 @@ impl Server {
             overflow: routes
                 .overflow
                 .map(|routes| (reserve(routes.full), reserve(routes.crowded))),
-            stop,
-            cut: CancellationToken::new(),
-            connections: TaskTracker::new(),
+            grace: stop.grace,
+            shutdown: Shutdown {
+                drain: stop.drain,
+                cut: CancellationToken::new(),
+                connections: TaskTracker::new(),
+            },
         }
     }
 
@@ -184,7 +178,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.stop.drain.cancelled() => break,
+                () = self.shutdown.drain.cancelled() => break,
                 accepted = accept() => accepted,
             };
             match accepted {
@@ -192,7 +186,7 @@ impl Server {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     reports.failed(&error);
-                    let _ = timeout(ACCEPT_PAUSE, self.stop.drain.cancelled()).await;
+                    let _ = timeout(ACCEPT_PAUSE, self.shutdown.drain.cancelled()).await;
                 }
             }
         }
@@ -230,56 +224,25 @@ impl Server {
         let Ok(stream) = kind.deadlines.guard(stream, slot) else {
             return;
         };
-        let (drain, cut) = (self.stop.drain.clone(), self.cut.clone());
-        let serving = connect(kind, stream, (peer, connection), drain, cut);
-        self.connections.spawn(serving);
+        let serving = serve_connection(
+            &kind.http,
+            kind.routes.clone(),
+            stream,
+            (peer, connection),
+            self.shutdown.clone(),
+        );
+        self.shutdown.connections.spawn(serving);
     }
 
     /// Waits until all connections have ended, and aborts the rest after the grace period.
     async fn finish(self) {
-        self.connections.close();
-        if timeout(self.stop.grace, self.connections.wait())
-            .await
-            .is_err()
-        {
-            self.cut.cancel();
-            self.connections.wait().await;
-        }
-    }
-}
-
-/// Serves one connection until it ends, or until `cut` during a drain.
-fn connect(
-    kind: &Kind,
-    stream: Deadlined<LingeringClose>,
-    (peer, connection): (SocketAddr, Connection),
-    drain: CancellationToken,
-    cut: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let routes = kind.routes.clone();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        let extensions = request.extensions_mut();
-        extensions.insert(ConnectInfo(peer));
-        extensions.insert(connection.clone());
-        routes.clone().call(request)
-    });
-    let served = kind.http.serve_connection(TokioIo::new(stream), service);
-    async move {
-        let mut served = pin!(served.with_upgrades());
-        let last_request = async {
-            drain.cancelled().await;
-            sleep(LAST_REQUEST).await;
-        };
-        tokio::select! {
-            biased;
-            _ = &mut served => return,
-            () = cut.cancelled() => return,
-            () = last_request => served.as_mut().graceful_shutdown(),
-        }
-        tokio::select! {
-            _ = &mut served => {}
-            () = cut.cancelled() => {}
+        let Shutdown {
+            cut, connections, ..
+        } = self.shutdown;
+        connections.close();
+        if timeout(self.grace, connections.wait()).await.is_err() {
+            cut.cancel();
+            connections.wait().await;
         }
     }
 }
@@ -351,6 +314,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::http::connection::connection_slots::Connection;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -414,7 +378,7 @@ mod tests {
         let client = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let answer = ask(&mut stream, "/").await;
-            server.stop.drain.cancel();
+            server.shutdown.drain.cancel();
             answer
         };
         let began = Instant::now();
@@ -460,7 +424,7 @@ mod tests {
                 let mut streams = answered(&listener, &answers).await;
                 assert!(is_closed(&mut streams[1]).await, "for the newest");
                 assert!(ask(&mut streams[0], "/").await.ends_with("served"));
-                server.stop.drain.cancel();
+                server.shutdown.drain.cancel();
             };
             tokio::join!(accepting, client);
         }
@@ -482,7 +446,7 @@ mod tests {
                 assert!(ask(stream, "/").await.ends_with("served"));
             }
             let _full = answered(&listener, &["full"]).await;
-            server.stop.drain.cancel();
+            server.shutdown.drain.cancel();
         };
         tokio::join!(accepting, client);
     }

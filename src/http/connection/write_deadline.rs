@@ -17,6 +17,10 @@ use std::{
     future::Future as _,
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -84,6 +88,7 @@ impl WriteDeadline {
             first_bytes: heads.map(FirstBytes::within),
             heads: heads.map(RequestHeads::within),
             half_closed: None,
+            is_blocked: Arc::default(),
         })
     }
 }
@@ -113,6 +118,8 @@ pub(in crate::http) struct Deadlined<S> {
     heads: Option<RequestHeads>,
     /// The timeout that starts at the client's FIN.
     half_closed: Option<Pin<Box<Sleep>>>,
+    /// Whether bytes wait for the peer to read.
+    is_blocked: Arc<AtomicBool>,
 }
 
 /// The minimum read rate of a peer.
@@ -139,6 +146,21 @@ impl ReadingPace {
     }
 }
 
+impl<S> Deadlined<S> {
+    /// Returns a view of whether bytes wait for the peer to read: from a blocked write until the next flush. hyper flushes
+    /// after it has written everything.
+    pub fn is_blocked(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_blocked)
+    }
+
+    /// Removes the deadlines of requests, because no request follows.
+    pub fn expect_no_request(&mut self) {
+        self.first_bytes = None;
+        self.heads = None;
+        self.half_closed = None;
+    }
+}
+
 impl<S: Unpin> Deadlined<S> {
     fn polled<T>(
         &mut self,
@@ -150,6 +172,7 @@ impl<S: Unpin> Deadlined<S> {
             self.deadline = None;
             return polled;
         }
+        self.is_blocked.store(true, Ordering::Relaxed);
         let (pace, now) = (self.pace, Instant::now());
         let behind = *self.behind.get_or_insert(Behind {
             since: now,
@@ -264,6 +287,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes after it has written everything, so no write is blocked.
         self.behind = None;
+        self.is_blocked.store(false, Ordering::Relaxed);
         self.polled(cx, AsyncWrite::poll_flush)
     }
 
@@ -315,6 +339,7 @@ mod tests {
             first_bytes: None,
             heads: None,
             half_closed: None,
+            is_blocked: Arc::default(),
         };
         (deadlined, peer)
     }

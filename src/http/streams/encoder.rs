@@ -3,7 +3,12 @@
 //! **Invariant:** an item is taken from its stream only when the connection has room, so a slow reader has no queue: it
 //! skips to the newest item.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -11,17 +16,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use futures_util::{
-    Stream, StreamExt as _,
-    future::BoxFuture,
-    stream::{self, BoxStream},
-};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::{end_reason::EndReason, registry::StreamPermit};
+use super::{detachable::Detachable, end_reason::EndReason, registry::StreamPermit};
 
 /// The format of a transport.
-pub(in crate::http) trait Framing<T>: Send + 'static {
+pub(in crate::http) trait Framing<T>: Send + Unpin + 'static {
     /// The response's `Content-Type`.
     const CONTENT_TYPE: HeaderValue;
 
@@ -44,35 +45,36 @@ pub(in crate::http) trait Framing<T>: Send + 'static {
 }
 
 /// Responds with encoded `items` until they or the permit end.
-pub(in crate::http) fn response<T, F>(
+pub(in crate::http) fn response<S, F>(
     permit: StreamPermit,
-    items: impl Stream<Item = T> + Send + 'static,
+    items: S,
     mut framing: F,
     heartbeat: Duration,
 ) -> Response
 where
-    T: Send + 'static,
-    F: Framing<T>,
+    S: Stream + Send + Unpin + 'static,
+    F: Framing<S::Item>,
 {
     let preamble = framing.preamble();
     let mut ticks = tokio::time::interval_at(Instant::now() + heartbeat, heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let encoder = Encoder {
-        items: items.boxed(),
-        framing,
-        end: Box::pin(permit.end()),
-        ticks,
-        permit,
+        preamble: Some(preamble).filter(|bytes| !bytes.is_empty()),
+        open: Some(Open {
+            items,
+            framing,
+            end: Box::pin(permit.end()),
+            ticks,
+            permit,
+        }),
     };
-    let rest = stream::unfold(Some(encoder), async |encoder| Some(encoder?.next().await));
-    let chunks = stream::iter([preamble])
-        .chain(rest)
-        .filter(|bytes| std::future::ready(!bytes.is_empty()));
-    let body = Body::from_stream(chunks.map(Ok::<_, Infallible>));
+    let mut response = Detachable::respond(encoder);
+    let headers = response.headers_mut();
+    headers.extend(self::headers(F::CONTENT_TYPE));
     // Without `close`, a proxy reuses the connection of a stream that the drain has ended, just before the server closes
     // it.
-    let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
-    (headers(F::CONTENT_TYPE), close, body).into_response()
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Answers HEAD for a stream, without `Content-Length` (RFC 9110, section 9.3.2).
@@ -94,31 +96,59 @@ pub(in crate::http) fn headers(content_type: HeaderValue) -> [(HeaderName, Heade
     ]
 }
 
-struct Encoder<T, F> {
-    items: BoxStream<'static, T>,
+/// The chunks of a stream's body.
+struct Encoder<S, F> {
+    preamble: Option<Bytes>,
+    /// `None` after the end. The permit is then released, even if the last bytes are not written yet.
+    open: Option<Open<S, F>>,
+}
+
+struct Open<S, F> {
+    items: S,
     framing: F,
     end: BoxFuture<'static, EndReason>,
     ticks: Interval,
     permit: StreamPermit,
 }
 
-impl<T, F: Framing<T>> Encoder<T, F> {
-    /// Returns the next bytes, and the encoder unless they are the last.
-    async fn next(mut self) -> (Bytes, Option<Self>) {
-        tokio::select! {
-            // The end is polled first, so that a stream that is always ready ends too.
-            biased;
-            reason = &mut self.end => {
-                self.permit.note(reason.into());
-                (self.framing.end(reason), None)
-            }
-            item = self.items.next() => if let Some(item) = item {
-                (self.framing.item(item), Some(self))
-            } else {
-                self.permit.note("completed");
-                (self.framing.complete(), None)
-            },
-            _ = self.ticks.tick() => (self.framing.heartbeat(), Some(self)),
+impl<S: Stream + Unpin, F: Framing<S::Item>> Open<S, F> {
+    /// Returns the next bytes, and whether they are the last.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Bytes, bool)> {
+        // The end is polled first, so that a stream that is always ready ends too.
+        if let Poll::Ready(reason) = self.end.poll_unpin(cx) {
+            self.permit.note(reason.into());
+            return Poll::Ready((self.framing.end(reason), true));
         }
+        match self.items.poll_next_unpin(cx) {
+            Poll::Ready(Some(item)) => return Poll::Ready((self.framing.item(item), false)),
+            Poll::Ready(None) => {
+                self.permit.note("completed");
+                return Poll::Ready((self.framing.complete(), true));
+            }
+            Poll::Pending => {}
+        }
+        let tick = self.ticks.poll_tick(cx);
+        tick.map(|_| (self.framing.heartbeat(), false))
+    }
+}
+
+impl<S: Stream + Unpin, F: Framing<S::Item>> Stream for Encoder<S, F> {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let this = self.get_mut();
+        if let Some(preamble) = this.preamble.take() {
+            return Poll::Ready(Some(preamble));
+        }
+        while let Some(open) = &mut this.open {
+            let (bytes, is_last) = ready!(open.poll_next(cx));
+            if is_last {
+                this.open = None;
+            }
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(bytes));
+            }
+        }
+        Poll::Ready(None)
     }
 }

@@ -1,5 +1,6 @@
 //! Long-lived responses and sockets: limits, lifetimes and encoding.
 
+pub(super) mod detachable;
 pub(super) mod encoder;
 pub(super) mod end_reason;
 mod end_signal;

@@ -3,6 +3,7 @@
 pub mod client_conformance;
 pub mod clients;
 pub mod conformance;
+pub mod detached_streams;
 pub mod every_transport;
 pub mod next_app;
 pub mod trpc;
