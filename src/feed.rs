@@ -10,19 +10,20 @@
 //! **Invariant:** a head read from the database below a known one begins a new epoch, so no stream goes silent when the
 //! database goes back in time.
 
+mod heads;
+
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt as _, stream};
 use metrics::{counter, histogram};
 use time::OffsetDateTime;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::heads::{FeedEvent, Heads, UNMEASURED};
 use crate::{
     broker::{Commit, Notice, Signal},
-    hub::{Hub, Watch, passage::Delivery},
+    hub::Hub,
     library::{Error, Library, Session},
-    trace::TraceParent,
     version::{Head, UserId},
 };
 
@@ -35,29 +36,21 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// Number of changes whose notices were lost that one recheck measures. Each costs a statement.
 const MEASURED: usize = 100;
 
-/// The transport of a stream that only repeats other events, which is not measured.
-pub const UNMEASURED: &str = "";
-
-/// A head, as a stream yields it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedEvent {
-    /// The head.
-    pub head: Head,
-    /// The position of its change in a trace, if that is traced.
-    pub traceparent: Option<TraceParent>,
-}
-
 /// Opens streams of heads. Cheap to clone.
 #[derive(Clone)]
 pub struct Feed {
-    library: Library,
+    /// Shared, because each stream refers to it.
+    library: Arc<Library>,
     hub: Arc<Hub>,
 }
 
 impl Feed {
     /// Creates a feed of `library`'s heads, woken by `hub`.
     pub fn new(library: Library, hub: Arc<Hub>) -> Self {
-        Self { library, hub }
+        Self {
+            library: Arc::new(library),
+            hub,
+        }
     }
 
     /// Streams the user's current head, then each greater one. Heads coalesce: a slow reader skips to the newest.
@@ -75,7 +68,7 @@ impl Feed {
         issued_at: Option<OffsetDateTime>,
         claims: Option<Head>,
         transport: &'static str,
-    ) -> Result<impl Stream<Item = FeedEvent> + Send + use<>, Error> {
+    ) -> Result<Heads, Error> {
         let watch = self.hub.watch(user);
         self.report_notified_head(user);
         let session = Session::new(user, issued_at);
@@ -83,17 +76,12 @@ impl Feed {
         // The notice may be late or lost, so raise the user's other local streams to this head too.
         self.hub
             .deliver(Signal::Notice(Notice::new(user.clone(), first)));
-        let follower = Follower {
-            library: self.library.clone(),
+        Ok(Heads::new(
+            Arc::clone(&self.library),
             watch,
+            first,
             transport,
-            last: None,
-            delivery: None,
-        };
-        let heads = stream::unfold(Some(follower), move |follower| async move {
-            follower?.next(first).await
-        });
-        Ok(heads.fuse())
+        ))
     }
 
     /// Measures that a device shows a head, as it reports with its requests.
@@ -198,48 +186,5 @@ impl Feed {
             }
         }
         Vec::new()
-    }
-}
-
-/// The state of a stream between two heads.
-struct Follower {
-    library: Library,
-    watch: Watch,
-    transport: &'static str,
-    /// The head that was yielded last.
-    last: Option<Head>,
-    /// Its delivery, if that is measured.
-    delivery: Option<Delivery>,
-}
-
-impl Follower {
-    /// Yields `first`, then each greater head. Without a follower, the head is the last one.
-    async fn next(mut self, first: Head) -> Option<(FeedEvent, Option<Self>)> {
-        // The connection asks for the next head, so it has taken the last one.
-        if let Some(delivery) = self.delivery.take() {
-            delivery.done();
-        }
-        let Some(last) = self.last.replace(first) else {
-            let event = FeedEvent {
-                head: first,
-                traceparent: None,
-            };
-            return Some((event, Some(self)));
-        };
-        let raised = self.watch.greater(last).await;
-        let passage = raised.passage.filter(|_| self.transport != UNMEASURED);
-        let head = raised.head;
-        let traceparent = passage.as_ref().and_then(|passage| passage.traceparent());
-        self.delivery = passage.map(|passage| passage.deliver(self.transport));
-        self.last = Some(head);
-        let is_last = head.epoch != last.epoch && self.is_erased(head).await;
-        Some((FeedEvent { head, traceparent }, (!is_last).then_some(self)))
-    }
-
-    /// Returns whether an erasure of the account began the epoch of `head`. If that cannot be read, the stream goes on:
-    /// the client learns it with its next delta.
-    async fn is_erased(&self, head: Head) -> bool {
-        let erased = self.library.erased_epoch(self.watch.user()).await;
-        matches!(erased, Ok(epoch) if epoch == Some(head.epoch))
     }
 }

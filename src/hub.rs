@@ -9,37 +9,29 @@
 //! **Invariant:** a slot exists, and the broker is subscribed to the user, exactly while the user has a watcher.
 
 pub mod passage;
+mod slot;
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     mem,
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use self::passage::Passage;
+pub use self::slot::Raised;
+use self::slot::Slot;
 use crate::{
     broker::{Broker, Memory, Notice, Signal},
     version::{Head, UserId},
 };
 
-type Slot = watch::Sender<Option<Raised>>;
-
-/// The newest head of a watched user.
-#[derive(Debug, Clone)]
-pub struct Raised {
-    /// The head.
-    pub head: Head,
-    /// How its change came here. `None` for a head that was read.
-    pub passage: Option<Arc<Passage>>,
-}
-
 /// The watched users of this node.
 pub struct Hub {
     broker: Arc<dyn Broker>,
-    slots: Mutex<HashMap<UserId, Slot>>,
+    slots: Mutex<HashMap<UserId, Arc<Slot>>>,
     stale: Mutex<Stale>,
     stale_added: Notify,
     observer: OnceLock<Observer>,
@@ -122,49 +114,38 @@ impl Hub {
             self.deliver(Signal::RecheckUsers(vec![notice.user.clone()]));
         }
         if let Some(slot) = slot {
-            slot.send_if_modified(|raised| {
-                let known = raised.as_ref().map(|raised| raised.head);
-                let is_greater = known < Some(notice.head);
-                if is_greater {
-                    let passage = notice.commit.map(|commit| Arc::new(Passage::new(commit)));
-                    *raised = Some(Raised {
-                        head: notice.head,
-                        passage,
-                    });
-                }
-                is_greater
-            });
+            slot.raise(notice);
         }
     }
 
     /// Watches a user until the returned [`Watch`] is dropped.
     pub fn watch(self: &Arc<Self>, user: &UserId) -> Watch {
-        let (heads, is_first) = match self.slots.lock().entry(user.clone()) {
-            Entry::Occupied(slot) => (slot.get().subscribe(), false),
-            Entry::Vacant(slot) => (slot.insert(watch::Sender::new(None)).subscribe(), true),
+        let mut slots = self.slots.lock();
+        let (slot, is_first) = match slots.entry(user.clone()) {
+            Entry::Occupied(slot) => (Arc::clone(slot.get()), false),
+            Entry::Vacant(place) => (Arc::clone(place.insert(Arc::default())), true),
         };
+        let number = slot.watch();
+        drop(slots);
         if is_first {
             self.broker.watch(user);
         }
         Watch {
             hub: Arc::clone(self),
             user: user.clone(),
-            heads: Some(heads),
+            slot,
+            number,
         }
     }
 
     /// Returns the newest known head of a watched user.
     pub fn head(&self, user: &UserId) -> Option<Head> {
-        let slots = self.slots.lock();
-        let raised = slots.get(user)?.borrow();
-        raised.as_ref().map(|raised| raised.head)
+        self.raised(user).map(|raised| raised.head)
     }
 
     /// Returns the newest known head of a watched user, with the passage of its change.
     pub fn raised(&self, user: &UserId) -> Option<Raised> {
-        let slots = self.slots.lock();
-        let raised = slots.get(user)?.borrow();
-        raised.clone()
+        self.slots.lock().get(user)?.raised()
     }
 
     /// Returns all watched users.
@@ -189,8 +170,8 @@ impl Hub {
 pub struct Watch {
     hub: Arc<Hub>,
     user: UserId,
-    /// `None` only during drop: the slot counts receivers, so this one must be gone before the count is read.
-    heads: Option<watch::Receiver<Option<Raised>>>,
+    slot: Arc<Slot>,
+    number: u32,
 }
 
 impl Watch {
@@ -199,17 +180,9 @@ impl Watch {
         &self.user
     }
 
-    /// Waits for a head greater than `than`, and returns the newest.
-    pub async fn greater(&mut self, than: Head) -> Raised {
-        let is_greater = |raised: &Option<Raised>| raised.as_ref().is_some_and(|it| it.head > than);
-        if let Some(heads) = &mut self.heads
-            && let Ok(raised) = heads.wait_for(is_greater).await
-            && let Some(raised) = raised.as_ref()
-        {
-            return raised.clone();
-        }
-        // Unreachable, because a slot outlives its watches. Never waking is the safe fallback.
-        std::future::pending().await
+    /// Returns the newest head if it is greater than `than`. Otherwise wakes the task of `cx` when there is one.
+    pub fn poll_greater(&self, than: Head, cx: &Context<'_>) -> Poll<Raised> {
+        self.slot.poll_greater(self.number, than, cx)
     }
 }
 
@@ -217,11 +190,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let was_last = {
             let mut slots = self.hub.slots.lock();
-            self.heads = None;
-            let is_last = slots
-                .get(&self.user)
-                .is_some_and(|slot| slot.receiver_count() == 0);
-            is_last && slots.remove(&self.user).is_some()
+            self.slot.unwatch(self.number) && slots.remove(&self.user).is_some()
         };
         if was_last {
             self.hub.broker.unwatch(&self.user);
@@ -231,6 +200,8 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use futures_util::{FutureExt as _, future::BoxFuture};
 
     use super::*;
@@ -250,6 +221,10 @@ mod tests {
         }
     }
 
+    async fn greater(watch: &Watch, than: Head) -> Head {
+        poll_fn(|cx| watch.poll_greater(than, cx)).await.head
+    }
+
     fn notice(name: &str, version: i32) -> Signal {
         Signal::Notice(Notice::new(user(name), head(version)))
     }
@@ -257,23 +232,23 @@ mod tests {
     #[tokio::test]
     async fn a_slow_watcher_gets_only_the_newest_head() {
         let hub = Arc::new(Hub::default());
-        let mut watch = hub.watch(&user("ann"));
+        let watch = hub.watch(&user("ann"));
         for version in [2, 5, 3, 4] {
             hub.deliver(notice("ann", version));
         }
-        assert_eq!(watch.greater(head(1)).await.head, head(5));
-        assert!(watch.greater(head(5)).now_or_never().is_none());
+        assert_eq!(greater(&watch, head(1)).await, head(5));
+        assert!(greater(&watch, head(5)).now_or_never().is_none());
     }
 
     #[tokio::test]
     async fn a_notice_reaches_every_watch_of_its_user_only() {
         let hub = Arc::new(Hub::default());
-        let (mut one, mut two) = (hub.watch(&user("ann")), hub.watch(&user("ann")));
-        let mut other = hub.watch(&user("bob"));
+        let (one, two) = (hub.watch(&user("ann")), hub.watch(&user("ann")));
+        let other = hub.watch(&user("bob"));
         hub.deliver(notice("ann", 2));
-        assert_eq!(one.greater(head(1)).await.head, head(2));
-        assert_eq!(two.greater(head(1)).await.head, head(2));
-        assert!(other.greater(head(1)).now_or_never().is_none());
+        assert_eq!(greater(&one, head(1)).await, head(2));
+        assert_eq!(greater(&two, head(1)).await, head(2));
+        assert!(greater(&other, head(1)).now_or_never().is_none());
     }
 
     #[test]

@@ -91,28 +91,25 @@ impl<H: Stream<Item = Head>> Events<H> {
         let Some(last) = self.last.replace(head) else {
             return Some(LibraryEvent::quiet(LibraryEventKind::Connected, head));
         };
-        Some(LibraryEvent::of_change(
-            last,
-            head,
-            self.changed(last, head).await,
-        ))
+        let changed = changed(&self.library, &self.user, last, head).await;
+        Some(LibraryEvent::of_change(last, head, changed))
     }
+}
 
-    /// Returns the changes between two heads. `None` if they are unknown, so anything may have changed.
-    async fn changed(&self, last: Head, head: Head) -> Option<Changed> {
-        if last.epoch != head.epoch {
-            return None;
-        }
-        let changed = self.library.changed(&self.user, last.version, head).await;
-        // Report the head even if this read fails: the feed does not send it again.
-        changed.unwrap_or_else(|error| {
-            tracing::warn!(
-                user.id = self.user.as_str(),
-                library.version = head.version.number(),
-                error.causes = error.causes().unwrap_or_else(|| error.to_string()),
-                "what changed cannot be read, so anything is said to have"
-            );
-            None
-        })
+/// Returns the changes between two heads. `None` if they are unknown, so anything may have changed.
+async fn changed(library: &Library, user: &UserId, last: Head, head: Head) -> Option<Changed> {
+    if last.epoch != head.epoch {
+        return None;
     }
+    let changed = library.changed(user, last.version, head).await;
+    // Report the head even if this read fails: the feed does not send it again.
+    changed.unwrap_or_else(|error| {
+        tracing::warn!(
+            user.id = user.as_str(),
+            library.version = head.version.number(),
+            error.causes = error.causes().unwrap_or_else(|| error.to_string()),
+            "what changed cannot be read, so anything is said to have"
+        );
+        None
+    })
 }

@@ -45,7 +45,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
 use metrics::counter;
 use time::OffsetDateTime;
 
@@ -108,16 +107,13 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     let (user, issued_at) = (&viewer.user, viewer.issued_at);
     let transport = Transport::Events.into();
     let heads = node.feed.follow(user, issued_at, last_seen, transport);
-    let mut heads = heads.await?.boxed();
-    // The first head is there at once.
-    let first = heads.next().await;
-    let erased = match (last_seen, first) {
-        (Some(seen), Some(first)) if seen.epoch != first.head.epoch => {
+    let heads = heads.await?;
+    let erased = match last_seen {
+        Some(seen) if seen.epoch != heads.last().epoch => {
             node.library.erased_epoch(&viewer.user).await?
         }
         _ => None,
     };
-    let heads = stream::iter(first).chain(heads);
     let framing = Events {
         last_seen,
         erased,
