@@ -25,8 +25,8 @@ impl Connection {
         }
     }
 
-    pub async fn send(&mut self, request: &str) {
-        self.socket.write_all(request.as_bytes()).await.unwrap();
+    pub async fn send(&mut self, request: impl AsRef<[u8]>) {
+        self.socket.write_all(request.as_ref()).await.unwrap();
     }
 
     /// Receives until `end`, and returns the text before it and `end` itself.

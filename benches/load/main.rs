@@ -26,11 +26,14 @@ mod mutations;
 mod node;
 mod pgbench;
 mod streams;
+mod transport;
 mod version_checks;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
+
+use self::transport::Transport;
 
 /// Measures a node under load.
 #[derive(Parser)]
@@ -80,11 +83,17 @@ enum Load {
         #[arg(long, default_value_t = 32)]
         connections: usize,
     },
-    /// Opens event streams of as many users, and measures the memory of each.
+    /// Opens streams of as many users, and measures the memory of each.
     Streams {
         /// Streams.
         #[arg(long, default_value_t = 2_000)]
         count: usize,
+        /// The transport of the streams.
+        #[arg(long, value_enum, default_value_t)]
+        transport: Transport,
+        /// Also measures the memory after this time, with a heartbeat every 5 s, in seconds.
+        #[arg(long, default_value_t = 0)]
+        idle: u64,
     },
     /// Sizes a fleet: measures what single events cost the first program, simulates every device for a month, and
     /// multiplies.
@@ -116,7 +125,14 @@ async fn main() {
     match &args.load {
         Load::VersionChecks { connections } => version_checks::measure(&args, *connections).await,
         Load::Mutations { connections } => mutations::measure(&args, *connections).await,
-        Load::Streams { count } => streams::measure(&args, *count).await,
+        Load::Streams {
+            count,
+            transport,
+            idle,
+        } => {
+            let idle = Duration::from_secs(*idle);
+            streams::measure(&args, *count, *transport, idle).await;
+        }
         Load::DeviceReports { count, connections } => {
             device_reports::measure(&args, *count, *connections).await;
         }

@@ -1,42 +1,53 @@
-//! Idle event streams: how fast they open, and the memory of each.
+//! Idle streams: how fast they open, and the memory of each.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::{
     Args,
-    http::{Connection, get, per_second},
+    http::{Connection, per_second},
     node::{Node, token},
     support::servers::Server,
+    transport::Transport,
 };
 
 /// Streams that are being opened at the same time.
 const OPENING: usize = 64;
 
-pub async fn measure(args: &Args, count: usize) {
+pub async fn measure(args: &Args, count: usize, transport: Transport, idle: Duration) {
     let tokens: Arc<Vec<_>> = Arc::new((0..count).map(token).collect());
+    let more: &[_] = if idle.is_zero() {
+        &[]
+    } else {
+        &["--heartbeat", "5s"]
+    };
     println!(
-        "| program | round | streams | new users: opened/s | statements | known users: opened/s | statements | KiB each |"
+        "| program | round | streams | new users: opened/s | statements | known users: opened/s | statements | KiB each | \
+         after {idle:?} |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for round in 1..=args.rounds {
         for (number, program) in args.programs() {
             let postgres = Server::postgres().await;
             let node = Node::start(program, &postgres, count).await;
             // The first requests of a node open its connections.
-            drop(open(&node, &tokens, 1).await);
-            let (new, new_statements, streams) = timed(&node, &tokens, count).await;
+            drop(open(&node, transport, &tokens, 1).await);
+            let (new, new_statements, streams) = timed(&node, transport, &tokens, count).await;
             drop(streams);
             drop(node);
-            let node = Node::start(program, &postgres, count).await;
-            drop(open(&node, &tokens, 1).await);
+            let node = Node::start_with(program, &postgres, count, more).await;
+            drop(open(&node, transport, &tokens, 1).await);
             let before = node.memory();
-            let (known, known_statements, streams) = timed(&node, &tokens, count).await;
+            let (known, known_statements, streams) = timed(&node, transport, &tokens, count).await;
             #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-            let each = (node.memory() - before) as f64 / count as f64;
+            let each = || (node.memory() - before) as f64 / count as f64;
+            let fresh = each();
+            tokio::time::sleep(idle).await;
             println!(
-                "| {number} | {round} | {count} | {new:.0} | {new_statements} | {known:.0} | {known_statements} | {each:.1} |"
+                "| {number} | {round} | {count} | {new:.0} | {new_statements} | {known:.0} | {known_statements} | {fresh:.2} \
+                 | {:.2} |",
+                each()
             );
             drop(streams);
         }
@@ -46,28 +57,31 @@ pub async fn measure(args: &Args, count: usize) {
 /// Opens streams. Returns their rate, their statements, and the streams.
 async fn timed(
     node: &Node,
+    transport: Transport,
     tokens: &Arc<Vec<String>>,
     count: usize,
 ) -> (f64, u64, Vec<Connection>) {
     let before = node.statements().await;
     let began = Instant::now();
-    let streams = open(node, tokens, count).await;
+    let streams = open(node, transport, tokens, count).await;
     let rate = per_second(count, began.elapsed());
     (rate, node.statements().await - before, streams)
 }
 
 /// Opens a stream for each of the first `count` tokens, and waits for its first event.
-async fn open(node: &Node, tokens: &Arc<Vec<String>>, count: usize) -> Vec<Connection> {
+async fn open(
+    node: &Node,
+    transport: Transport,
+    tokens: &Arc<Vec<String>>,
+    count: usize,
+) -> Vec<Connection> {
     let free = Arc::new(Semaphore::new(OPENING));
     let mut opening = JoinSet::new();
     for number in 0..count {
         let turn = Arc::clone(&free).acquire_owned().await.unwrap();
         let (port, tokens) = (node.port, Arc::clone(tokens));
         opening.spawn(async move {
-            let mut stream = Connection::open(port).await;
-            let request = get("/api/library-version-events", &tokens[number]);
-            stream.send(&request).await;
-            stream.until("\"type\":\"connected\"").await;
+            let stream = transport.open(port, &tokens[number]).await;
             drop(turn);
             stream
         });
