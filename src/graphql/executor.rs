@@ -22,6 +22,7 @@ use super::{
     prepare::preparer::Preparer,
     response::Answer,
     schema::{Schema, builder},
+    version_stream,
 };
 use crate::{
     auth::Viewer,
@@ -136,7 +137,7 @@ impl Api {
     pub fn stream(
         &self,
         viewer: &Viewer,
-        operation: Operation,
+        mut operation: Operation,
         request_id: &str,
     ) -> BoxStream<'static, Answer> {
         let (api, viewer, request_id) = (self.clone(), viewer.clone(), request_id.to_owned());
@@ -149,6 +150,10 @@ impl Api {
                 Ok(caller) => caller,
                 Err(refused) => return stream::iter([refused]).boxed(),
             };
+            if let Some(versions) = version_stream::open(&mut operation.request, &caller).await {
+                let answers = versions.map(move |response| answer(response, &caller, &request_id));
+                return answers.boxed();
+            }
             let request = operation.request.data(Arc::clone(&caller));
             let responses = api.schema.execute_stream(request);
             AssertUnwindSafe(responses)
@@ -159,7 +164,8 @@ impl Api {
                 })
                 .boxed()
         };
-        answers.flatten_stream().boxed()
+        // The future is boxed, so that its memory is released when the stream begins.
+        answers.boxed().flatten_stream().boxed()
     }
 
     /// Returns the errors of the trusted documents, by id. Check them before serving.

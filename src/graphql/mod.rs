@@ -32,6 +32,7 @@ mod sdl;
 mod subscription;
 mod types;
 mod usage_mutation;
+mod version_stream;
 
 pub use self::{
     executor::Api,

@@ -5,7 +5,7 @@
 use std::{pin::Pin, time::Duration};
 
 use async_graphql::{Context, Subscription};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::{
@@ -58,7 +58,8 @@ impl Subscription {
 async fn heads(caller: &Caller) -> Result<impl Stream<Item = Head> + use<>, Error> {
     let (user, issued_at) = (&caller.viewer.user, caller.viewer.issued_at);
     let events = caller.feed.follow(user, issued_at, None, caller.transport);
-    let (events, reached) = (events.await?, caller.reached.clone());
+    // Boxed, because the engine keeps the room for it as long as the subscription lasts.
+    let (events, reached) = (events.boxed().await?, caller.reached.clone());
     Ok(events.map(move |event| {
         reached.raise(event.head);
         event.head

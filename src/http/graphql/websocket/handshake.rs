@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::FutureExt as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::{
@@ -81,7 +82,7 @@ impl Handshake {
         tokio::spawn(async move {
             // An error means that the client disconnected before the response.
             if let Ok(upgraded) = on_upgrade.await {
-                serve(open(upgraded, limit).await).await;
+                serve(open(upgraded, limit).boxed().await).await;
             }
         });
         let answer = [

@@ -11,7 +11,7 @@
 use std::{convert::Infallible, pin::pin};
 
 use async_graphql::Request;
-use futures_util::{FutureExt as _, StreamExt as _, stream::BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Map, Value};
 use tokio::{
     task::unconstrained,
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     auth::Viewer,
-    feed::UNMEASURED,
+    feed::{Heads, UNMEASURED},
     http::{
         connection::connection_slots::Connection,
         device::RequestDevice,
@@ -50,26 +50,19 @@ pub(super) enum UpgradeViewer {
     Unknown(HttpError, Option<Connection>),
 }
 
+/// An authenticated viewer with the permit and the heads of the socket.
+type Greeted = (Viewer, StreamPermit, Heads);
+
 /// Serves a socket until it is closed.
-pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeViewer, mut pending: Pending) {
-    let mut socket = FramedSocket::new(socket, node.streams.limits().max_message_rate);
-    let greeted = tokio::select! {
-        greeted = greet(&node, &mut socket, caller) => greeted,
-        // A newer socket has its slot, so this one must not wait for the client.
-        () = pending.gives_way() => return socket.drop_with(&Close::Displaced).await,
+///
+/// What an idle socket does not need is boxed here and in [`Session`], so that it takes memory only while it runs: the
+/// size of a future is that of its largest state.
+pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeViewer, pending: Pending) {
+    let socket = FramedSocket::new(socket, node.streams.limits().max_message_rate);
+    let greeted = begin(&node, socket, caller, pending).boxed().await;
+    let Some((mut socket, (viewer, mut permit, heads))) = greeted else {
+        return;
     };
-    let (viewer, mut permit, heads) = match greeted {
-        Ok(greeted) => greeted,
-        Err(close) => {
-            tokio::select! {
-                () = socket.close(&close) => {}
-                () = pending.gives_way() => {}
-            }
-            return;
-        }
-    };
-    drop(pending);
-    socket.set_limit(node.settings.max_body);
     let mut session = Session {
         node: &node,
         socket: &mut socket,
@@ -82,7 +75,37 @@ pub(super) async fn serve(node: Node, socket: Socket, caller: UpgradeViewer, mut
     };
     let Err(close) = session.converse(&permit).await;
     permit.note(close.outcome());
-    socket.close(&close).await;
+    socket.close(&close).boxed().await;
+}
+
+/// Greets the client. Closes the socket of one that is refused.
+async fn begin(
+    node: &Node,
+    mut socket: FramedSocket,
+    caller: UpgradeViewer,
+    mut pending: Pending,
+) -> Option<(FramedSocket, Greeted)> {
+    let greeted = tokio::select! {
+        greeted = greet(node, &mut socket, caller) => greeted,
+        // A newer socket has its slot, so this one must not wait for the client.
+        () = pending.gives_way() => {
+            socket.drop_with(&Close::Displaced).await;
+            return None;
+        }
+    };
+    match greeted {
+        Ok(greeted) => {
+            socket.set_limit(node.settings.max_body);
+            Some((socket, greeted))
+        }
+        Err(close) => {
+            tokio::select! {
+                () = socket.close(&close) => {}
+                () = pending.gives_way() => {}
+            }
+            None
+        }
+    }
 }
 
 /// Closes a socket whose client does not offer the subprotocol.
@@ -98,7 +121,7 @@ async fn greet(
     node: &Node,
     socket: &mut FramedSocket,
     caller: UpgradeViewer,
-) -> Result<(Viewer, StreamPermit, BoxStream<'static, Head>), Close> {
+) -> Result<Greeted, Close> {
     let init_timeout = node.streams.limits().init_timeout;
     let payload = tokio::select! {
         init = timeout(init_timeout, init(socket)) => init.map_err(|_| Close::InitTimeout)??,
@@ -119,7 +142,7 @@ async fn greet(
         .await
         .map_err(|error| Close::refused(error.into(), Some(&viewer.user)))?;
     socket.say(&ServerMessage::ConnectionAck).await?;
-    Ok((viewer, permit, heads.map(|event| event.head).boxed()))
+    Ok((viewer, permit, heads))
 }
 
 /// Waits for `connection_init` and returns its payload.
@@ -173,7 +196,7 @@ struct Session<'s> {
     node: &'s Node,
     socket: &'s mut FramedSocket,
     viewer: Viewer,
-    heads: BoxStream<'static, Head>,
+    heads: Heads,
     /// The newest head, which pings report.
     newest: Option<Head>,
     operations: Operations,
@@ -192,17 +215,17 @@ impl Session<'_> {
                 // Operations are last, because they can always be ready. Frames are read before the silence check, so
                 // that a client with a waiting frame is not silent.
                 biased;
-                reason = &mut end => return Err(self.finish(permit, reason).await),
+                reason = &mut end => return Err(self.finish(permit, reason).boxed().await),
                 heard = self.socket.hear() => {
                     self.heard = Instant::now();
                     match heard? {
-                        Heard::Message(message) => self.answer(message).await?,
+                        Heard::Message(message) => self.answer(message).boxed().await?,
                         // Not in `hear`, because another event can cancel that future.
                         Heard::Sign => self.socket.flush().await?,
                     }
                 }
                 () = sleep_until(tick) => self.beat().await?,
-                Some(head) = self.heads.next() => self.newest = Some(head),
+                Some(event) = self.heads.next() => self.newest = Some(event.head),
                 (id, outcome) = self.operations.next() => self.tell(&id, outcome).await?,
             }
         }
@@ -296,8 +319,8 @@ impl Session<'_> {
         }
         self.next_ping = Instant::now() + self.node.settings.heartbeat;
         // A ping must not report an older head than a subscription of this socket has sent.
-        while let Some(Some(head)) = unconstrained(self.heads.next()).now_or_never() {
-            self.newest = Some(head);
+        while let Some(Some(event)) = unconstrained(self.heads.next()).now_or_never() {
+            self.newest = Some(event.head);
         }
         let payload = self.newest.map(|head| Heartbeat {
             library_version: head.version,
