@@ -179,7 +179,11 @@ impl App {
             tokio::time::sleep(self.shutdown_delay).await;
             node.drain.cancel();
             // The server does not count upgraded connections. Those that exceed the grace period end with the process.
-            let _ = timeout(self.shutdown_grace, node.streams.all_ended()).await;
+            let ended = async {
+                node.streams.end_all().await;
+                node.streams.all_ended().await;
+            };
+            let _ = timeout(self.shutdown_grace, ended).await;
         };
         let (outcome, ()) = tokio::join!(serving, stop);
         outcome.context("serving failed")?;

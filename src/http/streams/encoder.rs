@@ -16,10 +16,12 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::{detachable::Detachable, end_reason::EndReason, registry::StreamPermit};
+use super::{
+    detachable::Detachable, end_reason::EndReason, end_signal::StreamEnd, registry::StreamPermit,
+};
 
 /// The format of a transport.
 pub(in crate::http) trait Framing<T>: Send + Unpin + 'static {
@@ -63,7 +65,7 @@ where
         open: Some(Open {
             items,
             framing,
-            end: Box::pin(permit.end()),
+            end: permit.end(),
             ticks,
             permit,
         }),
@@ -106,7 +108,7 @@ struct Encoder<S, F> {
 struct Open<S, F> {
     items: S,
     framing: F,
-    end: BoxFuture<'static, EndReason>,
+    end: StreamEnd,
     ticks: Interval,
     permit: StreamPermit,
 }

@@ -59,6 +59,8 @@ impl OpenStreams {
         self.total += 1;
         self.last_number += 1;
         let mine = self.per_user.entry(viewer.user.clone()).or_default();
+        // Most users have one stream.
+        mine.open.reserve_exact(1);
         mine.open.push(OpenStream {
             number: self.last_number,
             issued_at: viewer.issued_at.map_or(i64::MIN, unix_time::millis),
@@ -67,6 +69,13 @@ impl OpenStreams {
             end: Arc::clone(end),
         });
         self.last_number
+    }
+
+    /// Returns the numbers and the signals of all streams.
+    pub fn ends(&self) -> Vec<(u64, Arc<EndSignal>)> {
+        let open = self.per_user.values().flat_map(|mine| &mine.open);
+        open.map(|stream| (stream.number, Arc::clone(&stream.end)))
+            .collect()
     }
 
     /// Removes a stream.

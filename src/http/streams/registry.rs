@@ -7,7 +7,6 @@
 //! **Invariant:** dropping a permit releases it, for every end of a stream.
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,14 +17,17 @@ use std::{
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
 use super::{
-    end_reason::EndReason, end_signal::EndSignal, limits::StreamLimits, open_streams::OpenStreams,
+    end_reason::EndReason,
+    end_signal::{EndSignal, StreamEnd},
+    limits::StreamLimits,
+    open_streams::OpenStreams,
 };
 use crate::{
     auth::Viewer,
@@ -116,7 +118,7 @@ impl StreamEnder for Streams {
 }
 
 impl Streams {
-    /// Creates an empty registry. Cancelling `drain` ends all streams and refuses new ones.
+    /// Creates an empty registry. Cancelling `drain` refuses new streams.
     pub fn new(limits: StreamLimits, drain: CancellationToken) -> Self {
         Self(Arc::new(Registry {
             limits,
@@ -132,13 +134,31 @@ impl Streams {
         &self.0.limits
     }
 
+    /// Ends all streams, spread over [`StreamLimits::drain_spread`]. The drain token must be cancelled before, so that no
+    /// stream opens meanwhile.
+    pub async fn end_all(&self) {
+        let began = Instant::now();
+        let ends = self.0.open.lock().ends().into_iter();
+        let mut ends: Vec<_> = ends.map(|(number, end)| (self.lag(number), end)).collect();
+        ends.sort_unstable_by_key(|(lag, _)| *lag);
+        for (lag, end) in ends {
+            sleep_until(began + lag).await;
+            end.give(EndReason::Drained);
+        }
+    }
+
+    /// Returns the delay of a stream's end after the start of a drain.
+    fn lag(&self, number: u64) -> Duration {
+        self.limits().drain_spread.mul_f64(fraction(number))
+    }
+
     /// Waits until no stream is open.
     pub async fn all_ended(&self) {
         self.0.tracker.close();
         self.0.tracker.wait().await;
     }
 
-    /// Returns the token that is cancelled when streams must end.
+    /// Returns the token that is cancelled when no more streams may open.
     pub fn drain(&self) -> &CancellationToken {
         &self.0.drain
     }
@@ -199,10 +219,11 @@ impl Streams {
 
     fn take(&self, viewer: &Viewer, end: &Arc<EndSignal>) -> Result<u64, StreamRefused> {
         let limits = &self.0.limits;
+        let mut open = self.0.open.lock();
+        // Under the lock, so that `end_all` misses no stream.
         if self.0.drain.is_cancelled() {
             return Err(self.draining());
         }
-        let mut open = self.0.open.lock();
         if open.total() >= limits.max_streams {
             return Err(StreamRefused::Node);
         }
@@ -245,22 +266,8 @@ impl StreamPermit {
     }
 
     /// Waits until the server must end the stream.
-    pub fn end(&self) -> impl Future<Output = EndReason> + Send + use<> {
-        let (deadline, reason) = self.deadline;
-        let lag = self.lag();
-        let drain = self.streams.drain().clone();
-        let end = Arc::clone(&self.end);
-        async move {
-            let drained = async {
-                drain.cancelled().await;
-                tokio::time::sleep(lag).await;
-            };
-            tokio::select! {
-                () = tokio::time::sleep_until(deadline) => reason,
-                () = drained => EndReason::Drained,
-                reason = end.wait() => reason,
-            }
-        }
+    pub fn end(&self) -> StreamEnd {
+        StreamEnd::new(&self.end, self.deadline)
     }
 
     /// Returns the maximum time to finish running operations after `end`. While the node stops it is shorter for
@@ -275,7 +282,7 @@ impl StreamPermit {
 
     /// Returns the delay of this stream's end after the start of a drain.
     fn lag(&self) -> Duration {
-        self.streams.limits().drain_spread.mul_f64(self.fraction())
+        self.streams.lag(self.number)
     }
 
     /// Returns this stream's position in `0.0..1.0`, to spread simultaneous acts of many streams.
@@ -492,7 +499,8 @@ mod tests {
         let mut ends = join_all(permits.iter().map(StreamPermit::end));
         assert!((&mut ends).now_or_never().is_none());
         streams.drain().cancel();
-        assert_eq!(timeout(HOUR, ends).await.unwrap(), [EndReason::Drained; 20]);
+        let (ends, ()) = tokio::join!(timeout(HOUR, ends), streams.end_all());
+        assert_eq!(ends.unwrap(), [EndReason::Drained; 20]);
 
         assert!(streams.all_ended().now_or_never().is_none());
         drop(permits);

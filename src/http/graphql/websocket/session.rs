@@ -8,7 +8,7 @@
 //! **Invariant:** when the server ends a socket, running queries and mutations are answered first, within the grace,
 //! because clients send unanswered operations again. Subscriptions are not completed, so that clients reopen them.
 
-use std::{convert::Infallible, pin::pin};
+use std::convert::Infallible;
 
 use async_graphql::Request;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -208,7 +208,7 @@ struct Session<'s> {
 impl Session<'_> {
     /// Serves the socket until it must be closed.
     async fn converse(&mut self, permit: &StreamPermit) -> Result<Infallible, Close> {
-        let mut end = pin!(permit.end());
+        let mut end = permit.end();
         loop {
             let tick = self.next_ping.min(self.silent_at());
             tokio::select! {
