@@ -121,7 +121,8 @@ impl AuthjsSession<'_> {
             leeway: LEEWAY,
             ..Rules::default()
         };
-        rules.validate(&self.claims()?, Credential::Cookie, now)
+        let grant = rules.validate(&self.claims()?, now)?;
+        Ok(grant.viewer(Credential::Cookie))
     }
 
     fn claims(&self) -> Result<Claims, Rejection> {

@@ -7,7 +7,10 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::key::{InvalidKey, Key};
+use super::{
+    accepted_tokens::KeysFingerprint,
+    key::{InvalidKey, Key},
+};
 
 /// The usable keys of a JWKS.
 #[derive(Debug, Default)]
@@ -15,6 +18,8 @@ pub(super) struct KeySet {
     by_id: HashMap<String, Arc<Key>>,
     /// All keys, for tokens without `kid`.
     keys: Vec<Arc<Key>>,
+    /// Identifies the set.
+    pub(super) fingerprint: KeysFingerprint,
 }
 
 /// Why a set has no key for a token.
@@ -50,13 +55,17 @@ impl KeySet {
             keys: Vec<Value>,
         }
 
+        let fingerprint = KeysFingerprint::of(document);
         let document: Document =
             serde_json::from_slice(document).map_err(|_| NoKeySet::NotAKeySet)?;
         let published = document.keys.len();
         if published == 0 {
             return Err(NoKeySet::Empty);
         }
-        let mut set = Self::default();
+        let mut set = Self {
+            fingerprint,
+            ..Self::default()
+        };
         for (kid, key) in document.keys.into_iter().filter_map(usable) {
             set.keys.push(Arc::clone(&key));
             if let Some(kid) = kid {

@@ -26,6 +26,7 @@ use url::{Host, Url};
 
 use super::{
     InvalidKey,
+    accepted_tokens::KeysFingerprint,
     jwk::{KeySet, NoKey, NoKeySet},
     key::Key,
     rejection::Rejection,
@@ -111,12 +112,17 @@ impl Jwks {
         !self.keys.load().is_empty()
     }
 
-    /// Finds the key of a token, in the cache or at the key server.
+    /// Identifies the cached keys.
+    pub(super) fn fingerprint(&self) -> KeysFingerprint {
+        self.keys.load().fingerprint
+    }
+
+    /// Finds the key of a token, in the cache or at the key server, and identifies the keys that it is one of.
     pub(super) async fn find(
         self: &Arc<Self>,
         kid: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<Arc<Key>, Rejection> {
+    ) -> Result<(Arc<Key>, KeysFingerprint), Rejection> {
         self.find_at(kid, algorithm, Instant::now()).await
     }
 
@@ -125,9 +131,9 @@ impl Jwks {
         kid: Option<&str>,
         algorithm: Algorithm,
         now: Instant,
-    ) -> Result<Arc<Key>, Rejection> {
-        match self.keys.load().find(kid, algorithm) {
-            Ok(key) => return Ok(Arc::clone(key)),
+    ) -> Result<(Arc<Key>, KeysFingerprint), Rejection> {
+        match self.find_cached(kid, algorithm) {
+            Ok(found) => return Ok(found),
             Err(NoKey::SeveralFit) => return Err(Rejection::SeveralKeysFit),
             Err(NoKey::UnknownId | NoKey::NoneFits) => {}
         }
@@ -135,8 +141,8 @@ impl Jwks {
         if !landed.await {
             return Err(Rejection::Unavailable);
         }
-        match self.keys.load().find(kid, algorithm) {
-            Ok(key) => Ok(Arc::clone(key)),
+        match self.find_cached(kid, algorithm) {
+            Ok(found) => Ok(found),
             Err(NoKey::SeveralFit) => Err(Rejection::SeveralKeysFit),
             Err(NoKey::NoneFits) => Err(Rejection::NoKeyFits),
             Err(NoKey::UnknownId) if begun >= now => Err(Rejection::Untrusted),
@@ -146,6 +152,16 @@ impl Jwks {
                 Err(Rejection::UnknownKey(seconds.saturating_add(1)))
             }
         }
+    }
+
+    fn find_cached(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<(Arc<Key>, KeysFingerprint), NoKey> {
+        let keys = self.keys.load();
+        let key = keys.find(kid, algorithm)?;
+        Ok((Arc::clone(key), keys.fingerprint))
     }
 
     /// Returns the current or a recent fetch, or else starts one. Returns its start time and its result.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 
 use super::{
+    accepted_tokens::KeysFingerprint,
     jwks::{Jwks, JwksTiming},
     key::{InvalidKey, Key, check_secret},
     rejection::Rejection,
@@ -54,11 +55,22 @@ impl Keys {
         }
     }
 
-    /// Finds the key for a token's header. A configured key matches every header.
-    pub(super) async fn find(&self, token: &Header) -> Result<Arc<Key>, Rejection> {
+    /// Identifies the current keys.
+    pub(super) fn fingerprint(&self) -> KeysFingerprint {
+        match &self.0 {
+            Source::Absent | Source::Configured(_) => KeysFingerprint::default(),
+            Source::Served(jwks) => jwks.fingerprint(),
+        }
+    }
+
+    /// Finds the key for a token's header, and identifies the keys that it is one of. A configured key matches every header.
+    pub(super) async fn find(
+        &self,
+        token: &Header,
+    ) -> Result<(Arc<Key>, KeysFingerprint), Rejection> {
         match &self.0 {
             Source::Absent => Err(Rejection::Untrusted),
-            Source::Configured(key) => Ok(Arc::clone(key)),
+            Source::Configured(key) => Ok((Arc::clone(key), KeysFingerprint::default())),
             Source::Served(jwks) => jwks.find(token.kid.as_deref(), token.alg).await,
         }
     }

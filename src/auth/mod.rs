@@ -14,8 +14,11 @@
 //!
 //! **Invariant:** the key determines the algorithm. A token's header cannot select it.
 //!
+//! **Invariant:** a token that was verified before is accepted only as long as it would be verified again.
+//!
 //! **Invariant:** the signature is verified before any claim is read, so errors reveal nothing about unverified claims.
 
+mod accepted_tokens;
 mod admin_token;
 mod authjs;
 mod bearer;

@@ -79,20 +79,15 @@ impl Rules {
     pub(super) fn validate(
         &self,
         claims: &Claims,
-        credential: Credential,
         now: OffsetDateTime,
-    ) -> Result<Viewer, Rejection> {
-        let expires_at = instant(claims.exp.ok_or(Rejection::MissingClaim("exp"))?)
-            .saturating_add(signed(self.leeway));
-        if now >= expires_at {
-            return Err(Rejection::Expired);
-        }
-        if claims
-            .nbf
-            .is_some_and(|nbf| instant(nbf) > now.saturating_add(signed(self.leeway)))
-        {
-            return Err(Rejection::NotYetValid);
-        }
+    ) -> Result<Grant, Rejection> {
+        let leeway = signed(self.leeway);
+        let exp = claims.exp.ok_or(Rejection::MissingClaim("exp"))?;
+        let lifetime = Lifetime {
+            begins_at: claims.nbf.map(|nbf| instant(nbf).saturating_sub(leeway)),
+            expires_at: instant(exp).saturating_add(leeway),
+        };
+        lifetime.check(now)?;
         if self.issuer.is_some() && self.issuer != claims.iss {
             return Err(Rejection::WrongIssuer);
         }
@@ -105,16 +100,59 @@ impl Rules {
             .sub
             .as_deref()
             .ok_or(Rejection::MissingClaim("sub"))?;
-        Ok(Viewer {
+        Ok(Grant {
             user: UserId::new(subject).map_err(|_| Rejection::InvalidSubject)?,
-            expires_at,
+            lifetime,
             issued_at: claims
                 .iat
                 .as_ref()
                 .and_then(serde_json::Value::as_f64)
                 .map(instant),
-            credential,
         })
+    }
+}
+
+/// What a valid token grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Grant {
+    user: UserId,
+    lifetime: Lifetime,
+    issued_at: Option<OffsetDateTime>,
+}
+
+/// When a token is valid, including the leeway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lifetime {
+    begins_at: Option<OffsetDateTime>,
+    expires_at: OffsetDateTime,
+}
+
+impl Lifetime {
+    fn check(self, now: OffsetDateTime) -> Result<(), Rejection> {
+        if now >= self.expires_at {
+            return Err(Rejection::Expired);
+        }
+        if self.begins_at.is_some_and(|begins_at| begins_at > now) {
+            return Err(Rejection::NotYetValid);
+        }
+        Ok(())
+    }
+}
+
+impl Grant {
+    /// Checks that the token is valid at `now`.
+    pub(super) fn check(&self, now: OffsetDateTime) -> Result<(), Rejection> {
+        self.lifetime.check(now)
+    }
+
+    /// Returns the viewer that sent the token as `credential`.
+    pub(super) fn viewer(self, credential: Credential) -> Viewer {
+        Viewer {
+            user: self.user,
+            expires_at: self.lifetime.expires_at,
+            issued_at: self.issued_at,
+            credential,
+        }
     }
 }
 
@@ -186,7 +224,8 @@ mod tests {
     fn judge(rules: &Rules, claims: Value) -> Result<Viewer, Rejection> {
         let claims = serde_json::from_value(claims).unwrap();
         let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
-        rules.validate(&claims, Credential::Bearer, now)
+        let grant = rules.validate(&claims, now)?;
+        Ok(grant.viewer(Credential::Bearer))
     }
 
     fn exact() -> Rules {

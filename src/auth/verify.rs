@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     Rules,
+    accepted_tokens::{AcceptedTokens, KeysFingerprint, TokenDigest},
     bearer::MAX_TOKEN_BYTES,
     keys::Keys,
     rejection::Rejection,
@@ -19,6 +20,7 @@ use crate::version::UserId;
 pub struct Verifier {
     keys: Keys,
     rules: Arc<Rules>,
+    accepted: Arc<AcceptedTokens>,
 }
 
 impl Verifier {
@@ -27,6 +29,7 @@ impl Verifier {
         Self {
             keys,
             rules: Arc::new(rules),
+            accepted: Arc::new(AcceptedTokens::new()),
         }
     }
 
@@ -37,31 +40,43 @@ impl Verifier {
 
     /// Verifies a token and returns its viewer. Waits only for a fetch of an unknown key from a key server.
     pub async fn verify(&self, token: &str, credential: Credential) -> Result<Viewer, Rejection> {
-        let claims = self.claims(token).await?;
-        self.rules
-            .validate(&claims, credential, OffsetDateTime::now_utc())
+        check_size(token)?;
+        let digest = TokenDigest::of(token);
+        let now = OffsetDateTime::now_utc();
+        if let Some(grant) = self.accepted.find(&digest, self.keys.fingerprint(), now) {
+            return Ok(grant.viewer(credential));
+        }
+        let (claims, keys) = self.claims(token).await?;
+        let grant = self.rules.validate(&claims, OffsetDateTime::now_utc())?;
+        self.accepted.remember(digest, keys, grant.clone());
+        Ok(grant.viewer(credential))
     }
 
     /// Returns the user of a token whose signature is valid and that has expired.
     pub async fn user_of_expired(&self, token: &str) -> Option<UserId> {
-        let claims = self.claims(token).await.ok()?;
-        let now = OffsetDateTime::now_utc();
-        let verdict = self.rules.validate(&claims, Credential::Bearer, now);
+        check_size(token).ok()?;
+        let (claims, _) = self.claims(token).await.ok()?;
+        let verdict = self.rules.validate(&claims, OffsetDateTime::now_utc());
         (verdict == Err(Rejection::Expired)).then(|| claims.user())?
     }
 
-    async fn claims(&self, token: &str) -> Result<Claims, Rejection> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Rejection::TooLong);
-        }
+    /// Verifies the signature of a token. Returns its claims, and the keys that verified it.
+    async fn claims(&self, token: &str) -> Result<(Claims, KeysFingerprint), Rejection> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Rejection::Malformed)?;
         // `crit` lists extensions that must be supported (RFC 7515, section 4.1.11). None is.
         if header.crit.is_some() {
             return Err(Rejection::Untrusted);
         }
-        let key = self.keys.find(&header).await?;
-        key.open(token)
+        let (key, keys) = self.keys.find(&header).await?;
+        Ok((key.open(token)?, keys))
     }
+}
+
+fn check_size(token: &str) -> Result<(), Rejection> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Rejection::TooLong);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -298,6 +313,53 @@ mod tests {
             verdict(&trusting_secret(), &with_padding(7000)).await,
             Err(Rejection::TooLong)
         );
+    }
+
+    #[tokio::test]
+    async fn a_remembered_token_is_accepted_only_as_a_whole() {
+        let verifier = trusting_secret();
+        let token = hs256().sign(&claims());
+        let seen = verdict(&verifier, &token).await.unwrap();
+        assert_eq!(verdict(&verifier, &token).await, Ok(seen), "remembered");
+        assert_eq!(verifier.accepted.len(), 1);
+        for bit in 0..token.len() * 8 {
+            let mut bytes = token.clone().into_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let Ok(other) = String::from_utf8(bytes) else {
+                continue;
+            };
+            let fresh = verdict(&trusting_secret(), &other).await;
+            assert!(fresh.is_err(), "bit {bit}");
+            assert_eq!(verdict(&verifier, &other).await, fresh, "bit {bit}");
+        }
+        assert_eq!(verifier.accepted.len(), 1, "refused tokens are not kept");
+    }
+
+    #[tokio::test]
+    async fn a_remembered_token_says_how_it_was_sent() {
+        let (verifier, token) = (trusting_secret(), hs256().sign(&claims()));
+        for credential in [Credential::Bearer, Credential::Cookie, Credential::Bearer] {
+            let viewer = verifier.verify(&token, credential).await.unwrap();
+            assert_eq!(viewer.credential, credential);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_remembered_token_expires() {
+        let exact = Rules {
+            leeway: Duration::ZERO,
+            ..Rules::default()
+        };
+        let verifier = Verifier::new(Keys::secret(SECRET).unwrap(), exact);
+        let end = OffsetDateTime::now_utc().unix_timestamp() + 2;
+        let token = hs256().sign(&json!({"sub": "ada", "exp": end}));
+        let first = verdict(&verifier, &token).await;
+        assert!(first.is_ok());
+        assert_eq!(verdict(&verifier, &token).await, first, "remembered");
+        while OffsetDateTime::now_utc().unix_timestamp() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(verdict(&verifier, &token).await, Err(Rejection::Expired));
     }
 
     #[tokio::test]

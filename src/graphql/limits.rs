@@ -20,6 +20,9 @@ pub(super) const MAX_IMPORT_ENTRIES: usize = 5_000;
 /// memory of its text.
 pub(super) const PREPARED_BYTES: usize = 1 << 20;
 
+/// What each of them counts beside its text, in bytes. It bounds their number too.
+pub(super) const PREPARED_DOCUMENT: usize = 80;
+
 /// Limits on one GraphQL operation. An operation over a limit gets a stable error code and does not run.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "GraphQL")]

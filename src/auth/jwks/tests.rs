@@ -13,7 +13,7 @@ use crate::auth::{
     Rules, Verifier,
     keys::Keys,
     testing::{Signer, claims, ed25519, new_p256, p256, rsa},
-    viewer::Credential,
+    viewer::{Credential, Viewer},
 };
 
 /// A key server whose answers the test decides.
@@ -113,7 +113,7 @@ async fn opens(
     kid: &str,
     now: Instant,
 ) -> Result<(), Rejection> {
-    let key = jwks.find_at(Some(kid), signer.algorithm(), now).await?;
+    let (key, _) = jwks.find_at(Some(kid), signer.algorithm(), now).await?;
     key.open::<Value>(&signer.sign_as(kid, &claims())).map(drop)
 }
 
@@ -202,7 +202,7 @@ async fn a_token_without_kid_is_checked_by_the_only_key_for_its_algorithm() {
     let server = KeyServer::start(&[rsa().jwk("r"), p256().jwk("p")]).await;
     let jwks = server.cache();
     let open = async |signer: &Signer| {
-        let key = jwks.find_at(None, signer.algorithm(), after(0)).await?;
+        let (key, _) = jwks.find_at(None, signer.algorithm(), after(0)).await?;
         key.open::<Value>(&signer.sign(&claims())).map(drop)
     };
     assert_eq!(open(rsa()).await, Ok(()));
@@ -418,4 +418,33 @@ fn keys_are_fetched_over_https_or_from_this_machine() {
         assert!(address(url).is_err(), "{url}");
         assert!(Jwks::new(url, JwksTiming::default()).is_err(), "{url}");
     }
+}
+
+#[tokio::test]
+async fn a_remembered_token_is_refused_once_its_key_is_withdrawn() {
+    let server = KeyServer::start(&[p256().jwk("a")]).await;
+    let timing = JwksTiming {
+        refresh: Duration::from_millis(5),
+        refetch: Duration::from_millis(1),
+        ..JwksTiming::default()
+    };
+    let keys = Keys::jwks(&server.url, timing).unwrap();
+    let verifier = Verifier::new(keys, Rules::default());
+    let token = p256().sign_as("a", &claims());
+    let until = async |is_expected: fn(&Result<Viewer, Rejection>) -> bool| {
+        let wait = async {
+            while !is_expected(&verifier.verify(&token, Credential::Bearer).await) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .unwrap();
+    };
+    until(Result::is_ok).await;
+    // Another key under the same id, as after a leak.
+    server.publish(&[new_p256().jwk("a")]);
+    until(|verdict| *verdict == Err(Rejection::Untrusted)).await;
+    server.publish(&[p256().jwk("a")]);
+    until(Result::is_ok).await;
 }

@@ -9,7 +9,7 @@ use super::{document::Document, engine_document, operation_cost, plan, variables
 use crate::{
     graphql::{
         fair_cache::FairCache,
-        limits::{Limits, MOST_ERRORS, PREPARED_BYTES},
+        limits::{Limits, MOST_ERRORS, PREPARED_BYTES, PREPARED_DOCUMENT},
         named_documents::Documents,
         operation::{Operation, at_least},
         response::Answer,
@@ -102,8 +102,9 @@ impl Preparer {
         let text: Arc<str> = text.into();
         let document = Document::prepare(&text, &self.limits).map_err(refuse)?;
         let document = Arc::new(document);
+        let bytes = text.len() + PREPARED_DOCUMENT;
         let mut prepared = self.prepared.lock();
-        prepared.put(user, Arc::clone(&text), Arc::clone(&document), text.len());
+        prepared.put(user, text, Arc::clone(&document), bytes);
         Ok(document)
     }
 }
