@@ -19,7 +19,10 @@ use super::limits::Limits;
 use crate::{
     auth::{Purpose, Ticket, Viewer},
     feed::Feed,
-    library::{Error, Intent, KeptTicket, Library, LibraryWriter, Search, Written},
+    library::{
+        Against, Error, Intent, KeptTicket, Library, LibraryWriter, Progress, ProgressId,
+        ProgressPatch, Search, Updated, Written,
+    },
     push::Push,
     trace::OpenSpan,
     version::Head,
@@ -56,20 +59,40 @@ impl Caller {
             + Send
             + 'static,
     {
+        let intent = self.completed(intent);
+        let written = self.library.write(&self.viewer.user, intent, change);
+        let written = written.await?;
+        self.reached.raise(written.head);
+        Ok(written)
+    }
+
+    /// Changes a progress of the caller and records the new head.
+    pub async fn update_progress(
+        &self,
+        intent: Intent,
+        id: ProgressId,
+        patch: ProgressPatch,
+        against: Against,
+    ) -> Result<Written<Updated<Progress>>, Error> {
+        let (user, intent) = (&self.viewer.user, self.completed(intent));
+        let written = self
+            .library
+            .update_progress(user, intent, id, patch, against);
+        let written = written.await?;
+        self.reached.raise(written.head);
+        Ok(written)
+    }
+
+    /// Notes the device of a change, and adds what the request says of it.
+    fn completed(&self, intent: Intent) -> Intent {
         if let Some(device) = &intent.device {
             self.library.note_device(&self.viewer.user, device);
         }
-        let intent = Intent {
+        Intent {
             span: self.span,
             copy: self.copy,
             ..intent
-        };
-        let written = self
-            .library
-            .write(&self.viewer.user, intent, change)
-            .await?;
-        self.reached.raise(written.head);
-        Ok(written)
+        }
     }
 
     /// Creates a ticket of the caller. `None` if too many were not used.

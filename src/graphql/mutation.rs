@@ -78,9 +78,7 @@ impl LibraryMutation {
             let (id, patch, against, intent) = input.into_change()?;
             let written = ctx
                 .caller()
-                .write(intent, move |library| {
-                    Box::pin(library.update_progress(id, patch, against))
-                })
+                .update_progress(intent, id, patch, against)
                 .await?;
             UpdateProgressPayload::from(written)
                 .with_present_story(ctx)

@@ -17,6 +17,7 @@
     reason = "library rows change only in transactions"
 )]
 
+pub(in crate::library) mod autocommit;
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{history_limit::HISTORY_ROW, writer::LibraryWriter};
+use super::{history_size::row_size, writer::LibraryWriter};
 use crate::library::{
     entity::columns::millis,
     error::Error,
@@ -18,11 +18,9 @@ use crate::library::{
 /// Stands for all fields of a row that was recreated after a removal. Their earlier values are unknown.
 pub(super) const ALL_FIELDS: &str = "*";
 
-/// Records changes of fields. A change without a known device counts as another device's. So does a change of an older
-/// server (`other_stamp` -1), because it may hide another device's change.
-const RECORD: &str = "
-INSERT INTO topaz_field_change (user_id, kind, id, stamp, changed_at, field, was, other_stamp)
-SELECT $1, $2, changed.id, $3, $4, changed.field, changed.was, coalesce((
+/// The newest earlier change of the field `changed` by a device other than $6. A change without a known device counts as
+/// another device's. So does a change of an older server (`other_stamp` -1), because it may hide another device's change.
+pub(super) const OTHER_STAMP: &str = "coalesce((
     SELECT CASE
         WHEN (SELECT w.device_id FROM topaz_write w WHERE w.user_id = $1 AND w.epoch = $5 AND w.version = c.stamp) = $6
           AND c.other_stamp >= 0
@@ -32,8 +30,25 @@ SELECT $1, $2, changed.id, $3, $4, changed.field, changed.was, coalesce((
     FROM topaz_field_change c
     WHERE c.user_id = $1 AND c.kind = $2 AND c.id = changed.id AND c.field = changed.field
     ORDER BY c.stamp DESC LIMIT 1
-  ), 0)
+  ), 0)";
+
+/// Records changes of fields.
+const RECORD: &str = "
+INSERT INTO topaz_field_change (user_id, kind, id, stamp, changed_at, field, was, other_stamp)
+SELECT $1, $2, changed.id, $3, $4, changed.field, changed.was, {other_stamp}
 FROM ({changed}) AS changed";
+
+/// Returns the fields that differ, with their values before.
+pub(super) fn earlier_values(
+    before: &impl Serialize,
+    after: &impl Serialize,
+) -> Result<Vec<(String, Value)>, Error> {
+    let after = patch::fields(after)?;
+    let earlier = patch::fields(before)?.into_iter();
+    Ok(earlier
+        .filter(|(field, was)| after.get(field) != Some(was))
+        .collect())
+}
 
 /// Number of parameters of [`RECORD`] before those of the changes.
 const RECORD_VALUES: usize = 6;
@@ -50,13 +65,9 @@ impl LibraryWriter {
         before: &impl Serialize,
         after: &impl Serialize,
     ) -> Result<(), Error> {
-        let after = patch::fields(after)?;
-        let differ = patch::fields(before)?
-            .into_iter()
-            .filter(|(field, was)| after.get(field) != Some(was))
-            .map(|(field, was)| (id, field, was))
-            .collect();
-        self.record_changes(kind, differ).await
+        let earlier = earlier_values(before, after)?.into_iter();
+        let changes = earlier.map(|(field, was)| (id, field, was)).collect();
+        self.record_changes(kind, changes).await
     }
 
     /// Records that all fields of a row are new.
@@ -99,7 +110,9 @@ impl LibraryWriter {
                 self.leave_history(was.len());
                 values.extend([(*id).into(), field.as_str().into(), was.into()]);
             }
-            let sql = RECORD.replace("{changed}", &rows.join(" UNION ALL "));
+            let sql = RECORD
+                .replace("{other_stamp}", OTHER_STAMP)
+                .replace("{changed}", &rows.join(" UNION ALL "));
             let insert = Statement::from_sql_and_values(backend, sql, values);
             self.tx.execute_raw(insert).await?;
         }
@@ -108,9 +121,6 @@ impl LibraryWriter {
 
     /// Adds a history row with `text` bytes to the size of the change's history.
     pub(super) fn leave_history(&mut self, text: usize) {
-        let text = i64::try_from(text).unwrap_or(i64::MAX / 2);
-        self.history = self
-            .history
-            .saturating_add(HISTORY_ROW.saturating_add(text));
+        self.history = self.history.saturating_add(row_size(text));
     }
 }

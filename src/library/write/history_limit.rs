@@ -12,9 +12,6 @@ use sea_orm::{ConnectionTrait as _, Statement, Value};
 use super::writer::LibraryWriter;
 use crate::library::{entity::columns::millis, error::Error};
 
-/// Size of a history row without its text, in bytes.
-pub(super) const HISTORY_ROW: i64 = 200;
-
 /// Versions that one write purges at most.
 const BATCH: u32 = 256;
 

@@ -5,12 +5,13 @@
 //!
 //! **Invariant:** a change reported as written was committed, as one step of the version.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use futures_util::future::BoxFuture;
 use metrics::counter;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::{
     intent::Intent, receipt, write_spans::WriteSpans, writer::LibraryWriter, written::Written,
@@ -29,7 +30,7 @@ use crate::{
 const WRITE_TRIES: u32 = 4;
 
 impl Library {
-    /// Changes a user's library. This is the only way to do so.
+    /// Changes a user's library. This is the only way to do so, except for the fast path of [`Library::update_progress`].
     ///
     /// Begins a transaction, bumps the version, runs `change`, and commits if `change` stamped or removed a row. After an
     /// error, a refusal or no change it rolls back, and the version stays. It runs in a detached task that outlives the
@@ -52,25 +53,55 @@ impl Library {
             + Send
             + 'static,
     {
+        self.write_in_turn(user, |library, user| async move {
+            library.write_in_transaction(&user, &intent, change).await
+        })
+        .await
+    }
+
+    /// Runs a write in a detached task, when it is the user's turn.
+    pub(super) async fn write_in_turn<T, W>(
+        &self,
+        user: &UserId,
+        write: impl FnOnce(Self, UserId) -> W + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send,
+    {
         let (library, user) = (self.clone(), user.clone());
         let write = async move {
             library.db.check_file()?;
             let _turn = library.db.admit_write(&user).await?;
-            for attempt in 1..WRITE_TRIES {
-                let done = library.write_once(&user, &intent, change.clone());
-                match library.db.in_time(done).await {
-                    Err(error) if error.is_contention() => {
-                        counter!("library_sync_write_retries_total").increment(1);
-                        tokio::time::sleep(backoff(attempt)).await;
-                    }
-                    done => return done,
-                }
-            }
-            let done = library.write_once(&user, &intent, change);
-            library.db.in_time(done).await
+            write(library, user).await
         }
         .in_current_span();
         self.writes.spawn(write).await.map_err(Error::fault)?
+    }
+
+    /// Makes a change in a transaction, and again if it conflicts with other transactions.
+    pub(super) async fn write_in_transaction<T, F>(
+        &self,
+        user: &UserId,
+        intent: &Intent,
+        change: F,
+    ) -> Result<Written<T>, Error>
+    where
+        T: Serialize + DeserializeOwned,
+        F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>> + Clone,
+    {
+        for attempt in 1..WRITE_TRIES {
+            let done = self.write_once(user, intent, change.clone());
+            match self.db.in_time(done).await {
+                Err(error) if error.is_contention() => {
+                    counter!("library_sync_write_retries_total").increment(1);
+                    tokio::time::sleep(backoff(attempt)).await;
+                }
+                done => return done,
+            }
+        }
+        let done = self.write_once(user, intent, change);
+        self.db.in_time(done).await
     }
 
     /// Dry run: makes a change, rolls it back, and returns its outcome. Nothing is announced.
@@ -164,6 +195,18 @@ impl Library {
         }
         let progresses = writer.take_used();
         let head = writer.commit(intent, answer).await?;
+        self.committed(user, head, progresses, spans);
+        Ok(head)
+    }
+
+    /// Records and announces a change that was committed, which used `progresses`.
+    pub(super) fn committed(
+        &self,
+        user: &UserId,
+        head: Head,
+        progresses: Vec<Uuid>,
+        spans: Option<WriteSpans>,
+    ) {
         self.uses.record(user, progresses);
         self.db.wrote();
         counter!("library_sync_changes_total").increment(1);
@@ -176,7 +219,6 @@ impl Library {
             spans.end(commit.at);
         }
         self.announce(user, head, Some(commit));
-        Ok(head)
     }
 
     /// Ends a write that changed nothing, and stores its answer.

@@ -90,6 +90,14 @@ impl Once {
         let fingerprint = BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &input));
         Ok(Self { key, fingerprint })
     }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key.0
+    }
+
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
 }
 
 /// Removes null fields from objects, so that a new optional input field does not change the fingerprint of an input
@@ -156,6 +164,17 @@ const OVERHEAD: i64 = 256;
 /// Receipts above the limit are deleted each time another 1/`PARTS` of the limit was written.
 const PARTS: i64 = 64;
 
+/// Returns the size of a receipt with this answer, in bytes.
+pub(super) fn size(answer: &str) -> i64 {
+    OVERHEAD + i64::try_from(answer.len()).unwrap_or(i64::MAX / 2)
+}
+
+/// Returns whether the oldest receipts are deleted after one of `size`, which makes the user's total `total`.
+pub(super) fn purges(total: i64, size: i64, most: i64) -> bool {
+    let part = Ord::max(most / PARTS, 1);
+    most > 0 && total > most && total / part != (total - size) / part
+}
+
 /// A receipt's total is the user's newest total plus the receipt's size.
 const PUT: &str = "
 INSERT INTO topaz_receipt (user_id, idempotency_key, fingerprint, answer, version, epoch, created_at, total)
@@ -170,7 +189,7 @@ pub(in crate::library) async fn put(
     receipt: Receipt<'_>,
     most: i64,
 ) -> Result<bool, Error> {
-    let size = OVERHEAD + i64::try_from(receipt.answer.len()).unwrap_or(i64::MAX / 2);
+    let size = size(&receipt.answer);
     let values = [
         user.as_str().into(),
         receipt.once.key.0.as_str().into(),
@@ -187,8 +206,7 @@ pub(in crate::library) async fn put(
         return Ok(false);
     };
     let total: i64 = row.try_get_by_index(0)?;
-    let part = Ord::max(most / PARTS, 1);
-    if most > 0 && total > most && total / part != (total - size) / part {
+    if purges(total, size, most) {
         let sql = "DELETE FROM topaz_receipt WHERE user_id = $1 AND total <= $2";
         let values = [user.as_str().into(), (total - most).into()];
         db.execute_raw(Statement::from_sql_and_values(backend, sql, values))

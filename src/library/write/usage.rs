@@ -100,7 +100,7 @@ impl LibraryWriter {
     }
 }
 
-fn usage(row: &QueryResult) -> Result<Usage, Error> {
+pub(super) fn usage(row: &QueryResult) -> Result<Usage, Error> {
     Ok(Usage {
         stories: row.try_get("", "stories")?,
         tags: row.try_get("", "tags")?,

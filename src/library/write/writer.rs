@@ -8,13 +8,13 @@
 
 use std::collections::BTreeSet;
 
-use metrics::counter;
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, Statement};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    history_size::count_history,
     intent::Intent,
     receipt::{self, Once},
     user_row::insert_user,
@@ -164,10 +164,7 @@ impl LibraryWriter {
             self.put_receipt(once, self.head, answer).await?;
         }
         self.tx.commit().await?;
-        let produced = u64::try_from(self.history).unwrap_or_default();
-        counter!("library_sync_history_bytes_total").increment(produced);
-        counter!("library_sync_history_rows_purged_total", "reason" => "size")
-            .increment(self.purged);
+        count_history(self.history, self.purged);
         Ok(self.head)
     }
 

@@ -8,6 +8,7 @@ pub mod erasure;
 pub mod history;
 pub mod input;
 pub mod labels;
+pub mod progress_fast_path;
 pub mod quotas;
 pub mod replay;
 pub mod story_addresses;
