@@ -80,9 +80,11 @@ async function readEvents(signal, connected) {
     forgetNode();
     let text = "";
     let isFirst = true;
-    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    // Safari cannot iterate over a stream.
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
       restart();
-      const events = (text + chunk).split("\n\n");
+      const events = (text + read.value).split("\n\n");
       text = events.pop();
       for (const event of events) {
         const [, name, data] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
