@@ -37,6 +37,17 @@ const page = (applies, change) => ({
 });
 const event = (change) => ({ event: (call, it) => (it.json ? change(it, call) : [it]) });
 
+/** Open streams do not learn of a new epoch that an erasure began, or of any other. */
+const losesEpochs = (ofErasure) => ({
+  request(call) { if (call.mutation === "eraseAccount") call.state.isErasing = true; },
+  ...event((it, call) => {
+    const epoch = /^id: (\d+)\./m.exec(it.text)?.[1];
+    call.epoch ??= epoch;
+    const isLost = epoch && epoch !== call.epoch && (call.state.isErasing ?? false) === ofErasure;
+    return isLost ? [] : [it];
+  }),
+});
+
 const head = async (call) => (await call.ask("{ library { head } }")).library.head;
 const isStale = async (base, call) => {
   const now = parts(await head(call));
@@ -328,11 +339,7 @@ export const mutants = [
   ["CON-15", "rewind is ignored", input("updateProgress", (it) => { delete it.rewind; })],
   ["CON-16", "a device may not lower its own chapter", input("updateProgress", (it) => { if (!it.base && it.currentChapter) delete it.device; })],
   ["CON-17", "a deletion needs no base", input("deleteProgress", (it) => { delete it.base; })],
-  ["EPO-1", "open streams do not learn of a new epoch", event((it, call) => {
-    const epoch = /^id: (\d+)\./m.exec(it.text)?.[1];
-    call.epoch ??= epoch;
-    return epoch && epoch !== call.epoch ? [] : [it];
-  })],
+  ["EPO-1", "open streams do not learn of a new epoch", losesEpochs(false)],
   ["EPO-2", "a new epoch is lower", {
     response(call, response) {
       const library = response.json?.data?.library;
@@ -365,13 +372,9 @@ export const mutants = [
   ["ERA-3", "resume does not name an erasure", event((it) => [
     it.json.resume === "erased" ? withData(it, (data) => { data.resume = "other_epoch"; }) : it,
   ])],
-  ["ERA-4", "an erased copy may write", { request(call) { delete call.headers["x-library-applied"]; } }],
+  ["ERA-4", "an erased copy may write", { request(call) { if (call.mutation) delete call.headers["x-library-applied"]; } }],
   ["ERA-5", "a confirmation works again", payload("eraseAccount", (made) => { made.refusal = null; })],
-  ["ERA-6", "open streams do not learn of an erasure", event((it, call) => {
-    const epoch = /^id: (\d+)\./m.exec(it.text)?.[1];
-    call.epoch ??= epoch;
-    return epoch && epoch !== call.epoch ? [] : [it];
-  })],
+  ["ERA-6", "open streams do not learn of an erasure", losesEpochs(true)],
   ["WARM-1", "opening an entry moves the version", payload("opened", (_, call) => call.bump())],
   ["WARM-2", "the least likely entry comes first", { response: (_, response) => { response.json?.data?.warm?.reverse(); } }],
   ["WARM-3", "any id is counted", payload("opened", (made) => { made.refusal = null; })],
