@@ -15,7 +15,7 @@ pub(super) struct UsageMutation;
 
 #[Object]
 impl UsageMutation {
-    /// Reports that the reader opened an entry, for `Query.warm`. Does not change the library, and no device is notified.
+    /// Reports that the reader opened an entry, for `Query.warm`. Does not change the library.
     async fn opened(
         &self,
         ctx: &Context<'_>,
