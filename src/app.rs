@@ -26,14 +26,16 @@ pub use self::{
 };
 use self::{
     open_database::{database_options, open_database},
-    settings::{connection_limits, graphql_limits, settings, slot_limits, stream_limits},
+    settings::{
+        connection_limits, documents, graphql_limits, settings, slot_limits, stream_limits,
+    },
 };
 use crate::{
     address::DatabaseAddress,
     broker::{self, Broker},
     config::{self, Serve},
     feed::Feed,
-    graphql::{Api, Documents, KeepLimits},
+    graphql::Api,
     http::{
         self, ConnectionLimits, ConnectionSlots, Node, Parts, PendingSockets, RateLimiter,
         Readiness, Routes, SlotLimits, Stop, Streams,
@@ -371,27 +373,6 @@ fn listen_for_ops(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })?;
     tracing::info!(server.address = %listener.local_addr()?, "serving health checks and metrics");
     Ok(listener)
-}
-
-/// Returns the documents that a client may refer to by id or hash.
-fn documents(config: &config::Http) -> anyhow::Result<Documents> {
-    let documents = Documents::new(KeepLimits {
-        entries: config.persisted_documents,
-        ..KeepLimits::default()
-    });
-    let Some(path) = &config.trusted_documents else {
-        return Ok(documents);
-    };
-    let setting = "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS)";
-    let manifest = std::fs::read(path)
-        .with_context(|| format!("{setting}: cannot read {}", path.display()))?;
-    let manifest = serde_json::from_slice(&manifest).with_context(|| {
-        format!(
-            "{setting}: {} is not a JSON object of documents by id",
-            path.display()
-        )
-    })?;
-    Ok(documents.trust(manifest, config.only_trusted_documents))
 }
 
 /// Opens the configured broker.

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use crate::{
     auth::AdminToken,
     config::{self, Serve},
-    graphql,
+    graphql::{self, Documents, KeepLimits},
     http::{self, ConnectionLimits, Settings, SlotLimits, StreamLimits},
 };
 
@@ -84,4 +84,28 @@ pub(super) fn stream_limits(config: &Serve) -> anyhow::Result<StreamLimits> {
         humantime::format_duration(grace),
     );
     Ok(StreamLimits { grace, ..limits })
+}
+
+/// Returns the documents that a client may refer to by id or hash.
+///
+/// # Errors
+/// When `--trusted-documents` cannot be read.
+pub(super) fn documents(config: &config::Http) -> anyhow::Result<Documents> {
+    let documents = Documents::new(KeepLimits {
+        entries: config.persisted_documents,
+        ..KeepLimits::default()
+    });
+    let Some(path) = &config.trusted_documents else {
+        return Ok(documents);
+    };
+    let setting = "--trusted-documents (LIBRARY_SYNC_TRUSTED_DOCUMENTS)";
+    let manifest = std::fs::read(path)
+        .with_context(|| format!("{setting}: cannot read {}", path.display()))?;
+    let manifest = serde_json::from_slice(&manifest).with_context(|| {
+        format!(
+            "{setting}: {} is not a JSON object of documents by id",
+            path.display()
+        )
+    })?;
+    Ok(documents.trust(manifest, config.only_trusted_documents))
 }
