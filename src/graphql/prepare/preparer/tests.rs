@@ -479,7 +479,7 @@ fn a_document_is_prepared_once() {
     assert!(ask("a").is_ok() && ask("b").is_ok());
     let mut prepared = one.prepared.lock();
     let query = "query A($id: ID!) { progress(id: $id) { id } }";
-    assert_eq!(prepared.bytes(), query.len());
+    assert_eq!(prepared.bytes(), query.len() + PREPARED_DOCUMENT);
     assert!(prepared.find(&ann(), query).is_some());
 }
 
