@@ -38,7 +38,8 @@ async fn change(app: &TestApp, times: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_rapid_changes_arrive_in_ascending_order_up_to_the_last() {
-    let app = TestApp::start(Db::Sqlite).await;
+    // A heartbeat repeats the version.
+    let app = TestApp::start_with(Db::Sqlite, &["--heartbeat", "5m"]).await;
     app.user("ann").add("A").await;
     let mut clients = watch_all(&app, &token("ann"), 2).await;
     let changes = async {
