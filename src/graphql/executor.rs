@@ -29,6 +29,7 @@ use crate::{
     feed::Feed,
     library::{Error, Library, Session},
     push::Push,
+    version::Head,
 };
 
 /// The GraphQL API over one library. Cheap to clone.
@@ -151,8 +152,10 @@ impl Api {
                 Err(refused) => return stream::iter([refused]).boxed(),
             };
             if let Some(versions) = version_stream::open(&mut operation.request, &caller).await {
-                let answers = versions.map(move |response| answer(response, &caller, &request_id));
-                return answers.boxed();
+                // Without the caller, whose library and limits this stream does not use again.
+                return versions
+                    .map(|(response, head)| at_head(response, head))
+                    .boxed();
             }
             let request = operation.request.data(Arc::clone(&caller));
             let responses = api.schema.execute_stream(request);
@@ -252,7 +255,11 @@ fn asker<'a>(viewer: &'a Viewer, request_id: &'a str) -> Asker<'a> {
 /// Returns the response of an executed operation. `libraryVersion` and `libraryHead` say how new its data is at least.
 fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
     error::present(&mut response.errors, asker(&caller.viewer, request_id));
-    let head = caller.answered();
+    at_head(response, caller.answered())
+}
+
+/// Returns the response of an executed operation whose data is at least as new as `head`.
+fn at_head(response: Response, head: Head) -> Answer {
     let response = response
         .extension("libraryVersion", head.version.number().into())
         .extension("libraryHead", head.to_string().into());

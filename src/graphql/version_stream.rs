@@ -14,20 +14,21 @@ use async_graphql::{
 use futures_util::{Stream, StreamExt as _};
 
 use super::context::Caller;
+use crate::version::Head;
 
-/// Returns the responses of a subscription that selects `libraryVersion`. `None` for any other operation.
+/// Returns the responses of a subscription that selects `libraryVersion`, each with its head. `None` for any other
+/// operation.
 pub(super) async fn open(
     request: &mut Request,
     caller: &Caller,
-) -> Option<impl Stream<Item = Response> + Send + Unpin + use<>> {
+) -> Option<impl Stream<Item = (Response, Head)> + Send + Unpin + use<>> {
     let key = response_key(request)?;
     let (user, issued_at) = (&caller.viewer.user, caller.viewer.issued_at);
     let heads = caller.feed.follow(user, issued_at, None, caller.transport);
-    let (heads, reached) = (heads.await.ok()?, caller.reached.clone());
-    Some(heads.map(move |event| {
-        reached.raise(event.head);
+    Some(heads.await.ok()?.map(move |event| {
         let version = event.head.version.number().into();
-        Response::new(Value::Object(IndexMap::from([(key.clone(), version)])))
+        let data = Value::Object(IndexMap::from([(key.clone(), version)]));
+        (Response::new(data), event.head)
     }))
 }
 
