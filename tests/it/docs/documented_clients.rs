@@ -3,10 +3,15 @@
 //!
 //! On SQLite only, because the clients do not depend on the database.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     support::test_app::{Db, TestApp, repository, token_for},
@@ -76,9 +81,11 @@ async fn renew_until(clients: &mut [Client], until: Instant) {
     }
 }
 
-/// Waits until every client reports `version`, with new tokens meanwhile.
+/// Waits until every client reports `version`, with new tokens meanwhile, also for those that have reported: some give up
+/// when they reconnect with an expired one.
 async fn all_report(clients: &mut [Client], version: i64) {
     let deadline = Instant::now() + DEADLINE;
+    let (missing, all_reported) = (AtomicUsize::new(clients.len()), CancellationToken::new());
     let reports = clients.iter_mut().map(async |client| {
         client.renew(&token());
         while timeout(RENEWAL, client.until(version)).await.is_err() {
@@ -87,6 +94,12 @@ async fn all_report(clients: &mut [Client], version: i64) {
                 "{}: not within {DEADLINE:?}",
                 client.name
             );
+            client.renew(&token());
+        }
+        if missing.fetch_sub(1, Ordering::Relaxed) == 1 {
+            all_reported.cancel();
+        }
+        while timeout(RENEWAL, all_reported.cancelled()).await.is_err() {
             client.renew(&token());
         }
     });
