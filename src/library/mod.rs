@@ -25,6 +25,7 @@
     reason = "an import writes the rows of another server as they are, into an empty library"
 )]
 mod archive;
+mod consecutive_failures;
 mod database;
 mod device;
 mod endpoint;
@@ -66,6 +67,7 @@ pub use self::{
         header::MAGIC as ARCHIVE_MAGIC,
         import::{ArchiveError, Imported},
     },
+    consecutive_failures::ConsecutiveFailures,
     database::{
         examination::{ClockSkew, WriteAheadLog},
         fair_queue::Admission,

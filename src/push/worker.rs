@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{delivery::deliver, limits::PushLimits, sender::Push, webhook::Webhook};
 use crate::{
     hub::Hub,
-    library::{Error, Library},
+    library::{ConsecutiveFailures, Error, Library},
 };
 
 /// Time between two rounds without a change on this node.
@@ -82,19 +82,16 @@ impl Worker {
     pub async fn run(self, ended: CancellationToken) {
         let requests = TaskTracker::new();
         let mut schedule = Schedule::new();
-        let mut is_failing = false;
+        let mut failures = ConsecutiveFailures::default();
         while !ended.is_cancelled() {
             let began = Instant::now();
             let done = self.round(&mut schedule, &requests).await;
-            if let Err(error) = &done
-                && !is_failing
-            {
+            if let Some(error) = failures.first(&done) {
                 tracing::warn!(
                     error.causes = error.causes(),
                     "push messages wait for the database"
                 );
             }
-            is_failing = done.is_err();
             tokio::select! {
                 () = ended.cancelled() => {}
                 () = sleep(ROUND) => {}

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     library::{
+        consecutive_failures::ConsecutiveFailures,
         database::dialect::json_rows,
         endpoint::sql::{list, millis},
         error::Error,
@@ -138,7 +139,6 @@ struct ThisNode {
     started: Instant,
     renewed: Option<Instant>,
     pruned: Option<Instant>,
-    is_failing: bool,
 }
 
 impl Library {
@@ -150,20 +150,17 @@ impl Library {
             started: Instant::now(),
             renewed: None,
             pruned: None,
-            is_failing: false,
         };
+        let mut failures = ConsecutiveFailures::default();
         loop {
             let is_last = timeout(ROUND, ended.cancelled()).await.is_ok();
             let done = self.device_round(&mut node, is_last).await;
-            if let Err(error) = &done
-                && !node.is_failing
-            {
+            if let Some(error) = failures.first(&done) {
                 tracing::warn!(
                     error.causes = error.causes(),
                     "reports of devices wait for the database"
                 );
             }
-            node.is_failing = done.is_err();
             if is_last {
                 return;
             }

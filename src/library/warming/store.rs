@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use super::{score::UsageScore, uses::Used};
 use crate::{
-    library::{database::dialect::json_rows, error::Error, handle::Library, model::id::ProgressId},
+    library::{
+        consecutive_failures::ConsecutiveFailures, database::dialect::json_rows, error::Error,
+        handle::Library, model::id::ProgressId,
+    },
     version::UserId,
 };
 
@@ -64,19 +67,16 @@ impl Library {
 
     /// Stores uses every minute until `ended`, then stores the rest.
     pub async fn keep_uses(&self, ended: CancellationToken) {
-        let mut is_failing = false;
+        let mut failures = ConsecutiveFailures::default();
         loop {
             let is_last = timeout(ROUND, ended.cancelled()).await.is_ok();
             let saved = self.save_uses().await;
-            if let Err(error) = &saved
-                && !is_failing
-            {
+            if let Some(error) = failures.first(&saved) {
                 tracing::warn!(
                     error.causes = error.causes(),
                     "uses of entries wait for the database"
                 );
             }
-            is_failing = saved.is_err();
             if is_last {
                 return;
             }
