@@ -20,6 +20,15 @@ use crate::{
 /// Whether rows of a kind have stamps at or after the start of a page: tags, fandoms, stories, progresses, tombstones.
 pub(super) type ChangedKinds = [bool; 5];
 
+/// The columns with the newest stamps, in the same order.
+const NEWEST: [&str; 5] = [
+    "newest_tags",
+    "newest_fandoms",
+    "newest_stories",
+    "newest_progresses",
+    "newest_tombstones",
+];
+
 /// Reads the user's row, and the kinds of the page after the cursor.
 pub(super) async fn user_and_kinds(
     tx: &Transaction,
@@ -37,41 +46,27 @@ pub(super) async fn user_and_kinds(
             .to_owned();
         SimpleExpr::SubQuery(None, Box::new(rows.into()))
     };
+    let tables = [
+        names(LabelKind::Tag).table.into_table_ref(),
+        names(LabelKind::Fandom).table.into_table_ref(),
+        story::Entity.into_table_ref(),
+        progress::Entity.into_table_ref(),
+        tombstone::Entity.into_table_ref(),
+    ];
     let mut select = user::Entity::find_by_id(user.as_str()).into_query();
-    select
-        .expr_as(
-            newest(names(LabelKind::Tag).table.into_table_ref()),
-            "newest_tags",
-        )
-        .expr_as(
-            newest(names(LabelKind::Fandom).table.into_table_ref()),
-            "newest_fandoms",
-        )
-        .expr_as(newest(story::Entity.into_table_ref()), "newest_stories")
-        .expr_as(
-            newest(progress::Entity.into_table_ref()),
-            "newest_progresses",
-        )
-        .expr_as(
-            newest(tombstone::Entity.into_table_ref()),
-            "newest_tombstones",
-        );
+    for (name, table) in NEWEST.into_iter().zip(tables) {
+        select.expr_as(newest(table), name);
+    }
     let row = tx.query_one(&select).await?;
     let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
     // The rows of one stamp may be on two pages.
     let first = after.map_or(since.version.number().saturating_add(1), |cursor| {
         cursor.stamp.number()
     });
-    let changed = |column: &str| {
-        let newest: Option<i32> = row.try_get("", column)?;
-        Ok::<_, Error>(newest.is_some_and(|newest| newest >= first))
-    };
-    let kinds = [
-        changed("newest_tags")?,
-        changed("newest_fandoms")?,
-        changed("newest_stories")?,
-        changed("newest_progresses")?,
-        changed("newest_tombstones")?,
-    ];
+    let mut kinds = ChangedKinds::default();
+    for (is_changed, name) in kinds.iter_mut().zip(NEWEST) {
+        let newest: Option<i32> = row.try_get("", name)?;
+        *is_changed = newest.is_some_and(|newest| newest >= first);
+    }
     Ok((user::Model::from_query_result(&row, "")?, kinds))
 }
