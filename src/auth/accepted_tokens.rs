@@ -60,6 +60,7 @@ impl AcceptedTokens {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Accepted {
             keys: KeysFingerprint::default(),
+            // A bounded one reserves memory for all entries when it is made.
             grants: LruCache::unbounded(),
         }))
     }

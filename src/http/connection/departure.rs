@@ -20,7 +20,7 @@ use std::{
 use axum::{http::Version, response::Response};
 use parking_lot::Mutex;
 
-use super::{detached_stream::StreamResponse, response_head::Framing};
+use super::{detached_stream::StreamResponse, response_head::BodyFraming};
 use crate::http::streams::detachable::Detachable;
 
 /// Where a response of one connection leaves hyper.
@@ -46,7 +46,7 @@ impl Departure {
     ) -> Result<Response, Infallible> {
         let mut response = response?;
         if let Some(chunks) = Detachable::take(&mut response) {
-            let framing = Framing::of(version);
+            let framing = BodyFraming::of(version);
             *self.response.lock() = Some(StreamResponse {
                 head: framing.head(response.status(), response.headers()),
                 framing,

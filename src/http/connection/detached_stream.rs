@@ -17,7 +17,9 @@ use futures_util::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{lingering_close::LingeringClose, response_head::Framing, write_deadline::Deadlined};
+use super::{
+    lingering_close::LingeringClose, response_head::BodyFraming, write_deadline::Deadlined,
+};
 
 /// Maximum input to discard, in bytes. After it, the client's FIN is not noticed, but a failed write is.
 const MAX_INPUT: usize = 64 << 10;
@@ -26,7 +28,7 @@ const MAX_INPUT: usize = 64 << 10;
 pub(super) struct StreamResponse {
     /// The encoded head.
     pub head: Vec<u8>,
-    pub framing: Framing,
+    pub framing: BodyFraming,
     pub chunks: BoxStream<'static, Bytes>,
 }
 
@@ -34,7 +36,7 @@ pub(super) struct StreamResponse {
 pub(super) struct DetachedStream {
     connection: Deadlined<LingeringClose>,
     chunks: BoxStream<'static, Bytes>,
-    framing: Framing,
+    framing: BodyFraming,
     /// The bytes to write, and how many of them are written. At first the head, for the same packet as the first chunk.
     buffer: Vec<u8>,
     written: usize,

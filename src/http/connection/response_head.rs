@@ -8,14 +8,14 @@ use axum::http::{HeaderMap, StatusCode, Version};
 
 /// How the body of a stream is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum BodyFraming {
     /// The chunked transfer coding (RFC 9112, section 7.1).
     Chunked,
     /// By the close of the connection. HTTP/1.0 has no transfer codings.
     Close,
 }
 
-impl Framing {
+impl BodyFraming {
     /// Returns the framing for a client of this version.
     pub fn of(version: Version) -> Self {
         if version == Version::HTTP_10 {
@@ -95,7 +95,7 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        let head = Framing::of(version).head(StatusCode::OK, &headers);
+        let head = BodyFraming::of(version).head(StatusCode::OK, &headers);
         let head = String::from_utf8(head).unwrap();
         let (head, date) = head.split_once("Date: ").unwrap();
         assert!(httpdate::parse_http_date(date.strip_suffix("\r\n\r\n").unwrap()).is_ok());
@@ -124,7 +124,7 @@ mod tests {
             ),
             (Version::HTTP_10, "oneseventeen letters"),
         ] {
-            let (framing, mut body) = (Framing::of(version), Vec::new());
+            let (framing, mut body) = (BodyFraming::of(version), Vec::new());
             framing.chunk(b"one", &mut body);
             framing.chunk(b"seventeen letters", &mut body);
             framing.end(&mut body);
