@@ -1,7 +1,7 @@
 // The operator's page, with a device of a real browser: what it shows, what it does, and that everybody can use it.
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
+import { expectAccessible } from "./accessible.ts";
 import { test as base, chapters, expect, isFresh, readNext, Server } from "./server.ts";
 
 const TOKEN = "token-of-operators-for-tests-in-a-browser";
@@ -169,20 +169,16 @@ for (const [colorScheme, viewport] of [
     const device = await signIn(await browser.newContext(), "ann");
     await readNext(device, "Emma");
     const page = await (await browser.newContext({ colorScheme, viewport })).newPage();
-    const check = async (screen: string) => {
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      expect(violations.map(({ id, nodes }) => `${screen}: ${id}: ${nodes[0]?.html}`)).toEqual([]);
-    };
     await page.goto(`${server.url}/admin`);
-    await check("sign in");
+    await expectAccessible(page, "sign in");
     await openAdmin(page, server);
     await expect(figure(page, "Open streams")).toHaveText("1");
     await lookUp(page, "ann");
     await expect(page.getByRole("heading", { name: "User ann" })).toBeVisible();
-    await check("a user");
+    await expectAccessible(page, "a user");
     const widest = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(widest).toBeLessThanOrEqual(0);
     await page.getByRole("button", { name: "Sign out everywhere" }).click();
-    await check("the question");
+    await expectAccessible(page, "the question");
   });
 }

@@ -1,8 +1,7 @@
 // The screens: what one can do on them, and that everybody can use them.
 
 import { readFileSync } from "node:fs";
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Page } from "@playwright/test";
+import { expectAccessible } from "./accessible.ts";
 import { chapters, expect, isFresh, readNext, test } from "./server.ts";
 
 test("a story is added by its address, edited, found, and removed with a chance to undo", async ({
@@ -143,8 +142,7 @@ test("the devices are named with their state, renamed, forgotten, and signed out
   const devices = page.getByRole("region", { name: "Devices" });
   await expect(devices.getByRole("listitem")).toHaveCount(2);
   await expect(devices.getByText("(this device): ")).toHaveCount(1);
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations).toEqual([]);
+  await expectAccessible(page, "devices");
 
   const other = devices.getByRole("listitem").filter({ hasNotText: "(this device)" });
   page.once("dialog", (dialog) => void dialog.accept("Kitchen tablet"));
@@ -224,52 +222,48 @@ for (const colorScheme of ["light", "dark"] as const) {
     signIn,
   }) => {
     const context = await browser.newContext({ colorScheme, viewport: { width: 390, height: 844 } });
-    const check = async (page: Page, screen: string) => {
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      expect(violations.map(({ id, nodes }) => `${screen}: ${id}: ${nodes[0]?.html}`)).toEqual([]);
-    };
     const signedOut = await context.newPage();
     await signedOut.goto(server.url);
     await expect(signedOut.getByRole("heading", { name: "Sign in" })).toBeVisible();
-    await check(signedOut, "sign in");
+    await expectAccessible(signedOut, "sign in");
     await signedOut.close();
     const page = await signIn(context, "ann");
-    await check(page, "empty list");
+    await expectAccessible(page, "empty list");
     await server.addLabelled("ann", "Emma", 3);
     await expect(chapters(page, "Emma")).toHaveText("3");
-    await check(page, "list");
+    await expectAccessible(page, "list");
     await page.locator("summary").click();
     await server.read("ann", "Emma", 4);
     await expect(page.getByText("Emma: chapter 4")).toBeVisible();
-    await check(page, "sync panel");
+    await expectAccessible(page, "sync panel");
     await page.locator("summary").first().click();
     await page.getByLabel("Add a story by its address").fill("no address");
     await page.getByRole("button", { name: "Add", exact: true }).click();
-    await check(page, "an address that is none");
+    await expectAccessible(page, "an address that is none");
     await page.getByRole("button", { name: "Edit Emma" }).click();
-    await check(page, "edit");
+    await expectAccessible(page, "edit");
     await page.getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Import a file" }).click();
-    await check(page, "import");
+    await expectAccessible(page, "import");
     await page.getByLabel("A table of stories").setInputFiles({
       name: "goodreads.csv",
       mimeType: "text/csv",
       buffer: Buffer.from(GOODREADS),
     });
     await page.getByText("Skipped rows: 1").click();
-    await check(page, "preview of an import");
+    await expectAccessible(page, "preview of an import");
     await page.getByRole("button", { name: "Cancel" }).click();
     await context.setOffline(true);
     await readNext(page, "Emma");
     await expect(page.getByText("1 unsent change.")).toBeVisible();
-    await check(page, "offline");
+    await expectAccessible(page, "offline");
     await server.read("ann", "Emma", 9);
     await context.setOffline(false);
     await expect(page.getByRole("dialog", { name: "Emma was changed elsewhere" })).toBeVisible();
-    await check(page, "conflict");
+    await expectAccessible(page, "conflict");
     await page.getByRole("button", { name: "Keep theirs" }).click();
     await page.getByRole("button", { name: "Remove Emma" }).click();
-    await check(page, "undo");
+    await expectAccessible(page, "undo");
     await page.getByRole("button", { name: "Undo" }).click();
     await context.clearCookies();
     await page.reload();
@@ -279,7 +273,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     await expect(renewing.getByRole("heading", { name: "Your session has ended" })).toBeVisible({
       timeout: 60_000,
     });
-    await check(renewing, "renewal");
+    await expectAccessible(renewing, "renewal");
   });
 }
 

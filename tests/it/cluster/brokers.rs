@@ -15,6 +15,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
+    support::certificate::write_certificate,
     support::programs::Finish as _,
     support::servers::{Proxy, RedisCluster, RedisSentinel, Server, free_port, redis_cli},
     support::test_app::{
@@ -905,26 +906,7 @@ async fn a_broker_behind_tls_is_used_if_its_certificate_is_trusted() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (certificate, key, other) = (path("certificate.pem"), path("key.pem"), path("other.pem"));
     for certificate in [&other, &certificate] {
-        let openssl = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-            ])
-            .args([
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-            ])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .args(["-keyout", &key, "-out", certificate])
-            .finish();
-        assert!(openssl.status.success());
+        write_certificate(certificate, &key);
     }
     let port = free_port();
     let tls_port = port.to_string();

@@ -1,5 +1,6 @@
 //! Shared by the tests: real servers, a client of each transport, load, and the code blocks of the documents.
 
+pub mod certificate;
 pub mod deadline;
 pub mod nginx;
 pub mod printed;

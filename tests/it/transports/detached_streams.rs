@@ -1,6 +1,6 @@
 //! The bytes of streams that have left hyper: their framing, their ends, and what a proxy makes of them.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -10,8 +10,8 @@ use tokio::{
 };
 
 use crate::support::{
+    certificate::write_certificate,
     nginx::Nginx,
-    programs::Finish as _,
     servers::free_port,
     socket::LIBRARY_VERSION,
     test_app::{Db, EventStream, TestApp, soon, token, token_for},
@@ -288,26 +288,7 @@ async fn a_proxy_that_terminates_tls_passes_each_event_on_at_once() {
     let folder = TempDir::with_prefix("library-sync-test-").unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (certificate, key) = (path("certificate.pem"), path("key.pem"));
-    let openssl = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-        ])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .finish();
-    assert!(openssl.status.success());
+    write_certificate(&certificate, &key);
     let ports = [free_port(), free_port()];
     let servers = [
         tls_server(ports[0], &app.base, ""),
