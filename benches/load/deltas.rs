@@ -43,11 +43,7 @@ pub async fn measure(args: &Args, entries: usize) {
             let warm = requests(&delta);
             rate(node.port, USERS, duration / 5, warm).await;
             let versions = rate(node.port, USERS, duration, requests("{ libraryVersion }")).await;
-            let before = node.statements().await;
-            let deltas = rate(node.port, USERS, duration, requests(&delta)).await;
-            let statements = node.statements().await - before;
-            #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-            let each = statements as f64 / (deltas * duration.as_secs_f64());
+            let (deltas, each) = node.load(USERS, duration, requests(&delta)).await;
             println!(
                 "| {number} | {round} | {entries} | {versions:.0} | {deltas:.0} | {:.2} | {each:.2} |",
                 versions / deltas

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     Args,
-    http::{Connection, get, graphql, rate},
+    http::{Connection, get, graphql},
     node::{Node, token},
     support::servers::Server,
 };
@@ -59,16 +59,11 @@ async fn checks(node: &Node, count: usize) -> [Vec<String>; 2] {
 
 /// Returns the checks per second, and the statements of each.
 async fn timed(args: &Args, node: &Node, checks: Vec<String>, connections: usize) -> (f64, f64) {
-    let before = node.statements().await;
     let checks = Arc::new(checks);
     let next = move |connection: usize, nth: usize| {
         checks[(connection + nth * connections) % checks.len()].clone()
     };
-    let rate = rate(node.port, connections, args.duration(), next).await;
-    let statements = node.statements().await - before;
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    let each = statements as f64 / (rate * args.duration().as_secs_f64());
-    (rate, each)
+    node.load(connections, args.duration(), next).await
 }
 
 /// Panics unless the node knows the devices of a reader and their version.

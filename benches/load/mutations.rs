@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Args,
-    http::{Connection, graphql, rate},
+    http::{Connection, graphql},
     node::{Node, token},
     pgbench,
     support::servers::Server,
@@ -55,14 +55,10 @@ pub async fn measure(args: &Args, connections: usize) {
                     connection.ask(&first(at, count)).await;
                 }
             }
-            let before = node.statements().await;
             let made = run(1, Arc::clone(&tokens));
-            let made = rate(node.port, connections, duration, made).await;
-            let statements = node.statements().await - before;
+            let (made, each) = node.load(connections, duration, made).await;
             drop(node);
             let alone = pgbench::rate(&postgres, SCRIPT, connections, args.seconds);
-            #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-            let each = statements as f64 / (made * duration.as_secs_f64());
             println!(
                 "| {number} | {round} | {made:.0} | {alone:.0} | {:.2} | {each:.2} |",
                 made / alone

@@ -11,7 +11,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    http::Connection,
+    http::{Connection, rate},
     support::{
         deadline::soon,
         servers::{Server, free_port},
@@ -76,6 +76,21 @@ impl Node {
         let counted = "library_sync_db_statements_total{outcome=\"ok\"} ";
         let count = metrics.lines().find_map(|line| line.strip_prefix(counted));
         count.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// Sends requests, as [`rate`] does. Returns the responses per second, and the statements of each.
+    pub async fn load(
+        &self,
+        connections: usize,
+        duration: Duration,
+        request: impl Fn(usize, usize) -> String + Clone + Send + 'static,
+    ) -> (f64, f64) {
+        let before = self.statements().await;
+        let rate = rate(self.port, connections, duration, request).await;
+        let statements = self.statements().await - before;
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let each = statements as f64 / (rate * duration.as_secs_f64());
+        (rate, each)
     }
 
     /// The CPU time that the process has used.
