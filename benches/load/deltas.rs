@@ -18,7 +18,7 @@ pub async fn measure(args: &Args, entries: usize) {
     let postgres = Server::postgres().await;
     let tokens: Vec<_> = (0..USERS).map(token).collect();
     fill(
-        &Node::start(&args.programs[0], &postgres, USERS).await,
+        &Node::start(&args.programs[0], &postgres.url(), USERS).await,
         entries,
         &tokens,
     )
@@ -29,7 +29,7 @@ pub async fn measure(args: &Args, entries: usize) {
     println!("|---|---|---|---|---|---|---|");
     for round in 1..=args.rounds {
         for (number, program) in args.programs() {
-            let node = Node::start(program, &postgres, USERS).await;
+            let node = Node::start(program, &postgres.url(), USERS).await;
             let since = change(&node, &tokens).await;
             let delta = format!(
                 "{{ libraryChanges(since: {}) {{ version epoch reset hasMore changes {{ __typename ... on Tag {{ id name stamp }} }} }} }}",

@@ -25,7 +25,7 @@ pub async fn measure(args: &Args, count: usize, connections: usize) {
     println!("|---|---|---|---|---|---|---|---|");
     for round in 1..=args.rounds {
         for (number, program) in args.programs() {
-            let node = Node::start(program, &postgres, connections).await;
+            let node = Node::start(program, &postgres.url(), connections).await;
             let [without, with] = checks(&node, count).await;
             let (plain, plain_each) = timed(args, &node, without, connections).await;
             let (named, named_each) = timed(args, &node, with, connections).await;

@@ -116,6 +116,31 @@ pub async fn rate(
     per_second(count, began.elapsed())
 }
 
+/// Sends the requests of `request` for 0 to `count` on a few connections. Returns the bodies of the responses, in order.
+pub async fn ask_all(port: u16, count: usize, request: impl Fn(usize) -> String) -> Vec<String> {
+    const CONNECTIONS: usize = 16;
+    let requests: Vec<_> = (0..count).map(request).collect();
+    let mut asking = Vec::new();
+    for requests in requests.chunks(count.div_ceil(CONNECTIONS).max(1)) {
+        let requests = requests.to_vec();
+        asking.push(tokio::spawn(async move {
+            let mut connection = Connection::open(port).await;
+            let mut bodies = Vec::new();
+            for request in requests {
+                let body = connection.ask(&request).await;
+                assert!(!body.contains("\"errors\""), "{body}");
+                bodies.push(body);
+            }
+            bodies
+        }));
+    }
+    let mut bodies = Vec::new();
+    for asked in asking {
+        bodies.extend(asked.await.unwrap());
+    }
+    bodies
+}
+
 /// A rate.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub fn per_second(count: usize, duration: Duration) -> f64 {

@@ -62,8 +62,14 @@ enum Load {
         #[arg(long, default_value_t = 32)]
         connections: usize,
     },
-    /// Creates tags. Yardstick: `pgbench` runs the same statements.
+    /// Creates tags, or reads chapters. Yardstick on PostgreSQL: `pgbench` runs the same statements.
     Mutations {
+        /// The kind of the database.
+        #[arg(long, value_enum, default_value_t)]
+        database: mutations::Database,
+        /// The mutation.
+        #[arg(long, value_enum, default_value_t)]
+        kind: mutations::Kind,
         /// Concurrent connections, each of another user.
         #[arg(long, default_value_t = 16)]
         connections: usize,
@@ -124,7 +130,11 @@ async fn main() {
     }
     match &args.load {
         Load::VersionChecks { connections } => version_checks::measure(&args, *connections).await,
-        Load::Mutations { connections } => mutations::measure(&args, *connections).await,
+        Load::Mutations {
+            database,
+            kind,
+            connections,
+        } => mutations::measure(&args, *database, *kind, *connections).await,
         Load::Streams {
             count,
             transport,

@@ -1,10 +1,17 @@
-//! Mutations of different users: each creates a tag.
+//! Mutations of different users: each creates a tag, or reads a chapter.
+//!
+//! On PostgreSQL, `pgbench` sends the same statements, also one transaction after another on as many connections, each
+//! with its own user. For `updateProgress` it also sends the change alone, which is one statement.
 
 use std::sync::Arc;
 
+use clap::ValueEnum;
+use serde_json::json;
+use tempfile::TempDir;
+
 use crate::{
     Args,
-    http::{Connection, graphql},
+    http::{ask_all, graphql, post},
     node::{Node, token},
     pgbench,
     support::servers::Server,
@@ -13,56 +20,142 @@ use crate::{
 /// The users of each connection, in turn: a user may have only so many tags.
 const USERS: usize = 10;
 
-/// The statements of `createTag`, with one user per client.
-const SCRIPT: &str = "
-BEGIN;
-UPDATE topaz_user SET library_version = library_version + 1, library_counted =
-  CASE WHEN library_counted = library_version THEN library_version + 1 ELSE 0 END
-  WHERE subject = 'user-' || :client_id RETURNING library_version \\gset
-INSERT INTO topaz_tag (user_id, id, stamp, created_stamp, name, name_key, created_at, updated_at)
-  SELECT 'user-' || :client_id, id, :library_version, :library_version, id::text, id::text, 0, 0
-  FROM gen_random_uuid() AS id ON CONFLICT DO NOTHING;
-UPDATE topaz_user SET library_tags = library_tags + 1, library_bytes = library_bytes + 36
-  WHERE subject = 'user-' || :client_id AND library_counted = library_version;
-INSERT INTO topaz_write (user_id, epoch, version, kinds, written_at)
-  VALUES ('user-' || :client_id, 1, :library_version, 'Tag', 0);
-COMMIT;
-";
+const CREATE_TAG: &str = include_str!("pgbench/create-tag.sql");
+const PROGRESS_READS: &str = include_str!("pgbench/update-progress-reads.sql");
+const PROGRESS_CHANGE: &str = include_str!("pgbench/update-progress.sql");
+/// The id of a client's progress, in a script: that of [`progress`].
+const PROGRESS: &str = "('00000000-0000-7000-8000-' || lpad(:client_id::text, 12, '0'))::uuid";
 
-pub async fn measure(args: &Args, connections: usize) {
-    let postgres = Server::postgres().await;
-    let tokens: Arc<Vec<_>> = Arc::new((0..connections * USERS).map(token).collect());
-    println!("| program | round | mutations/s | pgbench/s | ratio | statements per mutation |");
-    println!("|---|---|---|---|---|---|");
-    for round in 1..=args.rounds {
-        for (number, program) in args.programs() {
-            let node = Node::start(program, &postgres, connections).await;
-            let run = |run: usize, tokens: Arc<Vec<String>>| {
-                move |at: usize, count: usize| {
-                    let name = format!("{number}-{round}-{run}-{at}-{count}");
-                    let query = format!(
-                        "mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}"
-                    );
-                    graphql(&query, &tokens[at * USERS + count % USERS])
-                }
-            };
-            let duration = args.duration();
-            // The first change of a user counts their library.
-            let first = run(0, Arc::clone(&tokens));
-            let mut connection = Connection::open(node.port).await;
-            for at in 0..connections {
-                for count in 0..USERS {
-                    connection.ask(&first(at, count)).await;
-                }
-            }
-            let made = run(1, Arc::clone(&tokens));
-            let (made, each) = node.load(connections, duration, made).await;
-            drop(node);
-            let alone = pgbench::rate(&postgres, SCRIPT, connections, args.seconds);
-            println!(
-                "| {number} | {round} | {made:.0} | {alone:.0} | {:.2} | {each:.2} |",
-                made / alone
-            );
+/// The kind of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Database {
+    #[default]
+    Postgres,
+    Sqlite,
+}
+
+/// The mutation to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Kind {
+    /// `createTag`.
+    #[default]
+    CreateTag,
+    /// `updateProgress`.
+    UpdateProgress,
+}
+
+/// What a node stores its libraries in.
+enum Store {
+    Postgres(Server),
+    Sqlite(TempDir),
+}
+
+impl Store {
+    async fn start(database: Database) -> Self {
+        match database {
+            Database::Postgres => Self::Postgres(Server::postgres().await),
+            Database::Sqlite => Self::Sqlite(TempDir::with_prefix("library-sync-load-").unwrap()),
         }
     }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Postgres(server) => server.url(),
+            Self::Sqlite(folder) => {
+                format!(
+                    "sqlite://{}?mode=rwc",
+                    folder.path().join("library.db").display()
+                )
+            }
+        }
+    }
+}
+
+pub async fn measure(args: &Args, database: Database, kind: Kind, connections: usize) {
+    let store = Store::start(database).await;
+    let tokens: Arc<Vec<_>> = Arc::new((0..connections * USERS).map(token).collect());
+    println!(
+        "| program | round | mutations/s | statements per mutation | pgbench, same statements/s | ratio | pgbench, change \
+         alone/s | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for round in 1..=args.rounds {
+        for (number, program) in args.programs() {
+            let node = Node::start(program, &store.url(), connections).await;
+            let run = format!("{number}-{round}");
+            let first = (round, number) == (1, 1);
+            fill(&node, kind, first, &run, &tokens).await;
+            let requests = {
+                let tokens = Arc::clone(&tokens);
+                move |at: usize, count: usize| {
+                    // Users are numbered like the clients of `pgbench` first.
+                    let user = at + connections * (count % USERS);
+                    let nth = (round as usize * 10 + number) * 1_000_000 + count;
+                    kind.request(user, &format!("{run}-{at}-{nth}"), nth, &tokens[user])
+                }
+            };
+            let (made, each) = node.load(connections, args.duration(), requests).await;
+            drop(node);
+            let alone = match &store {
+                Store::Postgres(server) => kind.alone(server, connections, args.seconds),
+                Store::Sqlite(_) => [None; 2],
+            };
+            let [same, change] = alone.map(|alone| {
+                alone.map_or(" | ".to_owned(), |alone| {
+                    format!("{alone:.0} | {:.2}", made / alone)
+                })
+            });
+            println!("| {number} | {round} | {made:.0} | {each:.2} | {same} | {change} |");
+        }
+    }
+}
+
+/// Gives each user a row to change, and counts their library, which the first change after it did otherwise.
+async fn fill(node: &Node, kind: Kind, first: bool, run: &str, tokens: &[String]) {
+    ask_all(node.port, tokens.len(), |user| match kind {
+        Kind::CreateTag => kind.request(user, &format!("{run}-first"), 0, &tokens[user]),
+        Kind::UpdateProgress if first => post(
+            &json!({"query": "mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion } }",
+                "variables": {"input": {"title": "A story", "url": "https://example.org/1", "progressId": progress(user)}}}),
+            &tokens[user],
+        ),
+        Kind::UpdateProgress => graphql("{ libraryVersion }", &tokens[user]),
+    })
+    .await;
+}
+
+impl Kind {
+    fn request(self, user: usize, name: &str, chapter: usize, token: &str) -> String {
+        let query = match self {
+            Self::CreateTag => {
+                format!(
+                    "mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}"
+                )
+            }
+            Self::UpdateProgress => format!(
+                "mutation {{ updateProgress(input: {{id: \"{}\", currentChapter: {chapter}}}) {{ libraryVersion }} }}",
+                progress(user)
+            ),
+        };
+        graphql(&query, token)
+    }
+
+    /// What PostgreSQL does alone in a second: of the server's statements, and of the statement that makes the change, if
+    /// there is a single one.
+    fn alone(self, postgres: &Server, connections: usize, seconds: u64) -> [Option<f64>; 2] {
+        let rate = |script: &str| Some(pgbench::rate(postgres, script, connections, seconds));
+        match self {
+            Self::CreateTag => [rate(CREATE_TAG), None],
+            Self::UpdateProgress => {
+                let change = PROGRESS_CHANGE.replace("{progress}", PROGRESS);
+                let reads = PROGRESS_READS.replace("{progress}", PROGRESS);
+                [rate(&format!("{reads}{change}")), rate(&change)]
+            }
+        }
+    }
+}
+
+/// The id of a user's progress.
+fn progress(user: usize) -> String {
+    format!("00000000-0000-7000-8000-{user:012}")
 }

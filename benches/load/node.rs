@@ -12,10 +12,7 @@ use time::OffsetDateTime;
 
 use crate::{
     http::{Connection, rate},
-    support::{
-        deadline::soon,
-        servers::{Server, free_port},
-    },
+    support::{deadline::soon, servers::free_port},
 };
 
 const SECRET: &str = "a secret of at least thirty-two bytes, for loads alone";
@@ -27,22 +24,23 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts `program` on a new database of `postgres`, without rate limits, and waits until it is ready.
-    pub async fn start(program: &Path, postgres: &Server, connections: usize) -> Self {
-        Self::start_with(program, postgres, connections, &[]).await
+    /// Starts `program` on a database, without rate limits, and waits until it is ready.
+    pub async fn start(program: &Path, database: &str, connections: usize) -> Self {
+        Self::start_with(program, database, connections, &[]).await
     }
 
     /// Like [`Self::start`], with more arguments.
     pub async fn start_with(
         program: &Path,
-        postgres: &Server,
+        database: &str,
         connections: usize,
         more: &[&str],
     ) -> Self {
         let port = free_port();
         let connections = (connections + 100).to_string();
-        let child = Command::new(program)
-            .args(["serve", "--database-url", &postgres.url()])
+        let mut command = Command::new(program);
+        command
+            .args(["serve", "--database-url", database])
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--jwt-secret", SECRET])
             .args(["--max-user-rate", "0", "--max-address-rate", "0"])
@@ -50,17 +48,26 @@ impl Node {
             .args(["--max-connections-per-address", &connections])
             .args(["--max-streams", &connections, "--log", "warn"])
             .args(more)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stdin(Stdio::null());
+        let child = command.spawn().unwrap();
         let node = Self { child, port };
+        node.until_ready().await;
+        node
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    async fn until_ready(&self) {
         soon("the program is ready", async {
-            while !node.is_ready().await {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            while !self.is_ready().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
-        node
     }
 
     async fn is_ready(&self) -> bool {
@@ -98,21 +105,32 @@ impl Node {
         cpu_time(self.child.id())
     }
 
-    /// The memory of the process in KiB: its proportional set size.
+    /// The memory of the process in KiB.
     pub fn memory(&self) -> u64 {
-        let path = format!("/proc/{}/smaps_rollup", self.child.id());
-        let memory = std::fs::read_to_string(path).unwrap();
-        let size = memory.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let size = size.unwrap().trim().trim_end_matches(" kB");
-        size.parse().unwrap()
+        memory(self.child.id())
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+/// The memory of a process in KiB: its proportional set size.
+pub fn memory(process: u32) -> u64 {
+    let path = format!("/proc/{process}/smaps_rollup");
+    let memory = std::fs::read_to_string(path).unwrap();
+    let size = memory.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let size = size.unwrap().trim().trim_end_matches(" kB");
+    size.parse().unwrap()
+}
+
+/// The child processes of a process.
+pub fn children(process: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id| parent(*id) == Some(process)).collect()
 }
 
 /// The CPU time that a process and its ended child processes have used. Linux counts it in steps of 10 ms. Zero if the

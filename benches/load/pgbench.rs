@@ -1,6 +1,6 @@
 //! The yardstick: what PostgreSQL does of the same work when `pgbench` sends it.
 
-use std::{io::Write as _, process::Command};
+use std::{io::Write as _, process::Command, time::Duration};
 
 use crate::support::{
     programs::Finish as _,
@@ -19,7 +19,7 @@ pub fn rate(postgres: &Server, script: &str, connections: usize, seconds: u64) -
         .arg("--file")
         .arg(file.path())
         .arg(postgres.url());
-    let output = pgbench.finish();
+    let output = pgbench.finish_within(Duration::from_secs(seconds + 60));
     let (text, errors) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),

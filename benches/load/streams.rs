@@ -30,13 +30,13 @@ pub async fn measure(args: &Args, count: usize, transport: Transport, idle: Dura
     for round in 1..=args.rounds {
         for (number, program) in args.programs() {
             let postgres = Server::postgres().await;
-            let node = Node::start(program, &postgres, count).await;
+            let node = Node::start(program, &postgres.url(), count).await;
             // The first requests of a node open its connections.
             drop(open(&node, transport, &tokens, 1).await);
             let (new, new_statements, streams) = timed(&node, transport, &tokens, count).await;
             drop(streams);
             drop(node);
-            let node = Node::start_with(program, &postgres, count, more).await;
+            let node = Node::start_with(program, &postgres.url(), count, more).await;
             drop(open(&node, transport, &tokens, 1).await);
             let before = node.memory();
             let (known, known_statements, streams) = timed(&node, transport, &tokens, count).await;

@@ -36,7 +36,7 @@ pub async fn measure(args: &Args, connections: usize) {
     );
     for round in 1..=args.rounds {
         for (number, program) in args.programs() {
-            let node = Node::start(program, &postgres, connections).await;
+            let node = Node::start(program, &postgres.url(), connections).await;
             let (port, duration) = (node.port, args.duration());
             // The first requests of a node open its connections.
             let warm = Arc::clone(&gets);

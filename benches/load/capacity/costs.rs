@@ -12,7 +12,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::simulation::Event;
 use crate::{
     http::{Connection, get, graphql, rate},
-    node::{Node, cpu_time, parent, token},
+    node::{Node, children, cpu_time, parent, token},
     support::servers::Server,
 };
 
@@ -70,7 +70,7 @@ impl Pair {
             .await
             .unwrap();
         Self {
-            node: Node::start_with(program, &postgres, connections, more).await,
+            node: Node::start_with(program, &postgres.url(), connections, more).await,
             _postgres: postgres,
             postmaster: parent(own.unsigned_abs()).unwrap(),
         }
@@ -78,10 +78,8 @@ impl Pair {
 
     /// The CPU time of all processes of PostgreSQL.
     fn database(&self) -> Duration {
-        let all = std::fs::read_dir("/proc").unwrap().flatten();
-        let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let children = ids.filter(|id| parent(*id) == Some(self.postmaster));
-        children.map(cpu_time).sum::<Duration>() + cpu_time(self.postmaster)
+        let children = children(self.postmaster);
+        children.into_iter().map(cpu_time).sum::<Duration>() + cpu_time(self.postmaster)
     }
 }
 
