@@ -116,7 +116,8 @@ pub use self::{
         },
         export::Exported,
         list::{
-            filter::{LabelFilter, ProgressFilter},
+            filter::ProgressFilter,
+            label_filter::LabelFilter,
             order::{Direction, Listed, OrderField, ProgressCursor, ProgressOrder},
             page::Page,
         },

@@ -20,10 +20,15 @@ const STORIES: u32 = 20_000;
 /// The number of users with a small library: one row of each kind.
 const SMALL_LIBRARIES: u32 = 100_000;
 
+/// The id of a tag on all stories of each library.
+const ON_ALL: &str = "00000000-0000-0000-0000-0000000000a1";
+
 /// The blocks and execution time of the statements of an operation.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     blocks: i64,
+    /// Blocks of temporary files, of sorts that do not fit into memory.
+    temporary: i64,
     time: Duration,
 }
 
@@ -31,7 +36,9 @@ impl Cost {
     /// Whether the statements touched at most the expected blocks, and took about as long as a plan for the large library
     /// takes. A plan for another user takes at least a hundred times as long.
     fn is_within(self, most_blocks: i64, alone: Self) -> bool {
-        self.blocks <= most_blocks && self.time <= 10 * alone.time + Duration::from_millis(300)
+        self.blocks <= most_blocks
+            && self.temporary == 0
+            && self.time <= 10 * alone.time + Duration::from_millis(300)
     }
 }
 
@@ -79,7 +86,22 @@ fn operations() -> Vec<Operation> {
         |_, line| format!("https://example.org/large/{}", line + 5_001),
         0,
     );
+    let tagged = |order: Value| {
+        let mut variables = json!({"filter": {"tags": {"all": [ON_ALL]}}});
+        variables["orderBy"] = order;
+        variables
+    };
+    let title = json!({"field": "TITLE", "direction": "ASC"});
     vec![
+        // The stories of the tag are counted up to 2,000, so that the order of the list is walked.
+        Operation {
+            most: 4_000,
+            ..page("tag on all stories", tagged(Value::Null))
+        },
+        Operation {
+            most: 4_000,
+            ..page("tag on all stories, by title", tagged(title))
+        },
         page("list", json!({})),
         page("list by update", order("UPDATED_AT")),
         page("list by title", order("TITLE")),
@@ -136,6 +158,7 @@ async fn a_large_library_costs_no_more_on_a_connection_warmed_by_small_ones() {
 
     let fresh = TestApp::start_on(database.shared(), &one).await;
     let (warmed, fresh) = (warmed.user("large"), fresh.user("large"));
+    let mut too_high = Vec::new();
     for operation in &operations {
         let Operation {
             name,
@@ -147,18 +170,19 @@ async fn a_large_library_costs_no_more_on_a_connection_warmed_by_small_ones() {
         // The fresh connection first, so that it reads from disk and the other from memory.
         let (alone, page) = cost(&stats, &fresh, query, large).await;
         let (cost_of, _) = cost(&stats, &warmed, query, large).await;
-        assert!(
-            cost_of.is_within(*most, alone),
-            "{name}: {cost_of:?}, alone {alone:?}"
-        );
+        if !cost_of.is_within(*most, alone) {
+            too_high.push(format!("{name}: {cost_of:?}, alone {alone:?}"));
+        }
         if *query == PAGE {
             let (deeper, _) = cost(&stats, &warmed, query, &next(large, &page)).await;
-            assert!(
-                deeper.is_within(*most, alone),
-                "{name}, next page: {deeper:?}, first page {alone:?}"
-            );
+            if !deeper.is_within(*most, alone) {
+                too_high.push(format!(
+                    "{name}, next page: {deeper:?}, first page {alone:?}"
+                ));
+            }
         }
     }
+    assert!(too_high.is_empty(), "{too_high:#?}");
     walk(&stats, &warmed, &fresh).await;
     stats.close().await.unwrap();
 }
@@ -199,18 +223,21 @@ async fn cost(
         .await
         .unwrap();
     let response = user.ask(query, variables.clone()).await;
-    let sum = "SELECT sum(shared_blks_hit + shared_blks_read)::bigint, sum(total_exec_time)::float8
+    let sum =
+        "SELECT sum(shared_blks_hit + shared_blks_read)::bigint, sum(total_exec_time)::float8,
+          sum(temp_blks_read + temp_blks_written)::bigint
         FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
     let row = stats.query_one_raw(select(sum)).await.unwrap().unwrap();
     let millis: f64 = row.try_get_by_index(1).unwrap();
     let cost = Cost {
         blocks: row.try_get_by_index(0).unwrap(),
+        temporary: row.try_get_by_index(2).unwrap(),
         time: Duration::from_secs_f64(millis / 1_000.0),
     };
     (cost, response)
 }
 
-/// A million users, most with nothing, and one with a large library: five of its thousand tags on each story.
+/// A million users, most with nothing, and one with a large library: one tag and five of a thousand on each story.
 async fn fill(connection: &DatabaseConnection) {
     let labels = |table: &str, links: &str, column: &str| {
         format!(
@@ -245,6 +272,11 @@ async fn fill(connection: &DatabaseConnection) {
         "INSERT INTO topaz_progress (user_id, id, stamp, story_id, status, search_key, created_at, updated_at)
          SELECT user_id, id, stamp, id, 'Reading', '', created_at, updated_at FROM topaz_story".to_owned(),
         labels("topaz_tag", "topaz_story_tag", "tag_id"),
+        format!(
+            "INSERT INTO topaz_tag (user_id, id, stamp, name, name_key, created_at, updated_at)
+               SELECT DISTINCT user_id, '{ON_ALL}'::uuid, 1, 'all', 'all', 0, 0 FROM topaz_story;
+             INSERT INTO topaz_story_tag (user_id, story_id, tag_id) SELECT user_id, id, '{ON_ALL}' FROM topaz_story;"
+        ),
         labels("topaz_fandom", "topaz_story_fandom", "fandom_id"),
         "VACUUM ANALYZE".to_owned(),
     ];

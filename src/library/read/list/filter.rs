@@ -1,21 +1,15 @@
 //! Filters of the list of progresses.
 
-use std::collections::BTreeSet;
-
 use sea_orm::{
-    ColumnTrait as _, Condition, DbBackend, ExprTrait as _, IntoSimpleExpr as _,
-    sea_query::{Expr, Query, SelectStatement},
+    ColumnTrait as _, Condition, ConnectionTrait, DbBackend, IntoSimpleExpr as _, sea_query::Expr,
 };
 
+use super::label_filter::{LabelFilter, LabelSizes};
 use crate::{
     library::{
-        database::any_of::one_of,
-        entity::{
-            label::{Column, names},
-            progress, story,
-        },
+        entity::{progress, story},
+        error::Error,
         model::{
-            id::LabelId,
             label::LabelKind,
             progress::{ProgressStatus, Rating},
             source::Source,
@@ -51,15 +45,6 @@ pub struct ProgressFilter {
     pub search: Search,
 }
 
-/// A filter of stories by labels of one kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LabelFilter {
-    /// At least one of these.
-    pub any: BTreeSet<LabelId>,
-    /// All of these.
-    pub all: BTreeSet<LabelId>,
-}
-
 impl ProgressFilter {
     pub(super) fn is_of_story(&self) -> bool {
         !self.story_status.is_empty()
@@ -68,8 +53,33 @@ impl ProgressFilter {
             || !self.search.is_empty()
     }
 
-    pub(super) fn condition(&self, backend: DbBackend, user: &UserId) -> Condition {
-        use progress::Column::{Rating, SearchKey, Status, StoryId};
+    /// Counts the stories of the filter's labels.
+    pub(super) async fn label_sizes(
+        &self,
+        db: &impl ConnectionTrait,
+        user: &UserId,
+    ) -> Result<LabelSizes, Error> {
+        let mut sizes = LabelSizes::default();
+        for (kind, labels) in self.labels() {
+            sizes.count(db, user, kind, labels).await?;
+        }
+        Ok(sizes)
+    }
+
+    fn labels(&self) -> [(LabelKind, &LabelFilter); 2] {
+        [
+            (LabelKind::Tag, &self.tags),
+            (LabelKind::Fandom, &self.fandoms),
+        ]
+    }
+
+    pub(super) fn condition(
+        &self,
+        backend: DbBackend,
+        user: &UserId,
+        sizes: Option<&LabelSizes>,
+    ) -> Condition {
+        use progress::Column::{Rating, SearchKey, Status};
         let tenths = |rating: crate::library::model::progress::Rating| rating.tenths();
         let notes = |has| {
             if has {
@@ -82,15 +92,10 @@ impl ProgressFilter {
             story::Column::SearchKey.into_simple_expr(),
             SearchKey.into_simple_expr(),
         ];
-        let labelled = [
-            (LabelKind::Tag, &self.tags),
-            (LabelKind::Fandom, &self.fandoms),
-        ]
-        .into_iter()
-        .flat_map(|(kind, labels)| labels.stories(backend, user, kind))
-        .fold(Condition::all(), |all, stories| {
-            all.add(StoryId.in_subquery(stories))
-        });
+        let labelled = self.labels().into_iter();
+        let labelled = labelled
+            .flat_map(|(kind, labels)| labels.conditions(backend, user, kind, sizes))
+            .fold(Condition::all(), Condition::add);
         Condition::all()
             .add_option(named(Status, &self.status))
             .add_option(named(story::Column::Status, &self.story_status))
@@ -110,40 +115,4 @@ fn named<N: Copy + Into<&'static str>>(
 ) -> Option<Expr> {
     let stored = names.iter().map(|name| -> &str { (*name).into() });
     (!names.is_empty()).then(|| column.is_in(stored))
-}
-
-impl LabelFilter {
-    /// Maximum size of each set.
-    pub const MAX: usize = 100;
-
-    /// Subqueries of story ids; a story must be in each of them.
-    fn stories(&self, backend: DbBackend, user: &UserId, kind: LabelKind) -> Vec<SelectStatement> {
-        let names = names(kind);
-        let with = |ids: &BTreeSet<LabelId>| {
-            Query::select()
-                .column(Column::StoryId)
-                .from(names.link_table.clone())
-                .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-                .and_where(one_of(
-                    backend,
-                    Expr::col(names.link_column.clone()),
-                    ids.iter().map(|id| id.0),
-                ))
-                .to_owned()
-        };
-        let mut stories = Vec::new();
-        if !self.any.is_empty() {
-            stories.push(with(&self.any));
-        }
-        if !self.all.is_empty() {
-            let count = i64::try_from(self.all.len()).unwrap_or(i64::MAX);
-            stories.push(
-                with(&self.all)
-                    .group_by_col(Column::StoryId)
-                    .and_having(Expr::cust("count(*)").eq(count))
-                    .to_owned(),
-            );
-        }
-        stories
-    }
 }

@@ -1,4 +1,4 @@
-//! The list of progresses, one statement per page.
+//! The list of progresses, one statement per page, and one more for each kind of label in the filter.
 //!
 //! **Invariant:** pagination is keyset-based: a cursor contains the sort key and id, not an offset. Changes between two
 //! pages do not move other entries across a page boundary.
@@ -11,6 +11,7 @@ use sea_orm::{
 
 use super::{
     filter::ProgressFilter,
+    label_filter::LabelSizes,
     order::{Listed, ProgressCursor, ProgressOrder},
 };
 use crate::{
@@ -47,7 +48,9 @@ impl Library {
     ) -> Result<Vec<Listed>, Error> {
         let after = page.after.map(|cursor| order.after(cursor)).transpose()?;
         let with_story = with_stories || order.field.is_of_story();
-        let select = select(self.db.backend(), user, filter, with_story)
+        let reader = self.db.reader(user).await?;
+        let sizes = filter.label_sizes(&reader, user).await?;
+        let select = select(self.db.backend(), user, filter, Some(&sizes), with_story)
             .filter(after.unwrap_or_else(Condition::all));
         let select = if with_stories {
             let select = select.select_two_required(story::Entity);
@@ -55,7 +58,7 @@ impl Library {
         } else {
             ordered(select, order, page.first).into_query()
         };
-        let rows = self.db.reader(user).await?.query_all(&select).await?;
+        let rows = reader.query_all(&select).await?;
         rows.iter()
             .map(|row| order.read(row, with_stories))
             .collect()
@@ -68,7 +71,7 @@ impl Library {
         filter: &ProgressFilter,
     ) -> Result<u64, Error> {
         let reader = self.db.reader(user).await?;
-        let select = select(self.db.backend(), user, filter, false);
+        let select = select(self.db.backend(), user, filter, None, false);
         Ok(select.count(&reader).await?)
     }
 }
@@ -95,11 +98,12 @@ fn select(
     backend: DbBackend,
     user: &UserId,
     filter: &ProgressFilter,
+    sizes: Option<&LabelSizes>,
     with_story: bool,
 ) -> Select<progress::Entity> {
     let select = progress::Entity::find()
         .filter(progress::Column::UserId.eq(user.as_str()))
-        .filter(filter.condition(backend, user));
+        .filter(filter.condition(backend, user, sizes));
     if !with_story && !filter.is_of_story() {
         return select;
     }
