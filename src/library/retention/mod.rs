@@ -3,3 +3,4 @@
 mod erased;
 pub(super) mod purge;
 pub(super) mod purge_step;
+mod walks;

@@ -1,7 +1,7 @@
 //! Purges expired history, tombstones, receipts and tickets in small steps.
 //!
-//! Steps walk each table from its oldest row, and each starts where the last one ended, so that deleted rows are not
-//! scanned again.
+//! Steps walk each table from its oldest row. Each starts where the last one ended, also that of the purge before, so that
+//! deleted rows are not scanned again.
 //!
 //! **Invariant:** the floor rises in the transaction that purges, to the newest purged stamp, so that no delta is computed
 //! from incomplete history.
@@ -16,7 +16,10 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::purge_step::{Rows, Span, Step, page, purge_step};
+use super::{
+    purge_step::{BATCH, Rows, Span, Step, page, purge_step},
+    walks::Walks,
+};
 use crate::{
     library::{database::clock, error::Error, handle::Library},
     unix_time,
@@ -135,6 +138,7 @@ impl Library {
         stop: CancellationToken,
     ) {
         let mut is_reported = false;
+        let mut walks = Walks::default();
         while tokio::time::timeout(period, stop.cancelled())
             .await
             .is_err()
@@ -155,8 +159,11 @@ impl Library {
                     "the last write before this start is long ago, or the clock is wrong: history is kept longer by this gap"
                 );
             }
+            walks.renew();
             // Errors are logged; the next purge retries.
-            let _ = self.purge_until(retention, clock, now, &stop).await;
+            let _ = self
+                .purge_until(retention, (clock, now), &mut walks, &stop)
+                .await;
         }
     }
 
@@ -180,7 +187,8 @@ impl Library {
     /// The last error. All are logged.
     pub async fn purge(&self, retention: Retention) -> Result<(), Error> {
         let now = self.db.in_time(self.db.skew.ask(&self.db.fresh)).await?.now;
-        self.purge_until(retention, now, now, &CancellationToken::new())
+        let stop = CancellationToken::new();
+        self.purge_until(retention, (now, now), &mut Walks::default(), &stop)
             .await
     }
 
@@ -188,8 +196,8 @@ impl Library {
     async fn purge_until(
         &self,
         retention: Retention,
-        clock: OffsetDateTime,
-        now: OffsetDateTime,
+        (clock, now): (OffsetDateTime, OffsetDateTime),
+        walks: &mut Walks,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
         let history = ago(now, retention.history);
@@ -205,7 +213,9 @@ impl Library {
             // Last, because a write names the device that made the changes above.
             (WRITES, history),
         ] {
-            let purged = self.purge_rows(rows, unix_time::millis(before), stop).await;
+            let purged = self
+                .purge_rows(rows, unix_time::millis(before), walks, stop)
+                .await;
             outcome = purged.and(outcome);
         }
         let purged = self.purge_erased(unix_time::millis(history)).await;
@@ -217,17 +227,21 @@ impl Library {
         &self,
         rows: Rows,
         before: i64,
+        walks: &mut Walks,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let (mut from, mut outcome) = (i64::MIN, Ok(()));
+        let (mut walk, mut outcome) = (walks.of(rows), Ok(()));
         while !stop.is_cancelled() {
-            let span = Span { from, before };
+            let span = Span {
+                from: walk.from,
+                before,
+            };
             let purge = purge_step(self.db.write.clone(), rows, span, None);
             let done = match self.write_apart(purge).await {
-                Ok(done) if done.is_last() => break,
                 Ok(done) => done,
                 Err(error) => {
                     warn(&error);
+                    walk.leave();
                     let is_transient = matches!(error, Error::Unavailable(_));
                     outcome = Err(error);
                     if is_transient || !rows.is_history {
@@ -242,11 +256,11 @@ impl Library {
                     .increment(done.purged);
             }
             // Rows that a step skipped are left for the next purge.
-            match done.newest {
-                Some(newest) if newest > from || done.purged > 0 => from = newest,
-                _ => break,
+            if !walk.pass(done) {
+                break;
             }
         }
+        walks.end(rows, walk);
         outcome
     }
 
@@ -264,7 +278,11 @@ impl Library {
             page(backend, rows, None)
         );
         let select = Statement::from_sql_and_values(backend, sql, span.values());
-        let mut all = Step::default();
+        let mut all = Step {
+            // More rows may follow.
+            found: BATCH,
+            ..Step::default()
+        };
         for row in self.db.in_time(db.query_all_raw(select)).await? {
             let user = UserId::new(&row.try_get::<String>("", "user_id")?).map_err(Error::fault)?;
             let last: i64 = row.try_get("", "at")?;

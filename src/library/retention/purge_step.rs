@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Rows per step.
-const BATCH: u64 = 500;
+pub(super) const BATCH: u64 = 500;
 
 /// A table whose rows expire.
 #[derive(Debug, Clone, Copy)]

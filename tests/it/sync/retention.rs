@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use library_sync::library::Retention;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::test_app::{Db, TestApp, TestUser, on_each_database, soon};
+use crate::support::{
+    servers::Server,
+    test_app::{Db, TestApp, TestDatabase, TestUser, on_each_database, soon},
+};
 
 const ALL: Retention = Retention {
     history: Duration::ZERO,
@@ -103,4 +106,46 @@ on_each_database! {
         }
         assert_eq!(count(&app, "topaz_tombstone", "true").await, 2);
     }
+}
+
+/// PostgreSQL keeps the deleted rows as long as an old transaction is open.
+#[tokio::test]
+async fn a_purge_does_not_scan_the_rows_that_earlier_purges_deleted() {
+    let settings = ["shared_preload_libraries=pg_stat_statements", "fsync=off"];
+    let postgres = Server::postgres_with(&settings).await;
+    let database = TestDatabase::at(postgres.url());
+    let app = TestApp::start_on(database.shared(), &["--purge-every", "100ms"]).await;
+    app.user("ann").version().await;
+    let (old, db) = (app.db.connect().await, app.db.connect().await);
+    let run = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
+    run("CREATE EXTENSION pg_stat_statements").await;
+    old.execute_unprepared(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM topaz_write",
+    )
+    .await
+    .unwrap();
+    // One row a second, in 1970.
+    let insert = |first: u32, last: u32| {
+        format!(
+            "INSERT INTO topaz_write (user_id, epoch, version, kinds, written_at) \
+             SELECT 'ann', 1, n, '', n * 1000 FROM generate_series({first}, {last}) AS n"
+        )
+    };
+    let purged = async || while count(&app, "topaz_write", "true").await > 0 {};
+    run(&insert(1, 60_000)).await;
+    soon("the old rows are purged", purged()).await;
+    run("SELECT pg_stat_statements_reset()").await;
+    for n in 60_001..60_006 {
+        run(&insert(n, n)).await;
+        soon("the new row is purged", purged()).await;
+    }
+    let sum = "SELECT sum(shared_blks_hit + shared_blks_read)::bigint, sum(calls)::bigint FROM pg_stat_statements
+        WHERE query LIKE 'WITH page%DELETE FROM topaz_write%'";
+    let select = Statement::from_string(db.get_database_backend(), sum);
+    let row = db.query_one_raw(select).await.unwrap().unwrap();
+    let [blocks, runs] = [0, 1].map(|column| row.try_get_by_index::<i64>(column).unwrap());
+    assert!(runs >= 5, "{runs}");
+    assert!(blocks < 100 * runs, "{blocks} blocks of {runs} purges");
+    old.close().await.unwrap();
+    db.close().await.unwrap();
 }

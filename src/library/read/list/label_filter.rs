@@ -103,8 +103,8 @@ impl LabelFilter {
             conditions.push(has(&any, sizes.is_some_and(|sizes| size(sizes) > FEW)));
         }
         let fewest = sizes.and_then(|sizes| {
-            let sized = self.all.iter().map(|id| (sizes.of(*id), *id));
-            sized.min()
+            let all = self.all.iter().map(|id| (sizes.of(*id), *id));
+            all.min()
         });
         for label in &self.all {
             let is_read = fewest.is_none_or(|(size, fewest)| size <= FEW && *label == fewest);
