@@ -21,6 +21,7 @@ mod support {
 mod capacity;
 mod deltas;
 mod device_reports;
+mod growth;
 mod http;
 mod mutations;
 mod node;
@@ -101,6 +102,8 @@ enum Load {
         #[arg(long, default_value_t = 0)]
         idle: u64,
     },
+    /// Times each operation on libraries of several sizes, among many users. Prints milliseconds, the median of some runs.
+    Growth(growth::Growth),
     /// Sizes a fleet: measures what single events cost the first program, simulates every device for a month, and
     /// multiplies.
     Capacity(capacity::Fleet),
@@ -147,6 +150,7 @@ async fn main() {
             device_reports::measure(&args, *count, *connections).await;
         }
         Load::Deltas { entries } => deltas::measure(&args, *entries).await,
+        Load::Growth(growth) => growth::measure(&args, growth).await,
         Load::Capacity(fleet) => capacity::measure(&args.programs[0], fleet).await,
     }
 }
