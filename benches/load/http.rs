@@ -47,15 +47,16 @@ impl Connection {
     /// Sends a request, and returns the body of its response.
     ///
     /// # Panics
-    /// On any status but 200.
+    /// On any status that is not a success.
     pub async fn ask(&mut self, request: &str) -> String {
         self.send(request).await;
         let head = self.until("\r\n\r\n").await;
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(head.starts_with("HTTP/1.1 20"), "{head}");
         let length = head
             .lines()
-            .find_map(|line| line.strip_prefix("Content-Length: "))
-            .and_then(|length| length.parse::<usize>().ok());
+            .filter_map(|line| line.split_once(": "))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .and_then(|(_, length)| length.parse::<usize>().ok());
         let length = length.unwrap_or_else(|| panic!("{head}"));
         while self.received.len() < length {
             self.receive().await;
@@ -139,6 +140,13 @@ pub async fn ask_all(port: u16, count: usize, request: impl Fn(usize) -> String)
         bodies.extend(asked.await.unwrap());
     }
     bodies
+}
+
+/// The version in the answer of a mutation.
+pub fn version(body: &str) -> i64 {
+    let (_, version) = body.split_once("\"libraryVersion\":").unwrap();
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next();
+    digits.unwrap().parse().unwrap()
 }
 
 /// A rate.

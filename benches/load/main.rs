@@ -21,14 +21,20 @@ mod support {
 mod capacity;
 mod deltas;
 mod device_reports;
+mod event_stream;
+mod fan_out;
 mod growth;
 mod http;
+mod mixed;
 mod mutations;
+mod nchan;
 mod node;
 mod pgbench;
+mod storm;
 mod streams;
 mod transport;
 mod version_checks;
+mod yardsticks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -47,9 +53,9 @@ struct Args {
     /// Rounds for each program.
     #[arg(long, global = true, default_value_t = 3)]
     rounds: u32,
-    /// Duration of a round, in seconds.
-    #[arg(long, global = true, default_value_t = 5)]
-    seconds: u64,
+    /// Duration of a round, in seconds. Defaults to 5, and to 30 for `mixed`.
+    #[arg(long, global = true)]
+    seconds: Option<u64>,
     /// Passed by `cargo bench` and ignored.
     #[arg(long, global = true, hide = true)]
     bench: bool,
@@ -57,8 +63,11 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Load {
-    /// Reads versions, by GET and by GraphQL. Yardstick: `pgbench` selects the same row.
+    /// Reads versions, by GET and by GraphQL. Yardsticks: `pgbench` selects the same row, and axum serves a static route.
     VersionChecks {
+        /// Also compares it with graphql-yoga, which needs Node and npm.
+        #[arg(long)]
+        yoga: bool,
         /// Concurrent connections.
         #[arg(long, default_value_t = 32)]
         connections: usize,
@@ -104,14 +113,35 @@ enum Load {
     },
     /// Times each operation on libraries of several sizes, among many users. Prints milliseconds, the median of some runs.
     Growth(growth::Growth),
+    /// Changes a library with many streams. Yardstick: nchan publishes to as many subscribers.
+    FanOut {
+        /// Streams of the user.
+        #[arg(long, default_value_t = 15_000)]
+        count: usize,
+    },
+    /// Restarts the server under as many users, who reconnect at once.
+    Storm {
+        /// Users, with one stream each.
+        #[arg(long, default_value_t = 15_000)]
+        users: usize,
+    },
+    /// Makes changes at a constant rate among idle streams, and times their events.
+    Mixed(mixed::Mixed),
     /// Sizes a fleet: measures what single events cost the first program, simulates every device for a month, and
     /// multiplies.
     Capacity(capacity::Fleet),
+    /// Serves the static route that version checks are compared with.
+    #[command(hide = true)]
+    StaticRoute { port: u16 },
 }
 
 impl Args {
+    fn seconds(&self) -> u64 {
+        self.seconds.unwrap_or(5)
+    }
+
     fn duration(&self) -> Duration {
-        Duration::from_secs(self.seconds)
+        Duration::from_secs(self.seconds())
     }
 
     /// The short names of the programs: `1`, `2` and so on, in their order.
@@ -132,7 +162,10 @@ async fn main() {
         println!("program {number}: {}", program.display());
     }
     match &args.load {
-        Load::VersionChecks { connections } => version_checks::measure(&args, *connections).await,
+        Load::VersionChecks { connections, yoga } => {
+            version_checks::measure(&args, *connections, *yoga).await;
+        }
+        Load::StaticRoute { port } => yardsticks::serve_static(*port).await,
         Load::Mutations {
             database,
             kind,
@@ -151,6 +184,9 @@ async fn main() {
         }
         Load::Deltas { entries } => deltas::measure(&args, *entries).await,
         Load::Growth(growth) => growth::measure(&args, growth).await,
+        Load::FanOut { count } => fan_out::measure(&args, *count).await,
+        Load::Storm { users } => storm::measure(&args, *users).await,
+        Load::Mixed(mixed) => mixed::measure(&args, mixed).await,
         Load::Capacity(fleet) => capacity::measure(&args.programs[0], fleet).await,
     }
 }

@@ -97,7 +97,7 @@ pub async fn measure(args: &Args, database: Database, kind: Kind, connections: u
             let (made, each) = node.load(connections, args.duration(), requests).await;
             drop(node);
             let alone = match &store {
-                Store::Postgres(server) => kind.alone(server, connections, args.seconds),
+                Store::Postgres(server) => kind.alone(server, connections, args.seconds()),
                 Store::Sqlite(_) => [None; 2],
             };
             let [same, change] = alone.map(|alone| {

@@ -15,10 +15,11 @@ use crate::{
     support::{deadline::soon, servers::free_port},
 };
 
-const SECRET: &str = "a secret of at least thirty-two bytes, for loads alone";
+pub const SECRET: &str = "a secret of at least thirty-two bytes, for loads alone";
 
 /// A node, killed when this is dropped.
 pub struct Node {
+    command: Command,
     child: Child,
     pub port: u16,
 }
@@ -50,7 +51,11 @@ impl Node {
             .args(more)
             .stdin(Stdio::null());
         let child = command.spawn().unwrap();
-        let node = Self { child, port };
+        let node = Self {
+            command,
+            child,
+            port,
+        };
         node.until_ready().await;
         node
     }
@@ -59,6 +64,12 @@ impl Node {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Starts it again with the same arguments, and waits until it accepts connections.
+    pub async fn restart(&mut self) {
+        self.child = self.command.spawn().unwrap();
+        self.until_ready().await;
     }
 
     async fn until_ready(&self) {

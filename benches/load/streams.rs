@@ -2,18 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     Args,
+    event_stream::open_all,
     http::{Connection, per_second},
     node::{Node, token},
     support::servers::Server,
     transport::Transport,
 };
-
-/// Streams that are being opened at the same time.
-const OPENING: usize = 64;
 
 pub async fn measure(args: &Args, count: usize, transport: Transport, idle: Duration) {
     let tokens: Arc<Vec<_>> = Arc::new((0..count).map(token).collect());
@@ -75,16 +73,9 @@ async fn open(
     tokens: &Arc<Vec<String>>,
     count: usize,
 ) -> Vec<Connection> {
-    let free = Arc::new(Semaphore::new(OPENING));
-    let mut opening = JoinSet::new();
-    for number in 0..count {
-        let turn = Arc::clone(&free).acquire_owned().await.unwrap();
+    open_all(count, |number| {
         let (port, tokens) = (node.port, Arc::clone(tokens));
-        opening.spawn(async move {
-            let stream = transport.open(port, &tokens[number]).await;
-            drop(turn);
-            stream
-        });
-    }
-    opening.join_all().await
+        async move { transport.open(port, &tokens[number]).await }
+    })
+    .await
 }

@@ -1,0 +1,160 @@
+//! One change, and the streams of its user, all on one node. Yardstick: nchan publishes one message to as many subscribers.
+//!
+//! The same client reads both. A change is a mutation of GraphQL, so its time includes the commit. nchan stores nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    Args,
+    event_stream::{Crowd, EventStream, open_all, quantile},
+    http::{Connection, get, graphql},
+    nchan::{self, Nchan},
+    node::{Node, token},
+    support::{deadline::soon, servers::Server},
+};
+
+/// Changes of each round.
+const CHANGES: usize = 11;
+
+/// The streams of a round.
+struct Streams {
+    crowd: Crowd,
+    count: usize,
+    /// The version of all of them.
+    version: i64,
+}
+
+/// Medians of the times from the request of a change.
+struct Times {
+    /// Until its response.
+    response: Duration,
+    /// Until the event of the last stream.
+    last: Duration,
+}
+
+pub async fn measure(args: &Args, count: usize) {
+    nchan::must_be_installed();
+    let postgres = Server::postgres().await;
+    println!(
+        "| program | round | streams | response, ms | last event, ms | nchan: response, ms | last event, ms | ratio of last \
+         events | KiB each | nchan: KiB each | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    for round in 1..=args.rounds {
+        for (number, program) in args.programs() {
+            let (ours, kib) = of_node(program, &postgres, count).await;
+            let (theirs, their_kib) = of_nchan(count).await;
+            println!(
+                "| {number} | {round} | {count} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} | {kib:.2} | {their_kib:.2} | {:.2} |",
+                ms(ours.response),
+                ms(ours.last),
+                ms(theirs.response),
+                ms(theirs.last),
+                ours.last.as_secs_f64() / theirs.last.as_secs_f64(),
+                kib / their_kib,
+            );
+        }
+    }
+}
+
+/// Returns the times, and the memory of a stream in KiB.
+async fn of_node(program: &std::path::Path, postgres: &Server, count: usize) -> (Times, f64) {
+    let most = (count + 1).to_string();
+    let more = ["--max-streams-per-user", &most];
+    let node = Node::start_with(program, &postgres.url(), count, &more).await;
+    let token = token(0);
+    let subscribe = get("/api/library-version-events", &token);
+    let change = |at: i64| {
+        let name = format!("{}-{at}", uuid::Uuid::new_v4());
+        let query =
+            format!("mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}");
+        graphql(&query, &token)
+    };
+    let mut writer = Connection::open(node.port).await;
+    // The first requests open the node's connections, and count the library.
+    writer.ask(&change(0)).await;
+    drop(EventStream::open_at(0, node.port, &subscribe).await);
+    let before = node.memory();
+    let streams = Streams::open(count, node.port, &subscribe).await;
+    let kib = each(node.memory(), before, count);
+    let times = streams
+        .time(async |version| {
+            writer.ask(&change(version)).await;
+        })
+        .await;
+    (times, kib)
+}
+
+async fn of_nchan(count: usize) -> (Times, f64) {
+    let nchan = Nchan::start(count).await;
+    let mut publisher = Connection::open(nchan.port).await;
+    Nchan::publish(&mut publisher, 1).await;
+    drop(EventStream::open_at(0, nchan.port, nchan::SUBSCRIBE).await);
+    let before = nchan.memory();
+    let streams = Streams::open(count, nchan.port, nchan::SUBSCRIBE).await;
+    let kib = each(nchan.memory(), before, count);
+    let times = streams
+        .time(async |version| Nchan::publish(&mut publisher, version).await)
+        .await;
+    (times, kib)
+}
+
+impl Streams {
+    async fn open(count: usize, port: u16, request: &str) -> Self {
+        let opened = open_all(count, |number| {
+            let request = request.to_owned();
+            async move { EventStream::open_at(number, port, &request).await }
+        });
+        let (streams, versions): (Vec<_>, Vec<_>) = opened.await.into_iter().unzip();
+        assert!(versions.iter().all(|version| *version == versions[0]));
+        Self {
+            crowd: Crowd::follow(streams),
+            count,
+            version: versions[0],
+        }
+    }
+
+    /// Times changes, each of which makes the given version.
+    async fn time(mut self, mut change: impl AsyncFnMut(i64)) -> Times {
+        let (mut responses, mut lasts) = (Vec::new(), Vec::new());
+        for _ in 0..CHANGES {
+            self.version += 1;
+            let began = Instant::now();
+            change(self.version).await;
+            responses.push(began.elapsed());
+            lasts.push(self.last_event().await - began);
+        }
+        Times {
+            response: quantile(&mut responses, 0.5),
+            last: quantile(&mut lasts, 0.5),
+        }
+    }
+
+    /// Waits until all streams have the version. Returns when the last of them received it.
+    async fn last_event(&mut self) -> Instant {
+        let mut has = vec![false; self.count];
+        let (mut missing, mut last) = (self.count, None);
+        soon("the change reaches all streams", async {
+            while missing > 0 {
+                let seen = self.crowd.next().await;
+                if seen.version >= self.version && !has[seen.stream] {
+                    (has[seen.stream], missing) = (true, missing - 1);
+                    last = last.max(Some(seen.at));
+                }
+            }
+        })
+        .await;
+        last.unwrap()
+    }
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+fn each(now: u64, before: u64, count: usize) -> f64 {
+    (now as f64 - before as f64) / count as f64
+}

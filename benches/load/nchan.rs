@@ -1,0 +1,112 @@
+//! The yardstick of streams: nginx with the module nchan, which publishes messages to subscribers.
+
+use std::{
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::{
+    http::Connection,
+    node::{children, memory},
+    support::{
+        deadline::soon,
+        servers::{free_port, kill_process_group},
+    },
+};
+
+/// Where Debian installs the module.
+const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+const PROGRAM: &str = "/usr/sbin/nginx";
+
+/// The request of a subscriber, which first gets the newest message, as a stream first gets the version.
+pub const SUBSCRIBE: &str =
+    "GET /subscribe HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
+
+/// Panics unless nginx and the module are installed.
+pub fn must_be_installed() {
+    for (path, package) in [(PROGRAM, "nginx-light"), (MODULE, "libnginx-mod-nchan")] {
+        assert!(
+            Path::new(path).exists(),
+            "{path} is missing: install Debian's package {package}"
+        );
+    }
+}
+
+/// An nginx with one channel, killed when this is dropped.
+pub struct Nchan {
+    child: Child,
+    pub port: u16,
+    _folder: TempDir,
+}
+
+impl Nchan {
+    /// Starts it with one worker for each core, for this many subscribers, and waits until it accepts connections.
+    pub async fn start(subscribers: usize) -> Self {
+        let folder = TempDir::with_prefix("library-sync-load-").unwrap();
+        let (port, here) = (free_port(), folder.path().display());
+        let connections = subscribers + 200;
+        let settings = format!(
+            "load_module {MODULE};\npid {here}/pid;\nuser root;\nworker_processes auto;\n\
+             worker_rlimit_nofile {};\nevents {{ worker_connections {connections}; }}\n\
+             http {{\naccess_log off;\nclient_body_temp_path {here};\nproxy_temp_path {here};\n\
+             fastcgi_temp_path {here};\nuwsgi_temp_path {here};\nscgi_temp_path {here};\n\
+             server {{ listen 127.0.0.1:{port} backlog=4096;\n\
+             location /subscribe {{ nchan_subscriber eventsource; nchan_channel_id versions; \
+             nchan_subscriber_first_message -1; }}\n\
+             location /publish {{ nchan_publisher; nchan_channel_id versions; nchan_message_buffer_length 1; }}\n}}\n}}\n",
+            rlimit::Resource::NOFILE.get_soft().unwrap(),
+        );
+        let file = folder.path().join("settings");
+        std::fs::write(&file, settings).unwrap();
+        let child = Command::new(PROGRAM)
+            .arg("-c")
+            .arg(&file)
+            .args(["-g", "daemon off; error_log stderr;"])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let nchan = Self {
+            child,
+            port,
+            _folder: folder,
+        };
+        soon("nginx accepts connections", async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        nchan
+    }
+
+    /// Publishes a version in the form of the server's events.
+    pub async fn publish(publisher: &mut Connection, version: i64) {
+        let event = format!(
+            "{{\"type\":\"library_version_update\",\"timestamp\":1763809200000,\"version\":{version}}}"
+        );
+        let request = format!(
+            "POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{event}",
+            event.len()
+        );
+        publisher.ask(&request).await;
+    }
+
+    /// The memory of all its processes in KiB.
+    pub fn memory(&self) -> u64 {
+        let workers = children(self.child.id());
+        workers.into_iter().map(memory).sum::<u64>() + memory(self.child.id())
+    }
+}
+
+impl Drop for Nchan {
+    fn drop(&mut self) {
+        kill_process_group(&mut self.child);
+    }
+}
