@@ -1,4 +1,4 @@
-//! Deltas of one change, in large libraries. Yardstick: the version query in the same run.
+//! Deltas of one change, in large libraries, and full reloads. Yardsticks: the version query, and `psql`.
 
 use serde_json::json;
 
@@ -6,6 +6,7 @@ use crate::{
     Args,
     http::{Connection, graphql, post, rate},
     node::{Node, token},
+    reload::{self, Reload},
     support::servers::Server,
 };
 
@@ -24,9 +25,10 @@ pub async fn measure(args: &Args, entries: usize) {
     )
     .await;
     println!(
-        "| program | round | entries | versions/s | deltas/s | ratio | statements per delta |"
+        "| program | round | entries | versions/s | deltas/s | ratio | statements per delta | reload, pages | ms | psql, ms \
+         | ratio |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for round in 1..=args.rounds {
         for (number, program) in args.programs() {
             let node = Node::start(program, &postgres.url(), USERS).await;
@@ -44,9 +46,14 @@ pub async fn measure(args: &Args, entries: usize) {
             rate(node.port, USERS, duration / 5, warm).await;
             let versions = rate(node.port, USERS, duration, requests("{ libraryVersion }")).await;
             let (deltas, each) = node.load(USERS, duration, requests(&delta)).await;
+            let Reload { node, psql, pages } =
+                reload::measure(node.port, &postgres, &tokens[0]).await;
             println!(
-                "| {number} | {round} | {entries} | {versions:.0} | {deltas:.0} | {:.2} | {each:.2} |",
-                versions / deltas
+                "| {number} | {round} | {entries} | {versions:.0} | {deltas:.0} | {:.2} | {each:.2} | {pages} | {} | {} | {:.2} |",
+                versions / deltas,
+                node.as_millis(),
+                psql.as_millis(),
+                node.as_secs_f64() / psql.as_secs_f64(),
             );
         }
     }

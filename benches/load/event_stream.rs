@@ -2,7 +2,7 @@
 //!
 //! Thousands of them share the machine with the server that they measure. So a stream is one socket and one small task.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -66,6 +66,11 @@ impl EventStream {
                 return Some(version);
             }
         }
+    }
+
+    /// Closes the connection as if the network had reset it.
+    pub fn reset(self) -> std::io::Result<()> {
+        socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
     }
 
     /// Returns the newest version of the complete lines that were received.

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::{
     Args,
     event_stream::{Crowd, EventStream, open_all, quantile},
-    http::{Connection, get, graphql},
+    http::{Connection, get},
+    mutations::create_tag,
     nchan::{self, Nchan},
     node::{Node, token},
     support::{deadline::soon, servers::Server},
@@ -66,12 +67,7 @@ async fn of_node(program: &std::path::Path, postgres: &Server, count: usize) -> 
     let node = Node::start_with(program, &postgres.url(), count, &more).await;
     let token = token(0);
     let subscribe = get("/api/library-version-events", &token);
-    let change = |at: i64| {
-        let name = format!("{}-{at}", uuid::Uuid::new_v4());
-        let query =
-            format!("mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}");
-        graphql(&query, &token)
-    };
+    let change = |at: i64| create_tag(&format!("{}-{at}", uuid::Uuid::new_v4()), &token);
     let mut writer = Connection::open(node.port).await;
     // The first requests open the node's connections, and count the library.
     writer.ask(&change(0)).await;

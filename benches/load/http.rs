@@ -29,7 +29,7 @@ impl Connection {
         self.socket.write_all(request.as_ref()).await.unwrap();
     }
 
-    /// Receives until `end`, and returns the text before it and `end` itself.
+    /// Receives until `end`, and returns the text before it and `end` itself. Frames of a WebSocket are not all text.
     pub async fn until(&mut self, end: &str) -> String {
         loop {
             let found = self
@@ -38,7 +38,7 @@ impl Connection {
                 .position(|text| text == end.as_bytes());
             if let Some(found) = found {
                 let text: Vec<u8> = self.received.drain(..found + end.len()).collect();
-                return String::from_utf8(text).unwrap();
+                return String::from_utf8_lossy(&text).into_owned();
             }
             self.receive().await;
         }

@@ -30,6 +30,8 @@ mod mutations;
 mod nchan;
 mod node;
 mod pgbench;
+mod reload;
+mod soak;
 mod storm;
 mod streams;
 mod transport;
@@ -84,7 +86,7 @@ enum Load {
         #[arg(long, default_value_t = 16)]
         connections: usize,
     },
-    /// Reads the delta of one change. Yardstick: the version query.
+    /// Reads the delta of one change, and whole libraries. Yardsticks: the version query, and `psql` reads the same rows.
     Deltas {
         /// Entries of each library.
         #[arg(long, default_value_t = 20_000)]
@@ -127,6 +129,8 @@ enum Load {
     },
     /// Makes changes at a constant rate among idle streams, and times their events.
     Mixed(mixed::Mixed),
+    /// Runs clients that come, go, stall and fall off the network, and samples memory and open files of the first program.
+    Soak(soak::Soak),
     /// Sizes a fleet: measures what single events cost the first program, simulates every device for a month, and
     /// multiplies.
     Capacity(capacity::Fleet),
@@ -187,6 +191,7 @@ async fn main() {
         Load::FanOut { count } => fan_out::measure(&args, *count).await,
         Load::Storm { users } => storm::measure(&args, *users).await,
         Load::Mixed(mixed) => mixed::measure(&args, mixed).await,
+        Load::Soak(soak) => soak::measure(&args, soak).await,
         Load::Capacity(fleet) => capacity::measure(&args.programs[0], fleet).await,
     }
 }

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::{
     Args,
     event_stream::{Crowd, EventStream, open_all, quantile},
-    http::{Connection, ask_all, get, graphql, per_second, version},
+    http::{Connection, ask_all, get, per_second, version},
+    mutations::create_tag,
     node::{Node, token},
     support::{deadline::soon, servers::Server},
 };
@@ -61,7 +62,7 @@ pub async fn measure(args: &Args, mixed: &Mixed) {
             let run = format!("{number}-{round}");
             // The first change of a user counts their library.
             ask_all(node.port, mixed.users, |user| {
-                change(&format!("{run}-first"), &tokens[user])
+                create_tag(&format!("{run}-first"), &tokens[user])
             })
             .await;
             let mut devices = Devices::open(&node, mixed, &tokens).await;
@@ -91,12 +92,6 @@ pub async fn measure(args: &Args, mixed: &Mixed) {
     }
 }
 
-fn change(name: &str, token: &str) -> String {
-    let query =
-        format!("mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}");
-    graphql(&query, token)
-}
-
 /// Sends changes when they are due. Those that are not sent when the time is over are omitted.
 async fn write(
     port: u16,
@@ -120,7 +115,7 @@ async fn write(
                 }
                 tokio::time::sleep_until(due).await;
                 let user = random.usize(..tokens.len());
-                let change = change(&format!("{run}-{nth}"), &tokens[user]);
+                let change = create_tag(&format!("{run}-{nth}"), &tokens[user]);
                 let body = soon("a change is answered", connection.ask(&change)).await;
                 changes.push(Change {
                     user,

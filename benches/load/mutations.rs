@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
     Args,
-    http::{ask_all, graphql, post},
+    http::{ask_all, graphql},
     node::{Node, token},
     pgbench,
     support::servers::Server,
@@ -113,31 +112,45 @@ pub async fn measure(args: &Args, database: Database, kind: Kind, connections: u
 /// Gives each user a row to change, and counts their library, which the first change after it did otherwise.
 async fn fill(node: &Node, kind: Kind, first: bool, run: &str, tokens: &[String]) {
     ask_all(node.port, tokens.len(), |user| match kind {
-        Kind::CreateTag => kind.request(user, &format!("{run}-first"), 0, &tokens[user]),
-        Kind::UpdateProgress if first => post(
-            &json!({"query": "mutation ($input: CreateStoryWithProgressInput!) { createStoryWithProgress(input: $input) { libraryVersion } }",
-                "variables": {"input": {"title": "A story", "url": "https://example.org/1", "progressId": progress(user)}}}),
-            &tokens[user],
-        ),
+        Kind::CreateTag => create_tag(&format!("{run}-first"), &tokens[user]),
+        Kind::UpdateProgress if first => add_progress(user, &tokens[user]),
         Kind::UpdateProgress => graphql("{ libraryVersion }", &tokens[user]),
     })
     .await;
 }
 
+/// The request that creates a tag.
+pub fn create_tag(name: &str, token: &str) -> String {
+    let query =
+        format!("mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}");
+    graphql(&query, token)
+}
+
+/// The request that adds the progress of a user to the library.
+pub fn add_progress(user: usize, token: &str) -> String {
+    let id = progress(user);
+    let query = format!(
+        "mutation {{ createStoryWithProgress(input: {{title: \"A story\", url: \"https://example.org/1\", \
+         progressId: \"{id}\"}}) {{ libraryVersion }} }}"
+    );
+    graphql(&query, token)
+}
+
+/// The request that reads a chapter of this progress.
+pub fn read_chapter(user: usize, chapter: usize, token: &str) -> String {
+    let id = progress(user);
+    let query = format!(
+        "mutation {{ updateProgress(input: {{id: \"{id}\", currentChapter: {chapter}}}) {{ libraryVersion }} }}"
+    );
+    graphql(&query, token)
+}
+
 impl Kind {
     fn request(self, user: usize, name: &str, chapter: usize, token: &str) -> String {
-        let query = match self {
-            Self::CreateTag => {
-                format!(
-                    "mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}"
-                )
-            }
-            Self::UpdateProgress => format!(
-                "mutation {{ updateProgress(input: {{id: \"{}\", currentChapter: {chapter}}}) {{ libraryVersion }} }}",
-                progress(user)
-            ),
-        };
-        graphql(&query, token)
+        match self {
+            Self::CreateTag => create_tag(name, token),
+            Self::UpdateProgress => read_chapter(user, chapter, token),
+        }
     }
 
     /// What PostgreSQL does alone in a second: of the server's statements, and of the statement that makes the change, if

@@ -120,6 +120,12 @@ impl Node {
     pub fn memory(&self) -> u64 {
         memory(self.child.id())
     }
+
+    /// The number of files and sockets that the process has open.
+    pub fn open_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.unwrap().count()
+    }
 }
 
 impl Drop for Node {

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use crate::{
     Args,
     event_stream::{EventStream, open_all},
-    http::{ask_all, get, graphql, per_second, version},
+    http::{ask_all, get, per_second, version},
+    mutations::create_tag,
     node::{Node, token},
     support::{deadline::soon, servers::Server},
 };
@@ -87,10 +88,9 @@ async fn before(node: &mut Node, users: usize) -> Vec<Client> {
 
 /// Changes the library of one of [`ONE_OF`] users.
 async fn change_some(clients: &mut [Client], node: &Node) {
-    let change = "mutation { createTag(input: {name: \"a tag\"}) { libraryVersion } }";
     let count = clients.len().div_ceil(ONE_OF);
     let changed = ask_all(node.port, count, |nth| {
-        graphql(change, &clients[nth * ONE_OF].token)
+        create_tag("a tag", &clients[nth * ONE_OF].token)
     });
     for (nth, body) in changed.await.iter().enumerate() {
         clients[nth * ONE_OF].version = version(body);
