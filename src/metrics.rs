@@ -11,6 +11,7 @@
 //! | `library_sync_connections_refused_total` | counter | connections | `reason`: total, address |
 //! | `library_sync_accept_errors_total` | counter | failed accepts, for example because no file descriptor is free | |
 //! | `library_sync_changes_total` | counter | committed changes of libraries | |
+//! | `library_sync_group_commits_total` | counter | commits of changes on SQLite; concurrent changes share one | |
 //! | `library_sync_write_retries_total` | counter | transactions retried after a conflict with other transactions | |
 //! | `library_sync_waits_given_up_total` | counter | operations that got no connection within `--database-wait` | `for`: write, read, query; `reason`: user (waited for the user's other operations), database |
 //! | `library_sync_db_statements_total` | counter | statements | `outcome`: ok, error |

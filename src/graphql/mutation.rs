@@ -173,7 +173,7 @@ impl LibraryMutation {
             let (id, intent) = input.into_id("deleteTag")?;
             let written = ctx
                 .caller()
-                .write(intent, move |library| {
+                .write(intent.of_many_rows(), move |library| {
                     Box::pin(library.delete_label(LabelKind::Tag, id))
                 })
                 .await?;
@@ -211,7 +211,7 @@ impl LibraryMutation {
             let (id, intent) = input.into_id("deleteFandom")?;
             let written = ctx
                 .caller()
-                .write(intent, move |library| {
+                .write(intent.of_many_rows(), move |library| {
                     Box::pin(library.delete_label(LabelKind::Fandom, id))
                 })
                 .await?;
@@ -232,7 +232,9 @@ impl LibraryMutation {
             let lines = CheckedLines::from(lines);
             let written = ctx
                 .caller()
-                .write(intent, move |library| Box::pin(library.import(lines)))
+                .write(intent.of_many_rows(), move |library| {
+                    Box::pin(library.import(lines))
+                })
                 .await?;
             Ok(written.into())
         })
@@ -250,7 +252,7 @@ impl LibraryMutation {
             let (version, policy, intent) = input.into_change()?;
             let written = ctx
                 .caller()
-                .write(intent, move |library| {
+                .write(intent.of_many_rows(), move |library| {
                     Box::pin(library.undo(version, policy))
                 })
                 .await?;
@@ -269,7 +271,7 @@ impl LibraryMutation {
             let (to, base, policy, intent) = input.into_change()?;
             let written = ctx
                 .caller()
-                .write(intent, move |library| {
+                .write(intent.of_many_rows(), move |library| {
                     Box::pin(library.restore_library(to, base, policy))
                 })
                 .await?;

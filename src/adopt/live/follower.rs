@@ -222,6 +222,7 @@ impl Follower {
     ) -> Result<(), Error> {
         let intent = Intent {
             device: Some(Device::older_app()),
+            is_long: true,
             ..Intent::default()
         };
         let (older, tables, owner) = (self.older.clone(), self.labels, user.clone());

@@ -10,6 +10,10 @@ use super::{
     pools::{Access, Database, sqlite},
     read_connection::{Origin, Reader, Readers},
     statement_metrics::observed,
+    transaction::{
+        Purpose, Transaction,
+        write_group::{MAX_AGE, MAX_WRITES, WriteGroups},
+    },
 };
 use crate::{address::DatabaseAddress, library::error::Error, version::UserId};
 
@@ -21,14 +25,17 @@ pub(super) struct AdmissionControl {
     /// Read for queries: from the replica, if one is configured.
     queried: Arc<Readers>,
     writes: Arc<FairQueue>,
+    /// Shares commits between the writes of a SQLite file.
+    groups: Option<WriteGroups>,
     /// FairQueue to run a whole query. Limited per user only.
     queries: Arc<FairQueue>,
 }
 
 impl AdmissionControl {
-    /// Creates the readers of `fresh` and of the replica's pool.
+    /// Creates the readers of `fresh` and of the replica's pool, and the queue of those who write to `write`.
     pub fn new(
         options: &DatabaseOptions,
+        write: &DatabaseConnection,
         fresh: &DatabaseConnection,
         replica: Option<&DatabaseConnection>,
     ) -> Self {
@@ -37,7 +44,7 @@ impl AdmissionControl {
         let reads = reads_of_one_user(options.max_user_reads, connections, is_sqlite);
         let turns = FairQueue::new(connections, reads);
         let writes = if is_sqlite {
-            FairQueue::new(1, reads)
+            FairQueue::new(MAX_WRITES, reads)
         } else {
             // Reads and writes share one pool, so they share its turns.
             Arc::clone(&turns)
@@ -56,6 +63,7 @@ impl AdmissionControl {
             fresh,
             queried,
             writes,
+            groups: is_sqlite.then(|| WriteGroups::new(write.clone(), options, MAX_AGE)),
             queries: FairQueue::new(usize::MAX, reads),
         }
     }
@@ -107,6 +115,17 @@ impl Database {
     /// Waits for the turn of `user` to write.
     pub(in crate::library) async fn admit_write(&self, user: &UserId) -> Result<Admission, Error> {
         self.lending.writes.take(user, Act::Write, self.wait).await
+    }
+
+    /// Begins a write of a library. On SQLite it shares its commit with concurrent writes, unless `is_long`.
+    pub(in crate::library) async fn begin_write(
+        &self,
+        is_long: bool,
+    ) -> Result<Transaction, Error> {
+        match &self.lending.groups {
+            Some(groups) if !is_long => Transaction::join(groups).await,
+            _ => Ok(Transaction::begin(&self.write, Purpose::Write).await?),
+        }
     }
 
     /// Waits for the turn of `user` to run a query.

@@ -141,15 +141,24 @@ impl FairQueue {
         }
         let is_own_doing = self.0.lock().holds_all(&key);
         drop(place);
-        let reason = if is_own_doing { "user" } else { "database" };
-        counter!("library_sync_waits_given_up_total", "for" => act.name(), "reason" => reason)
-            .increment(1);
         Err(if is_own_doing {
+            count_given_up(act, "user");
             Error::crowded()
         } else {
-            Error::unavailable(format!("no connection was free within {patience:?}"))
+            given_up(act, patience)
         })
     }
+}
+
+/// Counts a wait for a connection that took longer than `patience`, and returns its error.
+pub(super) fn given_up(act: Act, patience: Duration) -> Error {
+    count_given_up(act, "database");
+    Error::unavailable(format!("no connection was free within {patience:?}"))
+}
+
+fn count_given_up(act: Act, reason: &'static str) {
+    counter!("library_sync_waits_given_up_total", "for" => act.name(), "reason" => reason)
+        .increment(1);
 }
 
 impl State {

@@ -108,7 +108,7 @@ impl Database {
             Some(replica) => Some(open_replica(options, replica).await?),
             None => None,
         };
-        let lending = AdmissionControl::new(options, &fresh, replica.as_ref());
+        let lending = AdmissionControl::new(options, &write, &fresh, replica.as_ref());
         let file = match address {
             DatabaseAddress::Sqlite(file) => Some(Arc::new(OpenFile::note(file, lock)?)),
             DatabaseAddress::Postgres(_) => None,

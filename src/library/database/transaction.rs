@@ -1,4 +1,5 @@
-//! One transaction on one connection. Every write and every snapshot runs in one.
+//! One transaction on one connection. Every write and every snapshot runs in one. On SQLite a write may be a savepoint in a
+//! transaction that it [shares](write_group).
 //!
 //! It sends BEGIN, COMMIT and ROLLBACK itself. sqlx 0.9.0 counts the transaction depth of a connection, and the count
 //! stays wrong after SQLite has rolled back by itself (disk full, I/O error, out of memory; transact-rs/sqlx#3742).
@@ -7,9 +8,9 @@
 //!
 //! **Invariant:** a connection returns to its pool only after a successful COMMIT or ROLLBACK. Otherwise (error, timeout,
 //! panic, cancellation) it is closed, which makes the database roll back.
-//! **Invariant:** after a statement that failed or was cancelled, no statement and no COMMIT is sent. PostgreSQL would
-//! answer COMMIT with ROLLBACK, which sqlx reports as success; SQLite, after its own rollback, would commit each further
-//! statement separately.
+//! **Invariant:** after a statement that failed or was cancelled, no statement and no COMMIT is sent, unless a rollback to
+//! a savepoint succeeded first. PostgreSQL would answer COMMIT with ROLLBACK, which sqlx reports as success; SQLite, after
+//! its own rollback, would commit each further statement separately.
 //! **Invariant:** [`Transaction::commit`] succeeds only if the database has committed the outermost transaction.
 
 #![expect(
@@ -18,24 +19,26 @@
 )]
 
 pub(in crate::library) mod autocommit;
+mod connection;
 #[cfg(test)]
 mod tests;
+pub(super) mod write_group;
 
 use std::time::Instant;
 
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
-    RuntimeErr, Statement,
-    sea_query::Values,
-    sqlx::{
-        self, AssertSqlSafe, Connection as _, Error as SqlxError, Executor as _, PgConnection,
-        Postgres, Row as _, Sqlite, SqliteConnection, pool::PoolConnection,
-    },
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
+    Statement,
+    sqlx::{self, Connection as _, Error as SqlxError, PgConnection, Row as _, SqliteConnection},
 };
-use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Mutex, MutexGuard};
 
+use self::{
+    connection::{Connection, query_failed},
+    write_group::{Seat, WriteGroups},
+};
 use super::{lost_connection::Attempts, statement_metrics::observe};
+use crate::library::error::Error;
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +49,29 @@ pub(in crate::library) enum Purpose {
     Snapshot,
 }
 
-/// An open transaction. Dropping it before its end closes the connection.
+/// An open transaction. Dropping it before its end closes the connection, or leaves its savepoint to be rolled back.
 pub(in crate::library) struct Transaction {
     link: Mutex<Link>,
     backend: DbBackend,
 }
 
 struct Link {
-    connection: Connection,
+    hold: Hold,
     state: State,
 }
 
-enum Connection {
-    Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+/// How a transaction holds its connection.
+enum Hold {
+    Alone(Connection),
+    /// Together with other writes, on SQLite.
+    Grouped(Seat),
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Commit,
+    RollBack,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,20 +102,8 @@ impl Transaction {
 
     async fn begin_once(pool: &DatabaseConnection, purpose: Purpose) -> Result<Self, DbErr> {
         let backend = pool.get_database_backend();
-        let connection = Connection::of(pool).await?;
-        let is_free = !connection.is_in_transaction();
-        let mut begun = Self {
-            link: Mutex::new(Link {
-                connection,
-                state: State::Busy,
-            }),
-            backend,
-        };
-        if !is_free {
-            return Err(DbErr::Conn(RuntimeErr::Internal(
-                "the pool returned a connection that is in a transaction".to_owned(),
-            )));
-        }
+        let connection = Connection::free(pool).await?;
+        let mut begun = Self::on(Hold::Alone(connection), backend);
         let sql = match (purpose, backend) {
             (Purpose::Write, DbBackend::Sqlite) => "BEGIN IMMEDIATE",
             // Explicit, because a role may have another default. The bump's lock orders a user's writers already; at
@@ -116,9 +116,28 @@ impl Transaction {
             _ => "BEGIN",
         };
         let link = begun.link.get_mut();
-        link.connection.send(sql).await.map_err(query_failed)?;
+        let sent = link.connection()?.send(sql).await;
+        sent.map_err(query_failed)?;
         link.state = State::Open;
         Ok(begun)
+    }
+
+    /// Begins a write that shares its COMMIT with concurrent ones.
+    ///
+    /// # Errors
+    /// When the turn does not come in time, no connection is free in time, or BEGIN fails.
+    pub(super) async fn join(groups: &WriteGroups) -> Result<Self, Error> {
+        let mut begun = Self::on(Hold::Grouped(groups.join().await?), DbBackend::Sqlite);
+        begun.link.get_mut().state = State::Open;
+        Ok(begun)
+    }
+
+    fn on(hold: Hold, backend: DbBackend) -> Self {
+        let state = State::Busy;
+        Self {
+            link: Mutex::new(Link { hold, state }),
+            backend,
+        }
     }
 
     /// Commits.
@@ -126,13 +145,7 @@ impl Transaction {
     /// # Errors
     /// When an earlier statement failed, or the database does not confirm the commit.
     pub async fn commit(mut self) -> Result<(), DbErr> {
-        // One message, so one round trip. In an aborted transaction the SELECT is an error; COMMIT alone would succeed
-        // and roll back.
-        let commit = match self.backend {
-            DbBackend::Postgres => "SELECT; COMMIT",
-            _ => "COMMIT",
-        };
-        self.link.get_mut().end(commit, State::Open).await
+        self.link.get_mut().end(End::Commit, State::Open).await
     }
 
     /// Rolls back.
@@ -142,7 +155,7 @@ impl Transaction {
     pub async fn roll_back(mut self) -> Result<(), DbErr> {
         let link = self.link.get_mut();
         let before = link.state;
-        let ended = link.end("ROLLBACK", before).await;
+        let ended = link.end(End::RollBack, before).await;
         if let Err(error) = &ended {
             if before == State::Failed {
                 // SQLite rolls back by itself on a full disk. The caller reports the original error.
@@ -166,7 +179,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         let link = self.link.get_mut();
         if link.state != State::Ended {
-            link.connection.close_on_drop();
+            link.leave();
         }
     }
 }
@@ -180,7 +193,7 @@ impl ConnectionTrait for Transaction {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut link = self.turn().await?;
         let began = Instant::now();
-        let outcome = link.connection.execute(&statement).await;
+        let outcome = link.connection()?.execute(&statement).await;
         link.settle(&statement.sql, began, outcome)
             .map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
@@ -199,7 +212,7 @@ impl ConnectionTrait for Transaction {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut link = self.turn().await?;
         let began = Instant::now();
-        let outcome = link.connection.fetch_all(&statement).await;
+        let outcome = link.connection()?.fetch_all(&statement).await;
         link.settle(&statement.sql, began, outcome)
             .map_err(query_failed)
     }
@@ -209,11 +222,17 @@ impl Link {
     /// Checks the state, and sets [`State::Busy`] until the statement is answered.
     fn claim(&mut self, expected: State) -> Result<(), DbErr> {
         if self.state != expected || self.state == State::Busy {
-            let error = "an earlier statement of this transaction failed or was cancelled";
-            return Err(DbErr::Custom(error.to_owned()));
+            return Err(broken());
         }
         self.state = State::Busy;
         Ok(())
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, DbErr> {
+        match &mut self.hold {
+            Hold::Alone(connection) => Ok(connection),
+            Hold::Grouped(seat) => seat.connection().ok_or_else(broken),
+        }
     }
 
     /// Records the outcome of a statement.
@@ -231,93 +250,44 @@ impl Link {
         outcome
     }
 
-    /// Sends COMMIT or ROLLBACK. The connection is reusable only if that succeeds.
-    async fn end(&mut self, sql: &'static str, expected: State) -> Result<(), DbErr> {
+    /// Commits or rolls back. The connection is reusable only if that succeeds.
+    async fn end(&mut self, end: End, expected: State) -> Result<(), DbErr> {
         self.claim(expected)?;
-        self.connection.send(sql).await.map_err(query_failed)?;
+        match (&mut self.hold, end) {
+            (Hold::Grouped(seat), End::Commit) => seat.commit().await?,
+            (Hold::Grouped(seat), End::RollBack) => seat.roll_back().await?,
+            (Hold::Alone(connection), end) => {
+                let ended = connection.send(end.sql(connection.backend())).await;
+                ended.map_err(query_failed)?;
+            }
+        }
         self.state = State::Ended;
         Ok(())
     }
-}
 
-impl Connection {
-    async fn of(pool: &DatabaseConnection) -> Result<Self, DbErr> {
-        let lent = if pool.get_database_backend() == DbBackend::Postgres {
-            let link = pool.get_postgres_connection_pool().acquire().await;
-            link.map(Self::Postgres)
-        } else {
-            let link = pool.get_sqlite_connection_pool().acquire().await;
-            link.map(Self::Sqlite)
-        };
-        lent.map_err(|error| match error {
-            SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-            SqlxError::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
-            error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
-        })
-    }
-
-    /// Returns whether sqlx counts the connection as in a transaction. Transactions of this module do not count.
-    fn is_in_transaction(&self) -> bool {
-        match self {
-            Self::Sqlite(link) => link.is_in_transaction(),
-            Self::Postgres(link) => link.is_in_transaction(),
-        }
-    }
-
-    fn close_on_drop(&mut self) {
-        match self {
-            Self::Sqlite(link) => link.close_on_drop(),
-            Self::Postgres(link) => link.close_on_drop(),
-        }
-    }
-
-    /// Sends a command without parameters. PostgreSQL accepts several, separated by semicolons.
-    async fn send(&mut self, sql: &'static str) -> Result<(), SqlxError> {
-        match self {
-            Self::Sqlite(link) => link.execute(sql).await.map(|_| ()),
-            Self::Postgres(link) => link.execute(sql).await.map(|_| ()),
-        }
-    }
-
-    async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, SqlxError> {
-        let (sql, values) = parts(statement);
-        match self {
-            Self::Sqlite(link) => {
-                let done = sqlx::query_with(sql, values).execute(&mut **link).await;
-                done.map(Into::into)
-            }
-            Self::Postgres(link) => {
-                let done = sqlx::query_with(sql, values).execute(&mut **link).await;
-                done.map(Into::into)
-            }
-        }
-    }
-
-    async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, SqlxError> {
-        let (sql, values) = parts(statement);
-        match self {
-            Self::Sqlite(link) => {
-                let rows = sqlx::query_with(sql, values).fetch_all(&mut **link).await?;
-                Ok(rows.into_iter().map(Into::into).collect())
-            }
-            Self::Postgres(link) => {
-                let rows = sqlx::query_with(sql, values).fetch_all(&mut **link).await?;
-                Ok(rows.into_iter().map(Into::into).collect())
-            }
+    /// Leaves a transaction that did not end.
+    fn leave(&mut self) {
+        if let Hold::Alone(connection) = &mut self.hold {
+            connection.close_on_drop();
         }
     }
 }
 
-fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
-    let values = statement.values.clone();
-    (
-        AssertSqlSafe(statement.sql.as_str()),
-        SqlxValues(values.unwrap_or_else(|| Values(Vec::new()))),
-    )
+impl End {
+    fn sql(self, backend: DbBackend) -> &'static str {
+        match (self, backend) {
+            // One message, so one round trip. In an aborted transaction the SELECT is an error; COMMIT alone would
+            // succeed and roll back.
+            (Self::Commit, DbBackend::Postgres) => "SELECT; COMMIT",
+            (Self::Commit, _) => "COMMIT",
+            (Self::RollBack, _) => "ROLLBACK",
+        }
+    }
 }
 
-fn query_failed(error: SqlxError) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+fn broken() -> DbErr {
+    let error = "an earlier statement of this transaction failed or was cancelled";
+    DbErr::Custom(error.to_owned())
 }
 
 /// Returns whether a SQLite connection may be lent: it is not in a transaction of sqlx, such as a migration's.

@@ -14,4 +14,17 @@ pub struct Intent {
     pub span: Option<OpenSpan>,
     /// The head of the sending device's copy, if it reports one.
     pub copy: Option<Head>,
+    /// Whether the change may take long because it may change many rows. Short changes do not wait for its commit.
+    pub is_long: bool,
+}
+
+impl Intent {
+    /// Marks the change as one that may change many rows.
+    #[must_use]
+    pub fn of_many_rows(self) -> Self {
+        Self {
+            is_long: true,
+            ..self
+        }
+    }
 }

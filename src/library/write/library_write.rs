@@ -122,7 +122,8 @@ impl Library {
         let (library, owner) = (self.clone(), user.clone());
         let rehearsal = async move {
             let _turn = library.db.admit_write(&owner).await?;
-            let mut writer = LibraryWriter::begin(&library.db, owner, None, library.limits).await?;
+            let mut writer =
+                LibraryWriter::begin(&library.db, true, owner, None, library.limits).await?;
             let outcome = apply(&mut writer, change).await;
             writer.roll_back().await?;
             match outcome {
@@ -250,7 +251,8 @@ impl Library {
     }
 
     async fn begin(&self, user: &UserId, intent: &Intent) -> Result<LibraryWriter, Error> {
-        LibraryWriter::begin(&self.db, user.clone(), intent.device.clone(), self.limits).await
+        let device = intent.device.clone();
+        LibraryWriter::begin(&self.db, intent.is_long, user.clone(), device, self.limits).await
     }
 
     /// Begins a write on a head that is not below the known one.

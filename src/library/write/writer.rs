@@ -22,11 +22,7 @@ use super::{
 };
 use crate::{
     library::{
-        database::{
-            clock,
-            pools::Database,
-            transaction::{Purpose, Transaction},
-        },
+        database::{clock, pools::Database, transaction::Transaction},
         entity::{tombstone, undone_removal},
         epoch::renumber,
         error::{Clash, Error},
@@ -87,14 +83,16 @@ pub struct Updated<T> {
 }
 
 impl LibraryWriter {
-    /// Begins the transaction and bumps the version, which locks the user's row.
+    /// Begins the transaction and bumps the version, which locks the user's row. A long change shares its commit with no
+    /// other.
     pub(in crate::library) async fn begin(
         db: &Database,
+        is_long: bool,
         user: UserId,
         device: Option<Device>,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let tx = Transaction::begin(&db.write, Purpose::Write).await?;
+        let tx = db.begin_write(is_long).await?;
         let asked = OffsetDateTime::now_utc();
         let (before, bumped) = match bump_or_create(&tx, &user).await {
             Ok(bumped) => bumped,

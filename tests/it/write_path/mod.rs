@@ -5,6 +5,7 @@ pub mod conflicts;
 pub mod constraints;
 pub mod cost;
 pub mod erasure;
+pub mod group_commit;
 pub mod history;
 pub mod input;
 pub mod labels;

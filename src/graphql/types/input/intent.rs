@@ -61,8 +61,7 @@ impl IntentInput {
         Ok(Intent {
             device,
             once,
-            span: None,
-            copy: None,
+            ..Intent::default()
         })
     }
 }

@@ -3,8 +3,8 @@
 //! **Invariant:** a statement that was cancelled, or whose outcome is unknown, closes its connection.
 
 use super::{
-    ConnAcquireErr, Connection, DatabaseConnection, DbErr, Instant, Link, QueryResult, State,
-    Statement, query_failed,
+    Connection, DatabaseConnection, DbErr, Hold, Instant, Link, QueryResult, State, Statement,
+    query_failed,
 };
 
 /// A connection for statements that each commit by themselves.
@@ -16,12 +16,9 @@ impl Autocommit {
     /// # Errors
     /// When none is free in time.
     pub async fn on(pool: &DatabaseConnection) -> Result<Self, DbErr> {
-        let connection = Connection::of(pool).await?;
-        if connection.is_in_transaction() {
-            return Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed));
-        }
+        let hold = Hold::Alone(Connection::free(pool).await?);
         let state = State::Open;
-        Ok(Self(Link { connection, state }))
+        Ok(Self(Link { hold, state }))
     }
 
     /// Runs a statement and returns its first row. After an error of the database, nothing of the statement was done. After
@@ -29,7 +26,7 @@ impl Autocommit {
     pub async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.0.claim(State::Open)?;
         let began = Instant::now();
-        let outcome = self.0.connection.fetch_all(&statement).await;
+        let outcome = self.0.connection()?.fetch_all(&statement).await;
         let rows = self.0.settle(&statement.sql, began, outcome);
         Ok(rows.map_err(query_failed)?.into_iter().next())
     }
@@ -38,7 +35,7 @@ impl Autocommit {
 impl Drop for Autocommit {
     fn drop(&mut self) {
         if self.0.state != State::Open {
-            self.0.connection.close_on_drop();
+            self.0.leave();
         }
     }
 }

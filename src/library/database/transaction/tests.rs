@@ -1,5 +1,7 @@
 //! Tests of the invariants of a transaction and its connection, on SQLite and PostgreSQL.
 
+mod write_group;
+
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
@@ -18,6 +20,7 @@ use crate::{
 /// A database with a table of one column.
 struct Fixture {
     db: Database,
+    options: DatabaseOptions,
     _folder: TempDir,
 }
 
@@ -57,6 +60,7 @@ impl Fixture {
         db.write.execute_unprepared(table).await.unwrap();
         Self {
             db,
+            options,
             _folder: folder,
         }
     }
@@ -121,11 +125,11 @@ on_each_database! {
         let mut tx = fixture.begin().await;
         insert(&tx, 1).await.unwrap();
         // Bypasses the state: SQLite rolls back on a full disk, and PostgreSQL aborts after an error.
-        let link = tx.link.get_mut();
-        let _ = link.connection.send("ROLLBACK").await;
-        if let Connection::Postgres(_) = link.connection {
-            link.connection.send("BEGIN").await.unwrap();
-            link.connection.send("SELECT 1 / 0").await.unwrap_err();
+        let connection = tx.link.get_mut().connection().unwrap();
+        let _ = connection.send("ROLLBACK").await;
+        if let Connection::Postgres(_) = connection {
+            connection.send("BEGIN").await.unwrap();
+            connection.send("SELECT 1 / 0").await.unwrap_err();
         }
         tx.commit().await.unwrap_err();
         assert_eq!(fixture.stored().await, [0; 0]);

@@ -1,0 +1,121 @@
+//! [`Connection`]: one connection of a pool, on SQLite or PostgreSQL.
+
+use sea_orm::{
+    ConnAcquireErr, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
+    Statement,
+    sea_query::Values,
+    sqlx::{
+        self, AssertSqlSafe, Connection as _, Error as SqlxError, Executor as _, Postgres, Sqlite,
+        pool::PoolConnection,
+    },
+};
+use sea_query_sqlx::SqlxValues;
+
+#[derive(Debug)]
+pub(in crate::library::database) enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Connection {
+    /// Takes a connection of `pool`.
+    pub async fn of(pool: &DatabaseConnection) -> Result<Self, DbErr> {
+        let lent = if pool.get_database_backend() == DbBackend::Postgres {
+            let link = pool.get_postgres_connection_pool().acquire().await;
+            link.map(Self::Postgres)
+        } else {
+            let link = pool.get_sqlite_connection_pool().acquire().await;
+            link.map(Self::Sqlite)
+        };
+        lent.map_err(|error| match error {
+            SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+            SqlxError::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+            error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
+        })
+    }
+
+    /// Takes a connection of `pool` that is not in a transaction.
+    pub async fn free(pool: &DatabaseConnection) -> Result<Self, DbErr> {
+        let mut connection = Self::of(pool).await?;
+        if connection.is_in_transaction() {
+            connection.close_on_drop();
+            return Err(DbErr::Conn(RuntimeErr::Internal(
+                "the pool returned a connection that is in a transaction".to_owned(),
+            )));
+        }
+        Ok(connection)
+    }
+
+    /// Returns whether sqlx counts the connection as in a transaction. Transactions of this module do not count.
+    pub fn is_in_transaction(&self) -> bool {
+        match self {
+            Self::Sqlite(link) => link.is_in_transaction(),
+            Self::Postgres(link) => link.is_in_transaction(),
+        }
+    }
+
+    pub fn backend(&self) -> DbBackend {
+        match self {
+            Self::Sqlite(_) => DbBackend::Sqlite,
+            Self::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+
+    pub fn close_on_drop(&mut self) {
+        match self {
+            Self::Sqlite(link) => link.close_on_drop(),
+            Self::Postgres(link) => link.close_on_drop(),
+        }
+    }
+
+    /// Sends commands without parameters, separated by semicolons. The first that fails is the last that runs.
+    pub async fn send(&mut self, sql: &'static str) -> Result<(), SqlxError> {
+        match self {
+            Self::Sqlite(link) => link.execute(sql).await.map(|_| ()),
+            Self::Postgres(link) => link.execute(sql).await.map(|_| ()),
+        }
+    }
+
+    pub async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, SqlxError> {
+        let (sql, values) = parts(statement);
+        match self {
+            Self::Sqlite(link) => {
+                let done = sqlx::query_with(sql, values).execute(&mut **link).await;
+                done.map(Into::into)
+            }
+            Self::Postgres(link) => {
+                let done = sqlx::query_with(sql, values).execute(&mut **link).await;
+                done.map(Into::into)
+            }
+        }
+    }
+
+    pub async fn fetch_all(
+        &mut self,
+        statement: &Statement,
+    ) -> Result<Vec<QueryResult>, SqlxError> {
+        let (sql, values) = parts(statement);
+        match self {
+            Self::Sqlite(link) => {
+                let rows = sqlx::query_with(sql, values).fetch_all(&mut **link).await?;
+                Ok(rows.into_iter().map(Into::into).collect())
+            }
+            Self::Postgres(link) => {
+                let rows = sqlx::query_with(sql, values).fetch_all(&mut **link).await?;
+                Ok(rows.into_iter().map(Into::into).collect())
+            }
+        }
+    }
+}
+
+fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
+    let values = statement.values.clone();
+    (
+        AssertSqlSafe(statement.sql.as_str()),
+        SqlxValues(values.unwrap_or_else(|| Values(Vec::new()))),
+    )
+}
+
+pub(in crate::library::database) fn query_failed(error: SqlxError) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
