@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::support::deadline::soon;
 
-/// Streams that are being opened at the same time.
+/// Streams that are being opened at the same time, unless all clients come at once.
 const OPENING: usize = 64;
 
 /// The source addresses of the streams. Each has its own ports.
@@ -93,25 +93,34 @@ impl EventStream {
     }
 }
 
-/// Runs `open` for 0 to `count`, some at the same time. Returns the results in order.
+/// Runs `open` for 0 to `count`, [`OPENING`] at the same time. Returns the results in order.
 pub async fn open_all<T, F>(count: usize, open: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let free = Arc::new(Semaphore::new(OPENING));
-    let mut opening = Vec::with_capacity(count);
+    open_many(count, OPENING, open).await
+}
+
+/// Like [`open_all`], `opening` at the same time.
+pub async fn open_many<T, F>(count: usize, opening: usize, open: impl Fn(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let free = Arc::new(Semaphore::new(opening));
+    let mut running = Vec::with_capacity(count);
     for number in 0..count {
         let turn = Arc::clone(&free).acquire_owned().await.unwrap();
         let stream = open(number);
-        opening.push(tokio::spawn(async move {
+        running.push(tokio::spawn(async move {
             let stream = stream.await;
             drop(turn);
             stream
         }));
     }
     let mut streams = Vec::with_capacity(count);
-    for stream in opening {
+    for stream in running {
         streams.push(stream.await.unwrap());
     }
     streams

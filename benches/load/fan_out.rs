@@ -12,7 +12,7 @@ use crate::{
     http::{Connection, get},
     mutations::create_tag,
     nchan::{self, Nchan},
-    node::{Node, token},
+    node::{Node, memory_each, token},
     support::{deadline::soon, servers::Server},
 };
 
@@ -36,7 +36,9 @@ struct Times {
 }
 
 pub async fn measure(args: &Args, count: usize) {
-    nchan::must_be_installed();
+    if let Some(missing) = nchan::missing() {
+        panic!("{missing}");
+    }
     let postgres = Server::postgres().await;
     println!(
         "| program | round | streams | response, ms | last event, ms | nchan: response, ms | last event, ms | ratio of last \
@@ -73,9 +75,14 @@ async fn of_node(program: &std::path::Path, postgres: &Server, count: usize) -> 
     writer.ask(&change(0)).await;
     drop(EventStream::open_at(0, node.port, &subscribe).await);
     let before = node.memory();
-    let streams = Streams::open(count, node.port, &subscribe).await;
-    let kib = each(node.memory(), before, count);
-    let times = streams
+    let opened = open_all(count, |number| {
+        let (port, subscribe) = (node.port, subscribe.clone());
+        async move { EventStream::open_at(number, port, &subscribe).await }
+    });
+    let (streams, versions): (Vec<_>, Vec<_>) = opened.await.into_iter().unzip();
+    assert!(versions.iter().all(|version| *version == versions[0]));
+    let kib = memory_each(node.memory(), before, count);
+    let times = Streams::new(streams, versions[0])
         .time(async |version| {
             writer.ask(&change(version)).await;
         })
@@ -84,31 +91,20 @@ async fn of_node(program: &std::path::Path, postgres: &Server, count: usize) -> 
 }
 
 async fn of_nchan(count: usize) -> (Times, f64) {
-    let nchan = Nchan::start(count).await;
+    let (nchan, streams, kib) = Nchan::with_subscribers(count).await;
     let mut publisher = Connection::open(nchan.port).await;
-    Nchan::publish(&mut publisher, 1).await;
-    drop(EventStream::open_at(0, nchan.port, nchan::SUBSCRIBE).await);
-    let before = nchan.memory();
-    let streams = Streams::open(count, nchan.port, nchan::SUBSCRIBE).await;
-    let kib = each(nchan.memory(), before, count);
-    let times = streams
+    let times = Streams::new(streams, 1)
         .time(async |version| Nchan::publish(&mut publisher, version).await)
         .await;
     (times, kib)
 }
 
 impl Streams {
-    async fn open(count: usize, port: u16, request: &str) -> Self {
-        let opened = open_all(count, |number| {
-            let request = request.to_owned();
-            async move { EventStream::open_at(number, port, &request).await }
-        });
-        let (streams, versions): (Vec<_>, Vec<_>) = opened.await.into_iter().unzip();
-        assert!(versions.iter().all(|version| *version == versions[0]));
+    fn new(streams: Vec<EventStream>, version: i64) -> Self {
         Self {
+            count: streams.len(),
             crowd: Crowd::follow(streams),
-            count,
-            version: versions[0],
+            version,
         }
     }
 
@@ -148,9 +144,4 @@ impl Streams {
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-fn each(now: u64, before: u64, count: usize) -> f64 {
-    (now as f64 - before as f64) / count as f64
 }

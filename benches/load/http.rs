@@ -6,8 +6,11 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
+
+/// The deadline of a response. Some programs to compare with take long for a large library.
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A connection to a node.
 pub struct Connection {
@@ -47,28 +50,33 @@ impl Connection {
     /// Sends a request, and returns the body of its response.
     ///
     /// # Panics
-    /// On any status that is not a success.
+    /// On any status that is not a success, and after a deadline.
     pub async fn ask(&mut self, request: &str) -> String {
-        self.send(request).await;
-        let head = self.until("\r\n\r\n").await;
-        assert!(head.starts_with("HTTP/1.1 20"), "{head}");
-        let length = head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, length)| length.parse::<usize>().ok());
-        let length = length.unwrap_or_else(|| panic!("{head}"));
-        while self.received.len() < length {
-            self.receive().await;
-        }
-        let body: Vec<u8> = self.received.drain(..length).collect();
-        String::from_utf8(body).unwrap()
+        let response = async {
+            self.send(request).await;
+            let head = self.until("\r\n\r\n").await;
+            assert!(head.starts_with("HTTP/1.1 20"), "{head}");
+            let length = content_length(&head).unwrap_or_else(|| panic!("{head}"));
+            while self.received.len() < length {
+                self.receive().await;
+            }
+            let body: Vec<u8> = self.received.drain(..length).collect();
+            String::from_utf8(body).unwrap()
+        };
+        let response = timeout(LIMIT, response).await;
+        response.unwrap_or_else(|_| panic!("no response within {LIMIT:?}: {request}"))
     }
 
     async fn receive(&mut self) {
         let count = self.socket.read_buf(&mut self.received).await.unwrap();
         assert!(count > 0, "the node closed the connection");
     }
+}
+
+fn content_length(head: &str) -> Option<usize> {
+    let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+    let (_, length) = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
+    length.parse().ok()
 }
 
 /// A GET request with a token.

@@ -42,8 +42,6 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-use self::transport::Transport;
-
 /// Measures a node under load.
 #[derive(Parser)]
 struct Args {
@@ -101,18 +99,8 @@ enum Load {
         #[arg(long, default_value_t = 32)]
         connections: usize,
     },
-    /// Opens streams of as many users, and measures the memory of each.
-    Streams {
-        /// Streams.
-        #[arg(long, default_value_t = 2_000)]
-        count: usize,
-        /// The transport of the streams.
-        #[arg(long, value_enum, default_value_t)]
-        transport: Transport,
-        /// Also measures the memory after this time, with a heartbeat every 5 s, in seconds.
-        #[arg(long, default_value_t = 0)]
-        idle: u64,
-    },
+    /// Opens streams of as many users, and measures the memory of each. Yardstick: subscribers of nchan, if it is installed.
+    Streams(streams::Streams),
     /// Times each operation on libraries of several sizes, among many users. Prints milliseconds, the median of some runs.
     Growth(growth::Growth),
     /// Changes a library with many streams. Yardstick: nchan publishes to as many subscribers.
@@ -175,14 +163,7 @@ async fn main() {
             kind,
             connections,
         } => mutations::measure(&args, *database, *kind, *connections).await,
-        Load::Streams {
-            count,
-            transport,
-            idle,
-        } => {
-            let idle = Duration::from_secs(*idle);
-            streams::measure(&args, *count, *transport, idle).await;
-        }
+        Load::Streams(streams) => streams::measure(&args, streams).await,
         Load::DeviceReports { count, connections } => {
             device_reports::measure(&args, *count, *connections).await;
         }

@@ -116,7 +116,7 @@ async fn write(
                 tokio::time::sleep_until(due).await;
                 let user = random.usize(..tokens.len());
                 let change = create_tag(&format!("{run}-{nth}"), &tokens[user]);
-                let body = soon("a change is answered", connection.ask(&change)).await;
+                let body = connection.ask(&change).await;
                 changes.push(Change {
                     user,
                     version: version(&body),

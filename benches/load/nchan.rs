@@ -11,8 +11,9 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::{
+    event_stream::{EventStream, open_all},
     http::Connection,
-    node::{children, memory},
+    node::{children, memory, memory_each},
     support::{
         deadline::soon,
         servers::{free_port, kill_process_group},
@@ -24,23 +25,23 @@ const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 const PROGRAM: &str = "/usr/sbin/nginx";
 
 /// The request of a subscriber, which first gets the newest message, as a stream first gets the version.
-pub const SUBSCRIBE: &str =
+const SUBSCRIBE: &str =
     "GET /subscribe HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
 
-/// Panics unless nginx and the module are installed.
-pub fn must_be_installed() {
-    for (path, package) in [(PROGRAM, "nginx-light"), (MODULE, "libnginx-mod-nchan")] {
-        assert!(
-            Path::new(path).exists(),
-            "{path} is missing: install Debian's package {package}"
-        );
-    }
+/// What to do so that nchan can be started, unless it can.
+pub fn missing() -> Option<String> {
+    let files = [(PROGRAM, "nginx-light"), (MODULE, "libnginx-mod-nchan")];
+    let (path, package) = files.iter().find(|(path, _)| !Path::new(path).exists())?;
+    Some(format!(
+        "{path} is missing: install Debian's package {package}"
+    ))
 }
 
 /// An nginx with one channel, killed when this is dropped.
 pub struct Nchan {
     child: Child,
     pub port: u16,
+    // Deleted after the process has ended.
     _folder: TempDir,
 }
 
@@ -84,6 +85,23 @@ impl Nchan {
         })
         .await;
         nchan
+    }
+
+    /// Starts it with open subscribers, which have version 1. Returns them, and the memory of each in KiB.
+    pub async fn with_subscribers(count: usize) -> (Self, Vec<EventStream>, f64) {
+        let nchan = Self::start(count).await;
+        let port = nchan.port;
+        Self::publish(&mut Connection::open(port).await, 1).await;
+        drop(EventStream::open_at(0, port, SUBSCRIBE).await);
+        let before = nchan.memory();
+        let opened = open_all(count, |number| {
+            EventStream::open_at(number, port, SUBSCRIBE)
+        })
+        .await;
+        let each = memory_each(nchan.memory(), before, count);
+        let (streams, versions): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        assert!(versions.iter().all(|version| *version == 1));
+        (nchan, streams, each)
     }
 
     /// Publishes a version in the form of the server's events.

@@ -143,6 +143,12 @@ pub fn memory(process: u32) -> u64 {
     size.parse().unwrap()
 }
 
+/// The growth of memory for each of `count`, in KiB.
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+pub fn memory_each(now: u64, before: u64, count: usize) -> f64 {
+    (now as f64 - before as f64) / count as f64
+}
+
 /// The child processes of a process.
 pub fn children(process: u32) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();

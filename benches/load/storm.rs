@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     Args,
-    event_stream::{EventStream, open_all},
+    event_stream::{EventStream, open_all, open_many},
     http::{ask_all, get, per_second, version},
     mutations::create_tag,
     node::{Node, token},
@@ -20,6 +20,9 @@ const PATH: &str = "/api/library-version-events";
 
 /// One of so many users has a change.
 const ONE_OF: usize = 10;
+
+/// Streams that reconnect at the same time. Their connections fit into the usual backlog of a listener.
+const RECONNECTING: usize = 512;
 
 /// A user's stream, and what it must learn.
 struct Client {
@@ -50,7 +53,7 @@ pub async fn measure(args: &Args, users: usize) {
             let began = Instant::now();
             let statements = node.statements().await;
             let clients = Arc::new(clients);
-            let streams = open_all(users, |user| {
+            let streams = open_many(users, RECONNECTING, |user| {
                 let (clients, port) = (Arc::clone(&clients), node.port);
                 async move { clients[user].reconnect(user, port).await }
             });
