@@ -1,9 +1,9 @@
-//! Measures a node under load: version checks, reports of devices, mutations, deltas, idle streams, and what a fleet needs.
+//! Measures a node under load: version checks, mutations, deltas, streams, restarts, and what a fleet needs.
 //!
 //! `cargo bench --bench load -- --help` lists the loads. Each starts PostgreSQL and the program, loads it for some rounds,
-//! and prints a table. Where PostgreSQL alone could do the same work, `pgbench` does it in the same run, as the yardstick.
+//! and prints a table. Most compare it with something else that does the same work in the same run, as the yardstick.
 //! With several `--program`, the rounds alternate between them: results of one run compare, those of two runs may not.
-//! `scripts/test` installs the servers that it starts.
+//! `scripts/test` installs the servers that it starts, except nchan. docs/measuring.md explains the loads.
 #![expect(clippy::unwrap_used, reason = "a load program stops when it fails")]
 
 #[path = "../../tests/it/support"]

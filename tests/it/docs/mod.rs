@@ -7,6 +7,7 @@ pub mod documented_clients;
 pub mod getting_started;
 pub mod language;
 pub mod links;
+pub mod loads;
 pub mod readme;
 pub mod refresh_loop;
 pub mod release;
