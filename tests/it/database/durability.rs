@@ -37,7 +37,10 @@ const DISK_HOLDS: usize = 4_000;
 /// How many changes of one user are in flight at once.
 const IN_FLIGHT: usize = 2;
 
-const USERS: [&str; 4] = ["ann", "bob", "cleo", "dan"];
+/// Their changes share commits on SQLite.
+const USERS: [&str; 10] = [
+    "ann", "bob", "cleo", "dan", "eve", "finn", "gus", "hal", "ida", "joy",
+];
 
 /// A fault that is injected while changes are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
