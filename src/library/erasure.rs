@@ -77,7 +77,7 @@ impl Library {
         let (library, user) = (self.clone(), user.clone());
         let erasure = async move {
             library.db.check_file()?;
-            let _turn = library.db.admit_write(&user).await?;
+            let _turn = library.db.admit_write_alone(&user).await?;
             let Some(erased) = erase(&library.db, &user, confirmation).await? else {
                 return Ok(None);
             };

@@ -49,7 +49,7 @@ impl Library {
     ) -> Result<bool, Error> {
         let db = self.db.clone();
         self.write_apart(async move {
-            let _turn = db.admit_write(&kept.user).await?;
+            let _turn = db.admit_write_alone(&kept.user).await?;
             let db = &db.write;
             let backend = db.get_database_backend();
             let of_user = [kept.user.as_str().into()];

@@ -12,7 +12,7 @@ use super::{
     statement_metrics::observed,
     transaction::{
         Purpose, Transaction,
-        write_group::{MAX_AGE, MAX_WRITES, WriteGroups},
+        write_group::{Alone, MAX_AGE, MAX_WRITES, WriteGroups},
     },
 };
 use crate::{address::DatabaseAddress, library::error::Error, version::UserId};
@@ -76,6 +76,14 @@ impl AdmissionControl {
         }
     }
 
+    /// Waits until no other write of a user runs on SQLite.
+    async fn alone(&self) -> Result<Option<Alone>, Error> {
+        match &self.groups {
+            Some(groups) => Ok(Some(groups.alone().await?)),
+            None => Ok(None),
+        }
+    }
+
     /// Closes the idle connections.
     pub async fn close(&self) -> Result<(), sea_orm::DbErr> {
         self.queried.close().await?;
@@ -117,15 +125,26 @@ impl Database {
         self.lending.writes.take(user, Act::Write, self.wait).await
     }
 
+    /// Waits for the turn of `user` to write by other means than [`Self::begin_write`].
+    pub(in crate::library) async fn admit_write_alone(
+        &self,
+        user: &UserId,
+    ) -> Result<(Admission, Option<Alone>), Error> {
+        let turn = self.admit_write(user).await?;
+        Ok((turn, self.lending.alone().await?))
+    }
+
     /// Begins a write of a library. On SQLite it shares its commit with concurrent writes, unless `is_long`.
     pub(in crate::library) async fn begin_write(
         &self,
         is_long: bool,
     ) -> Result<Transaction, Error> {
-        match &self.lending.groups {
-            Some(groups) if !is_long => Transaction::join(groups).await,
-            _ => Ok(Transaction::begin(&self.write, Purpose::Write).await?),
+        if let (Some(groups), false) = (&self.lending.groups, is_long) {
+            return Transaction::join(groups).await;
         }
+        let alone = self.lending.alone().await?;
+        let begun = Transaction::begin(&self.write, Purpose::Write).await?;
+        Ok(begun.in_turn(alone))
     }
 
     /// Waits for the turn of `user` to run a query.

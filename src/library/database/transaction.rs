@@ -35,7 +35,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use self::{
     connection::{Connection, query_failed},
-    write_group::{Seat, WriteGroups},
+    write_group::{Alone, Seat, WriteGroups},
 };
 use super::{lost_connection::Attempts, statement_metrics::observe};
 use crate::library::error::Error;
@@ -53,6 +53,8 @@ pub(in crate::library) enum Purpose {
 pub(in crate::library) struct Transaction {
     link: Mutex<Link>,
     backend: DbBackend,
+    /// The turn of a write that joins no group.
+    alone: Option<Alone>,
 }
 
 struct Link {
@@ -137,7 +139,14 @@ impl Transaction {
         Self {
             link: Mutex::new(Link { hold, state }),
             backend,
+            alone: None,
         }
+    }
+
+    /// Keeps the turn until the transaction has ended.
+    pub(super) fn in_turn(mut self, alone: Option<Alone>) -> Self {
+        self.alone = alone;
+        self
     }
 
     /// Commits.

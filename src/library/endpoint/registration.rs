@@ -79,7 +79,7 @@ impl Library {
         let head = self.head(user).await?;
         let (library, owner) = (self.clone(), user.clone());
         let work = async move {
-            let _turn = library.db.admit_write(&owner).await?;
+            let _turn = library.db.admit_write_alone(&owner).await?;
             let tx = Transaction::begin(&library.db.write, Purpose::Write).await?;
             match register(&tx, &owner, head, new, lease).await {
                 Ok(endpoint) => {

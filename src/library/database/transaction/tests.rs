@@ -26,9 +26,19 @@ struct Fixture {
 
 impl Fixture {
     async fn sqlite() -> Self {
+        Self::sqlite_that_waits(Duration::from_secs(5)).await
+    }
+
+    /// A database whose users wait at most so long for a connection.
+    async fn sqlite_that_waits(wait: Duration) -> Self {
         let folder = TempDir::with_prefix("library-sync-test-").unwrap();
         let path = folder.path().join("library.db");
-        Self::at(format!("sqlite://{}?mode=rwc", path.display()), folder).await
+        Self::at(
+            format!("sqlite://{}?mode=rwc", path.display()),
+            folder,
+            wait,
+        )
+        .await
     }
 
     async fn postgres() -> Self {
@@ -41,10 +51,10 @@ impl Fixture {
         let mut url = url::Url::parse(&server).unwrap();
         url.set_path(&name);
         let folder = TempDir::with_prefix("library-sync-test-").unwrap();
-        Self::at(url.into(), folder).await
+        Self::at(url.into(), folder, Duration::from_secs(5)).await
     }
 
-    async fn at(url: String, folder: TempDir) -> Self {
+    async fn at(url: String, folder: TempDir, wait: Duration) -> Self {
         let options = DatabaseOptions {
             max_replica_lag: Duration::ZERO,
             address: DatabaseAddress::parse(&url).unwrap(),
@@ -52,7 +62,7 @@ impl Fixture {
             opening: Opening::Create,
             max_connections: 1,
             max_user_reads: None,
-            acquire_timeout: Duration::from_secs(5),
+            acquire_timeout: wait,
             statement_timeout: Duration::from_secs(5),
         };
         let db = Database::connect(&options).await.unwrap();

@@ -5,8 +5,9 @@
 //! writer behind whom no other waits commits for all of them. So does a writer who finds a group older than [`MAX_AGE`],
 //! before it begins its own.
 //!
-//! A write that may be long does not join a group, because the others would wait for it. It takes the connection from the
-//! pool, as all other work does, and so waits until the group has ended.
+//! A write that may be long does not join a group, because the others would wait for it. It ends the open group, and
+//! takes the connection from the pool, as all other work does. Meanwhile it keeps the turn: who waits for a long write is
+//! told that no connection was free, and not that the pool has none, which is an outage.
 //!
 //! **Invariant:** a write is reported as committed only after the COMMIT of its group succeeded. If it fails, each write
 //! of the group fails.
@@ -98,6 +99,12 @@ pub(in crate::library::database) struct Seat {
 
 type Turn = OwnedMutexGuard<Option<Group>>;
 
+/// The turn of a write that shares its commit with no other.
+#[derive(Debug)]
+pub(in crate::library) struct Alone {
+    _turn: Turn,
+}
+
 /// A wait for the turn. It is counted, also if it is cancelled.
 struct Waiting<'a>(&'a AtomicUsize);
 
@@ -136,6 +143,16 @@ impl WriteGroups {
             groups: self.clone(),
             turn: Some(turn),
         })
+    }
+
+    /// Waits for the turn, and ends the open group.
+    ///
+    /// # Errors
+    /// When the turn does not come in time.
+    pub async fn alone(&self) -> Result<Alone, Error> {
+        let mut turn = self.turn().await?;
+        end(&mut turn).await;
+        Ok(Alone { _turn: turn })
     }
 
     async fn turn(&self) -> Result<Turn, Error> {

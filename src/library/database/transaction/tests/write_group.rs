@@ -216,17 +216,44 @@ async fn a_write_does_not_join_an_old_group() {
 }
 
 #[tokio::test]
-async fn a_wait_for_the_turn_to_write_times_out_with_a_retryable_error() {
+async fn who_waits_too_long_for_another_write_gets_a_retryable_error_and_no_outage() {
+    let fixture = Fixture::sqlite_that_waits(Duration::from_millis(100)).await;
+    let db = &fixture.db;
+    let assert_is_refused = async |is_long| {
+        let error = soon(db.begin_write(is_long)).await.err().unwrap();
+        assert!(matches!(error, Error::Unavailable(_)), "{error}");
+        assert!(!error.is_outage(), "{:?}", error.causes());
+    };
+    for is_long in [false, true] {
+        let running = db.begin_write(is_long).await.unwrap();
+        insert(&running, 1).await.unwrap();
+        assert_is_refused(false).await;
+        assert_is_refused(true).await;
+        // The waits that were given up do not keep the group open.
+        soon(running.commit()).await.unwrap();
+    }
+    let user = crate::version::UserId::new("ann").unwrap();
+    let turn = db.admit_write_alone(&user).await.unwrap();
+    let running = fixture.begin().await;
+    assert_is_refused(false).await;
+    running.roll_back().await.unwrap();
+    drop(turn);
+    let next = db.begin_write(false).await.unwrap();
+    next.roll_back().await.unwrap();
+    assert_eq!(fixture.stored().await, [1, 1]);
+}
+
+#[tokio::test]
+async fn a_long_write_ends_the_open_group() {
     let fixture = Fixture::sqlite().await;
-    let mut options = fixture.options.clone();
-    options.acquire_timeout = Duration::from_millis(50);
-    let groups = WriteGroups::new(fixture.db.write.clone(), &options, OPEN);
+    let groups = fixture.groups(OPEN);
     let first = join(&groups).await;
-    let late = soon(Transaction::join(&groups)).await;
-    let error = late.err().unwrap();
-    assert!(matches!(error, Error::Unavailable(_)), "{error}");
-    assert!(!error.is_outage(), "a busy server is not an outage");
-    // The wait that was given up does not keep the group open.
     insert(&first, 1).await.unwrap();
-    soon(first.commit()).await.unwrap();
+    let mut long = Box::pin(groups.alone());
+    assert!(poll!(&mut long).is_pending());
+    let mut first = Box::pin(first.commit());
+    assert!(poll!(&mut first).is_pending(), "the long write waits");
+    let _turn = soon(long).await.unwrap();
+    soon(first).await.unwrap();
+    assert_eq!(fixture.stored().await, [1]);
 }
