@@ -30,6 +30,7 @@ mod mutations;
 mod nchan;
 mod node;
 mod pgbench;
+mod purges;
 mod reload;
 mod soak;
 mod storm;
@@ -119,6 +120,12 @@ enum Load {
     Mixed(mixed::Mixed),
     /// Runs clients that come, go, stall and fall off the network, and samples memory and open files of the first program.
     Soak(soak::Soak),
+    /// Purges expired history on PostgreSQL while an old transaction is open. Prints the rate of each tenth.
+    Purges {
+        /// Expired rows.
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: usize,
+    },
     /// Sizes a fleet: measures what single events cost the first program, simulates every device for a month, and
     /// multiplies.
     Capacity(capacity::Fleet),
@@ -168,6 +175,7 @@ async fn main() {
             device_reports::measure(&args, *count, *connections).await;
         }
         Load::Deltas { entries } => deltas::measure(&args, *entries).await,
+        Load::Purges { rows } => purges::measure(&args, *rows).await,
         Load::Growth(growth) => growth::measure(&args, growth).await,
         Load::FanOut { count } => fan_out::measure(&args, *count).await,
         Load::Storm { users } => storm::measure(&args, *users).await,

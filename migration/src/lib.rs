@@ -4,7 +4,7 @@
 //! `bigint`, `smallint` and `boolean` have the same meaning in both. Times are `bigint`, in milliseconds since the Unix
 //! epoch, UTC.
 //!
-//! **Invariant:** a released migration is never edited; a new file corrects it.
+//! **Invariant:** the schema that a released migration makes is never edited; a new file corrects it.
 //! **Invariant:** sort keys are compared as bytes (`COLLATE BINARY`), so both databases return the same order.
 //! **Invariant:** every key of a library row starts with `user_id`, so ids of different users never collide.
 

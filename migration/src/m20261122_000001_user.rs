@@ -12,14 +12,16 @@ pub(crate) struct Migration;
 const POSTGRES_UP: &str = r"
 CREATE TABLE IF NOT EXISTS topaz_user (id uuid PRIMARY KEY);
 
+-- Constant defaults, which do not rewrite the table.
 ALTER TABLE topaz_user
   ADD COLUMN subject text,
   ADD COLUMN IF NOT EXISTS library_version integer,
-  ADD COLUMN library_epoch bigint NOT NULL
-    DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+  ADD COLUMN library_epoch bigint NOT NULL DEFAULT 0,
   ADD COLUMN library_floor integer NOT NULL DEFAULT 0;
 
--- Rewrite the table instead of UPDATE, which would fire the older app's triggers.
+-- Rewrite the table instead of UPDATE, which would fire the older app's triggers. It is locked meanwhile, so it is
+-- rewritten once, and the index is sorted in memory.
+SET LOCAL maintenance_work_mem = '256MB';
 ALTER TABLE topaz_user
   ALTER COLUMN subject TYPE text USING id::text,
   ALTER COLUMN subject SET NOT NULL,
@@ -27,7 +29,11 @@ ALTER TABLE topaz_user
   ALTER COLUMN library_version DROP DEFAULT,
   ALTER COLUMN library_version TYPE integer USING coalesce(library_version, 1),
   ALTER COLUMN library_version SET DEFAULT 1,
-  ALTER COLUMN library_version SET NOT NULL;
+  ALTER COLUMN library_version SET NOT NULL,
+  ALTER COLUMN library_epoch DROP DEFAULT,
+  ALTER COLUMN library_epoch TYPE bigint USING (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+  ALTER COLUMN library_epoch SET DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+SET LOCAL maintenance_work_mem = DEFAULT;
 
 CREATE FUNCTION topaz_user_subject() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,6 +1,6 @@
 //! Fills a database with large libraries and many small ones, by SQL that both databases have in common.
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection};
 use uuid::Uuid;
 
 use super::Growth;
@@ -44,7 +44,10 @@ struct Group {
 }
 
 pub async fn fill(url: &str, growth: &Growth) {
-    let connection = sea_orm::Database::connect(url).await.unwrap();
+    let mut options = ConnectOptions::new(url);
+    // Its settings hold for one connection.
+    options.max_connections(1);
+    let connection = sea_orm::Database::connect(options).await.unwrap();
     let prepare = match growth.database {
         // Neither triggers nor foreign keys are checked.
         Database::Postgres => {
@@ -146,25 +149,21 @@ impl Group {
 
     fn tags(&self, kind: Database, users: &str, each: &str) -> Vec<String> {
         let of = |number: &str| id(kind, &format!("{TAG} + {number}"));
-        let own = DELETED.len() + 2;
-        let all = if self.stories > 1 {
-            own as u128 + OTHERS
-        } else {
-            own as u128
-        };
-        let mut links = vec![
-            format!("{} FROM u, n", of(&ON_ALL.to_string())),
-            format!("{} FROM u, n WHERE n = 1", of(&ON_ONE.to_string())),
-        ];
-        links.extend(DELETED.map(|number| format!("{} FROM u, n", of(&number.to_string()))));
+        let mut links = vec![format!("{} FROM u, n", of(&ON_ALL.to_string()))];
+        // A small library has one tag.
+        let mut count = 1;
         if self.stories > 1 {
+            let own = DELETED[DELETED.len() - 1] + 1;
+            count = own + OTHERS;
+            links.push(format!("{} FROM u, n WHERE n = 1", of(&ON_ONE.to_string())));
+            links.extend(DELETED.map(|number| format!("{} FROM u, n", of(&number.to_string()))));
             links.extend((0..OTHERS_A_STORY).map(|k| {
                 let other = format!("({own} + (n * 7 + {k} * 13) % {OTHERS})");
                 format!("{} FROM u, n", of(&other))
             }));
         }
         let tags = format!(
-            "{users}, t(t) AS (SELECT 0 UNION ALL SELECT t + 1 FROM t WHERE t + 1 < {all}) \
+            "{users}, t(t) AS (SELECT 0 UNION ALL SELECT t + 1 FROM t WHERE t + 1 < {count}) \
              INSERT INTO topaz_tag (user_id, id, stamp, created_stamp, name, name_key, created_at, updated_at) \
              SELECT 'user-' || u, {}, 1, 1, 'tag ' || t, 'tag ' || t, 0, 0 FROM u, t",
             of("t")

@@ -1,6 +1,6 @@
 //! How the cost of each operation grows with a library, among many users with small libraries.
 //!
-//! The node has one connection, and users with small libraries send every operation first: PostgreSQL may then choose
+//! The node has two connections, and users with small libraries send every operation first: PostgreSQL may then choose
 //! plans that suit them only. An operation that does not grow takes the same time in each column.
 
 mod libraries;
@@ -30,8 +30,8 @@ use crate::{
 const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Users with small libraries that send each operation before it is timed. PostgreSQL may choose a plan for all users
-/// after five.
-const WARMING: usize = 8;
+/// after five on a connection.
+const WARMING: usize = 16;
 
 /// The sizes of libraries.
 #[derive(clap::Args)]
@@ -107,7 +107,7 @@ async fn on(args: &Args, growth: &Growth, url: &str) {
 }
 
 async fn start(program: &Path, url: &str) -> Node {
-    let more = ["--database-connections", "1", "--statement-timeout", "100s"];
+    let more = ["--database-connections", "2", "--statement-timeout", "100s"];
     Node::start_with(program, url, 1, &more).await
 }
 

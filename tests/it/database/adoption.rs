@@ -133,6 +133,26 @@ async fn every_row_of_the_older_app_is_kept_and_gets_a_version() {
     }
 }
 
+/// The table is locked while it is rewritten.
+#[tokio::test]
+async fn the_older_apps_table_is_rewritten_once() {
+    for older in OLDER_APPS {
+        let database = older.database().await;
+        let count = "
+            CREATE TABLE rewrite (id serial);
+            CREATE FUNCTION count_rewrite() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+              IF pg_event_trigger_table_rewrite_oid() = 'topaz_user'::regclass THEN
+                INSERT INTO rewrite DEFAULT VALUES;
+              END IF;
+            END $$;
+            CREATE EVENT TRIGGER count_rewrite ON table_rewrite EXECUTE FUNCTION count_rewrite();";
+        execute(&database, count).await;
+        migrate(&database, &["up"]);
+        let rewrites = database.scalar::<i64>("SELECT count(*) FROM rewrite").await;
+        assert_eq!(rewrites, 1, "{}", older.name);
+    }
+}
+
 #[tokio::test]
 async fn a_user_of_the_older_app_can_use_the_server_by_the_rows_id() {
     for older in OLDER_APPS {

@@ -174,6 +174,8 @@ async fn a_large_library_costs_no_more_on_a_connection_warmed_by_small_ones() {
             too_high.push(format!("{name}: {cost_of:?}, alone {alone:?}"));
         }
         if *query == PAGE {
+            let edges = page["progresses"]["edges"].as_array().unwrap();
+            assert_eq!(edges.len(), 20, "{name}");
             let (deeper, _) = cost(&stats, &warmed, query, &next(large, &page)).await;
             if !deeper.is_within(*most, alone) {
                 too_high.push(format!(

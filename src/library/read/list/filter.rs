@@ -66,6 +66,12 @@ impl ProgressFilter {
         Ok(sizes)
     }
 
+    /// Whether an index on the order would read entries that the filter then excludes. PostgreSQL estimates that itself.
+    pub(super) fn is_narrow(&self, backend: DbBackend, sizes: &LabelSizes) -> bool {
+        let mut labels = self.labels().into_iter();
+        backend == DbBackend::Sqlite && labels.any(|(_, labels)| sizes.are_few(labels))
+    }
+
     fn labels(&self) -> [(LabelKind, &LabelFilter); 2] {
         [
             (LabelKind::Tag, &self.tags),

@@ -41,6 +41,13 @@ pub struct LabelFilter {
 pub(super) struct LabelSizes(HashMap<LabelId, i64>);
 
 impl LabelSizes {
+    /// Whether few stories have the labels of a filter, so that a list reads and sorts those.
+    pub fn are_few(&self, filter: &LabelFilter) -> bool {
+        let any = || filter.any.iter().map(|id| self.of(*id)).sum::<i64>();
+        let fewest = filter.all.iter().map(|id| self.of(*id)).min();
+        (!filter.any.is_empty() && any() <= FEW) || fewest.is_some_and(|fewest| fewest <= FEW)
+    }
+
     fn of(&self, label: LabelId) -> i64 {
         self.0.get(&label).copied().unwrap_or_default()
     }

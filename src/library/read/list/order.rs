@@ -101,8 +101,19 @@ impl OrderField {
         matches!(self, Self::Title | Self::Author)
     }
 
+    /// The sort expression and the tie-breaker. If `is_indexed`, an index contains exactly them. Otherwise the database must
+    /// find the rows in another way, and sort them.
+    pub(super) fn keys(self, is_indexed: bool) -> [Expr; 2] {
+        let keys = [self.value(), self.id()];
+        if is_indexed {
+            return keys;
+        }
+        // SQLite's documentation, "The SQLite Query Optimizer Overview", section 2.
+        keys.map(|key| Expr::cust_with_expr("+?", key))
+    }
+
     /// The sort expression. The indexes are on exactly these expressions.
-    pub(super) fn value(self) -> Expr {
+    fn value(self) -> Expr {
         use progress::Column as Progress;
         use story::Column as Story;
         let or_least = |number: Expr| Expr::from(Func::coalesce([number, Expr::cust("-1")]));
@@ -121,7 +132,7 @@ impl OrderField {
     }
 
     /// The tie-breaker: the id in the row of the sort key, so that one index contains both.
-    pub(super) fn id(self) -> Expr {
+    fn id(self) -> Expr {
         if self.is_of_story() {
             story::Column::Id.into_simple_expr()
         } else {
@@ -144,8 +155,8 @@ fn reading_order() -> Expr {
 }
 
 impl ProgressOrder {
-    /// The condition on rows after a cursor.
-    pub(super) fn after(self, cursor: ProgressCursor) -> Result<Condition, Error> {
+    /// The condition on rows after a cursor, given the order's keys.
+    pub(super) fn after(self, cursor: ProgressCursor, keys: [Expr; 2]) -> Result<Condition, Error> {
         if cursor.order != self {
             return Err(Error::invalid("after", "is a cursor of another order"));
         }
@@ -154,7 +165,7 @@ impl ProgressOrder {
             Value::Text(text) if self.field.is_text() && !text.contains('\0') => Expr::val(text),
             _ => return Err(Error::invalid("after", "is not a cursor of this list")),
         };
-        let here = Expr::tuple([self.field.value(), self.field.id()]);
+        let here = Expr::tuple(keys);
         let there = Expr::tuple([value, Expr::val(cursor.id)]);
         Ok(Condition::all().add(match self.direction {
             Direction::Asc => here.gt(there),

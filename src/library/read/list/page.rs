@@ -6,7 +6,7 @@
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _, ExprTrait as _,
     JoinType, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder, QuerySelect,
-    QueryTrait as _, Select,
+    QueryTrait as _, Select, sea_query::Expr,
 };
 
 use super::{
@@ -46,17 +46,20 @@ impl Library {
         page: Page<ProgressCursor>,
         with_stories: bool,
     ) -> Result<Vec<Listed>, Error> {
-        let after = page.after.map(|cursor| order.after(cursor)).transpose()?;
         let with_story = with_stories || order.field.is_of_story();
         let reader = self.db.reader(user).await?;
         let sizes = filter.label_sizes(&reader, user).await?;
-        let select = select(self.db.backend(), user, filter, Some(&sizes), with_story)
+        let backend = self.db.backend();
+        let keys = order.field.keys(!filter.is_narrow(backend, &sizes));
+        let after = page.after.map(|cursor| order.after(cursor, keys.clone()));
+        let after = after.transpose()?;
+        let select = select(backend, user, filter, Some(&sizes), with_story)
             .filter(after.unwrap_or_else(Condition::all));
         let select = if with_stories {
             let select = select.select_two_required(story::Entity);
-            ordered(select, order, page.first).into_query()
+            ordered(select, order, keys, page.first).into_query()
         } else {
-            ordered(select, order, page.first).into_query()
+            ordered(select, order, keys, page.first).into_query()
         };
         let rows = reader.query_all(&select).await?;
         rows.iter()
@@ -77,8 +80,12 @@ impl Library {
 }
 
 /// Sorts and limits a selection, and selects the columns of the cursor.
-fn ordered<S: QuerySelect + QueryOrder>(select: S, order: ProgressOrder, first: u32) -> S {
-    let (value, id) = (order.field.value(), order.field.id());
+fn ordered<S: QuerySelect + QueryOrder>(
+    select: S,
+    order: ProgressOrder,
+    [value, id]: [Expr; 2],
+    first: u32,
+) -> S {
     let shown = if order.field.is_text() {
         value.clone()
     } else {
