@@ -42,7 +42,7 @@ pub async fn measure(args: &Args, rows: usize) {
         // The last part is a backlog of its own, which other purges delete.
         for part in 1..=PARTS + 1 {
             if part > PARTS {
-                add(&mut connection, rows + 1, rows + rows / PARTS).await;
+                add(&mut connection, rows, (rows + 1, rows + rows / PARTS)).await;
             }
             let began = Instant::now();
             let until = part * rows / PARTS;
@@ -87,7 +87,7 @@ async fn fill(connection: &mut PgConnection, rows: usize) {
         rows / ROWS_A_USER
     );
     run(connection, &users).await;
-    add(connection, 1, rows).await;
+    add(connection, rows, (1, rows)).await;
     // Ages count up to the newest time in the database.
     let now = "INSERT INTO topaz_write (user_id, epoch, version, kinds, written_at) \
                VALUES ('user-0', 1, 1000, '', (extract(epoch FROM now()) * 1000)::bigint)";
@@ -95,13 +95,13 @@ async fn fill(connection: &mut PgConnection, rows: usize) {
     run(connection, "VACUUM ANALYZE").await;
 }
 
-/// Adds tombstones, one a minute from 1970 on, of all users in turn.
-async fn add(connection: &mut PgConnection, first: usize, last: usize) {
+/// Adds the tombstones `first` to `last`, one a minute from 1970 on, of all users of a backlog of `rows` in turn.
+async fn add(connection: &mut PgConnection, rows: usize, (first, last): (usize, usize)) {
     let sql = format!(
         "INSERT INTO topaz_tombstone (user_id, kind, id, stamp, removed_at) \
          SELECT 'user-' || n % {users}, 'Tag', gen_random_uuid(), 1 + n / {users}, n * 60000::bigint \
          FROM generate_series({first}, {last}) AS n",
-        users = last.div_ceil(ROWS_A_USER)
+        users = rows.div_ceil(ROWS_A_USER)
     );
     run(connection, &sql).await;
 }
