@@ -6,8 +6,8 @@
 //! before it begins its own.
 //!
 //! A write that may be long does not join a group, because the others would wait for it. It ends the open group, and
-//! takes the connection from the pool, as all other work does. Meanwhile it keeps the turn: who waits for a long write is
-//! told that no connection was free, and not that the pool has none, which is an outage.
+//! takes the connection from the pool, as all other work does. Meanwhile it keeps the turn: a write that waits too long
+//! for it fails because the database is busy, and not because the pool is empty, which is an outage.
 //!
 //! **Invariant:** a write is reported as committed only after the COMMIT of its group succeeded. If it fails, each write
 //! of the group fails.
