@@ -2,6 +2,8 @@
 //!
 //! sea-orm binds an entity to one table, so statements on labels are built from these names.
 
+use std::collections::HashMap;
+
 use sea_orm::{
     FromQueryResult, Order, QueryResult,
     entity::prelude::*,
@@ -100,5 +102,39 @@ pub(in crate::library) fn select_by_name(user: &UserId, kind: LabelKind) -> Sele
 pub(in crate::library) fn labels_in(rows: &[QueryResult]) -> Result<Vec<Label>, DbErr> {
     rows.iter()
         .map(|row| Ok(Row::from_query_result(row, "")?.into()))
+        .collect()
+}
+
+/// Selects the number of stories of each of a user's labels of one kind. It counts at most `most`, if that is given.
+///
+/// Each count reads one range of an index. A GROUP BY might sort the links of all stories.
+pub(in crate::library) fn select_story_counts(
+    user: &UserId,
+    kind: LabelKind,
+    most: Option<i64>,
+) -> SelectStatement {
+    let names = names(kind);
+    let stories = format!(
+        "FROM {} AS link WHERE link.user_id = label.user_id AND link.{} = label.id",
+        names.link_table.0, names.link_column.0
+    );
+    let count = most.map_or_else(
+        || format!("(SELECT count(*) {stories})"),
+        |most| format!("(SELECT count(*) FROM (SELECT 1 {stories} LIMIT {most}) AS first)"),
+    );
+    Query::select()
+        .column(Column::Id)
+        .expr_as(Expr::cust(count), "stories")
+        .from_as(names.table, "label")
+        .and_where(Expr::col(Column::UserId).eq(user.as_str()))
+        .to_owned()
+}
+
+/// Returns the counts in rows of [`select_story_counts`].
+pub(in crate::library) fn story_counts_in(
+    rows: &[QueryResult],
+) -> Result<HashMap<LabelId, i64>, DbErr> {
+    rows.iter()
+        .map(|row| Ok((LabelId(row.try_get("", "id")?), row.try_get("", "stories")?)))
         .collect()
 }

@@ -13,7 +13,9 @@ use crate::{
     library::{
         database::any_of::one_of,
         entity::{
-            label::{Column, Row, labels_in, names, select_by_name},
+            label::{
+                Column, Row, labels_in, names, select_by_name, select_story_counts, story_counts_in,
+            },
             progress, story,
         },
         error::Error,
@@ -97,27 +99,14 @@ impl Library {
     ) -> Result<HashMap<LabelId, i64>, Error> {
         /// For more labels than this, the statement counts all of them.
         const NAMED: usize = 1_000;
-        let names = names(kind);
-        // Each count reads one range of an index. A GROUP BY might sort the links of all stories.
-        let count = format!(
-            "(SELECT count(*) FROM {} AS link WHERE link.user_id = label.user_id AND link.{} = label.id)",
-            names.link_table.0, names.link_column.0
-        );
-        let mut select = Query::select()
-            .column(Column::Id)
-            .expr_as(Expr::cust(count), "stories")
-            .from_as(names.table, "label")
-            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-            .to_owned();
+        let mut select = select_story_counts(user, kind, None);
         if labels.len() <= NAMED {
             let labels = labels.iter().map(|label| label.0);
             select.and_where(one_of(self.db.backend(), Expr::col(Column::Id), labels));
         }
         let reader = self.db.reader(user).await?;
         let rows = self.db.in_time(reader.query_all(&select)).await?;
-        rows.iter()
-            .map(|row| Ok((LabelId(row.try_get("", "id")?), row.try_get("", "stories")?)))
-            .collect()
+        Ok(story_counts_in(&rows)?)
     }
 
     /// Returns the user's most used labels of one kind, by descending number of stories.

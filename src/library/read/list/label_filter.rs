@@ -15,7 +15,7 @@ use crate::{
     library::{
         database::any_of::one_of,
         entity::{
-            label::{Column, names},
+            label::{Column, names, select_story_counts, story_counts_in},
             progress,
         },
         error::Error,
@@ -43,9 +43,18 @@ pub(super) struct LabelSizes(HashMap<LabelId, i64>);
 impl LabelSizes {
     /// Whether few stories have the labels of a filter, so that a list reads and sorts those.
     pub fn are_few(&self, filter: &LabelFilter) -> bool {
-        let any = || filter.any.iter().map(|id| self.of(*id)).sum::<i64>();
-        let fewest = filter.all.iter().map(|id| self.of(*id)).min();
-        (!filter.any.is_empty() && any() <= FEW) || fewest.is_some_and(|fewest| fewest <= FEW)
+        (!filter.any.is_empty() && self.have_few(&filter.any)) || self.rare(&filter.all).is_some()
+    }
+
+    /// Whether few stories have one of these labels.
+    fn have_few(&self, labels: &BTreeSet<LabelId>) -> bool {
+        labels.iter().map(|id| self.of(*id)).sum::<i64>() <= FEW
+    }
+
+    /// The label that the fewest stories have, if they are few.
+    fn rare(&self, labels: &BTreeSet<LabelId>) -> Option<LabelId> {
+        let (size, fewest) = labels.iter().map(|id| (self.of(*id), *id)).min()?;
+        (size <= FEW).then_some(fewest)
     }
 
     fn of(&self, label: LabelId) -> i64 {
@@ -63,29 +72,15 @@ impl LabelSizes {
         if filter.any.is_empty() && filter.all.is_empty() {
             return Ok(());
         }
-        let names = names(kind);
-        let (links, label) = (names.link_table.0, names.link_column.0);
         let ids = filter.any.union(&filter.all).map(|id| id.0);
-        let sizes = format!(
-            "(SELECT count(*) FROM (SELECT 1 FROM {links} AS link WHERE link.user_id = label.user_id AND link.{label} = label.id \
-             LIMIT {}) AS first)",
-            FEW + 1
-        );
-        let select = Query::select()
-            .column(Column::Id)
-            .expr_as(Expr::cust(sizes), "stories")
-            .from_as(names.table, "label")
-            .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-            .and_where(one_of(
-                db.get_database_backend(),
-                Expr::col(Column::Id),
-                ids,
-            ))
-            .to_owned();
-        for row in db.query_all(&select).await? {
-            let label = LabelId(row.try_get("", "id")?);
-            self.0.insert(label, row.try_get("", "stories")?);
-        }
+        let mut select = select_story_counts(user, kind, Some(FEW + 1));
+        select.and_where(one_of(
+            db.get_database_backend(),
+            Expr::col(Column::Id),
+            ids,
+        ));
+        self.0
+            .extend(story_counts_in(&db.query_all(&select).await?)?);
         Ok(())
     }
 }
@@ -106,15 +101,14 @@ impl LabelFilter {
         let mut conditions = Vec::new();
         if !self.any.is_empty() {
             let any: Vec<_> = self.any.iter().copied().collect();
-            let size = |sizes: &LabelSizes| any.iter().map(|id| sizes.of(*id)).sum::<i64>();
-            conditions.push(has(&any, sizes.is_some_and(|sizes| size(sizes) > FEW)));
+            conditions.push(has(
+                &any,
+                sizes.is_some_and(|sizes| !sizes.have_few(&self.any)),
+            ));
         }
-        let fewest = sizes.and_then(|sizes| {
-            let all = self.all.iter().map(|id| (sizes.of(*id), *id));
-            all.min()
-        });
+        let rare = sizes.map(|sizes| sizes.rare(&self.all));
         for label in &self.all {
-            let is_read = fewest.is_none_or(|(size, fewest)| size <= FEW && *label == fewest);
+            let is_read = rare.is_none_or(|rare| rare == Some(*label));
             conditions.push(has(&[*label], !is_read));
         }
         conditions
