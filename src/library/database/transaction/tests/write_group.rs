@@ -26,31 +26,37 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
     done.expect("done soon")
 }
 
-/// Ends `tx`, which inserts `number`, while `next` waits for its turn. So its group stays open.
-macro_rules! keep_open {
-    ($tx:expr, $number:expr, $next:expr) => {{
-        let tx = $tx;
-        insert(&tx, $number).await.unwrap();
-        let mut ended = Box::pin(tx.commit());
-        assert!(poll!(&mut $next).is_pending());
-        assert!(
-            poll!(&mut ended).is_pending(),
-            "answered before its group has committed"
-        );
-        ended
-    }};
+type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Begins a write that waits for its turn.
+async fn waiting(groups: &WriteGroups) -> Pending<'_, Transaction> {
+    let mut next = Box::pin(join(groups));
+    assert!(poll!(&mut next).is_pending());
+    next
+}
+
+/// Ends a write that inserts `number`, while another one waits for its turn. So its group stays open.
+async fn keep_open(tx: Transaction, number: i32) -> Pending<'static, Result<(), DbErr>> {
+    insert(&tx, number).await.unwrap();
+    let mut ended = Box::pin(tx.commit());
+    assert!(
+        poll!(&mut ended).is_pending(),
+        "answered before its group has committed"
+    );
+    ended
+}
+
+/// Ends the last write of a group, which inserts `number`.
+async fn commit_with(tx: Transaction, number: i32) {
+    insert(&tx, number).await.unwrap();
+    soon(tx.commit()).await.unwrap();
 }
 
 /// Begins a write behind another, and returns both: the one that waits for the commit, and the one that has the turn.
-async fn two(
-    groups: &WriteGroups,
-) -> (
-    Pin<Box<dyn Future<Output = Result<(), DbErr>>>>,
-    Transaction,
-) {
+async fn two(groups: &WriteGroups) -> (Pending<'static, Result<(), DbErr>>, Transaction) {
     let first = join(groups).await;
-    let mut second = Box::pin(join(groups));
-    let first = keep_open!(first, 1, second);
+    let second = waiting(groups).await;
+    let first = keep_open(first, 1).await;
     (first, second.await)
 }
 
@@ -74,12 +80,9 @@ async fn a_write_that_fails_leaves_the_others_of_its_group() {
     let (first, second) = two(&groups).await;
     insert(&second, 2).await.unwrap();
     insert(&second, -1).await.unwrap_err();
-    let mut third = Box::pin(join(&groups));
-    assert!(poll!(&mut third).is_pending());
+    let third = waiting(&groups).await;
     second.roll_back().await.unwrap();
-    let third = third.await;
-    insert(&third, 3).await.unwrap();
-    third.commit().await.unwrap();
+    commit_with(third.await, 3).await;
     soon(first).await.unwrap();
     assert_eq!(fixture.stored().await, [1, 3]);
 }
@@ -100,8 +103,7 @@ async fn a_write_that_is_cancelled_leaves_the_others_of_its_group() {
     let fixture = Fixture::sqlite().await;
     let groups = fixture.groups(OPEN);
     let (first, second) = two(&groups).await;
-    let mut third = Box::pin(join(&groups));
-    assert!(poll!(&mut third).is_pending());
+    let third = waiting(&groups).await;
     let slow = "WITH RECURSIVE r(n) AS (SELECT 10 UNION ALL SELECT n + 1 FROM r WHERE n < 100000) \
                 INSERT INTO number SELECT n FROM r";
     {
@@ -109,9 +111,7 @@ async fn a_write_that_is_cancelled_leaves_the_others_of_its_group() {
         assert!(poll!(&mut slow).is_pending());
     }
     drop(second);
-    let third = third.await;
-    insert(&third, 3).await.unwrap();
-    third.commit().await.unwrap();
+    commit_with(third.await, 3).await;
     soon(first).await.unwrap();
     assert_eq!(fixture.stored().await, [1, 3]);
 }
@@ -123,9 +123,7 @@ async fn a_write_that_is_cancelled_alone_is_rolled_back() {
     let first = join(&groups).await;
     insert(&first, 1).await.unwrap();
     drop(first);
-    let second = join(&groups).await;
-    insert(&second, 2).await.unwrap();
-    soon(second.commit()).await.unwrap();
+    commit_with(join(&groups).await, 2).await;
     assert_eq!(fixture.stored().await, [2]);
 }
 
@@ -141,8 +139,8 @@ async fn a_group_whose_commit_fails_fails_each_of_its_writes() {
     // Checked at COMMIT.
     let poison = "INSERT INTO missing VALUES (1)";
     second.execute_unprepared(poison).await.unwrap();
-    let mut third = Box::pin(join(&groups));
-    let second = keep_open!(second, 2, third);
+    let third = waiting(&groups).await;
+    let second = keep_open(second, 2).await;
     let third = third.await;
     insert(&third, 3).await.unwrap();
     let outcomes = [third.commit().await, soon(first).await, soon(second).await];
@@ -151,9 +149,7 @@ async fn a_group_whose_commit_fails_fails_each_of_its_writes() {
         assert!(error.contains("FOREIGN KEY"), "{error}");
     }
     assert_eq!(fixture.stored().await, [0; 0]);
-    let next = join(&groups).await;
-    insert(&next, 4).await.unwrap();
-    next.commit().await.unwrap();
+    commit_with(join(&groups).await, 4).await;
     assert_eq!(fixture.stored().await, [4]);
 }
 
@@ -175,9 +171,7 @@ async fn a_group_that_sqlite_rolled_back_fails_each_of_its_writes_with_a_retryab
         if let End::RollBack = end {
             assert!(matches!(Error::from(error), Error::Unavailable(_)));
         }
-        let next = join(&groups).await;
-        insert(&next, 3).await.unwrap();
-        next.commit().await.unwrap();
+        commit_with(join(&groups).await, 3).await;
         assert_eq!(fixture.stored().await, [3]);
     }
 }
@@ -189,8 +183,7 @@ async fn a_group_that_no_writer_ends_is_committed() {
     let first = join(&groups).await;
     insert(&first, 1).await.unwrap();
     {
-        let mut second = Box::pin(join(&groups));
-        assert!(poll!(&mut second).is_pending());
+        let _second = waiting(&groups).await;
         let mut first = pin!(first.commit());
         assert!(poll!(&mut first).is_pending());
         // Both go away.
@@ -206,8 +199,8 @@ async fn a_write_does_not_join_an_old_group() {
     let fixture = Fixture::sqlite().await;
     let groups = fixture.groups(Duration::ZERO);
     let first = join(&groups).await;
-    let mut second = Box::pin(join(&groups));
-    let first = keep_open!(first, 1, second);
+    let second = waiting(&groups).await;
+    let first = keep_open(first, 1).await;
     let second = second.await;
     soon(first).await.unwrap();
     assert_eq!(fixture.stored().await, [1]);
