@@ -92,7 +92,7 @@ async fn of_node(program: &std::path::Path, postgres: &Server, count: usize) -> 
 
 async fn of_nchan(count: usize) -> (Times, f64) {
     let (nchan, streams, kib) = Nchan::with_subscribers(count).await;
-    let mut publisher = Connection::open(nchan.port).await;
+    let mut publisher = Connection::open(nchan.port()).await;
     let times = Streams::new(streams, 1)
         .time(async |version| Nchan::publish(&mut publisher, version).await)
         .await;

@@ -44,20 +44,21 @@ pub enum Kind {
 }
 
 /// What a node stores its libraries in.
-enum Store {
+pub enum Store {
     Postgres(Server),
     Sqlite(TempDir),
 }
 
 impl Store {
-    async fn start(database: Database) -> Self {
+    /// Starts PostgreSQL with these settings, each `name=value`, or makes a folder for a file.
+    pub async fn start(database: Database, settings: &[&str]) -> Self {
         match database {
-            Database::Postgres => Self::Postgres(Server::postgres().await),
+            Database::Postgres => Self::Postgres(Server::postgres_with(settings).await),
             Database::Sqlite => Self::Sqlite(TempDir::with_prefix("library-sync-load-").unwrap()),
         }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         match self {
             Self::Postgres(server) => server.url(),
             Self::Sqlite(folder) => {
@@ -71,7 +72,7 @@ impl Store {
 }
 
 pub async fn measure(args: &Args, database: Database, kind: Kind, connections: usize) {
-    let store = Store::start(database).await;
+    let store = Store::start(database, &[]).await;
     let tokens: Arc<Vec<_>> = Arc::new((0..connections * USERS).map(token).collect());
     println!(
         "| program | round | mutations/s | statements per mutation | pgbench, same statements/s | ratio | pgbench, change \

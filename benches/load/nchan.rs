@@ -1,23 +1,15 @@
 //! The yardstick of streams: nginx with the module nchan, which publishes messages to subscribers.
 
-use std::{
-    os::unix::process::CommandExt as _,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{path::Path, process::Command};
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
 use crate::{
     event_stream::{EventStream, open_all},
     http::Connection,
-    node::{children, memory, memory_each},
-    support::{
-        deadline::soon,
-        servers::{free_port, kill_process_group},
-    },
+    node::memory_each,
+    support::servers::free_port,
+    yardsticks::Yardstick,
 };
 
 /// Where Debian installs the module.
@@ -39,8 +31,7 @@ pub fn missing() -> Option<String> {
 
 /// An nginx with one channel, killed when this is dropped.
 pub struct Nchan {
-    child: Child,
-    pub port: u16,
+    server: Yardstick,
     // Deleted after the process has ended.
     _folder: TempDir,
 }
@@ -64,44 +55,36 @@ impl Nchan {
         );
         let file = folder.path().join("settings");
         std::fs::write(&file, settings).unwrap();
-        let child = Command::new(PROGRAM)
+        let mut command = Command::new(PROGRAM);
+        command
             .arg("-c")
             .arg(&file)
-            .args(["-g", "daemon off; error_log stderr;"])
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let nchan = Self {
-            child,
-            port,
+            .args(["-g", "daemon off; error_log stderr;"]);
+        Self {
+            server: Yardstick::start(command, port).await,
             _folder: folder,
-        };
-        soon("nginx accepts connections", async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
-        nchan
+        }
     }
 
     /// Starts it with open subscribers, which have version 1. Returns them, and the memory of each in KiB.
     pub async fn with_subscribers(count: usize) -> (Self, Vec<EventStream>, f64) {
         let nchan = Self::start(count).await;
-        let port = nchan.port;
+        let port = nchan.port();
         Self::publish(&mut Connection::open(port).await, 1).await;
         drop(EventStream::open_at(0, port, SUBSCRIBE).await);
-        let before = nchan.memory();
+        let before = nchan.server.memory();
         let opened = open_all(count, |number| {
             EventStream::open_at(number, port, SUBSCRIBE)
         })
         .await;
-        let each = memory_each(nchan.memory(), before, count);
+        let each = memory_each(nchan.server.memory(), before, count);
         let (streams, versions): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         assert!(versions.iter().all(|version| *version == 1));
         (nchan, streams, each)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.server.port
     }
 
     /// Publishes a version in the form of the server's events.
@@ -114,17 +97,5 @@ impl Nchan {
             event.len()
         );
         publisher.ask(&request).await;
-    }
-
-    /// The memory of all its processes in KiB.
-    pub fn memory(&self) -> u64 {
-        let workers = children(self.child.id());
-        workers.into_iter().map(memory).sum::<u64>() + memory(self.child.id())
-    }
-}
-
-impl Drop for Nchan {
-    fn drop(&mut self) {
-        kill_process_group(&mut self.child);
     }
 }

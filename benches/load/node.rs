@@ -9,6 +9,7 @@ use std::{
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio::net::TcpStream;
 
 use crate::{
     http::{Connection, rate},
@@ -73,27 +74,22 @@ impl Node {
     }
 
     async fn until_ready(&self) {
-        soon("the program is ready", async {
-            while !self.is_ready().await {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
-    }
-
-    async fn is_ready(&self) -> bool {
-        tokio::net::TcpStream::connect(("127.0.0.1", self.port))
-            .await
-            .is_ok()
+        until_accepts("the program", self.port).await;
     }
 
     /// The statements that the node has sent.
     pub async fn statements(&self) -> u64 {
+        self.counter("library_sync_db_statements_total{outcome=\"ok\"}")
+            .await
+    }
+
+    /// A counter of the node, by its name with labels.
+    pub async fn counter(&self, name: &str) -> u64 {
         let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
         let metrics = Connection::open(self.port).await.ask(request).await;
-        let counted = "library_sync_db_statements_total{outcome=\"ok\"} ";
-        let count = metrics.lines().find_map(|line| line.strip_prefix(counted));
-        count.map_or(0, |count| count.parse().unwrap())
+        let mut lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        let count = lines.find(|(counter, _)| *counter == name);
+        count.map_or(0, |(_, count)| count.parse().unwrap())
     }
 
     /// Sends requests, as [`rate`] does. Returns the responses per second, and the statements of each.
@@ -132,6 +128,16 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Waits until a server accepts connections.
+pub async fn until_accepts(server: &str, port: u16) {
+    soon(&format!("{server} accepts connections"), async {
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 /// The memory of a process in KiB: its proportional set size.

@@ -4,12 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::{
-    Args,
-    http::{Connection, per_second},
-    node::Node,
-    support::servers::Server,
-};
+use crate::{Args, http::per_second, node::Node, support::servers::Server};
 
 /// Parts of the backlog whose rates are printed.
 const PARTS: usize = 10;
@@ -37,7 +32,6 @@ pub async fn measure(args: &Args, rows: usize) {
         .await;
         let purging = ["--purge-every", "100ms"];
         let node = Node::start_with(program, &postgres.url(), 1, &purging).await;
-        let mut scraper = Connection::open(node.port).await;
         let mut before = 0;
         // The last part is a backlog of its own, which other purges delete.
         for part in 1..=PARTS + 1 {
@@ -46,7 +40,7 @@ pub async fn measure(args: &Args, rows: usize) {
             }
             let began = Instant::now();
             let until = part * rows / PARTS;
-            let reached = until_purged(&mut scraper, until);
+            let reached = until_purged(&node, until);
             let reached = tokio::time::timeout(DEADLINE, reached).await;
             let purged =
                 reached.unwrap_or_else(|_| panic!("{until} rows: not within {DEADLINE:?}"));
@@ -58,14 +52,10 @@ pub async fn measure(args: &Args, rows: usize) {
 }
 
 /// Waits until so many rows are purged. Returns their number.
-async fn until_purged(scraper: &mut Connection, rows: usize) -> usize {
-    let counted = "library_sync_history_rows_purged_total{reason=\"age\"} ";
+async fn until_purged(node: &Node, rows: usize) -> usize {
     loop {
-        let metrics = scraper
-            .ask("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            .await;
-        let count = metrics.lines().find_map(|line| line.strip_prefix(counted));
-        let count = count.map_or(0, |count| count.parse().unwrap());
+        let count = node.counter("library_sync_history_rows_purged_total{reason=\"age\"}");
+        let count = usize::try_from(count.await).unwrap();
         if count >= rows {
             return count;
         }

@@ -4,16 +4,14 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use axum::{Router, routing};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::{
-    node::SECRET,
+    node::{SECRET, children, memory, until_accepts},
     support::{
-        deadline::soon,
         programs::Finish as _,
         servers::{free_port, kill_process_group},
     },
@@ -22,7 +20,7 @@ use crate::{
 /// The folder of the program for Node, with the versions of its packages.
 const YOGA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/yoga");
 
-/// A server that is killed when this is dropped.
+/// A server that is killed, with its child processes, when this is dropped.
 pub struct Yardstick {
     child: Child,
     pub port: u16,
@@ -48,7 +46,8 @@ impl Yardstick {
         Self::start(command, port).await
     }
 
-    async fn start(mut command: Command, port: u16) -> Self {
+    /// Runs a command that serves at `port`, and waits until it accepts connections.
+    pub async fn start(mut command: Command, port: u16) -> Self {
         let child = command
             .process_group(0)
             .stdin(Stdio::null())
@@ -56,13 +55,14 @@ impl Yardstick {
             .spawn()
             .unwrap();
         let server = Self { child, port };
-        soon("the yardstick accepts connections", async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
+        until_accepts("the yardstick", port).await;
         server
+    }
+
+    /// The memory of all its processes in KiB.
+    pub fn memory(&self) -> u64 {
+        let id = self.child.id();
+        children(id).into_iter().map(memory).sum::<u64>() + memory(id)
     }
 }
 

@@ -21,9 +21,8 @@ use self::{
 use crate::{
     Args,
     http::{Connection, post},
-    mutations::Database,
+    mutations::{Database, Store},
     node::{Node, token},
-    support::servers::Server,
 };
 
 /// The most time that one request may take.
@@ -58,26 +57,8 @@ pub struct Reader {
 }
 
 pub async fn measure(args: &Args, growth: &Growth) {
-    match growth.database {
-        Database::Postgres => {
-            let postgres = Server::postgres_with(&["max_wal_size=8GB"]).await;
-            on(args, growth, &postgres.url()).await;
-        }
-        Database::Sqlite => {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("library.db");
-            on(
-                args,
-                growth,
-                &format!("sqlite://{}?mode=rwc", path.display()),
-            )
-            .await;
-        }
-    }
-}
-
-/// Fills the database at `url`, and measures each program on it.
-async fn on(args: &Args, growth: &Growth, url: &str) {
+    let store = Store::start(growth.database, &["max_wal_size=8GB"]).await;
+    let url = &store.url();
     // Creates the tables.
     drop(start(&args.programs[0], url).await);
     let began = Instant::now();
