@@ -6,18 +6,20 @@
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
     Args,
-    http::{ask_all, graphql},
+    http::{ask_all, graphql, post},
     node::{Node, token},
     pgbench,
     support::servers::Server,
 };
 
-/// The users of each connection, in turn: a user may have only so many tags.
-const USERS: usize = 10;
+/// The users of each connection, in turn. A user may have only so many tags, and PostgreSQL scans a table of few users
+/// whole, with all earlier versions of their rows.
+const USERS: usize = 100;
 
 const CREATE_TAG: &str = include_str!("pgbench/create-tag.sql");
 const PROGRESS_READS: &str = include_str!("pgbench/update-progress-reads.sql");
@@ -122,28 +124,24 @@ async fn fill(node: &Node, kind: Kind, first: bool, run: &str, tokens: &[String]
 
 /// The request that creates a tag.
 pub fn create_tag(name: &str, token: &str) -> String {
-    let query =
-        format!("mutation {{ createTag(input: {{name: \"{name}\"}}) {{ libraryVersion }} }}");
-    graphql(&query, token)
+    let query = "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
+    post(&json!({"query": query, "variables": {"name": name}}), token)
 }
 
 /// The request that adds the progress of a user to the library.
 pub fn add_progress(user: usize, token: &str) -> String {
-    let id = progress(user);
-    let query = format!(
-        "mutation {{ createStoryWithProgress(input: {{title: \"A story\", url: \"https://example.org/1\", \
-         progressId: \"{id}\"}}) {{ libraryVersion }} }}"
-    );
-    graphql(&query, token)
+    let query = "mutation ($id: ID!) { createStoryWithProgress(input: {title: \"A story\", \
+                 url: \"https://example.org/1\", progressId: $id}) { libraryVersion } }";
+    let variables = json!({"id": progress(user)});
+    post(&json!({"query": query, "variables": variables}), token)
 }
 
 /// The request that reads a chapter of this progress.
 pub fn read_chapter(user: usize, chapter: usize, token: &str) -> String {
-    let id = progress(user);
-    let query = format!(
-        "mutation {{ updateProgress(input: {{id: \"{id}\", currentChapter: {chapter}}}) {{ libraryVersion }} }}"
-    );
-    graphql(&query, token)
+    let query = "mutation ($id: ID!, $chapter: Int!) { \
+                 updateProgress(input: {id: $id, currentChapter: $chapter}) { libraryVersion } }";
+    let variables = json!({"id": progress(user), "chapter": chapter});
+    post(&json!({"query": query, "variables": variables}), token)
 }
 
 impl Kind {

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
 use super::simulation::Event;
 use crate::{
-    http::{Connection, get, graphql, rate},
-    node::{Node, children, cpu_time, parent, token},
+    http::{Connection, get, graphql, post, rate},
+    node::{Node, children, cpu_time, memory_each, parent, token},
     support::servers::Server,
 };
 
@@ -141,21 +141,23 @@ impl Libraries {
 
     /// The request that reads a chapter.
     pub fn change(&self, user: usize, chapter: usize) -> String {
-        let id = &self.progresses[user];
-        let query = format!(
-            "mutation {{ updateProgress(input: {{id: \"{id}\", currentChapter: {chapter}, rewind: true}}) {{ libraryVersion }} }}"
-        );
-        graphql(&query, &self.tokens[user])
+        let query = "mutation ($id: ID!, $chapter: Int!) { \
+                     updateProgress(input: {id: $id, currentChapter: $chapter, rewind: true}) { libraryVersion } }";
+        let variables = json!({"id": self.progresses[user], "chapter": chapter});
+        self.post(user, query, &variables)
     }
 
     /// The request for what changed since a version.
     pub fn delta(&self, user: usize, since: u64) -> String {
-        let query = format!(
-            "{{ libraryChanges(since: {since}) {{ version epoch reset hasMore endCursor changes {{ __typename \
-             ... on Progress {{ id currentChapter readingStatus rating notes }} ... on Story {{ id title }} \
-             ... on Tombstone {{ rowId kind }} }} }} }}"
-        );
-        graphql(&query, &self.tokens[user])
+        let query = "query ($since: Int!) { libraryChanges(since: $since) { version epoch reset hasMore endCursor \
+                     changes { __typename ... on Progress { id currentChapter readingStatus rating notes } \
+                     ... on Story { id title } ... on Tombstone { rowId kind } } } }";
+        self.post(user, query, &json!({"since": since}))
+    }
+
+    fn post(&self, user: usize, query: &str, variables: &Value) -> String {
+        let body = json!({"query": query, "variables": variables});
+        post(&body, &self.tokens[user])
     }
 
     /// The request for the version.
@@ -206,16 +208,15 @@ pub async fn measure(program: &Path) -> Costs {
     })
     .await;
 
-    let (memory, before) = (pair.node.memory(), Reading::of(&pair).await);
+    let before = Reading::of(&pair).await;
     let mut streams = Vec::new();
     for at in 0..USERS * STREAMS {
         streams.push(open(pair.node.port, &libraries.tokens[at % USERS]).await);
     }
     let opened = before.each(&pair, USERS * STREAMS, idle).await;
-    #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-    let stream = (pair.node.memory() - memory) as f64 / (USERS * STREAMS) as f64;
     let deliver = of_deliveries(&pair, &libraries, &mut streams, idle, change).await;
     drop(streams);
+    let (heartbeat, stream) = of_heartbeats(program).await;
     Costs {
         events: vec![
             (Event::Open, opened),
@@ -224,7 +225,7 @@ pub async fn measure(program: &Path) -> Costs {
             (Event::Deliver, deliver),
             (Event::Delta, delta),
         ],
-        heartbeat: of_heartbeats(program).await,
+        heartbeat,
         idle,
         stream,
     }
@@ -277,17 +278,24 @@ async fn of_deliveries(
     }
 }
 
-/// Heartbeats each second instead of each 30 seconds, of streams of as many users.
-async fn of_heartbeats(program: &Path) -> Cost {
-    const STREAMS: usize = 1_000;
+/// Heartbeats each second instead of each 30 seconds, of streams of as many users. Returns the memory of one too, in KiB.
+async fn of_heartbeats(program: &Path) -> (Cost, f64) {
+    const STREAMS: usize = 1_500;
+    /// Streams that are open before memory is measured.
+    const BEFORE: usize = 500;
     let more = ["--heartbeat", "1s"];
     let pair = Pair::start(program, STREAMS, &more).await;
     let mut streams = Vec::new();
+    let mut memory = 0;
     for user in 0..STREAMS {
+        if user == BEFORE {
+            memory = pair.node.memory();
+        }
         streams.push(open(pair.node.port, &token(user)).await);
     }
+    let stream = memory_each(pair.node.memory(), memory, STREAMS - BEFORE);
     let before = Reading::of(&pair).await;
     tokio::time::sleep(LASTS * 2).await;
     let beats = STREAMS * usize::try_from(LASTS.as_secs() * 2).unwrap();
-    before.each(&pair, beats, Cost::default()).await
+    (before.each(&pair, beats, Cost::default()).await, stream)
 }

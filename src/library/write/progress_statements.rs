@@ -1,7 +1,6 @@
 //! The two statements of the [fast path](super::progress_fast_path) of `updateProgress`, and their rows. PostgreSQL only.
 
 use sea_orm::{DbBackend, FromQueryResult as _, QueryResult, Statement, Value};
-use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{
@@ -30,6 +29,10 @@ use crate::{
 };
 
 /// Reads the user's row, the progress, the totals of the history and of the receipts, and whether the change has a receipt.
+///
+/// Neither statement tests whether a parameter is NULL or returns rows of a function, whose number PostgreSQL guesses: it
+/// could then find a plan for these values cheaper than one for any values, and plan the statement at each run, which takes
+/// longer than to run it.
 const SEE: &str = "
 SELECT u.library_epoch, u.library_version, u.library_erased, u.library_counted = u.library_version AS is_counted,
   u.library_stories AS stories, u.library_tags AS tags, u.library_fandoms AS fandoms, u.library_bytes AS bytes,
@@ -37,18 +40,23 @@ SELECT u.library_epoch, u.library_version, u.library_erased, u.library_counted =
   '' AS search_key, p.created_at, p.updated_at,
   (SELECT total FROM topaz_write WHERE user_id = $1 ORDER BY epoch DESC, version DESC LIMIT 1) AS newest_total,
   (SELECT total FROM topaz_write WHERE user_id = $1 ORDER BY epoch, version LIMIT 1) AS oldest_total,
-  EXISTS (SELECT 1 FROM topaz_receipt WHERE user_id = $1 AND idempotency_key = CAST($3 AS text)) AS has_receipt,
-  CASE WHEN CAST($3 AS text) IS NULL THEN 0
-    ELSE coalesce((SELECT max(total) FROM topaz_receipt WHERE user_id = $1), 0) END AS receipts,
-  {now}
+  {receipt}, {now}
 FROM topaz_user u JOIN topaz_progress p ON p.user_id = u.subject AND p.id = $2
 WHERE u.subject = $1";
+
+/// What [`SEE`] reads for a change that has an idempotency key.
+const SEE_RECEIPT: &str = "
+  EXISTS (SELECT 1 FROM topaz_receipt WHERE user_id = $1 AND idempotency_key = $3) AS has_receipt,
+  coalesce((SELECT max(total) FROM topaz_receipt WHERE user_id = $1), 0) AS receipts";
+
+/// The same for a change without one.
+const NO_RECEIPT: &str = "false AS has_receipt, CAST(0 AS bigint) AS receipts";
 
 /// Makes the change: bumps the version, then stores the progress, its history, the log entry and the receipt. Returns no
 /// row, and changes nothing, unless the user's version and the progress's stamp are still those that were read.
 const CHANGE: &str = "
 WITH bumped AS (
-  UPDATE topaz_user SET library_version = $3, library_bytes = library_bytes + $22,
+  UPDATE topaz_user SET library_version = $3, library_bytes = library_bytes + $17,
     library_counted = CASE WHEN library_counted = library_version THEN $3 ELSE 0 END
   WHERE subject = $1 AND library_epoch = $5 AND library_version = $3 - 1
     AND EXISTS (SELECT 1 FROM topaz_progress WHERE user_id = $1 AND id = $7 AND stamp = $8)
@@ -60,18 +68,19 @@ WITH bumped AS (
 ), recorded AS (
   INSERT INTO topaz_field_change (user_id, kind, id, stamp, changed_at, field, was, other_stamp)
   SELECT $1, $2, changed.id, $3, $4, changed.field, changed.was, {other_stamp}
-  FROM bumped CROSS JOIN (
-    SELECT CAST($7 AS uuid) AS id, field, was FROM json_to_recordset(CAST($14 AS json)) AS one (field text, was text)
-  ) AS changed
+  FROM bumped CROSS JOIN (SELECT CAST($7 AS uuid) AS id, field, was FROM (VALUES {fields}) AS one (field, was)) AS changed
 ), logged AS (
   INSERT INTO topaz_write (user_id, epoch, version, kinds, device_id, device_name, written_at, traceparent, total)
-  SELECT $1, $5, $3, $2, $6, $15, $4, $16, $17 FROM bumped
-), answered AS (
+  SELECT $1, $5, $3, $2, $6, $14, $4, $15, $16 FROM bumped
+){answered}
+SELECT library_version FROM bumped";
+
+/// The part of [`CHANGE`] that stores the receipt.
+const ANSWERED: &str = ", answered AS (
   INSERT INTO topaz_receipt (user_id, idempotency_key, fingerprint, answer, version, epoch, created_at, total)
   SELECT $1, $18, $19, $20, $3, $5, $4, (SELECT coalesce(max(total), 0) + $21 FROM topaz_receipt WHERE user_id = $1)
-  FROM bumped WHERE CAST($18 AS text) IS NOT NULL
-)
-SELECT library_version FROM bumped";
+  FROM bumped
+)";
 
 /// A change of a progress.
 pub(super) struct Change<'w> {
@@ -103,7 +112,7 @@ pub(super) struct Seen {
 pub(super) struct Planned {
     pub row: Progress,
     pub keeps_status: bool,
-    /// The changed fields with their values before, as JSON.
+    /// The changed fields with their values before, each as JSON.
     pub earlier: Vec<(String, String)>,
     /// Bytes of history that the change produces, and their running total.
     pub history: (i64, i64),
@@ -115,14 +124,16 @@ pub(super) struct Planned {
 impl Change<'_> {
     /// Returns the statement that reads what the change depends on.
     pub fn select(&self) -> Statement {
+        let mut values = vec![self.user.as_str().into(), self.id.0.into()];
         let key = self.intent.once.as_ref().map(Once::key);
-        let values = [
-            self.user.as_str().into(),
-            self.id.0.into(),
-            key.map(str::to_owned).into(),
-        ];
+        values.extend(key.map(Value::from));
+        let receipt = if key.is_some() {
+            SEE_RECEIPT
+        } else {
+            NO_RECEIPT
+        };
         let now = format!("{} AS {}", clock::sql(DbBackend::Postgres), clock::NOW);
-        let sql = SEE.replace("{now}", &now);
+        let sql = SEE.replace("{receipt}", receipt).replace("{now}", &now);
         Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
     }
 
@@ -134,13 +145,9 @@ impl Change<'_> {
         trace: Option<TraceParent>,
     ) -> Statement {
         let (state, device) = (&planned.row.state, self.intent.device.as_ref());
-        let once = self.intent.once.as_ref();
         let status = <&str>::from(state.status);
         let text = |text: Option<&str>| Value::from(text.map(str::to_owned));
-        let earlier = planned.earlier.iter();
-        let earlier = earlier.map(|(field, was)| json!({"field": field, "was": was}));
-        let answer = planned.answer.as_deref();
-        let values = [
+        let mut values = vec![
             self.user.as_str().into(),
             Kind::Progress.name().into(),
             planned.row.stamp.number().into(),
@@ -154,17 +161,26 @@ impl Change<'_> {
             state.rating.map(Rating::tenths).into(),
             text(state.notes.as_deref()),
             state.notes.as_deref().map(fold).unwrap_or_default().into(),
-            earlier.collect::<serde_json::Value>().to_string().into(),
             text(device.and_then(Device::name)),
             trace.map(|trace| trace.to_string()).into(),
             planned.history.1.into(),
-            text(once.map(Once::key)),
-            text(once.map(Once::fingerprint)),
-            text(answer),
-            answer.map(receipt::size).into(),
             planned.grown.bytes.into(),
         ];
-        let sql = CHANGE.replace("{other_stamp}", OTHER_STAMP);
+        let receipt = self.intent.once.as_ref().zip(planned.answer.as_deref());
+        if let Some((once, answer)) = receipt {
+            values.extend([once.key().into(), once.fingerprint().into(), answer.into()]);
+            values.push(receipt::size(answer).into());
+        }
+        let mut fields = Vec::with_capacity(planned.earlier.len());
+        for (field, was) in &planned.earlier {
+            let at = values.len() + 1;
+            fields.push(format!("(CAST(${at} AS text), CAST(${} AS text))", at + 1));
+            values.extend([field.as_str().into(), was.as_str().into()]);
+        }
+        let sql = CHANGE
+            .replace("{other_stamp}", OTHER_STAMP)
+            .replace("{fields}", &fields.join(", "))
+            .replace("{answered}", receipt.map_or("", |_| ANSWERED));
         Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
     }
 }
