@@ -1,9 +1,10 @@
 //! The condition that a column holds one of many values, in a statement whose text does not depend on their number.
 //!
-//! PostgreSQL gets the values as one array. A statement is then prepared once, not once per number of values, and its
-//! generic plan looks each value up in an index. With separate parameters, that plan scans all rows of the user and
-//! compares each with every value. SQLite uses the index either way; it gets texts as one JSON array, for the same
-//! reason, and ids separately, because JSON has no bytes.
+//! PostgreSQL gets the values as one array, so a statement is prepared once, not once per number of values. It joins the
+//! array's elements, whatever its statistics are: it looks each element up in an index, or each row in a hash table of the
+//! elements. With `= ANY` or separate parameters, a plan may scan all rows of the user and compare each with every value.
+//! SQLite uses the index either way; it gets texts as one JSON array, for the same reason, and ids separately, because
+//! JSON has no bytes.
 //!
 //! The array is bound as text, because sea-orm binds arrays only with an otherwise unneeded feature.
 
@@ -25,7 +26,7 @@ pub(in crate::library) trait Element: Copy + Into<sea_orm::Value> {
 }
 
 impl Element for Uuid {
-    const IN_ARRAY: &'static str = "$1 = ANY(CAST($2 AS uuid[]))";
+    const IN_ARRAY: &'static str = "$1 IN (SELECT unnest(CAST($2 AS uuid[])))";
 
     fn push_to(self, array: &mut String) {
         array.push_str(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
@@ -33,7 +34,7 @@ impl Element for Uuid {
 }
 
 impl Element for &str {
-    const IN_ARRAY: &'static str = "$1 = ANY(CAST($2 AS text[]))";
+    const IN_ARRAY: &'static str = "$1 IN (SELECT unnest(CAST($2 AS text[])))";
 
     fn in_list(column: Expr, values: impl IntoIterator<Item = Self>) -> Expr {
         let values = values.into_iter().map(serde_json::Value::from).collect();
@@ -68,12 +69,6 @@ pub(in crate::library) fn one_of<V: Element>(
         return V::in_list(column, values);
     }
     Expr::cust_with_exprs(V::IN_ARRAY, [column, Expr::val(array(values))])
-}
-
-/// The same for up to thousands of ids, in tables that may have no statistics yet. PostgreSQL may then compare each row of the
-/// user with the array, whose text it would parse once a row. Separate parameters need no parsing.
-pub(in crate::library) fn one_of_many(column: impl IntoSimpleExpr, ids: &[Uuid]) -> Expr {
-    column.into_simple_expr().is_in(ids.iter().copied())
 }
 
 /// The array's text.

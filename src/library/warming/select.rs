@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::score::UsageScore;
 use crate::{
     library::{
-        database::any_of::one_of_many, entity::progress, error::Error, handle::Library,
+        database::any_of::one_of, entity::progress, error::Error, handle::Library,
         model::progress::Progress,
     },
     version::{Head, UserId},
@@ -43,7 +43,11 @@ impl Library {
         let reader = self.db.fresh_reader(user).await?;
         let rows = progress::find()
             .filter(progress::Column::UserId.eq(user.as_str()))
-            .filter(one_of_many(progress::Column::Id, &ids))
+            .filter(one_of(
+                self.db.backend(),
+                progress::Column::Id,
+                ids.iter().copied(),
+            ))
             .all(&reader);
         let rows = self.db.in_time(rows).await?.into_iter();
         let rows = rows.map(|row| Ok((row.id, Progress::try_from(row)?)));

@@ -5,7 +5,10 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _,
+    QueryFilter as _,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,7 +18,7 @@ use super::{
     writer::{LibraryWriter, ROWS_A_STATEMENT},
 };
 use crate::library::{
-    database::any_of::one_of_many,
+    database::any_of::one_of,
     entity::{progress, story, tombstone, undone_removal},
     error::{Error, Refusal},
     model::{
@@ -92,7 +95,11 @@ impl LibraryWriter {
             let stories: Vec<_> = some.iter().map(|past| past.story_id.0).collect();
             let other = progress::find()
                 .filter(progress::Column::UserId.eq(self.user.as_str()))
-                .filter(one_of_many(progress::Column::StoryId, &stories))
+                .filter(one_of(
+                    self.tx.get_database_backend(),
+                    progress::Column::StoryId,
+                    stories.iter().copied(),
+                ))
                 .one(&self.tx)
                 .await?;
             if let Some(other) = other {
@@ -158,7 +165,11 @@ impl LibraryWriter {
             let of_kind = Condition::all()
                 .add(tombstone::Column::UserId.eq(self.user.as_str()))
                 .add(tombstone::Column::Kind.eq(kind.name()))
-                .add(one_of_many(tombstone::Column::Id, some));
+                .add(one_of(
+                    self.tx.get_database_backend(),
+                    tombstone::Column::Id,
+                    some.iter().copied(),
+                ));
             let buried = tombstone::Entity::find()
                 .filter(of_kind.clone())
                 .all(&self.tx)

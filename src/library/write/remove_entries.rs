@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::writer::{LibraryWriter, ROWS_A_STATEMENT};
 use crate::{
     library::{
-        database::any_of::one_of_many,
+        database::any_of::one_of,
         entity::{columns::millis, progress, story, tombstone},
         error::Error,
         model::{kind::Kind, limits::Usage, story::RemovedStory},
@@ -30,7 +32,11 @@ impl LibraryWriter {
             let of_user = progress::Column::UserId.eq(self.user.as_str());
             progress::Entity::delete_many()
                 .filter(of_user)
-                .filter(one_of_many(progress::Column::Id, some))
+                .filter(one_of(
+                    self.tx.get_database_backend(),
+                    progress::Column::Id,
+                    some.iter().copied(),
+                ))
                 .exec(&self.tx)
                 .await?;
             let mut tombstones = Vec::with_capacity(rows.len());
@@ -51,7 +57,11 @@ impl LibraryWriter {
             let of_user = story::Column::UserId.eq(self.user.as_str());
             story::Entity::delete_many()
                 .filter(of_user)
-                .filter(one_of_many(story::Column::Id, some))
+                .filter(one_of(
+                    self.tx.get_database_backend(),
+                    story::Column::Id,
+                    some.iter().copied(),
+                ))
                 .exec(&self.tx)
                 .await?;
             let mut tombstones = Vec::with_capacity(rows.len());

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use super::{
     writer::{LibraryWriter, ROWS_A_STATEMENT},
 };
 use crate::library::{
-    database::any_of::one_of_many,
+    database::any_of::one_of,
     entity::{progress, story},
     error::{Error, Refusal},
     model::{
@@ -172,7 +172,11 @@ impl LibraryWriter {
     pub(super) async fn progresses_with(&self, ids: &[Uuid]) -> Result<Vec<Progress>, Error> {
         let rows = progress::find()
             .filter(progress::Column::UserId.eq(self.user.as_str()))
-            .filter(one_of_many(progress::Column::Id, ids))
+            .filter(one_of(
+                self.tx.get_database_backend(),
+                progress::Column::Id,
+                ids.iter().copied(),
+            ))
             .all(&self.tx)
             .await?;
         rows.into_iter()
@@ -187,7 +191,11 @@ impl LibraryWriter {
     ) -> Result<Vec<(Story, StoryState)>, Error> {
         let rows = story::find()
             .filter(story::Column::UserId.eq(self.user.as_str()))
-            .filter(one_of_many(story::Column::Id, ids))
+            .filter(one_of(
+                self.tx.get_database_backend(),
+                story::Column::Id,
+                ids.iter().copied(),
+            ))
             .all(&self.tx)
             .await?;
         let mut labels = BTreeMap::new();

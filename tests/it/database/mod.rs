@@ -8,5 +8,5 @@ pub mod faults;
 pub mod opening;
 pub mod outage;
 pub mod pooler;
-
+pub mod prepared_statements;
 pub mod schema_upgrade;

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -19,7 +21,7 @@ use super::{
 };
 use crate::{
     library::{
-        database::{any_of::one_of_many, transaction::Transaction},
+        database::{any_of::one_of, transaction::Transaction},
         entity::{field_change, tombstone, write},
         error::Error,
         model::{
@@ -199,7 +201,11 @@ impl<'t> AsOf<'t> {
             .order_by_desc(field_change::Column::Stamp);
         // For many rows, one scan of the history is cheaper than a search for each.
         if ids.len() <= FEW {
-            select = select.filter(one_of_many(field_change::Column::Id, ids));
+            select = select.filter(one_of(
+                self.tx.get_database_backend(),
+                field_change::Column::Id,
+                ids.iter().copied(),
+            ));
         }
         let wanted: HashSet<_> = ids.iter().collect();
         let mut undone = Vec::new();

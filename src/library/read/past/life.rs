@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::lost_labels::{FEW, label_kind, links};
 use crate::{
     library::{
-        database::{any_of::one_of_many, transaction::Transaction},
+        database::{any_of::one_of, transaction::Transaction},
         entity::{
             label::{Column, labels_in, select_by_name},
             progress, story, tombstone, undone_removal,
@@ -140,7 +140,11 @@ pub(super) async fn present(
         Kind::Story => {
             let rows = story::find()
                 .filter(story::Column::UserId.eq(user.as_str()))
-                .filter(one_of_many(story::Column::Id, wanted))
+                .filter(one_of(
+                    tx.get_database_backend(),
+                    story::Column::Id,
+                    wanted.iter().copied(),
+                ))
                 .all(tx)
                 .await?;
             let mut tags = links(tx, user, LabelKind::Tag, wanted).await?;
@@ -158,7 +162,11 @@ pub(super) async fn present(
         Kind::Progress => {
             let rows = progress::find()
                 .filter(progress::Column::UserId.eq(user.as_str()))
-                .filter(one_of_many(progress::Column::Id, wanted))
+                .filter(one_of(
+                    tx.get_database_backend(),
+                    progress::Column::Id,
+                    wanted.iter().copied(),
+                ))
                 .all(tx)
                 .await?;
             rows.into_iter()
@@ -169,7 +177,11 @@ pub(super) async fn present(
             let kind = label_kind(kind);
             let mut select = select_by_name(user, kind);
             if ids.is_some() {
-                select.and_where(one_of_many(Expr::col(Column::Id), wanted));
+                select.and_where(one_of(
+                    tx.get_database_backend(),
+                    Expr::col(Column::Id),
+                    wanted.iter().copied(),
+                ));
             }
             let labels = labels_in(&tx.query_all(&select).await?)?;
             Ok(labels.iter().map(Life::of_label).collect())
@@ -196,8 +208,16 @@ pub(super) async fn removed_after(
         .filter(undone_removal::Column::Stamp.gt(version.number()));
     let few = ids.filter(|ids| ids.len() <= FEW);
     if let Some(ids) = few {
-        last = last.filter(one_of_many(tombstone::Column::Id, ids));
-        earlier = earlier.filter(one_of_many(undone_removal::Column::Id, ids));
+        last = last.filter(one_of(
+            tx.get_database_backend(),
+            tombstone::Column::Id,
+            ids.iter().copied(),
+        ));
+        earlier = earlier.filter(one_of(
+            tx.get_database_backend(),
+            undone_removal::Column::Id,
+            ids.iter().copied(),
+        ));
     }
     let mut rows = last.all(tx).await?;
     let earlier = earlier.all(tx).await?;

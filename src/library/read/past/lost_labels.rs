@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     library::{
-        database::{any_of::one_of_many, transaction::Transaction},
+        database::{any_of::one_of, transaction::Transaction},
         entity::label::{Column, names},
         error::Error,
         model::{kind::Kind, label::LabelKind},
@@ -52,7 +52,11 @@ pub(in crate::library) async fn links(
         .expr_as(Expr::col(names.link_column), "label_id")
         .from(names.link_table)
         .and_where(Expr::col(Column::UserId).eq(user.as_str()))
-        .and_where(one_of_many(Expr::col(Column::StoryId), stories))
+        .and_where(one_of(
+            tx.get_database_backend(),
+            Expr::col(Column::StoryId),
+            stories.iter().copied(),
+        ))
         .to_owned();
     let mut links = HashMap::<_, BTreeSet<_>>::new();
     for row in tx.query_all(&select).await? {
