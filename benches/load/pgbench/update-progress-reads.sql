@@ -7,7 +7,7 @@ SELECT u.library_epoch, u.library_version, u.library_erased, u.library_counted =
   '' AS search_key, p.created_at, p.updated_at,
   (SELECT total FROM topaz_write WHERE user_id = 'user-' || :client_id ORDER BY epoch DESC, version DESC LIMIT 1) AS newest_total,
   (SELECT total FROM topaz_write WHERE user_id = 'user-' || :client_id ORDER BY epoch, version LIMIT 1) AS oldest_total,
-  EXISTS (SELECT 1 FROM topaz_receipt WHERE user_id = 'user-' || :client_id AND idempotency_key = CAST(NULL AS text)) AS has_receipt,
-  0 AS receipts, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_millis
+  false AS has_receipt, CAST(0 AS bigint) AS receipts,
+  (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_millis
 FROM topaz_user u JOIN topaz_progress p ON p.user_id = u.subject AND p.id = {progress}
 WHERE u.subject = 'user-' || :client_id;

@@ -22,8 +22,7 @@ WITH bumped AS (
       ORDER BY c.stamp DESC LIMIT 1
     ), 0)
   FROM bumped CROSS JOIN (
-    SELECT {progress} AS id, field, was
-    FROM json_to_recordset(CAST('[{"field":"currentChapter","was":"3"}]' AS json)) AS one (field text, was text)
+    SELECT {progress} AS id, field, was FROM (VALUES ('currentChapter', '3')) AS one (field, was)
   ) AS changed
 ), logged AS (
   INSERT INTO topaz_write (user_id, epoch, version, kinds, written_at, total)
