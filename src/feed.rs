@@ -72,7 +72,7 @@ impl Feed {
         let watch = self.hub.watch(user);
         self.report_notified_head(user);
         let session = Session::new(user, issued_at);
-        let first = self.library.head_given(session, claims).await?;
+        let first = self.library.head_for_stream(session, claims).await?;
         // The notice may be late or lost, so raise the user's other local streams to this head too.
         self.hub
             .deliver(Signal::Notice(Notice::new(user.clone(), first)));

@@ -42,13 +42,38 @@ impl Library {
         claims: Option<Head>,
     ) -> Result<Head, Error> {
         let session = session.into();
-        let user = session.user;
-        let known = self.known.of(user);
-        let row = self.head_reader.read(user).await?;
+        let known = self.known.of(session.user);
+        let row = self.head_reader.read(session.user).await?;
+        self.head_of_row(&row, session, known, claims).await
+    }
+
+    /// Like [`Library::head_given`], for a stream that opens: it may wait a few milliseconds, to share a statement with
+    /// others.
+    ///
+    /// # Errors
+    /// As [`Library::head`].
+    pub async fn head_for_stream(
+        &self,
+        session: Session<'_>,
+        claims: Option<Head>,
+    ) -> Result<Head, Error> {
+        let known = self.known.of(session.user);
+        let row = self.head_reader.read_for_stream(session.user).await?;
+        self.head_of_row(&row, session, known, claims).await
+    }
+
+    async fn head_of_row(
+        &self,
+        row: &user::Model,
+        session: Session<'_>,
+        known: Option<Head>,
+        claims: Option<Head>,
+    ) -> Result<Head, Error> {
         if session.is_signed_out(row.signed_out_at) {
             return Err(Error::SignedOut);
         }
-        self.settle(user, row.head(), known, claims).await
+        let head = row.head();
+        self.settle(session.user, head, known, claims).await
     }
 
     /// Returns the library for a query, and a head that the query reads at or after: the replica's, if one is configured

@@ -1,11 +1,14 @@
 //! Reads the heads that are requested at the same time in one statement.
 //!
 //! In the flow: [`Library::head`](crate::library::handle::Library::head) waits here. Requests that arrive during a
-//! statement are served together by the next one. Users without a row are created together, in one more statement.
+//! statement are served together by the next one. Streams that open also wait for others, so that the many that reconnect
+//! after a restart cost few statements. Users without a row are created together, in one more statement.
 //!
 //! **Invariant:** a statement begins after the requests that it serves, so each request sees every commit before it.
 //! **Invariant:** one statement runs at a time, except that a slow one delays no later request: after [`SLOW`] the next
 //! statement begins beside it.
+//! **Invariant:** a statement for streams only begins at least [`GATHERING`] after the one before it. No other request
+//! waits for that.
 //! **Invariant:** a user whose row is locked, or cannot be created, delays and fails no other user.
 
 use std::{
@@ -21,8 +24,13 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, sync::oneshot, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+    time::{Instant, timeout, timeout_at},
+};
 
+use super::head_connection::HeadConnection;
 use crate::{
     library::{
         database::pools::Database,
@@ -39,6 +47,9 @@ const BATCH: usize = 500;
 /// Duration of a statement after which the next one begins beside it.
 const SLOW: Duration = Duration::from_millis(100);
 
+/// Least time between the beginnings of two statements of which the second one is for streams only.
+const GATHERING: Duration = Duration::from_millis(3);
+
 /// Users that are created concurrently, one per statement, after they could not be created in one statement.
 const CONCURRENT: usize = 4;
 
@@ -52,6 +63,9 @@ type Waiting = HashMap<UserId, Vec<Reply>>;
 pub(in crate::library) struct HeadReader {
     db: Database,
     queue: Arc<Mutex<Queue>>,
+    /// Notified when the queue is to be served at once.
+    urgent: Arc<Notify>,
+    gathering: Duration,
     /// Lower bound of the next new user's epoch. Users that are created together get different epochs.
     next_epoch: Arc<AtomicI64>,
 }
@@ -59,6 +73,8 @@ pub(in crate::library) struct HeadReader {
 #[derive(Default)]
 struct Queue {
     requests: Vec<(UserId, Reply)>,
+    /// Whether the next statement does not wait for more requests.
+    is_urgent: bool,
     /// Whether a task serves the queue.
     is_served: bool,
 }
@@ -68,6 +84,8 @@ impl HeadReader {
         Self {
             db,
             queue: Arc::default(),
+            urgent: Arc::default(),
+            gathering: GATHERING,
             next_epoch: Arc::default(),
         }
     }
@@ -77,10 +95,26 @@ impl HeadReader {
     /// # Errors
     /// [`Error::UnknownUser`] when another app creates the users and has not created this one.
     pub async fn read(&self, user: &UserId) -> Result<user::Model, Error> {
+        self.read_with(user, true).await
+    }
+
+    /// Does the same for a stream that opens, which may wait a few milliseconds for others.
+    ///
+    /// # Errors
+    /// As [`HeadReader::read`].
+    pub async fn read_for_stream(&self, user: &UserId) -> Result<user::Model, Error> {
+        self.read_with(user, false).await
+    }
+
+    async fn read_with(&self, user: &UserId, is_urgent: bool) -> Result<user::Model, Error> {
         let (reply, row) = oneshot::channel();
         let begins = {
             let mut queue = self.queue.lock();
             queue.requests.push((user.clone(), reply));
+            let is_urgent = is_urgent || queue.requests.len() >= BATCH;
+            if is_urgent && !mem::replace(&mut queue.is_urgent, true) {
+                self.urgent.notify_one();
+            }
             !mem::replace(&mut queue.is_served, true)
         };
         if begins {
@@ -94,24 +128,41 @@ impl HeadReader {
     fn serve(self) -> BoxFuture<'static, ()> {
         async move {
             let mut service = Service(Some(self.clone()));
+            let mut connection = HeadConnection::default();
             while let Some(waiting) = service.next() {
-                let mut answered = pin!(self.answer(waiting));
-                if timeout(SLOW, answered.as_mut()).await.is_err() {
-                    drop(service);
-                    return answered.await;
+                let next = Instant::now() + self.gathering;
+                {
+                    let mut answered = pin!(self.answer(waiting, &mut connection));
+                    if timeout(SLOW, answered.as_mut()).await.is_err() {
+                        drop(service);
+                        return answered.await;
+                    }
+                }
+                if !self.queue.lock().is_urgent {
+                    connection.release();
+                    self.gather_until(next).await;
                 }
             }
         }
         .boxed()
     }
 
-    async fn answer(&self, mut waiting: Waiting) {
-        let found = find_rows(&self.db.fresh, waiting.keys());
+    /// Waits for requests until the queue is urgent, at most until `next`.
+    async fn gather_until(&self, next: Instant) {
+        // A notification may be of requests that were served since.
+        while timeout_at(next, self.urgent.notified()).await.is_ok() && !self.queue.lock().is_urgent
+        {
+        }
+    }
+
+    async fn answer(&self, mut waiting: Waiting, connection: &mut HeadConnection) {
+        let found = connection.find_rows(&self.db.fresh, waiting.keys());
         match self.db.in_time(found).await {
             Ok(found) => send_rows(&mut waiting, found),
             Err(error) => return send_error(waiting, &error),
         }
         if !waiting.is_empty() {
+            connection.release();
             self.create(waiting).await;
         }
     }
@@ -198,6 +249,7 @@ impl Service {
             return None;
         }
         let count = queue.requests.len().min(BATCH);
+        queue.is_urgent = queue.requests.len() > BATCH;
         let mut waiting = Waiting::new();
         for (user, reply) in queue.requests.drain(..count) {
             waiting.entry(user).or_default().push(reply);
@@ -212,5 +264,79 @@ impl Drop for Service {
         if let (Some(reader), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(reader.serve());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use migration::Migrator;
+    use sea_orm_migration::MigratorTrait as _;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        address::DatabaseAddress,
+        library::database::options::{DatabaseOptions, Opening},
+    };
+
+    /// What must not happen does not happen for this long.
+    const WHILE: Duration = Duration::from_millis(100);
+    /// The deadline of what must happen.
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A reader of a database, whose streams gather for an hour.
+    async fn reader() -> (HeadReader, TempDir) {
+        let folder = TempDir::with_prefix("library-sync-test-").unwrap();
+        let url = format!(
+            "sqlite://{}?mode=rwc",
+            folder.path().join("library.db").display()
+        );
+        let options = DatabaseOptions {
+            max_replica_lag: Duration::ZERO,
+            address: DatabaseAddress::parse(&url).unwrap(),
+            replica: None,
+            opening: Opening::Create,
+            max_connections: 1,
+            max_user_reads: None,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(5),
+        };
+        let db = Database::connect(&options).await.unwrap();
+        Migrator::up(&db.write, None).await.unwrap();
+        let mut reader = HeadReader::new(db);
+        reader.gathering = Duration::from_hours(1);
+        (reader, folder)
+    }
+
+    fn users(count: usize) -> Vec<UserId> {
+        let user = |n| UserId::new(&format!("user-{n}")).unwrap();
+        (0..count).map(user).collect()
+    }
+
+    #[tokio::test]
+    async fn streams_wait_for_others_until_another_request_comes() {
+        let (reader, _folder) = reader().await;
+        let users = users(3);
+        // Nobody waits before the first statement.
+        reader.read_for_stream(&users[0]).await.unwrap();
+        let mut streams = pin!(join_all(
+            users.iter().map(|user| reader.read_for_stream(user))
+        ));
+        assert!(timeout(WHILE, streams.as_mut()).await.is_err());
+        let check = reader.read(&users[0]);
+        timeout(LIMIT, check).await.unwrap().unwrap();
+        let rows = timeout(LIMIT, streams).await.unwrap();
+        assert!(rows.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn streams_that_fill_a_statement_do_not_wait() {
+        let (reader, _folder) = reader().await;
+        let users = users(BATCH);
+        reader.read_for_stream(&users[0]).await.unwrap();
+        let streams = join_all(users.iter().map(|user| reader.read_for_stream(user)));
+        let rows = timeout(LIMIT, streams).await.unwrap();
+        assert!(rows.iter().all(Result::is_ok));
     }
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait as _,
-    FromQueryResult as _, IdenStatic as _, Iterable as _, QueryFilter as _, Statement,
+    FromQueryResult as _, IdenStatic as _, Iterable as _, QueryFilter as _, Select, Statement,
     sea_query::OnConflict,
 };
 
@@ -81,11 +81,7 @@ pub(in crate::library) async fn find_rows(
     pool: &DatabaseConnection,
     users: impl IntoIterator<Item = &UserId> + Send,
 ) -> Result<Vec<user::Model>, Error> {
-    let select = user::Entity::find().filter(one_of(
-        pool.get_database_backend(),
-        user::Column::Subject,
-        users.into_iter().map(UserId::as_str),
-    ));
+    let select = select_rows(pool.get_database_backend(), users);
     let mut attempts = Attempts::on(pool);
     loop {
         let rows = select.clone().all(pool).await;
@@ -93,6 +89,18 @@ pub(in crate::library) async fn find_rows(
             return Ok(rows?);
         }
     }
+}
+
+/// Selects the rows of `users`.
+pub(in crate::library) fn select_rows<'u>(
+    backend: DbBackend,
+    users: impl IntoIterator<Item = &'u UserId>,
+) -> Select<user::Entity> {
+    user::Entity::find().filter(one_of(
+        backend,
+        user::Column::Subject,
+        users.into_iter().map(UserId::as_str),
+    ))
 }
 
 /// The statement that creates the users of the JSON array $1. The first one gets the current time as its epoch, at least

@@ -24,11 +24,16 @@ impl Autocommit {
     /// Runs a statement and returns its first row. After an error of the database, nothing of the statement was done. After
     /// any other error, it may have been done.
     pub async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        Ok(self.query_all(&statement).await?.into_iter().next())
+    }
+
+    /// Runs a statement and returns its rows, with the errors of [`Autocommit::query_one`].
+    pub async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.0.claim(State::Open)?;
         let began = Instant::now();
-        let outcome = self.0.connection()?.fetch_all(&statement).await;
+        let outcome = self.0.connection()?.fetch_all(statement).await;
         let rows = self.0.settle(&statement.sql, began, outcome);
-        Ok(rows.map_err(query_failed)?.into_iter().next())
+        rows.map_err(query_failed)
     }
 }
 
