@@ -1,12 +1,13 @@
 //! The condition that a column holds one of many values, in a statement whose text does not depend on their number.
 //!
-//! PostgreSQL gets the values as one array, so a statement is prepared once, not once per number of values. It joins the
-//! array's elements, whatever its statistics are: it looks each element up in an index, or each row in a hash table of the
-//! elements. With `= ANY` or separate parameters, a plan may scan all rows of the user and compare each with every value.
-//! SQLite uses the index either way; it gets texts as one JSON array, for the same reason, and ids separately, because
-//! JSON has no bytes.
+//! PostgreSQL gets the values as one array. A statement is then prepared once, not once per number of values, and its
+//! generic plan looks each value up in an index. With separate parameters, that plan scans all rows of the user and
+//! compares each with every value. SQLite uses the index either way; it gets texts as one JSON array, for the same
+//! reason, and ids separately, because JSON has no bytes.
 //!
-//! The array is bound as text, because sea-orm binds arrays only with an otherwise unneeded feature.
+//! The array is bound as text, because sea-orm binds arrays only with an otherwise unneeded feature. A subquery parses it
+//! once. Without it, a plan that compares each row with the array would parse the text for each row: such plans are made
+//! while tables are small or have no statistics.
 
 use sea_orm::{DbBackend, ExprTrait as _, IntoSimpleExpr, sea_query::Expr};
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub(in crate::library) trait Element: Copy + Into<sea_orm::Value> {
 }
 
 impl Element for Uuid {
-    const IN_ARRAY: &'static str = "$1 IN (SELECT unnest(CAST($2 AS uuid[])))";
+    const IN_ARRAY: &'static str = "$1 = ANY(CAST((SELECT CAST($2 AS uuid[])) AS uuid[]))";
 
     fn push_to(self, array: &mut String) {
         array.push_str(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
@@ -34,7 +35,7 @@ impl Element for Uuid {
 }
 
 impl Element for &str {
-    const IN_ARRAY: &'static str = "$1 IN (SELECT unnest(CAST($2 AS text[])))";
+    const IN_ARRAY: &'static str = "$1 = ANY(CAST((SELECT CAST($2 AS text[])) AS text[]))";
 
     fn in_list(column: Expr, values: impl IntoIterator<Item = Self>) -> Expr {
         let values = values.into_iter().map(serde_json::Value::from).collect();
