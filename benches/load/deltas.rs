@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     Args,
-    http::{Connection, graphql, post, rate},
+    http::{Connection, graphql, graphql_with, rate},
     node::{Node, token},
     reload::{self, Reload},
     support::servers::Server,
@@ -69,8 +69,8 @@ async fn fill(node: &Node, entries: usize, tokens: &[String]) {
         for part in numbers.chunks(IMPORTED) {
             let entry = |number: &usize| json!({"title": format!("Story {number}"), "url": format!("https://example.org/{number}"), "tags": ["read"]});
             let part: Vec<_> = part.iter().map(entry).collect();
-            let body = json!({"query": import, "variables": {"input": {"entries": part}}});
-            let answer = connection.ask(&post(&body, token)).await;
+            let input = json!({"input": {"entries": part}});
+            let answer = connection.ask(&graphql_with(import, &input, token)).await;
             assert!(!answer.contains("\"errors\""), "{answer}");
         }
     }

@@ -89,6 +89,12 @@ pub fn graphql(query: &str, token: &str) -> String {
     post(&serde_json::json!({ "query": query }), token)
 }
 
+/// A GraphQL request with variables and a token.
+pub fn graphql_with(query: &str, variables: &serde_json::Value, token: &str) -> String {
+    let body = serde_json::json!({"query": query, "variables": variables});
+    post(&body, token)
+}
+
 /// A request to the GraphQL endpoint, with a body and a token.
 pub fn post(body: &serde_json::Value, token: &str) -> String {
     let body = body.to_string();

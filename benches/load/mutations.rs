@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     Args,
-    http::{ask_all, graphql, post},
+    http::{ask_all, graphql, graphql_with},
     node::{Node, token},
     pgbench,
     support::servers::Server,
@@ -125,15 +125,14 @@ async fn fill(node: &Node, kind: Kind, first: bool, run: &str, tokens: &[String]
 /// The request that creates a tag.
 pub fn create_tag(name: &str, token: &str) -> String {
     let query = "mutation ($name: String!) { createTag(input: {name: $name}) { libraryVersion } }";
-    post(&json!({"query": query, "variables": {"name": name}}), token)
+    graphql_with(query, &json!({"name": name}), token)
 }
 
 /// The request that adds the progress of a user to the library.
 pub fn add_progress(user: usize, token: &str) -> String {
     let query = "mutation ($id: ID!) { createStoryWithProgress(input: {title: \"A story\", \
                  url: \"https://example.org/1\", progressId: $id}) { libraryVersion } }";
-    let variables = json!({"id": progress(user)});
-    post(&json!({"query": query, "variables": variables}), token)
+    graphql_with(query, &json!({"id": progress(user)}), token)
 }
 
 /// The request that reads a chapter of this progress.
@@ -141,7 +140,7 @@ pub fn read_chapter(user: usize, chapter: usize, token: &str) -> String {
     let query = "mutation ($id: ID!, $chapter: Int!) { \
                  updateProgress(input: {id: $id, currentChapter: $chapter}) { libraryVersion } }";
     let variables = json!({"id": progress(user), "chapter": chapter});
-    post(&json!({"query": query, "variables": variables}), token)
+    graphql_with(query, &variables, token)
 }
 
 impl Kind {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     event_stream::quantile,
-    http::{Connection, post},
+    http::{Connection, graphql_with},
     node::user,
     support::{
         programs::Finish as _,
@@ -81,8 +81,8 @@ async fn walk(port: u16, token: &str) -> (usize, usize) {
     let mut connection = Connection::open(port).await;
     let (mut after, mut pages, mut changes) = (None, 0, 0);
     loop {
-        let body = json!({"query": QUERY, "variables": {"after": after}});
-        let page = connection.ask(&post(&body, token)).await;
+        let request = graphql_with(QUERY, &json!({"after": after}), token);
+        let page = connection.ask(&request).await;
         assert!(
             page.starts_with("{\"data\":") && page.contains("\"reset\":false"),
             "{page}"

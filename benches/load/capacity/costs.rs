@@ -11,7 +11,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::simulation::Event;
 use crate::{
-    http::{Connection, get, graphql, post, rate},
+    http::{Connection, get, graphql, graphql_with, rate},
     node::{Node, children, cpu_time, memory_each, parent, token},
     support::servers::Server,
 };
@@ -144,7 +144,7 @@ impl Libraries {
         let query = "mutation ($id: ID!, $chapter: Int!) { \
                      updateProgress(input: {id: $id, currentChapter: $chapter, rewind: true}) { libraryVersion } }";
         let variables = json!({"id": self.progresses[user], "chapter": chapter});
-        self.post(user, query, &variables)
+        graphql_with(query, &variables, &self.tokens[user])
     }
 
     /// The request for what changed since a version.
@@ -152,12 +152,7 @@ impl Libraries {
         let query = "query ($since: Int!) { libraryChanges(since: $since) { version epoch reset hasMore endCursor \
                      changes { __typename ... on Progress { id currentChapter readingStatus rating notes } \
                      ... on Story { id title } ... on Tombstone { rowId kind } } } }";
-        self.post(user, query, &json!({"since": since}))
-    }
-
-    fn post(&self, user: usize, query: &str, variables: &Value) -> String {
-        let body = json!({"query": query, "variables": variables});
-        post(&body, &self.tokens[user])
+        graphql_with(query, &json!({"since": since}), &self.tokens[user])
     }
 
     /// The request for the version.
