@@ -21,6 +21,7 @@ use super::{
     },
     error::Error,
     handle::Library,
+    read::head_reader::Reason,
 };
 use crate::version::{Epoch, Head, UserId, Version};
 
@@ -103,7 +104,7 @@ impl Library {
     /// # Errors
     /// When the database does not answer.
     pub async fn erased_epoch(&self, user: &UserId) -> Result<Option<Epoch>, Error> {
-        Ok(self.head_reader.read(user).await?.erased())
+        Ok(self.head_reader.read(user, Reason::Request).await?.erased())
     }
 
     /// Empties SQLite's write-ahead log, which still holds the erased rows. While other connections read it, it cannot be

@@ -40,6 +40,21 @@ pub enum Opening {
 }
 
 impl DatabaseOptions {
+    /// Options for a test: one connection to the database at `url`.
+    #[cfg(test)]
+    pub(in crate::library) fn for_test(url: &str) -> Self {
+        Self {
+            address: DatabaseAddress::parse(url).unwrap(),
+            replica: None,
+            max_replica_lag: Duration::ZERO,
+            opening: Opening::Create,
+            max_connections: 1,
+            max_user_reads: None,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(5),
+        }
+    }
+
     /// Returns the time limit of one request's work: the wait for a connection, and two statements at their timeout.
     pub(super) fn patience(&self) -> Duration {
         if self.statement_timeout.is_zero() {

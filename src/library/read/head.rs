@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use sea_orm::{ConnectionTrait, EntityTrait as _};
 
+use super::head_reader::Reason;
 use crate::{
     library::{
         database::replica::count_query, entity::user, error::Error, handle::Library,
@@ -41,10 +42,8 @@ impl Library {
         session: impl Into<Session<'s>>,
         claims: Option<Head>,
     ) -> Result<Head, Error> {
-        let session = session.into();
-        let known = self.known.of(session.user);
-        let row = self.head_reader.read(session.user).await?;
-        self.head_of_row(&row, session, known, claims).await
+        self.read_head(session.into(), claims, Reason::Request)
+            .await
     }
 
     /// Like [`Library::head_given`], for a stream that opens: it may wait a few milliseconds, to share a statement with
@@ -57,23 +56,22 @@ impl Library {
         session: Session<'_>,
         claims: Option<Head>,
     ) -> Result<Head, Error> {
-        let known = self.known.of(session.user);
-        let row = self.head_reader.read_for_stream(session.user).await?;
-        self.head_of_row(&row, session, known, claims).await
+        self.read_head(session, claims, Reason::Stream).await
     }
 
-    async fn head_of_row(
+    async fn read_head(
         &self,
-        row: &user::Model,
         session: Session<'_>,
-        known: Option<Head>,
         claims: Option<Head>,
+        reason: Reason,
     ) -> Result<Head, Error> {
+        let user = session.user;
+        let known = self.known.of(user);
+        let row = self.head_reader.read(user, reason).await?;
         if session.is_signed_out(row.signed_out_at) {
             return Err(Error::SignedOut);
         }
-        let head = row.head();
-        self.settle(session.user, head, known, claims).await
+        self.settle(user, row.head(), known, claims).await
     }
 
     /// Returns the library for a query, and a head that the query reads at or after: the replica's, if one is configured

@@ -58,6 +58,15 @@ type Reply = oneshot::Sender<Result<user::Model, Error>>;
 /// The requests of each user that a statement serves.
 type Waiting = HashMap<UserId, Vec<Reply>>;
 
+/// What a head is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::library) enum Reason {
+    /// A request, which does not wait for others.
+    Request,
+    /// A stream that opens, which may wait a few milliseconds for others.
+    Stream,
+}
+
 /// Reads heads in batches. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::library) struct HeadReader {
@@ -94,24 +103,12 @@ impl HeadReader {
     ///
     /// # Errors
     /// [`Error::UnknownUser`] when another app creates the users and has not created this one.
-    pub async fn read(&self, user: &UserId) -> Result<user::Model, Error> {
-        self.read_with(user, true).await
-    }
-
-    /// Does the same for a stream that opens, which may wait a few milliseconds for others.
-    ///
-    /// # Errors
-    /// As [`HeadReader::read`].
-    pub async fn read_for_stream(&self, user: &UserId) -> Result<user::Model, Error> {
-        self.read_with(user, false).await
-    }
-
-    async fn read_with(&self, user: &UserId, is_urgent: bool) -> Result<user::Model, Error> {
+    pub async fn read(&self, user: &UserId, reason: Reason) -> Result<user::Model, Error> {
         let (reply, row) = oneshot::channel();
         let begins = {
             let mut queue = self.queue.lock();
             queue.requests.push((user.clone(), reply));
-            let is_urgent = is_urgent || queue.requests.len() >= BATCH;
+            let is_urgent = reason == Reason::Request || queue.requests.len() >= BATCH;
             if is_urgent && !mem::replace(&mut queue.is_urgent, true) {
                 self.urgent.notify_one();
             }
@@ -275,10 +272,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{
-        address::DatabaseAddress,
-        library::database::options::{DatabaseOptions, Opening},
-    };
+    use crate::library::database::options::DatabaseOptions;
 
     /// What must not happen does not happen for this long.
     const WHILE: Duration = Duration::from_millis(100);
@@ -292,17 +286,9 @@ mod tests {
             "sqlite://{}?mode=rwc",
             folder.path().join("library.db").display()
         );
-        let options = DatabaseOptions {
-            max_replica_lag: Duration::ZERO,
-            address: DatabaseAddress::parse(&url).unwrap(),
-            replica: None,
-            opening: Opening::Create,
-            max_connections: 1,
-            max_user_reads: None,
-            acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(5),
-        };
-        let db = Database::connect(&options).await.unwrap();
+        let db = Database::connect(&DatabaseOptions::for_test(&url))
+            .await
+            .unwrap();
         Migrator::up(&db.write, None).await.unwrap();
         let mut reader = HeadReader::new(db);
         reader.gathering = Duration::from_hours(1);
@@ -319,12 +305,12 @@ mod tests {
         let (reader, _folder) = reader().await;
         let users = users(3);
         // Nobody waits before the first statement.
-        reader.read_for_stream(&users[0]).await.unwrap();
+        reader.read(&users[0], Reason::Stream).await.unwrap();
         let mut streams = pin!(join_all(
-            users.iter().map(|user| reader.read_for_stream(user))
+            users.iter().map(|user| reader.read(user, Reason::Stream))
         ));
         assert!(timeout(WHILE, streams.as_mut()).await.is_err());
-        let check = reader.read(&users[0]);
+        let check = reader.read(&users[0], Reason::Request);
         timeout(LIMIT, check).await.unwrap().unwrap();
         let rows = timeout(LIMIT, streams).await.unwrap();
         assert!(rows.iter().all(Result::is_ok));
@@ -334,8 +320,8 @@ mod tests {
     async fn streams_that_fill_a_statement_do_not_wait() {
         let (reader, _folder) = reader().await;
         let users = users(BATCH);
-        reader.read_for_stream(&users[0]).await.unwrap();
-        let streams = join_all(users.iter().map(|user| reader.read_for_stream(user)));
+        reader.read(&users[0], Reason::Stream).await.unwrap();
+        let streams = join_all(users.iter().map(|user| reader.read(user, Reason::Stream)));
         let rows = timeout(LIMIT, streams).await.unwrap();
         assert!(rows.iter().all(Result::is_ok));
     }
