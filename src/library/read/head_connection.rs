@@ -75,12 +75,9 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::{
-        address::DatabaseAddress,
-        library::database::{
-            options::{DatabaseOptions, Opening},
-            pools::Database,
-        },
+    use crate::library::database::{
+        options::{DatabaseOptions, Opening},
+        pools::Database,
     };
 
     #[expect(clippy::disallowed_methods, reason = "the address of the test server")]
@@ -88,14 +85,8 @@ mod tests {
         let address = std::env::var("LIBRARY_SYNC_TEST_POSTGRES")
             .expect("LIBRARY_SYNC_TEST_POSTGRES: run the tests by scripts/test");
         let options = DatabaseOptions {
-            max_replica_lag: Duration::ZERO,
-            address: DatabaseAddress::parse(&address).unwrap(),
-            replica: None,
             opening: Opening::Read,
-            max_connections: 1,
-            max_user_reads: None,
-            acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(5),
+            ..DatabaseOptions::for_test(&address)
         };
         Database::connect(&options).await.unwrap()
     }

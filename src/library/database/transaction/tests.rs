@@ -9,13 +9,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::{
-    address::DatabaseAddress,
-    library::database::{
-        options::{DatabaseOptions, Opening},
-        pools::Database,
-    },
-};
+use crate::library::database::{options::DatabaseOptions, pools::Database};
 
 /// A database with a table of one column.
 struct Fixture {
@@ -56,14 +50,8 @@ impl Fixture {
 
     async fn at(url: String, folder: TempDir, wait: Duration) -> Self {
         let options = DatabaseOptions {
-            max_replica_lag: Duration::ZERO,
-            address: DatabaseAddress::parse(&url).unwrap(),
-            replica: None,
-            opening: Opening::Create,
-            max_connections: 1,
-            max_user_reads: None,
             acquire_timeout: wait,
-            statement_timeout: Duration::from_secs(5),
+            ..DatabaseOptions::for_test(&url)
         };
         let db = Database::connect(&options).await.unwrap();
         let table = "CREATE TABLE number (n integer NOT NULL CHECK (n > 0))";
