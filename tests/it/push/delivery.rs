@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     push::fake_push_service::{
         Answer, FakePushService, REGISTER, UNREGISTER, change, no_message_follows, register,
-        sleep_device, start,
+        sleep_device, start, start_settling,
     },
     support::socket::Socket,
     support::test_app::{Db, TestApp, TestDatabase, TestProcess, on_each_database, soon},
@@ -16,6 +16,13 @@ use crate::{
 async fn app(db: Db) -> (TestApp, FakePushService) {
     let service = FakePushService::start().await;
     let app = start(TestDatabase::new(db).await, &service, &[]).await;
+    (app, service)
+}
+
+/// A server that waits long enough after a change for what the test does next, also on a busy machine.
+async fn patient_app(db: Db) -> (TestApp, FakePushService) {
+    let service = FakePushService::start().await;
+    let app = start_settling(TestDatabase::new(db).await, &service, "4s", &[]).await;
     (app, service)
 }
 
@@ -95,14 +102,13 @@ on_each_database! {
     }
 
     async fn a_device_that_has_applied_the_change_is_sent_nothing(db: Db) {
-        let (app, service) = app(db).await;
+        let (app, service) = patient_app(db).await;
         let ann = app.user("ann");
         register(&ann, &service.subscribe("phone"), "EVERY_CHANGE").await;
         change(&ann, "laptop", "a").await;
         report(&app, "ann", "phone", &ann.head().await).await;
-        no_message_follows().await;
+        until(&app, "phone", "known_version = 2 AND due_at IS NULL").await;
         assert_eq!(service.messages().len(), 0);
-        assert_eq!((column(&app, "phone", "known_version").await, column(&app, "phone", "due_at").await), (Some(2), None));
         // A head that the user has not reached is ignored.
         report(&app, "ann", "phone", &ann.head_at(99).await).await;
         change(&ann, "laptop", "b").await;
@@ -116,9 +122,10 @@ on_each_database! {
         for version in [2, 3] {
             change(&ann, "laptop", &version.to_string()).await;
             report(&app, "ann", "phone", &ann.head().await).await;
-            tokio::time::sleep(Duration::from_millis(1_200)).await;
-            assert_eq!(column(&app, "phone", "known_version").await, Some(2));
+            until(&app, "phone", "known_version = 2").await;
         }
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert_eq!(column(&app, "phone", "known_version").await, Some(2));
         app.db.execute("UPDATE topaz_push_endpoint SET reported_at = reported_at - 60000").await;
         until(&app, "phone", "known_version = 3").await;
     }
@@ -191,7 +198,7 @@ on_each_database! {
     }
 
     async fn changes_coalesce_and_the_newest_version_is_sent(db: Db) {
-        let (app, service) = app(db).await;
+        let (app, service) = patient_app(db).await;
         let ann = app.user("ann");
         register(&ann, &service.subscribe("phone"), "EVERY_CHANGE").await;
         for name in ["a", "b", "c"] {
@@ -264,10 +271,11 @@ on_each_database! {
         for (device, _, least, most) in cases {
             service.until(device, 1).await;
             until(&app, device, "(failures > 0 OR sent_at > 0)").await;
-            if let Some(wait) = column(&app, device, "due_at - failing_since").await {
-                assert!((least..=most + 50).contains(&wait), "{device}: {wait}");
-                assert_eq!(column(&app, device, "known_version").await, Some(1));
-            }
+            // A short wait may be over by now.
+            let wait = "CASE WHEN known_version = 1 THEN due_at - failing_since END";
+            let wait = column(&app, device, wait).await;
+            let is_right = |wait| (least - 50..=most + 50).contains(&wait);
+            assert!(wait.map_or(most <= 1_000, is_right), "{device}: {wait:?}");
         }
         fast_forward(&app).await;
         for (device, ..) in cases {

@@ -353,9 +353,19 @@ pub fn decrypt(to: &Subscription, message: &[u8]) -> Option<Vec<u8>> {
 
 /// Starts a server that uses the service, whose devices count as asleep at once.
 pub async fn start(database: TestDatabase, service: &FakePushService, more: &[&str]) -> TestApp {
+    start_settling(database, service, "300ms", more).await
+}
+
+/// Starts a server that sends messages of a change only after `delay`.
+pub async fn start_settling(
+    database: TestDatabase,
+    service: &FakePushService,
+    delay: &str,
+    more: &[&str],
+) -> TestApp {
     let fast = [
         "--push-delay",
-        "300ms",
+        delay,
         "--push-sweep",
         "1s",
         "--push-lease",
