@@ -13,11 +13,7 @@ use tracing::Instrument as _;
 
 use super::{
     archive::exports::Exports,
-    database::{
-        fair_queue::Admission,
-        pools::Database,
-        transaction::{Purpose, Transaction},
-    },
+    database::{fair_queue::Admission, pools::Database, transaction::Transaction},
     device::{log::DeviceLog, settings::DeviceSettings, stream_ender::StreamEnds},
     endpoint::device_activity::DeviceActivity,
     error::Error,
@@ -102,9 +98,8 @@ impl Library {
         let _caller = caller.drop_guard();
         let task = async move {
             let snapshot = async {
-                let pool = reader.pool()?;
                 reader.begin_work();
-                let tx = Transaction::begin(pool, Purpose::Snapshot).await?;
+                let tx = reader.snapshot().await?;
                 let found = tokio::select! {
                     biased;
                     () = left.cancelled() => return Err(Error::unavailable("the client disconnected")),

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbBackend};
 
 use super::{
     fair_queue::{Act, Admission, FairQueue, reads_of_one_user},
+    kept_connections::KeptConnections,
     options::DatabaseOptions,
     pools::{Access, Database, sqlite},
     read_connection::{Origin, Reader, Readers},
     statement_metrics::observed,
     transaction::{
-        Purpose, Transaction,
+        Purpose, Source, Transaction,
         write_group::{Alone, MAX_AGE, MAX_WRITES, WriteGroups},
     },
 };
@@ -36,7 +37,7 @@ impl AdmissionControl {
     pub fn new(
         options: &DatabaseOptions,
         write: &DatabaseConnection,
-        fresh: &DatabaseConnection,
+        fresh: &KeptConnections,
         replica: Option<&DatabaseConnection>,
     ) -> Self {
         let connections = options.max_connections as usize;
@@ -49,12 +50,12 @@ impl AdmissionControl {
             // Reads and writes share one pool, so they share its turns.
             Arc::clone(&turns)
         };
-        let fresh = readers(options, &options.address, fresh, turns);
+        let fresh = readers(options, &options.address, fresh.clone(), turns);
         let queried = match (&options.replica, replica) {
             (Some(address), Some(replica)) => readers(
                 options,
                 address,
-                replica,
+                KeptConnections::of(replica.clone(), options.max_connections),
                 FairQueue::new(connections, reads),
             ),
             _ => Arc::clone(&fresh),
@@ -91,11 +92,11 @@ impl AdmissionControl {
     }
 }
 
-/// Creates the readers at `address`, which `pool` is open on.
+/// Creates the readers at `address`, whose connections `kept` has.
 fn readers(
     options: &DatabaseOptions,
     address: &DatabaseAddress,
-    pool: &DatabaseConnection,
+    kept: KeptConnections,
     turns: Arc<FairQueue>,
 ) -> Arc<Readers> {
     let origin = match address {
@@ -104,7 +105,7 @@ fn readers(
             timeout: options.statement_timeout,
             observe: observed,
         },
-        DatabaseAddress::Postgres(_) => Origin::Pool(pool.clone()),
+        DatabaseAddress::Postgres(_) => Origin::Postgres(kept),
     };
     Readers::new(origin, turns, options.acquire_timeout)
 }
@@ -143,7 +144,11 @@ impl Database {
             return Transaction::join(groups).await;
         }
         let alone = self.lending.alone().await?;
-        let begun = Transaction::begin(&self.write, Purpose::Write).await?;
+        let source: Source<'_> = match self.backend() {
+            DbBackend::Postgres => (&self.kept).into(),
+            _ => (&self.write).into(),
+        };
+        let begun = Transaction::begin(source, Purpose::Write).await?;
         Ok(begun.in_turn(alone))
     }
 

@@ -8,6 +8,7 @@ pub(super) mod dialect;
 pub(super) mod examination;
 pub(super) mod fair_queue;
 pub(super) mod first_connection;
+pub(super) mod kept_connections;
 pub(super) mod lost_connection;
 pub(super) mod options;
 pub(super) mod outage;

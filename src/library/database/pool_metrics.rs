@@ -19,9 +19,12 @@ impl Database {
             ("replica", self.replica.as_ref()),
         ];
         for (name, pool) in pools {
-            let Some((open, idle)) = pool.map(connections) else {
+            let Some((open, mut idle)) = pool.map(connections) else {
                 continue;
             };
+            if name == "write" {
+                idle += self.kept.idle();
+            }
             for (state, count) in [("used", open.saturating_sub(idle)), ("idle", idle)] {
                 let count = u32::try_from(count).unwrap_or(u32::MAX);
                 gauge!("library_sync_db_connections", "pool" => name, "state" => state)

@@ -32,6 +32,7 @@ use super::{
     admission::AdmissionControl,
     clock::Skew,
     first_connection::{self, OpenError, Sessions},
+    kept_connections::KeptConnections,
     options::{DatabaseOptions, NO_LIMIT, Opening},
     outage::Diagnosis,
     promises,
@@ -60,6 +61,8 @@ pub struct Database {
     pub(in crate::library) write: DatabaseConnection,
     /// Reads the newest committed state for the server itself. Reads for a user go through a reader.
     pub(in crate::library) fresh: DatabaseConnection,
+    /// Connections of `fresh`, for the short work of users.
+    pub(in crate::library) kept: KeptConnections,
     /// Admission of users' work.
     pub(super) lending: AdmissionControl,
     pub(in crate::library) replica: Option<DatabaseConnection>,
@@ -104,11 +107,9 @@ impl Database {
             // PostgreSQL has one pool for both.
             _ => write.clone(),
         };
-        let replica = match &options.replica {
-            Some(replica) => Some(open_replica(options, replica).await?),
-            None => None,
-        };
-        let lending = AdmissionControl::new(options, &write, &fresh, replica.as_ref());
+        let kept = KeptConnections::of(fresh.clone(), options.max_connections);
+        let replica = open_replica(options).await?;
+        let lending = AdmissionControl::new(options, &write, &kept, replica.as_ref());
         let file = match address {
             DatabaseAddress::Sqlite(file) => Some(Arc::new(OpenFile::note(file, lock)?)),
             DatabaseAddress::Postgres(_) => None,
@@ -120,6 +121,7 @@ impl Database {
         let db = Self {
             write,
             fresh,
+            kept,
             lending,
             replica,
             probe,
@@ -195,6 +197,7 @@ impl Database {
         if let Some(replica) = self.replica {
             replica.close().await?;
         }
+        self.kept.close();
         self.fresh.close().await?;
         self.write.close().await
     }
@@ -239,11 +242,11 @@ async fn open(
     Ok(pool)
 }
 
-/// Opens the pool of a replica, which may be unreachable.
-async fn open_replica(
-    options: &DatabaseOptions,
-    address: &DatabaseAddress,
-) -> Result<DatabaseConnection, OpenError> {
+/// Opens the pool of the replica, if there is one. It may be unreachable.
+async fn open_replica(options: &DatabaseOptions) -> Result<Option<DatabaseConnection>, OpenError> {
+    let Some(address) = &options.replica else {
+        return Ok(None);
+    };
     let mut sessions = Sessions::OWN;
     match address {
         DatabaseAddress::Postgres(server) => {
@@ -258,7 +261,9 @@ async fn open_replica(
             sqlite_file::prepare(file, Opening::Read)?;
         }
     }
-    open(options, address, sessions, Access::Replica).await
+    open(options, address, sessions, Access::Replica)
+        .await
+        .map(Some)
 }
 
 pub(super) fn base(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {

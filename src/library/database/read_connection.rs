@@ -27,8 +27,9 @@ use sea_orm::{
 
 use super::{
     fair_queue::{Act, Admission, FairQueue},
+    kept_connections::KeptConnections,
     lost_connection::Attempts,
-    transaction::is_free,
+    transaction::{Purpose, Source, Transaction, is_free},
 };
 use crate::{library::error::Error, version::UserId};
 
@@ -56,7 +57,7 @@ pub(in crate::library) struct Readers {
 #[derive(Debug)]
 pub(in crate::library) enum Origin {
     /// One pool.
-    Pool(DatabaseConnection),
+    Postgres(KeptConnections),
     /// A SQLite database, opened once per connection.
     Sqlite {
         connect: Box<ConnectOptions>,
@@ -125,8 +126,8 @@ impl Readers {
 impl Origin {
     async fn open(&self) -> Result<Link, DbErr> {
         match self {
-            Self::Pool(pool) => Ok(Link {
-                db: pool.clone(),
+            Self::Postgres(kept) => Ok(Link {
+                db: kept.pool().clone(),
                 limit: None,
             }),
             Self::Sqlite {
@@ -168,9 +169,16 @@ impl Link {
 }
 
 impl Reader {
-    /// Returns the pool for a transaction. Callers enclose their work in [`Reader::begin_work`] and
-    /// [`Reader::end_work`].
-    pub fn pool(&self) -> Result<&DatabaseConnection, DbErr> {
+    /// Begins a snapshot. Callers enclose their work in [`Reader::begin_work`] and [`Reader::end_work`].
+    pub async fn snapshot(&self) -> Result<Transaction, DbErr> {
+        let source: Source<'_> = match &self.readers.origin {
+            Origin::Postgres(kept) => kept.into(),
+            Origin::Sqlite { .. } => self.pool()?.into(),
+        };
+        Transaction::begin(source, Purpose::Snapshot).await
+    }
+
+    fn pool(&self) -> Result<&DatabaseConnection, DbErr> {
         let lent = self.lent.as_ref().map(|(link, _)| &link.db);
         lent.ok_or_else(|| DbErr::Custom("a reader was used after its return".to_owned()))
     }
@@ -200,7 +208,7 @@ impl Reader {
 impl ConnectionTrait for Reader {
     fn get_database_backend(&self) -> DbBackend {
         match &self.readers.origin {
-            Origin::Pool(pool) => pool.get_database_backend(),
+            Origin::Postgres(_) => DbBackend::Postgres,
             Origin::Sqlite { .. } => DbBackend::Sqlite,
         }
     }

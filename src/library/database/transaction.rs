@@ -24,15 +24,15 @@ mod connection;
 mod tests;
 pub(super) mod write_group;
 
-use std::time::Instant;
+use std::{mem, time::Instant};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
-    Statement,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
     sqlx::{self, Connection as _, Error as SqlxError, PgConnection, Row as _, SqliteConnection},
 };
 use tokio::sync::{Mutex, MutexGuard};
 
+pub(in crate::library) use self::connection::Source;
 use self::{
     connection::{Connection, query_failed},
     write_group::{Alone, Seat, WriteGroups},
@@ -67,6 +67,8 @@ enum Hold {
     Alone(Connection),
     /// Together with other writes, on SQLite.
     Grouped(Seat),
+    /// No more.
+    Left,
 }
 
 /// How a transaction ends.
@@ -88,23 +90,24 @@ enum State {
 }
 
 impl Transaction {
-    /// Begins a transaction on a connection of `pool`.
+    /// Begins a transaction.
     ///
     /// # Errors
     /// When no connection is free in time, or BEGIN fails.
-    pub async fn begin(pool: &DatabaseConnection, purpose: Purpose) -> Result<Self, DbErr> {
-        let mut attempts = Attempts::on(pool);
+    pub async fn begin(source: impl Into<Source<'_>>, purpose: Purpose) -> Result<Self, DbErr> {
+        let source = source.into();
+        let mut attempts = Attempts::on(source.pool());
         loop {
-            let begun = Self::begin_once(pool, purpose).await;
+            let begun = Self::begin_once(source, purpose).await;
             if !attempts.repeats(&begun) {
                 return begun;
             }
         }
     }
 
-    async fn begin_once(pool: &DatabaseConnection, purpose: Purpose) -> Result<Self, DbErr> {
-        let backend = pool.get_database_backend();
-        let connection = Connection::free(pool).await?;
+    async fn begin_once(source: Source<'_>, purpose: Purpose) -> Result<Self, DbErr> {
+        let backend = source.pool().get_database_backend();
+        let connection = Connection::free(source).await?;
         let mut begun = Self::on(Hold::Alone(connection), backend);
         let sql = match (purpose, backend) {
             (Purpose::Write, DbBackend::Sqlite) => "BEGIN IMMEDIATE",
@@ -186,10 +189,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        let link = self.link.get_mut();
-        if link.state != State::Ended {
-            link.leave();
-        }
+        self.link.get_mut().leave(State::Ended);
     }
 }
 
@@ -241,6 +241,7 @@ impl Link {
         match &mut self.hold {
             Hold::Alone(connection) => Ok(connection),
             Hold::Grouped(seat) => seat.connection().ok_or_else(broken),
+            Hold::Left => Err(broken()),
         }
     }
 
@@ -269,15 +270,20 @@ impl Link {
                 let ended = connection.send(end.sql(connection.backend())).await;
                 ended.map_err(query_failed)?;
             }
+            (Hold::Left, _) => return Err(broken()),
         }
         self.state = State::Ended;
         Ok(())
     }
 
-    /// Leaves a transaction that did not end.
-    fn leave(&mut self) {
-        if let Hold::Alone(connection) = &mut self.hold {
-            connection.close_on_drop();
+    /// Gives the connection back, or closes it if the state is not the `expected` one.
+    fn leave(&mut self, expected: State) {
+        if let Hold::Alone(mut connection) = mem::replace(&mut self.hold, Hold::Left) {
+            if self.state == expected {
+                connection.give_back();
+            } else {
+                connection.close_on_drop();
+            }
         }
     }
 }

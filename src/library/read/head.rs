@@ -149,7 +149,7 @@ impl Library {
             .iter()
             .filter_map(|user| Some((user, self.known.of(user)?)))
             .collect();
-        let rows = self.db.in_time(find_rows(&self.db.fresh, users)).await?;
+        let rows = self.db.in_time(find_rows(&self.db.kept, users)).await?;
         self.end_streams_of(&rows).await?;
         let rows: HashMap<_, _> = rows
             .iter()

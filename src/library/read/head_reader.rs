@@ -30,7 +30,6 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::head_connection::HeadConnection;
 use crate::{
     library::{
         database::pools::Database,
@@ -125,18 +124,16 @@ impl HeadReader {
     fn serve(self) -> BoxFuture<'static, ()> {
         async move {
             let mut service = Service(Some(self.clone()));
-            let mut connection = HeadConnection::default();
             while let Some(waiting) = service.next() {
                 let next = Instant::now() + self.gathering;
                 {
-                    let mut answered = pin!(self.answer(waiting, &mut connection));
+                    let mut answered = pin!(self.answer(waiting));
                     if timeout(SLOW, answered.as_mut()).await.is_err() {
                         drop(service);
                         return answered.await;
                     }
                 }
                 if !self.queue.lock().is_urgent {
-                    connection.release();
                     self.gather_until(next).await;
                 }
             }
@@ -152,14 +149,13 @@ impl HeadReader {
         }
     }
 
-    async fn answer(&self, mut waiting: Waiting, connection: &mut HeadConnection) {
-        let found = connection.find_rows(&self.db.fresh, waiting.keys());
+    async fn answer(&self, mut waiting: Waiting) {
+        let found = find_rows(&self.db.kept, waiting.keys());
         match self.db.in_time(found).await {
             Ok(found) => send_rows(&mut waiting, found),
             Err(error) => return send_error(waiting, &error),
         }
         if !waiting.is_empty() {
-            connection.release();
             self.create(waiting).await;
         }
     }
@@ -202,7 +198,7 @@ impl HeadReader {
             // The others were created meanwhile. Read them from the primary: a replica may lack them.
             let is_created = |user: &&UserId| rows.iter().any(|row| row.subject == user.as_str());
             let others: Vec<_> = users.keys().filter(|user| !is_created(user)).collect();
-            rows.extend(find_rows(&self.db.write, others).await?);
+            rows.extend(find_rows(&self.db.kept, others).await?);
         }
         Ok(rows)
     }

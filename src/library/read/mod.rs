@@ -4,7 +4,6 @@ pub(super) mod change_log;
 pub(super) mod delta;
 pub(super) mod export;
 pub(super) mod head;
-mod head_connection;
 pub(super) mod head_reader;
 pub(super) mod list;
 pub(super) mod past;

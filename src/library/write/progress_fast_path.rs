@@ -9,7 +9,7 @@
 //! the first one read. It bumps the user's row before it changes anything, so writers of a user have one order here too.
 //! **Invariant:** its rows and its answer are those of [`LibraryWriter::update_progress`](super::writer::LibraryWriter::update_progress).
 
-use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{DbBackend, DbErr, QueryResult, Statement};
 use time::OffsetDateTime;
 
 use super::{
@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     library::{
-        database::{lost_connection::Attempts, transaction::autocommit::Autocommit},
+        database::{
+            kept_connections::KeptConnections, lost_connection::Attempts,
+            transaction::autocommit::Autocommit,
+        },
         error::{Error, sql_code},
         handle::Library,
         model::{
@@ -122,7 +125,7 @@ impl Library {
         let mut attempts = Attempts::on(&self.db.write);
         let asked = OffsetDateTime::now_utc();
         let (link, row) = loop {
-            let seen = query_alone(&self.db.write, change.select()).await;
+            let seen = query_alone(&self.db.kept, change.select()).await;
             if !attempts.repeats(&seen) {
                 break seen?;
             }
@@ -137,10 +140,10 @@ impl Library {
 }
 
 async fn query_alone(
-    pool: &DatabaseConnection,
+    kept: &KeptConnections,
     select: Statement,
 ) -> Result<(Autocommit, Option<QueryResult>), DbErr> {
-    let mut link = Autocommit::on(pool).await?;
+    let mut link = Autocommit::on(kept).await?;
     let row = link.query_one(select).await?;
     Ok((link, row))
 }

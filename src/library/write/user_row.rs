@@ -1,14 +1,17 @@
 //! The user's row, which holds their version.
 
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait as _,
-    FromQueryResult as _, IdenStatic as _, Iterable as _, QueryFilter as _, Select, Statement,
+    ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait as _, FromQueryResult as _,
+    IdenStatic as _, Iterable as _, QueryFilter as _, QueryResult, QueryTrait as _, Statement,
     sea_query::OnConflict,
 };
 
 use crate::{
     library::{
-        database::{any_of::one_of, clock, lost_connection::Attempts},
+        database::{
+            any_of::one_of, clock, kept_connections::KeptConnections, lost_connection::Attempts,
+            transaction::autocommit,
+        },
         entity::user,
         error::{Error, sql_code},
     },
@@ -72,35 +75,30 @@ pub(in crate::library) async fn insert_users(
         Err(error) if is_not_null_violation(&error) => return Err(Error::UnknownUser),
         rows => rows?,
     };
-    let row = |row| Ok(user::Model::from_query_result(row, "")?);
     rows.iter().map(row).collect()
 }
 
 /// Finds the rows of `users` in one statement.
 pub(in crate::library) async fn find_rows(
-    pool: &DatabaseConnection,
+    kept: &KeptConnections,
     users: impl IntoIterator<Item = &UserId> + Send,
 ) -> Result<Vec<user::Model>, Error> {
-    let select = select_rows(pool.get_database_backend(), users);
-    let mut attempts = Attempts::on(pool);
-    loop {
-        let rows = select.clone().all(pool).await;
+    let backend = kept.pool().get_database_backend();
+    let users = users.into_iter().map(UserId::as_str);
+    let select = user::Entity::find().filter(one_of(backend, user::Column::Subject, users));
+    let select = select.build(backend);
+    let mut attempts = Attempts::on(kept.pool());
+    let rows = loop {
+        let rows = autocommit::query_all(kept, &select).await;
         if !attempts.repeats(&rows) {
-            return Ok(rows?);
+            break rows?;
         }
-    }
+    };
+    rows.iter().map(row).collect()
 }
 
-/// Selects the rows of `users`.
-pub(in crate::library) fn select_rows<'u>(
-    backend: DbBackend,
-    users: impl IntoIterator<Item = &'u UserId>,
-) -> Select<user::Entity> {
-    user::Entity::find().filter(one_of(
-        backend,
-        user::Column::Subject,
-        users.into_iter().map(UserId::as_str),
-    ))
+fn row(row: &QueryResult) -> Result<user::Model, Error> {
+    Ok(user::Model::from_query_result(row, "")?)
 }
 
 /// The statement that creates the users of the JSON array $1. The first one gets the current time as its epoch, at least

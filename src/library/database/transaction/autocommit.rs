@@ -2,21 +2,24 @@
 //!
 //! **Invariant:** a statement that was cancelled, or whose outcome is unknown, closes its connection.
 
+use sea_orm::ConnectionTrait as _;
+
 use super::{
-    Connection, DatabaseConnection, DbErr, Hold, Instant, Link, QueryResult, State, Statement,
+    Connection, DbBackend, DbErr, Hold, Instant, Link, QueryResult, Source, State, Statement,
     query_failed,
 };
+use crate::library::database::kept_connections::KeptConnections;
 
 /// A connection for statements that each commit by themselves.
 pub(in crate::library) struct Autocommit(Link);
 
 impl Autocommit {
-    /// Takes a connection of `pool`.
+    /// Takes a connection.
     ///
     /// # Errors
     /// When none is free in time.
-    pub async fn on(pool: &DatabaseConnection) -> Result<Self, DbErr> {
-        let hold = Hold::Alone(Connection::free(pool).await?);
+    pub async fn on(source: impl Into<Source<'_>>) -> Result<Self, DbErr> {
+        let hold = Hold::Alone(Connection::free(source.into()).await?);
         let state = State::Open;
         Ok(Self(Link { hold, state }))
     }
@@ -39,8 +42,19 @@ impl Autocommit {
 
 impl Drop for Autocommit {
     fn drop(&mut self) {
-        if self.0.state != State::Open {
-            self.0.leave();
-        }
+        self.0.leave(State::Open);
     }
+}
+
+/// Runs one statement, and returns its rows.
+pub(in crate::library) async fn query_all(
+    kept: &KeptConnections,
+    statement: &Statement,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let pool = kept.pool();
+    if pool.get_database_backend() == DbBackend::Sqlite {
+        // The time limit of a statement begins when the pool lends the connection.
+        return pool.query_all_raw(statement.clone()).await;
+    }
+    Autocommit::on(kept).await?.query_all(statement).await
 }

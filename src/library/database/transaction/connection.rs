@@ -5,27 +5,57 @@ use sea_orm::{
     Statement,
     sea_query::Values,
     sqlx::{
-        self, AssertSqlSafe, Connection as _, Error as SqlxError, Executor as _, Postgres, Sqlite,
+        self, AssertSqlSafe, Connection as _, Error as SqlxError, Executor as _, Sqlite,
         pool::PoolConnection,
     },
 };
 use sea_query_sqlx::SqlxValues;
 
+use crate::library::database::kept_connections::{KeptConnections, Lent};
+
+/// Where a connection is taken from.
+#[derive(Clone, Copy)]
+pub(in crate::library) enum Source<'a> {
+    Pool(&'a DatabaseConnection),
+    Kept(&'a KeptConnections),
+}
+
+impl<'a> Source<'a> {
+    pub fn pool(self) -> &'a DatabaseConnection {
+        match self {
+            Self::Pool(pool) => pool,
+            Self::Kept(kept) => kept.pool(),
+        }
+    }
+}
+
+impl<'a> From<&'a DatabaseConnection> for Source<'a> {
+    fn from(pool: &'a DatabaseConnection) -> Self {
+        Self::Pool(pool)
+    }
+}
+
+impl<'a> From<&'a KeptConnections> for Source<'a> {
+    fn from(kept: &'a KeptConnections) -> Self {
+        Self::Kept(kept)
+    }
+}
+
 #[derive(Debug)]
 pub(in crate::library::database) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(Lent),
 }
 
 impl Connection {
-    /// Takes a connection of `pool`.
-    pub async fn of(pool: &DatabaseConnection) -> Result<Self, DbErr> {
-        let lent = if pool.get_database_backend() == DbBackend::Postgres {
-            let link = pool.get_postgres_connection_pool().acquire().await;
-            link.map(Self::Postgres)
-        } else {
-            let link = pool.get_sqlite_connection_pool().acquire().await;
-            link.map(Self::Sqlite)
+    async fn of(source: Source<'_>) -> Result<Self, DbErr> {
+        let lent = match source {
+            _ if source.pool().get_database_backend() == DbBackend::Sqlite => {
+                let link = source.pool().get_sqlite_connection_pool().acquire().await;
+                link.map(Self::Sqlite)
+            }
+            Source::Pool(pool) => Lent::of_pool(pool).await.map(Self::Postgres),
+            Source::Kept(kept) => kept.lend().await.map(Self::Postgres),
         };
         lent.map_err(|error| match error {
             SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
@@ -34,9 +64,9 @@ impl Connection {
         })
     }
 
-    /// Takes a connection of `pool` that is not in a transaction.
-    pub async fn free(pool: &DatabaseConnection) -> Result<Self, DbErr> {
-        let mut connection = Self::of(pool).await?;
+    /// Takes a connection that is not in a transaction.
+    pub async fn free(source: Source<'_>) -> Result<Self, DbErr> {
+        let mut connection = Self::of(source).await?;
         if connection.is_in_transaction() {
             connection.close_on_drop();
             return Err(DbErr::Conn(RuntimeErr::Internal(
@@ -47,10 +77,10 @@ impl Connection {
     }
 
     /// Returns whether sqlx counts the connection as in a transaction. Transactions of this module do not count.
-    pub fn is_in_transaction(&self) -> bool {
+    pub fn is_in_transaction(&mut self) -> bool {
         match self {
             Self::Sqlite(link) => link.is_in_transaction(),
-            Self::Postgres(link) => link.is_in_transaction(),
+            Self::Postgres(lent) => lent.link().is_in_transaction(),
         }
     }
 
@@ -64,7 +94,14 @@ impl Connection {
     pub fn close_on_drop(&mut self) {
         match self {
             Self::Sqlite(link) => link.close_on_drop(),
-            Self::Postgres(link) => link.close_on_drop(),
+            Self::Postgres(lent) => lent.link().close_on_drop(),
+        }
+    }
+
+    /// Gives the connection back after its last statement was answered, outside of a transaction.
+    pub fn give_back(self) {
+        if let Self::Postgres(lent) = self {
+            lent.give_back();
         }
     }
 
@@ -72,7 +109,7 @@ impl Connection {
     pub async fn send(&mut self, sql: &'static str) -> Result<(), SqlxError> {
         match self {
             Self::Sqlite(link) => link.execute(sql).await.map(|_| ()),
-            Self::Postgres(link) => link.execute(sql).await.map(|_| ()),
+            Self::Postgres(lent) => lent.link().execute(sql).await.map(|_| ()),
         }
     }
 
@@ -83,8 +120,9 @@ impl Connection {
                 let done = sqlx::query_with(sql, values).execute(&mut **link).await;
                 done.map(Into::into)
             }
-            Self::Postgres(link) => {
-                let done = sqlx::query_with(sql, values).execute(&mut **link).await;
+            Self::Postgres(lent) => {
+                let link = &mut **lent.link();
+                let done = sqlx::query_with(sql, values).execute(link).await;
                 done.map(Into::into)
             }
         }
@@ -100,8 +138,9 @@ impl Connection {
                 let rows = sqlx::query_with(sql, values).fetch_all(&mut **link).await?;
                 Ok(rows.into_iter().map(Into::into).collect())
             }
-            Self::Postgres(link) => {
-                let rows = sqlx::query_with(sql, values).fetch_all(&mut **link).await?;
+            Self::Postgres(lent) => {
+                let link = &mut **lent.link();
+                let rows = sqlx::query_with(sql, values).fetch_all(link).await?;
                 Ok(rows.into_iter().map(Into::into).collect())
             }
         }

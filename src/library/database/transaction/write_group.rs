@@ -164,7 +164,7 @@ impl WriteGroups {
 
     async fn begin(&self) -> Result<Group, DbErr> {
         let mut group = Group {
-            connection: Connection::free(&self.0.pool).await?,
+            connection: Connection::free((&self.0.pool).into()).await?,
             began: Instant::now(),
             savepoint: Savepoint::Empty,
             kept: Vec::new(),
