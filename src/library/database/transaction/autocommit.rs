@@ -5,8 +5,7 @@
 use sea_orm::ConnectionTrait as _;
 
 use super::{
-    Connection, DbBackend, DbErr, Hold, Instant, Link, QueryResult, Source, State, Statement,
-    query_failed,
+    Connection, DbBackend, DbErr, Hold, Instant, Link, QueryResult, State, Statement, query_failed,
 };
 use crate::library::database::kept_connections::KeptConnections;
 
@@ -18,8 +17,8 @@ impl Autocommit {
     ///
     /// # Errors
     /// When none is free in time.
-    pub async fn on(source: impl Into<Source<'_>>) -> Result<Self, DbErr> {
-        let hold = Hold::Alone(Connection::free(source.into()).await?);
+    pub async fn on(kept: &KeptConnections) -> Result<Self, DbErr> {
+        let hold = Hold::Alone(Connection::free(kept.into()).await?);
         let state = State::Open;
         Ok(Self(Link { hold, state }))
     }
