@@ -39,18 +39,14 @@ const MEASURED: usize = 100;
 /// Opens streams of heads. Cheap to clone.
 #[derive(Clone)]
 pub struct Feed {
-    /// Shared, because each stream refers to it.
-    library: Arc<Library>,
+    library: Library,
     hub: Arc<Hub>,
 }
 
 impl Feed {
     /// Creates a feed of `library`'s heads, woken by `hub`.
     pub fn new(library: Library, hub: Arc<Hub>) -> Self {
-        Self {
-            library: Arc::new(library),
-            hub,
-        }
+        Self { library, hub }
     }
 
     /// Streams the user's current head, then each greater one. Heads coalesce: a slow reader skips to the newest.
@@ -76,12 +72,7 @@ impl Feed {
         // The notice may be late or lost, so raise the user's other local streams to this head too.
         self.hub
             .deliver(Signal::Notice(Notice::new(user.clone(), first)));
-        Ok(Heads::new(
-            Arc::clone(&self.library),
-            watch,
-            first,
-            transport,
-        ))
+        Ok(Heads::new(self.library.clone(), watch, first, transport))
     }
 
     /// Measures that a device shows a head, as it reports with its requests.

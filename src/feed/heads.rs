@@ -5,7 +5,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -34,7 +33,7 @@ pub struct FeedEvent {
 ///
 /// Ends with the head that reports that the account was erased.
 pub struct Heads {
-    library: Arc<Library>,
+    library: Library,
     watch: Watch,
     transport: &'static str,
     /// The head that was yielded last. Before the first, the head to yield.
@@ -58,7 +57,7 @@ enum State {
 impl Heads {
     /// Yields `first`, then each greater head of `watch`.
     pub(super) fn new(
-        library: Arc<Library>,
+        library: Library,
         watch: Watch,
         first: Head,
         transport: &'static str,
@@ -94,7 +93,7 @@ impl Heads {
     /// Returns whether an erasure of the account began the epoch of `head`. If that cannot be read, the stream goes on:
     /// the client learns it with its next delta.
     fn is_erased(&self, head: Head) -> BoxFuture<'static, bool> {
-        let (library, user) = (Arc::clone(&self.library), self.watch.user().clone());
+        let (library, user) = (self.library.clone(), self.watch.user().clone());
         async move {
             let erased = library.erased_epoch(&user).await;
             matches!(erased, Ok(epoch) if epoch == Some(head.epoch))

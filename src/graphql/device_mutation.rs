@@ -54,6 +54,6 @@ impl DeviceMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Options of the sign-out.")] input: SignOutEverywhereInput,
     ) -> Option<Result<SignOutEverywherePayload, Error>> {
-        Box::pin(nullable(input.sign_out(ctx.caller()))).await
+        nullable(input.sign_out(ctx.caller())).await
     }
 }

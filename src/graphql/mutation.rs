@@ -306,7 +306,7 @@ impl LibraryMutation {
         #[graphql(desc = "Subscription of the browser, and the device.")]
         input: RegisterPushEndpointInput,
     ) -> Option<Result<RegisterPushEndpointPayload, Error>> {
-        Box::pin(nullable(input.register(ctx.caller()))).await
+        nullable(input.register(ctx.caller())).await
     }
 
     /// Removes the push endpoint of a device, for example when the user signs out. Does not change the library.
@@ -330,8 +330,10 @@ impl LibraryMutation {
 
 /// Makes a payload nullable. If the mutation fails, its field is null with an error at its path. A non-null field would
 /// make all of `data` null and hide the payloads of earlier mutations.
-pub(super) async fn nullable<T, E>(
+pub(super) fn nullable<T, E>(
     made: impl Future<Output = Result<T, E>>,
-) -> Option<Result<T, E>> {
-    Some(made.await)
+) -> impl Future<Output = Option<Result<T, E>>> {
+    // Boxed, because the future of each mutation would be as large as that of the largest one.
+    let made = Box::pin(made);
+    async { Some(made.await) }
 }

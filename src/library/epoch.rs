@@ -65,6 +65,22 @@ impl Library {
         known: Option<Head>,
         claims: Option<Head>,
     ) -> Result<Head, Error> {
+        if higher(read, known, claims).is_none() {
+            self.known.raise(user, read);
+            return Ok(read);
+        }
+        // Boxed, because the future is large and rarely needed.
+        Box::pin(self.settle_lower(user, read, known, claims)).await
+    }
+
+    /// Returns the head after one that may have fallen.
+    async fn settle_lower(
+        &self,
+        user: &UserId,
+        read: Head,
+        known: Option<Head>,
+        claims: Option<Head>,
+    ) -> Result<Head, Error> {
         let mut head = read;
         for _ in 0..TRIES {
             let Some((reported, source)) = higher(head, known, claims) else {

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    ops::Deref,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -29,7 +30,11 @@ const TICKET_LOOKUPS: usize = 2;
 
 /// Every user's library. Cheap to clone.
 #[derive(Clone)]
-pub struct Library {
+pub struct Library(Arc<Parts>);
+
+/// The parts of a [`Library`].
+#[derive(Clone)]
+pub struct Parts {
     pub(super) db: Database,
     pub(super) broker: Arc<dyn Broker>,
     /// Running writes, which a stopping server waits for.
@@ -49,10 +54,18 @@ pub struct Library {
     pub(super) unscrubbed: Arc<AtomicBool>,
 }
 
+impl Deref for Library {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl Library {
     /// Opens the libraries in `db`. Commits are announced through `broker`.
     pub fn new(db: Database, broker: Arc<dyn Broker>) -> Self {
-        Self {
+        Self::of(Parts {
             head_reader: HeadReader::new(db.clone()),
             db,
             broker,
@@ -66,22 +79,41 @@ impl Library {
             exports: Exports::default(),
             uses: Uses::default(),
             unscrubbed: Arc::default(),
-        }
+        })
+    }
+
+    fn of(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// Replaces the limits.
     #[must_use]
     pub fn limited_to(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+        Self::of(Parts {
+            limits,
+            ..Parts::clone(&self)
+        })
     }
 
     /// Replaces the settings of devices.
     #[must_use]
     pub fn with_devices(self, settings: DeviceSettings) -> Self {
-        Self {
+        Self::of(Parts {
             device_log: DeviceLog::new(settings),
-            ..self
+            ..Parts::clone(&self)
+        })
+    }
+
+    /// Returns this library without its replica.
+    #[must_use]
+    pub fn on_primary(&self) -> Self {
+        if !self.has_replica() {
+            return self.clone();
         }
+        Self::of(Parts {
+            db: self.db.without_replica(),
+            ..Parts::clone(self)
+        })
     }
 
     /// Reads from one consistent snapshot. Runs in a separate task, which stops when the caller goes away, but not during

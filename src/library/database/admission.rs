@@ -8,7 +8,8 @@ use super::{
     fair_queue::{Act, Admission, FairQueue, reads_of_one_user},
     kept_connections::KeptConnections,
     options::DatabaseOptions,
-    pools::{Access, Database, sqlite},
+    pool_options::{Access, sqlite},
+    pools::Database,
     read_connection::{Origin, Reader, Readers},
     statement_metrics::observed,
     transaction::{

@@ -4,7 +4,8 @@ use sea_orm::{DatabaseConnection, DbErr};
 
 use super::{
     options::DatabaseOptions,
-    pools::{Access, Database, POSTGRES, base},
+    pool_options::{Access, POSTGRES, base},
+    pools::Database,
 };
 
 impl Database {

@@ -173,7 +173,8 @@ impl Lent {
     )]
     pub async fn of_pool(pool: &DatabaseConnection) -> Result<Self, SqlxError> {
         let kept = Kept {
-            link: pool.get_postgres_connection_pool().acquire().await?,
+            // Boxed, because the future is large and rarely needed.
+            link: Box::pin(pool.get_postgres_connection_pool().acquire()).await?,
             since: Instant::now(),
             place: None,
         };

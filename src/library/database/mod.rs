@@ -13,6 +13,7 @@ pub(super) mod lost_connection;
 pub(super) mod options;
 pub(super) mod outage;
 pub(super) mod pool_metrics;
+pub(super) mod pool_options;
 pub(super) mod pools;
 pub(super) mod promises;
 pub(super) mod read_connection;

@@ -7,25 +7,18 @@
 //! Queries read from the replica, if one is configured. Versions never do: a version would be announced late, or before
 //! the primary has it.
 //!
-//! **Invariant:** a SQLite write is on disk before it is answered (`synchronous=FULL`).
 //! **Invariant:** no request waits indefinitely for an unresponsive database, and its connection is not reused: the
 //! server's own timeouts do not apply once the server is gone.
 
 use std::{
-    future::{Future, ready},
+    future::Future,
+    ops::Deref,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use metrics::gauge;
-use sea_orm::{
-    ConnectOptions, DatabaseConnection, DbBackend, DbErr,
-    sqlx::{
-        ConnectOptions as _, Connection as _, Error as SqlxError, PgConnection,
-        postgres::PgConnectOptions,
-        sqlite::{SqliteJournalMode, SqliteSynchronous},
-    },
-};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 use tokio::time::timeout;
 
 use super::{
@@ -33,31 +26,27 @@ use super::{
     clock::Skew,
     first_connection::{self, OpenError, Sessions},
     kept_connections::KeptConnections,
-    options::{DatabaseOptions, NO_LIMIT, Opening},
+    options::{DatabaseOptions, Opening},
     outage::Diagnosis,
+    pool_options::{Access, postgres, sqlite},
     promises,
-    read_connection::{SETTLES_WITHIN, look_for_client},
     replica::{REPLICA_WAIT, ReplicaState},
     sqlite_file::{self, OpenFile},
     statement_metrics::observed,
-    transaction,
-    write_probe::{PROBE_BUSY, WriteState},
+    write_probe::WriteState,
 };
 use crate::{
-    address::{DatabaseAddress, Mode, SqliteFile},
+    address::DatabaseAddress,
     library::error::{Error, Unanswered},
 };
 
-/// Idle time after which a connection to PostgreSQL is tested before it is lent. A connection that was lost before that
-/// fails its next statement, which [`Attempts`](super::lost_connection::Attempts) repeat on another one.
-const TESTED_AFTER: Duration = Duration::from_secs(1);
-
-/// Size in bytes to which SQLite truncates a large write-ahead log after a checkpoint.
-const KEPT_LOG_BYTES: &str = "67108864";
-
-/// An open database.
+/// An open database. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Database {
+pub struct Database(Arc<Parts>);
+
+/// The parts of a [`Database`].
+#[derive(Debug, Clone)]
+pub struct Parts {
     pub(in crate::library) write: DatabaseConnection,
     /// Reads the newest committed state for the server itself. Reads for a user go through a reader.
     pub(in crate::library) fresh: DatabaseConnection,
@@ -85,6 +74,14 @@ pub struct Database {
     pub(super) has_schema: Arc<AtomicBool>,
     /// Clock skew between this node and the database.
     pub(in crate::library) skew: Arc<Skew>,
+}
+
+impl Deref for Database {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Database {
@@ -118,7 +115,7 @@ impl Database {
             Access::Write => open(options, address, sessions, Access::Probe).await?,
             _ => write.clone(),
         };
-        let db = Self {
+        let db = Self(Arc::new(Parts {
             write,
             fresh,
             kept,
@@ -136,7 +133,7 @@ impl Database {
             patience: options.patience(),
             has_schema: Arc::default(),
             skew: Arc::default(),
-        };
+        }));
         db.look_at_replica().await;
         gauge!("library_sync_database_up").set(1.0);
         Ok(db)
@@ -159,16 +156,20 @@ impl Database {
     }
 
     /// Waits for `work`, at most for [`Database::patience`].
-    pub(in crate::library) async fn in_time<T, E: Into<Error>>(
-        &self,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error> {
-        let done = match timeout(self.patience, work).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(self.explained(error.into()).await),
-            Err(_) => Err(Error::unavailable(Unanswered(self.patience))),
-        };
-        done.inspect_err(|error| self.note(error))
+    pub(in crate::library) fn in_time<'w, T, E: Into<Error>>(
+        &'w self,
+        work: impl Future<Output = Result<T, E>> + 'w,
+    ) -> impl Future<Output = Result<T, Error>> {
+        // Boxed, because statements have large futures, which each future that awaits one would contain.
+        let work = Box::pin(work);
+        async move {
+            let done = match timeout(self.patience, work).await {
+                Ok(Ok(done)) => Ok(done),
+                Ok(Err(error)) => Err(Box::pin(self.explained(error.into())).await),
+                Err(_) => Err(Error::unavailable(Unanswered(self.patience))),
+            };
+            done.inspect_err(|error| self.note(error))
+        }
     }
 
     /// Returns the kind of database.
@@ -182,30 +183,29 @@ impl Database {
     }
 
     /// Drops the replica.
-    pub(in crate::library) fn without_replica(self) -> Self {
-        Self {
-            lending: self.lending.without_replica(),
-            replica: None,
-            ..self
+    pub(in crate::library) fn without_replica(&self) -> Self {
+        if !self.has_replica() {
+            return self.clone();
         }
+        Self(Arc::new(Parts {
+            lending: self.lending.clone().without_replica(),
+            replica: None,
+            ..Parts::clone(self)
+        }))
     }
 
     /// Closes the pools after their running statements.
     pub async fn close(self) -> Result<(), DbErr> {
-        self.probe.close().await?;
+        self.probe.close_by_ref().await?;
         self.lending.close().await?;
-        if let Some(replica) = self.replica {
-            replica.close().await?;
+        if let Some(replica) = &self.replica {
+            replica.close_by_ref().await?;
         }
         self.kept.close();
-        self.fresh.close().await?;
-        self.write.close().await
+        self.fresh.close_by_ref().await?;
+        self.write.close_by_ref().await
     }
 }
-
-/// Stands in for the address in sea-orm's options, which it would log. The parsed options replace it.
-pub(super) const POSTGRES: &str = "postgres://";
-const SQLITE: &str = "sqlite:";
 
 /// Checks the address before it is opened. Returns the lock of a SQLite file.
 async fn prepare(
@@ -264,118 +264,4 @@ async fn open_replica(options: &DatabaseOptions) -> Result<Option<DatabaseConnec
     open(options, address, sessions, Access::Replica)
         .await
         .map(Some)
-}
-
-pub(super) fn base(options: &DatabaseOptions, url: &str, access: Access) -> ConnectOptions {
-    let mut connect = ConnectOptions::new(url);
-    connect
-        .connect_lazy(matches!(access, Access::Replica | Access::Probe))
-        .acquire_timeout(options.acquire_timeout)
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .test_before_acquire(false);
-    connect
-}
-
-fn postgres(
-    options: &DatabaseOptions,
-    server: &PgConnectOptions,
-    sessions: Sessions,
-    access: Access,
-) -> ConnectOptions {
-    let mut connect = base(options, POSTGRES, access);
-    if access == Access::Replica {
-        connect.acquire_timeout(options.acquire_timeout.min(REPLICA_WAIT));
-    }
-    let mut server = server.clone().application_name("library-sync");
-    if sessions.take_settings {
-        server = server.options(options.settings());
-    }
-    connect
-        .max_connections(match access {
-            Access::Probe => 1,
-            _ => options.max_connections,
-        })
-        .map_sqlx_postgres_pool_opts(move |pool| {
-            let pool = pool
-                .before_acquire(|link, used| Box::pin(may_lend(link, used.idle_for)))
-                .after_release(|link, _| Box::pin(may_return(link)));
-            if sessions.are_shared {
-                return pool;
-            }
-            pool.after_connect(move |link, _| {
-                Box::pin(async move {
-                    if access != Access::Replica {
-                        promises::commit_durably(link).await?;
-                    }
-                    look_for_client(link).await
-                })
-            })
-        })
-        .map_sqlx_postgres_opts(move |_| server.clone());
-    connect
-}
-
-/// Returns whether an idle connection may be lent.
-async fn may_lend(link: &mut PgConnection, idle_for: Duration) -> Result<bool, SqlxError> {
-    Ok(idle_for < TESTED_AFTER || link.ping().await.is_ok())
-}
-
-/// Returns whether a released connection may be reused. Without this time limit the pool would wait indefinitely for its
-/// answer and lose the slot.
-async fn may_return(link: &mut PgConnection) -> Result<bool, SqlxError> {
-    let answer = timeout(SETTLES_WITHIN, transaction::is_free_postgres(link)).await;
-    answer.unwrap_or_else(|_| Err(first_connection::timed_out()))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Write,
-    Read,
-    /// Reads a database that may be unreachable.
-    Replica,
-    /// Writes rarely, and does not wait.
-    Probe,
-}
-
-pub(super) fn sqlite(
-    options: &DatabaseOptions,
-    file: &SqliteFile,
-    access: Access,
-) -> ConnectOptions {
-    let busy = match options.statement_timeout {
-        _ if access == Access::Probe => PROBE_BUSY,
-        // Zero would disable waiting in SQLite.
-        Duration::ZERO => NO_LIMIT,
-        timeout => timeout,
-    };
-    let mut connect = base(options, SQLITE, access);
-    connect.max_connections(match access {
-        Access::Write | Access::Probe => 1,
-        Access::Read | Access::Replica => options.max_connections,
-    });
-    connect.map_sqlx_sqlite_before_acquire(|link, _| {
-        let is_free = transaction::is_free(link);
-        Box::pin(ready(Ok(is_free)))
-    });
-    let creates = options.opening == Opening::Create && file.mode == Mode::Create;
-    let file = file.options.clone();
-    connect.map_sqlx_sqlite_opts(move |_| {
-        let sqlite = file
-            .clone()
-            .create_if_missing(creates && access == Access::Write)
-            .foreign_keys(true)
-            .busy_timeout(busy)
-            .synchronous(SqliteSynchronous::Full)
-            .disable_statement_logging();
-        match access {
-            Access::Write | Access::Probe => sqlite
-                .journal_mode(SqliteJournalMode::Wal)
-                .pragma("journal_size_limit", KEPT_LOG_BYTES)
-                // Deleted content is overwritten, so that an erasure leaves none in free space of the file.
-                .pragma("secure_delete", "on"),
-            Access::Read | Access::Replica => sqlite.pragma("query_only", "on"),
-        }
-    });
-    connect
 }

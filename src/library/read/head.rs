@@ -85,25 +85,13 @@ impl Library {
         at_least: Option<Version>,
     ) -> Result<(Self, Head), Error> {
         let session = session.into();
-        let user = session.user;
         let is_reached = |head: Head| at_least.is_none_or(|version| head.version >= version);
         if self.db.replica_may_answer() {
-            for wait in REPLICA_WAITS {
-                tokio::time::sleep(wait).await;
-                // A replica that does not answer, or does not have the user, is skipped.
-                let Ok(reader) = self.db.reader(user).await else {
-                    break;
-                };
-                let head = self.db.ask_replica(find_head_for(&reader, session));
-                let head = match head.await {
-                    Err(Error::SignedOut) => return Err(Error::SignedOut),
-                    Ok(Some(head)) => head,
-                    Ok(None) | Err(_) => break,
-                };
-                if is_reached(head) {
-                    count_query("replica");
-                    return Ok((self.clone(), head));
-                }
+            // Boxed, because the future is large and most servers have no replica.
+            let head = Box::pin(self.replica_head(session, is_reached)).await?;
+            if let Some(head) = head {
+                count_query("replica");
+                return Ok((self.clone(), head));
             }
         }
         if self.has_replica() {
@@ -129,13 +117,27 @@ impl Library {
         }
     }
 
-    /// Returns this library without its replica.
-    #[must_use]
-    pub fn on_primary(&self) -> Self {
-        Self {
-            db: self.db.clone().without_replica(),
-            ..self.clone()
+    /// Returns the head of a replica that `is_reached` within a moment. A replica that does not answer, or does not have
+    /// the user, is skipped.
+    async fn replica_head(
+        &self,
+        session: Session<'_>,
+        is_reached: impl Fn(Head) -> bool,
+    ) -> Result<Option<Head>, Error> {
+        for wait in REPLICA_WAITS {
+            tokio::time::sleep(wait).await;
+            let Ok(reader) = self.db.reader(session.user).await else {
+                break;
+            };
+            let head = self.db.ask_replica(find_head_for(&reader, session));
+            match head.await {
+                Err(Error::SignedOut) => return Err(Error::SignedOut),
+                Ok(Some(head)) if is_reached(head) => return Ok(Some(head)),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
         }
+        Ok(None)
     }
 
     /// Returns whether a replica is configured.

@@ -37,9 +37,9 @@ impl Library {
         user: &UserId,
         id: ProgressId,
     ) -> Result<Option<Progress>, Error> {
-        let row = progress::Entity::find_by_id((user.as_str().to_owned(), id.0))
-            .one(&self.db.reader(user).await?)
-            .await?;
+        let reader = self.db.reader(user).await?;
+        let row = progress::Entity::find_by_id((user.as_str().to_owned(), id.0)).one(&reader);
+        let row = self.db.in_time(row).await?;
         Ok(row.map(Progress::try_from).transpose()?)
     }
 

@@ -118,9 +118,9 @@ impl Library {
 
     /// Returns the user's head, and the floor: the oldest version since which changes are known.
     pub async fn head_and_floor(&self, user: &UserId) -> Result<(Head, Version), Error> {
-        let row = user::Entity::find_by_id(user.as_str())
-            .one(&self.db.fresh_reader(user).await?)
-            .await?;
+        let reader = self.db.fresh_reader(user).await?;
+        let row = user::Entity::find_by_id(user.as_str()).one(&reader);
+        let row = self.db.in_time(row).await?;
         let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
         Ok((row.head(), Version::new(row.library_floor)))
     }

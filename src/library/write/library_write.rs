@@ -172,7 +172,8 @@ impl Library {
             }
         };
         if outcome.is_err() || !writer.has_changed() {
-            return self.keep_unchanged(writer, user, intent, outcome).await;
+            // Boxed, because the future is large and rarely needed.
+            return Box::pin(self.keep_unchanged(writer, user, intent, outcome)).await;
         }
         let answer = intent
             .once

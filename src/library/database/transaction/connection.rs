@@ -51,8 +51,8 @@ impl Connection {
     async fn of(source: Source<'_>) -> Result<Self, DbErr> {
         let lent = match source {
             _ if source.pool().get_database_backend() == DbBackend::Sqlite => {
-                let link = source.pool().get_sqlite_connection_pool().acquire().await;
-                link.map(Self::Sqlite)
+                let pool = source.pool().get_sqlite_connection_pool();
+                Box::pin(pool.acquire()).await.map(Self::Sqlite)
             }
             Source::Pool(pool) => Lent::of_pool(pool).await.map(Self::Postgres),
             Source::Kept(kept) => kept.lend().await.map(Self::Postgres),
