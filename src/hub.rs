@@ -125,7 +125,7 @@ impl Hub {
             Entry::Occupied(slot) => (Arc::clone(slot.get()), false),
             Entry::Vacant(place) => (Arc::clone(place.insert(Arc::default())), true),
         };
-        let number = slot.watch();
+        let key = slot.watch();
         drop(slots);
         if is_first {
             self.broker.watch(user);
@@ -134,7 +134,7 @@ impl Hub {
             hub: Arc::clone(self),
             user: user.clone(),
             slot,
-            number,
+            key,
         }
     }
 
@@ -171,7 +171,7 @@ pub struct Watch {
     hub: Arc<Hub>,
     user: UserId,
     slot: Arc<Slot>,
-    number: u32,
+    key: usize,
 }
 
 impl Watch {
@@ -182,7 +182,7 @@ impl Watch {
 
     /// Returns the newest head if it is greater than `than`. Otherwise wakes the task of `cx` when there is one.
     pub fn poll_greater(&self, than: Head, cx: &Context<'_>) -> Poll<Raised> {
-        self.slot.poll_greater(self.number, than, cx)
+        self.slot.poll_greater(self.key, than, cx)
     }
 }
 
@@ -190,7 +190,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let was_last = {
             let mut slots = self.hub.slots.lock();
-            self.slot.unwatch(self.number) && slots.remove(&self.user).is_some()
+            self.slot.unwatch(self.key) && slots.remove(&self.user).is_some()
         };
         if was_last {
             self.hub.broker.unwatch(&self.user);
@@ -200,7 +200,11 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::{
+        future::poll_fn,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+    };
 
     use futures_util::{FutureExt as _, future::BoxFuture};
 
@@ -249,6 +253,36 @@ mod tests {
         assert_eq!(greater(&one, head(1)).await, head(2));
         assert_eq!(greater(&two, head(1)).await, head(2));
         assert!(greater(&other, head(1)).now_or_never().is_none());
+    }
+
+    /// Counts how often it wakes.
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn each_watch_wakes_its_task_once_even_after_others_ended() {
+        let hub = Arc::new(Hub::default());
+        let tasks: [Arc<Wakes>; 4] = Default::default();
+        let poll = |watch: &Watch, task: usize| {
+            let waker = Arc::clone(&tasks[task]).into();
+            watch.poll_greater(head(1), &Context::from_waker(&waker))
+        };
+        let (gone, one) = (hub.watch(&user("ann")), hub.watch(&user("ann")));
+        assert!(poll(&gone, 0).is_pending() && poll(&one, 1).is_pending());
+        drop(gone);
+        let two = hub.watch(&user("ann"));
+        // A watch that moves to another task wakes that one only.
+        assert!(poll(&two, 2).is_pending() && poll(&two, 3).is_pending());
+        hub.deliver(notice("ann", 2));
+        hub.deliver(notice("ann", 3));
+        let woken = tasks.map(|task| task.0.load(Ordering::Relaxed));
+        assert_eq!(woken, [0, 1, 0, 1]);
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! The slot of one watched user: the newest head, and the tasks to wake when it grows.
 //!
 //! **Invariant:** a slot's head only grows.
+//! **Invariant:** the cost of a watch does not depend on the number of watches. A user may have thousands of streams.
 //! **Invariant:** a task that found no greater head is woken by the next one. Checking and registering are one step under
 //! the lock.
 
 use std::{
-    mem,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use parking_lot::Mutex;
+use slab::Slab;
 
 use super::passage::Passage;
 use crate::{broker::Notice, version::Head};
@@ -31,29 +32,26 @@ pub(super) struct Slot(Mutex<State>);
 #[derive(Default)]
 struct State {
     raised: Option<Raised>,
-    /// Number of watches.
-    watches: u32,
-    /// Number of watches since the start. It is the number of the next watch.
-    ever: u32,
-    /// The watches that wait for a greater head.
-    waiting: Vec<(u32, Waker)>,
+    /// The task of each watch that waits for a greater head, by the key of the watch.
+    waiting: Slab<Option<Waker>>,
 }
 
 impl Slot {
-    /// Adds a watch, and returns its number.
-    pub fn watch(&self) -> u32 {
+    /// Adds a watch, and returns its key.
+    pub fn watch(&self) -> usize {
         let mut state = self.0.lock();
-        state.watches += 1;
-        state.ever = state.ever.wrapping_add(1);
-        state.ever
+        if state.waiting.is_empty() {
+            // Most users have one stream.
+            state.waiting.reserve_exact(1);
+        }
+        state.waiting.insert(None)
     }
 
     /// Removes a watch. Returns whether it was the last.
-    pub fn unwatch(&self, number: u32) -> bool {
+    pub fn unwatch(&self, key: usize) -> bool {
         let mut state = self.0.lock();
-        state.watches -= 1;
-        state.waiting.retain(|(waiting, _)| *waiting != number);
-        state.watches == 0
+        state.waiting.try_remove(key);
+        state.waiting.is_empty()
     }
 
     /// Returns the newest head.
@@ -62,20 +60,17 @@ impl Slot {
     }
 
     /// Returns the newest head if it is greater than `than`. Otherwise wakes the task of `cx` when there is one.
-    pub fn poll_greater(&self, number: u32, than: Head, cx: &Context<'_>) -> Poll<Raised> {
+    pub fn poll_greater(&self, key: usize, than: Head, cx: &Context<'_>) -> Poll<Raised> {
         let mut state = self.0.lock();
         if let Some(raised) = &state.raised
             && raised.head > than
         {
             return Poll::Ready(raised.clone());
         }
-        let mut waiting = state.waiting.iter_mut();
-        if let Some((_, waker)) = waiting.find(|(waiting, _)| *waiting == number) {
-            waker.clone_from(cx.waker());
-        } else {
-            // Most users have one stream.
-            state.waiting.reserve_exact(1);
-            state.waiting.push((number, cx.waker().clone()));
+        match state.waiting.get_mut(key) {
+            Some(Some(waker)) => waker.clone_from(cx.waker()),
+            Some(waiting) => *waiting = Some(cx.waker().clone()),
+            None => {}
         }
         Poll::Pending
     }
@@ -91,9 +86,10 @@ impl Slot {
             head: notice.head,
             passage,
         });
-        let waiting = mem::take(&mut state.waiting);
+        let waiting = state.waiting.iter_mut();
+        let woken: Vec<_> = waiting.filter_map(|(_, waker)| waker.take()).collect();
         drop(state);
-        for (_, waker) in waiting {
+        for waker in woken {
             waker.wake();
         }
     }
