@@ -7,8 +7,7 @@
 //! async-graphql's `DataLoader` (8.0.0-rc.5) batches over all lists of an operation. Each waiting element blocks the
 //! others during its key lookup: 40,000 elements took 10 s of CPU.
 //!
-//! **Invariant:** the cost per element does not depend on the number of elements. So the reads are boxed: each field of
-//! each element has a future, with room for the largest one that a field of its type may await.
+//! **Invariant:** the cost per element does not depend on the number of elements.
 //! **Invariant:** a batch does not outlive its operation. A longer-lived batch would return stale rows.
 
 use std::{
@@ -81,8 +80,7 @@ impl Batch {
             let shared = found.into_iter().map(|(id, story)| (id, Arc::new(story)));
             Ok(shared.collect())
         };
-        let rows = self.rows.get_or_init(|| Box::pin(read())).await.as_ref();
-        Ok(rows.map_err(Error::clone)?.get(&id).cloned())
+        Ok(once(&self.rows, read).await?.get(&id).cloned())
     }
 
     /// Returns the progress of a story of the batch.
@@ -91,12 +89,7 @@ impl Batch {
             let (library, stories) = (&caller.library, self.stories.iter().copied());
             library.progresses_of(&caller.viewer.user, stories).await
         };
-        let progresses = self
-            .progresses
-            .get_or_init(|| Box::pin(read()))
-            .await
-            .as_ref();
-        Ok(progresses.map_err(Error::clone)?.get(&of).cloned())
+        Ok(once(&self.progresses, read).await?.get(&of).cloned())
     }
 
     /// Returns the labels of one kind on a story of the batch, ordered by name.
@@ -113,12 +106,7 @@ impl Batch {
             let found = found.into_iter().map(|(id, labels)| (id, shared(labels)));
             Ok(found.collect())
         };
-        let labels = self
-            .labels(kind)
-            .of_stories
-            .get_or_init(|| Box::pin(read()))
-            .await;
-        let labels = labels.as_ref().map_err(Error::clone)?;
+        let labels = once(&self.labels(kind).of_stories, read).await?;
         Ok(labels.get(&story).cloned().unwrap_or_default())
     }
 
@@ -139,14 +127,20 @@ impl Batch {
             let (library, user) = (&caller.library, &caller.viewer.user);
             library.story_counts(user, kind, &ids).await
         };
-        let counts = labels
-            .story_counts
-            .get_or_init(|| Box::pin(read()))
-            .await
-            .as_ref();
-        let count = counts.map_err(Error::clone)?.get(&label).copied();
+        let counts = once(&labels.story_counts, read).await?;
+        let count = counts.get(&label).copied();
         Ok(i32::try_from(count.unwrap_or_default()).unwrap_or(i32::MAX))
     }
+}
+
+/// Returns the rows that were read, or reads them.
+async fn once<T, F: Future<Output = Result<T, Error>>>(
+    rows: &Once<T>,
+    read: impl FnOnce() -> F,
+) -> Result<&T, Error> {
+    // Boxed, because each field of each element has a future, with room for the largest one that it may await.
+    let rows = rows.get_or_init(|| Box::pin(read())).await;
+    rows.as_ref().map_err(Error::clone)
 }
 
 #[cfg(test)]

@@ -184,9 +184,6 @@ impl Database {
 
     /// Drops the replica.
     pub(in crate::library) fn without_replica(&self) -> Self {
-        if !self.has_replica() {
-            return self.clone();
-        }
         Self(Arc::new(Parts {
             lending: self.lending.clone().without_replica(),
             replica: None,
