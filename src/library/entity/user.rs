@@ -1,8 +1,11 @@
 //! `topaz_user`, with only the columns that library-sync uses: an older app may own the others.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QueryResult, entity::prelude::*};
 
-use crate::version::{Epoch, Head, Version};
+use crate::{
+    library::{error::Error, model::limits::Usage},
+    version::{Epoch, Head, Version},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "topaz_user")]
@@ -35,3 +38,13 @@ impl Model {
 pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Returns the size of a library in a row with the columns `stories`, `tags`, `fandoms` and `bytes`.
+pub(in crate::library) fn usage(row: &QueryResult) -> Result<Usage, Error> {
+    Ok(Usage {
+        stories: row.try_get("", "stories")?,
+        tags: row.try_get("", "tags")?,
+        fandoms: row.try_get("", "fandoms")?,
+        bytes: row.try_get("", "bytes")?,
+    })
+}

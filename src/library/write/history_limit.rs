@@ -42,12 +42,12 @@ const RAISE_FLOOR: &str =
     "UPDATE topaz_user SET library_floor = $2 WHERE subject = $1 AND library_floor < $2";
 
 impl LibraryWriter {
-    /// Logs the write, and purges the oldest history if the limit is exceeded.
+    /// Logs the write, stores the size of the library, and purges the oldest history if the limit is exceeded.
     pub(super) async fn log(&mut self) -> Result<(), Error> {
         self.leave_history(0);
         let device = self.device.as_ref();
         let kinds: Vec<_> = self.touched.iter().map(|kind| kind.name()).collect();
-        let values = [
+        let values = vec![
             self.user.as_str().into(),
             self.head.epoch.number().into(),
             self.head.version.number().into(),
@@ -60,8 +60,7 @@ impl LibraryWriter {
             self.history.into(),
             self.trace.map(|trace| trace.to_string()).into(),
         ];
-        let backend = self.tx.get_database_backend();
-        let insert = Statement::from_sql_and_values(backend, RECORD, values);
+        let insert = self.with_size(RECORD, values);
         let row = self.tx.query_one_raw(insert).await?;
         let row = row.ok_or_else(|| Error::fault("an insert returned no row"))?;
         let total: i64 = row.try_get("", "total")?;

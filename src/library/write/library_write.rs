@@ -277,13 +277,13 @@ impl Library {
     }
 }
 
-/// Applies a change, and updates the library's size.
+/// Applies a change, and checks the library's size.
 async fn apply<T, F>(writer: &mut LibraryWriter, change: F) -> Result<T, Error>
 where
     F: for<'w> FnOnce(&'w mut LibraryWriter) -> BoxFuture<'w, Result<T, Error>>,
 {
     let outcome = change(&mut *writer).await?;
-    writer.keep_usage().await?;
+    writer.check_size().await?;
     Ok(outcome)
 }
 

@@ -240,9 +240,9 @@ impl Planned {
         if self.grown == Usage::default() {
             return true;
         }
-        seen.usage.is_some_and(|mut usage| {
-            usage += self.grown;
-            usage.allow(self.grown, limits, &GrowthFields::ONE).is_ok()
+        seen.usage.is_some_and(|usage| {
+            let holds = usage + self.grown;
+            holds.allow(self.grown, limits, &GrowthFields::ONE).is_ok()
         })
     }
 }

@@ -8,12 +8,11 @@ use super::{
     history::OTHER_STAMP,
     intent::Intent,
     receipt::{self, Once},
-    usage::usage,
 };
 use crate::{
     library::{
         database::clock,
-        entity::{columns::millis, progress},
+        entity::{columns::millis, progress, user::usage},
         error::Error,
         model::{
             device::Device,

@@ -1,23 +1,25 @@
 //! The size of a library: stored in the user's row, and checked against the limits at the end of each change.
 //!
+//! In the flow: the bump reads the counts. The [log](super::history_limit) stores them with the change, in one statement.
+//!
 //! **Invariant:** the stored counts are exact while `library_counted` equals `library_version`. The bump moves both. They
 //! differ only after another program bumped the version; the next change then recounts.
 
-use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value};
 
 use super::writer::LibraryWriter;
 use crate::library::{
+    entity::user::usage,
     error::Error,
     model::limits::{GrowthFields, Usage},
 };
 
-/// Adds to the counts, if they belong to this version.
+/// Adds to the counts of the user `$1`.
 const ADD: &str = "
 UPDATE topaz_user SET
-  library_stories = library_stories + $2, library_tags = library_tags + $3,
-  library_fandoms = library_fandoms + $4, library_bytes = library_bytes + $5
-WHERE subject = $1 AND library_counted = library_version
-RETURNING library_stories AS stories, library_tags AS tags, library_fandoms AS fandoms, library_bytes AS bytes";
+  library_stories = library_stories + $10, library_tags = library_tags + $11,
+  library_fandoms = library_fandoms + $12, library_bytes = library_bytes + $13
+WHERE subject = $1";
 
 /// Counts the rows and bytes. As in [`Usage`], a label on a story is 32 bytes.
 const COUNT: &str = "
@@ -56,20 +58,16 @@ impl LibraryWriter {
         self.growth_fields = GrowthFields::IMPORT;
     }
 
-    /// Stores the size of the library after the change.
+    /// Checks the size of the library after the change.
     ///
     /// # Errors
     /// Refused when the library has grown past a limit.
-    pub(in crate::library) async fn keep_usage(&self) -> Result<(), Error> {
+    pub(in crate::library) async fn check_size(&mut self) -> Result<(), Error> {
         if self.grown == Usage::default() {
             return Ok(());
         }
-        let holds = match self
-            .tx
-            .query_one_raw(self.statement(ADD, self.grown))
-            .await?
-        {
-            Some(row) => usage(&row)?,
+        let holds = match self.size {
+            Some(size) => size + self.grown,
             None => self.recount().await?,
         };
         if self.is_mirror {
@@ -78,33 +76,43 @@ impl LibraryWriter {
         holds.allow(self.grown, self.limits, &self.growth_fields)
     }
 
+    /// Counts and stores the size after the change.
     async fn recount(&self) -> Result<Usage, Error> {
         let backend = self.tx.get_database_backend();
-        let count = Statement::from_sql_and_values(backend, COUNT, [self.user.as_str().into()]);
+        let user = || Value::from(self.user.as_str());
+        let count = Statement::from_sql_and_values(backend, COUNT, [user()]);
         let row = self.tx.query_one_raw(count).await?;
         let holds = usage(&row.ok_or_else(|| Error::fault("a count has no row"))?)?;
-        self.tx.execute_raw(self.statement(PUT, holds)).await?;
+        let values = std::iter::once(user()).chain(parameters(holds));
+        let put = Statement::from_sql_and_values(backend, PUT, values);
+        self.tx.execute_raw(put).await?;
         Ok(holds)
     }
 
-    fn statement(&self, sql: &str, usage: Usage) -> Statement {
-        let Usage {
-            stories,
-            tags,
-            fandoms,
-            bytes,
-        } = usage;
-        let counts = [stories, tags, fandoms, bytes].map(Value::from);
-        let values = [Value::from(self.user.as_str())].into_iter().chain(counts);
-        Statement::from_sql_and_values(self.tx.get_database_backend(), sql, values)
+    /// Returns a statement that also stores the size. `values` are the nine parameters of `sql`, of which the first is the
+    /// user.
+    pub(super) fn with_size(&self, sql: &str, mut values: Vec<Value>) -> Statement {
+        let backend = self.tx.get_database_backend();
+        if self.size.is_none() || self.grown == Usage::default() {
+            // Recounted, or unchanged.
+            return Statement::from_sql_and_values(backend, sql, values);
+        }
+        values.extend(parameters(self.grown));
+        let both = match backend {
+            DbBackend::Postgres => format!("WITH sized AS ({ADD}) {sql}"),
+            // SQLite has no statements that change two tables. sqlx sends both at once, with the same parameters.
+            _ => format!("{ADD}; {sql}"),
+        };
+        Statement::from_sql_and_values(backend, both, values)
     }
 }
 
-pub(super) fn usage(row: &QueryResult) -> Result<Usage, Error> {
-    Ok(Usage {
-        stories: row.try_get("", "stories")?,
-        tags: row.try_get("", "tags")?,
-        fandoms: row.try_get("", "fandoms")?,
-        bytes: row.try_get("", "bytes")?,
-    })
+fn parameters(usage: Usage) -> [Value; 4] {
+    let Usage {
+        stories,
+        tags,
+        fandoms,
+        bytes,
+    } = usage;
+    [stories, tags, fandoms, bytes].map(Value::from)
 }

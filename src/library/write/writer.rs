@@ -23,7 +23,7 @@ use super::{
 use crate::{
     library::{
         database::{clock, pools::Database, transaction::Transaction},
-        entity::{tombstone, undone_removal},
+        entity::{tombstone, undone_removal, user::usage},
         epoch::renumber,
         error::{Clash, Error},
         model::{
@@ -57,6 +57,8 @@ pub struct LibraryWriter {
     /// The kinds of rows that were stamped or removed.
     pub(super) touched: BTreeSet<Kind>,
     pub(super) limits: Limits,
+    /// The size of the library before this change. `None` if it must be recounted.
+    pub(super) size: Option<Usage>,
     /// The growth of the library by this change.
     pub(super) grown: Usage,
     /// Bytes of history that the change produces.
@@ -113,6 +115,7 @@ impl LibraryWriter {
             device,
             touched: BTreeSet::new(),
             limits,
+            size: bumped.size,
             grown: Usage::default(),
             history: 0,
             purged: 0,
@@ -265,18 +268,20 @@ struct Bumped {
     head: Head,
     floor: Version,
     erased: Epoch,
+    size: Option<Usage>,
     now: OffsetDateTime,
 }
 
 /// Moves the version by 1, which locks the row, and reads the database's clock. `None` if the user does not exist, or the
-/// versions are exhausted. Also keeps an exact size of the library exact.
+/// versions are exhausted. Also keeps an exact size of the library exact, and reads it.
 async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> {
     let backend = tx.get_database_backend();
     let sql = format!(
         "UPDATE topaz_user SET library_version = library_version + 1, library_counted = \
          CASE WHEN library_counted = library_version THEN library_version + 1 ELSE 0 END \
          WHERE subject = $1 AND library_version < {} \
-         RETURNING library_version, library_epoch, library_floor, library_erased, {} AS {}",
+         RETURNING library_version, library_epoch, library_floor, library_erased, library_counted, \
+         library_stories AS stories, library_tags AS tags, library_fandoms AS fandoms, library_bytes AS bytes, {} AS {}",
         i32::MAX,
         clock::sql(backend),
         clock::NOW,
@@ -286,13 +291,16 @@ async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> 
     let Some(row) = tx.query_one_raw(update).await? else {
         return Ok(None);
     };
+    let version: i32 = row.try_get("", "library_version")?;
+    let counted: i32 = row.try_get("", "library_counted")?;
     Ok(Some(Bumped {
         head: Head {
             epoch: Epoch::new(row.try_get("", "library_epoch")?),
-            version: Version::new(row.try_get("", "library_version")?),
+            version: Version::new(version),
         },
         floor: Version::new(row.try_get("", "library_floor")?),
         erased: Epoch::new(row.try_get("", "library_erased")?),
+        size: (counted == version).then(|| usage(&row)).transpose()?,
         now: clock::of_row(&row)?,
     }))
 }
