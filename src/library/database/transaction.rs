@@ -114,8 +114,10 @@ impl Transaction {
             // Explicit, because a role may have another default. The bump's lock orders a user's writers already; at
             // SERIALIZABLE, changes of different users would abort each other.
             (Purpose::Write, DbBackend::Postgres) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            // Where PostgreSQL expects few rows, it would read all that are left by a bitmap, and sort them, for each page of
+            // a walk. It expects few while a table has no statistics.
             (Purpose::Snapshot, DbBackend::Postgres) => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL enable_bitmapscan = off"
             }
             // SQLite's transactions are snapshots.
             _ => "BEGIN",

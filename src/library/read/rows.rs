@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
-    Order, QueryFilter as _,
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, ExprTrait as _,
+    FromQueryResult as _, Order, QueryFilter as _,
     sea_query::{Alias, Expr, Query},
 };
 
@@ -184,25 +184,29 @@ pub(in crate::library) async fn labels_of(
     kind: LabelKind,
     stories: Option<&BTreeSet<StoryId>>,
 ) -> Result<HashMap<StoryId, Vec<Label>>, Error> {
-    let names = names(kind);
-    let (label, link) = (names.table, names.link_table);
-    let joined = Expr::col((link.clone(), Column::UserId))
-        .equals((label.clone(), Column::UserId))
-        .and(Expr::col((link.clone(), names.link_column)).equals((label.clone(), Column::Id)));
-    let ids = stories.map(|stories| stories.iter().map(|id| id.0));
+    let (names, backend) = (names(kind), db.get_database_backend());
+    let mut links = Query::select();
+    links
+        .column(Column::StoryId)
+        .expr_as(Expr::col(names.link_column), "label_id")
+        .from(names.link_table)
+        .and_where(Expr::col(Column::UserId).eq(user.as_str()));
+    if let Some(stories) = stories {
+        let ids = stories.iter().map(|story| story.0);
+        links.and_where(one_of(backend, Expr::col(Column::StoryId), ids));
+        if backend == DbBackend::Postgres {
+            // Without statistics PostgreSQL would make it a join, and read all links of each label.
+            links.offset(0);
+        }
+    }
+    let label = names.table;
+    let is_linked = Expr::col((label.clone(), Column::Id)).equals(("link", "label_id"));
     let select = Query::select()
         .columns(Column::ROW.map(|column| (label.clone(), column)))
-        .column((link.clone(), Column::StoryId))
-        .from(link.clone())
-        .inner_join(label.clone(), joined)
-        .and_where(Expr::col((link.clone(), Column::UserId)).eq(user.as_str()))
-        .and_where_option(ids.map(|ids| {
-            one_of(
-                db.get_database_backend(),
-                Expr::col((link, Column::StoryId)),
-                ids,
-            )
-        }))
+        .column(("link", Column::StoryId))
+        .from_subquery(links, "link")
+        .inner_join(label.clone(), is_linked)
+        .and_where(Expr::col((label.clone(), Column::UserId)).eq(user.as_str()))
         .order_by((label, Column::NameKey), Order::Asc)
         .to_owned();
     let mut labels = HashMap::<StoryId, Vec<Label>>::new();

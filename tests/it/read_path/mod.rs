@@ -6,4 +6,5 @@ pub mod lists;
 pub mod queries;
 pub mod query_plans;
 pub mod replica;
+pub mod unanalyzed;
 pub mod warming;

@@ -14,7 +14,7 @@ use crate::{
         error::Error,
         model::label::LabelKind,
     },
-    version::UserId,
+    version::{UserId, Version},
 };
 
 /// Whether rows of a kind have stamps at or after the start of a page: tags, fandoms, stories, progresses, tombstones.
@@ -59,14 +59,20 @@ pub(super) async fn user_and_kinds(
     }
     let row = tx.query_one(&select).await?;
     let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
-    // The rows of one stamp may be on two pages.
-    let first = after.map_or(since.version.number().saturating_add(1), |cursor| {
-        cursor.stamp.number()
-    });
+    let first = first_stamp(since.version, after).number();
     let mut kinds = ChangedKinds::default();
     for (is_changed, name) in kinds.iter_mut().zip(NEWEST) {
         let newest: Option<i32> = row.try_get("", name)?;
         *is_changed = newest.is_some_and(|newest| newest >= first);
     }
     Ok((user::Model::from_query_result(&row, "")?, kinds))
+}
+
+/// Returns the lowest stamp that the page after the cursor may have.
+pub(super) fn first_stamp(since: Version, after: Option<DeltaCursor>) -> Version {
+    // The rows of one stamp may be on two pages.
+    after.map_or_else(
+        || Version::new(since.number().saturating_add(1)),
+        |cursor| cursor.stamp,
+    )
 }

@@ -4,6 +4,7 @@
 //! of them.
 
 use super::change::Change;
+use crate::version::Version;
 
 /// Limits of a page. It contains at least one change.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +55,14 @@ impl Read {
             is_cut: false,
         }
     }
+
+    /// Returns the last stamp that the page may have, if there are further changes of the kind than the `limit` that was
+    /// read.
+    pub fn end(&self, limit: u64) -> Option<Version> {
+        let is_full = u64::try_from(self.found.len()).is_ok_and(|read| read >= limit);
+        let last = self.found.last().filter(|_| is_full || self.is_cut);
+        last.map(|last| last.change.place().0)
+    }
 }
 
 /// The changes of a page.
@@ -99,10 +108,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{
-        library::{model::kind::Kind, read::delta::change::Tombstone},
-        version::Version,
-    };
+    use crate::library::{model::kind::Kind, read::delta::change::Tombstone};
 
     fn found(stamp: i32, bytes: u64) -> Found {
         let removed = Tombstone {

@@ -14,7 +14,7 @@ use sea_orm::{
 
 use super::{
     change::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY, label_rank},
-    changed_kinds::ChangedKinds,
+    changed_kinds::{ChangedKinds, first_stamp},
     page::{Found, Read},
 };
 use crate::{
@@ -119,24 +119,24 @@ impl Source<'_> {
             )
     }
 
-    /// Reads the changes of each kind that has some.
+    /// Reads the changes of each kind that has some, unless they all come after the page: the changes of one stamp are
+    /// ordered by kind, and an import may have many.
     pub async fn read(&self, changed: ChangedKinds) -> Result<[Read; 5], Error> {
-        let [tags, fandoms, stories, progresses, tombstones] = changed;
+        let first = first_stamp(self.since, self.after);
+        let mut end: Option<Version> = None;
         let mut reads: [Read; 5] = Default::default();
-        if tags {
-            reads[0] = self.labels(LabelKind::Tag).await?;
-        }
-        if fandoms {
-            reads[1] = self.labels(LabelKind::Fandom).await?;
-        }
-        if stories {
-            reads[2] = self.stories().await?;
-        }
-        if progresses {
-            reads[3] = self.progresses().await?;
-        }
-        if tombstones {
-            reads[4] = self.tombstones().await?;
+        for ((rank, is_changed), read) in (0..).zip(changed).zip(&mut reads) {
+            if !is_changed || end.is_some_and(|end| end <= first) {
+                continue;
+            }
+            *read = match rank {
+                STORY => self.stories().await?,
+                PROGRESS => self.progresses().await?,
+                REMOVED => self.tombstones().await?,
+                rank if rank == label_rank(LabelKind::Tag) => self.labels(LabelKind::Tag).await?,
+                _ => self.labels(LabelKind::Fandom).await?,
+            };
+            end = end.into_iter().chain(read.end(self.limit)).min();
         }
         Ok(reads)
     }
