@@ -14,13 +14,6 @@ use crate::library::{
     model::limits::{GrowthFields, Usage},
 };
 
-/// Adds to the counts of the user `$1`.
-const ADD: &str = "
-UPDATE topaz_user SET
-  library_stories = library_stories + $10, library_tags = library_tags + $11,
-  library_fandoms = library_fandoms + $12, library_bytes = library_bytes + $13
-WHERE subject = $1";
-
 /// Counts the rows and bytes. As in [`Usage`], a label on a story is 32 bytes.
 const COUNT: &str = "
 SELECT
@@ -62,7 +55,7 @@ impl LibraryWriter {
     ///
     /// # Errors
     /// Refused when the library has grown past a limit.
-    pub(in crate::library) async fn check_size(&mut self) -> Result<(), Error> {
+    pub(in crate::library) async fn check_size(&self) -> Result<(), Error> {
         if self.grown == Usage::default() {
             return Ok(());
         }
@@ -89,19 +82,26 @@ impl LibraryWriter {
         Ok(holds)
     }
 
-    /// Returns a statement that also stores the size. `values` are the nine parameters of `sql`, of which the first is the
-    /// user.
+    /// Returns a statement that also stores the size. The first of its `values` is the user.
     pub(super) fn with_size(&self, sql: &str, mut values: Vec<Value>) -> Statement {
         let backend = self.tx.get_database_backend();
         if self.size.is_none() || self.grown == Usage::default() {
             // Recounted, or unchanged.
             return Statement::from_sql_and_values(backend, sql, values);
         }
+        let first = values.len() + 1;
+        let add = format!(
+            "UPDATE topaz_user SET library_stories = library_stories + ${first}, library_tags = library_tags + ${}, \
+             library_fandoms = library_fandoms + ${}, library_bytes = library_bytes + ${} WHERE subject = $1",
+            first + 1,
+            first + 2,
+            first + 3,
+        );
         values.extend(parameters(self.grown));
         let both = match backend {
-            DbBackend::Postgres => format!("WITH sized AS ({ADD}) {sql}"),
+            DbBackend::Postgres => format!("WITH sized AS ({add}) {sql}"),
             // SQLite has no statements that change two tables. sqlx sends both at once, with the same parameters.
-            _ => format!("{ADD}; {sql}"),
+            _ => format!("{add}; {sql}"),
         };
         Statement::from_sql_and_values(backend, both, values)
     }
