@@ -7,20 +7,18 @@
 //! **Invariant:** a connection without a [slot](super::connection_slots) is served health checks only. Other requests
 //! are refused, and the connection is closed. [`RESERVE`] limits the number of such connections, and a new one evicts
 //! the oldest.
+//! **Invariant:** the loop accepts no further connection while more than
+//! [`MAX_CLOSING`](super::connection_slots::MAX_CLOSING) evicted ones of a kind are still open, for at most
+//! [`ACCEPT_PAUSE`]. So a burst does not use the files that the node reserves.
 //! **Invariant:** during a drain, only connections that are already in the backlog are accepted. Running requests, and
 //! requests that arrive within [`LAST_REQUEST`](super::serve_connection::LAST_REQUEST), are served. All connections have
 //! ended when the grace period is over.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use metrics::counter;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -28,12 +26,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    accept_reports::Reports,
     connection_slots::{ConnectionSlots, NoSlot, Slot, SlotLimits},
-    rate_limited_log::RateLimitedLog,
     serve_connection::{Shutdown, serve_connection},
     write_deadline::WriteDeadline,
 };
-use crate::http::client_address::client_address;
 
 /// Limits of connections without a slot. They apply separately to each reason in [`NoSlot`].
 const RESERVE: SlotLimits = SlotLimits {
@@ -47,7 +44,8 @@ const RESERVE_PATIENCE: Duration = Duration::from_secs(2);
 /// Maximum request head, in bytes; a longer one gets 431. Also the maximum of unwritten bytes.
 const MAX_HEAD: usize = 128 << 10;
 
-/// Pause after a failed accept, because the cause may be a resource limit such as open files.
+/// Pause after a failed accept, because the cause may be a resource limit such as open files. Also the maximum time to
+/// wait for the sockets of evicted connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Timeouts of connections.
@@ -182,7 +180,10 @@ impl Server {
                 accepted = accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(stream, peer, &mut reports),
+                Ok((stream, peer)) => {
+                    self.begin(stream, peer, &mut reports);
+                    let _ = timeout(ACCEPT_PAUSE, self.closed()).await;
+                }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     reports.failed(&error);
@@ -234,6 +235,15 @@ impl Server {
         self.shutdown.connections.spawn(serving);
     }
 
+    /// Waits for the sockets of evicted connections.
+    async fn closed(&self) {
+        self.served.slots.closed().await;
+        if let Some((full, crowded)) = &self.overflow {
+            full.slots.closed().await;
+            crowded.slots.closed().await;
+        }
+    }
+
     /// Waits until all connections have ended, and aborts the rest after the grace period.
     async fn finish(self) {
         let Shutdown {
@@ -258,53 +268,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Rate-limited log lines about connections that were not accepted or not served.
-#[derive(Debug, Default)]
-struct Reports {
-    failures: RateLimitedLog,
-    full: RateLimitedLog,
-    crowded: RateLimitedLog,
-}
-
-impl Reports {
-    fn failed(&mut self, error: &io::Error) {
-        counter!("library_sync_accept_errors_total").increment(1);
-        if let Some(failures) = self.failures.due() {
-            tracing::error!(
-                %error,
-                accept.failures = failures,
-                "no connection can be accepted; if files are what is missing, raise the limit of open files or lower \
-                 --max-connections"
-            );
-        }
-    }
-
-    fn refused(&mut self, refused: NoSlot, peer: IpAddr) {
-        counter!("library_sync_connections_refused_total", "reason" => refused.reason())
-            .increment(1);
-        match refused {
-            NoSlot::Total => {
-                if let Some(refused) = self.full.due() {
-                    tracing::warn!(
-                        connections.refused = refused,
-                        "all connections of --max-connections are in use by authenticated clients"
-                    );
-                }
-            }
-            NoSlot::Address => {
-                if let Some(refused) = self.crowded.due() {
-                    tracing::warn!(
-                        client.address = %client_address(peer),
-                        connections.refused = refused,
-                        "an address uses its share of connections; if it is your proxy's, set --client-address-header \
-                         or --max-connections-per-address"
-                    );
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
@@ -314,7 +277,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::http::connection::connection_slots::Connection;
+    use crate::http::connection::connection_slots::{Connection, MAX_CLOSING};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -449,6 +412,29 @@ mod tests {
             server.shutdown.drain.cancel();
         };
         tokio::join!(accepting, client);
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_accepted_no_faster_than_evicted_connections_close() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // All are in the backlog, so the loop does not wait for them.
+        let burst: Vec<_> = (0..100)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
+        let slots = slots(3, 0);
+        let server = server(slots.clone());
+        let mut accepted = 0;
+        let accepting = server.accept(|| {
+            assert!(slots.closing() <= MAX_CLOSING, "{}", slots.closing());
+            accepted += 1;
+            if accepted > burst.len() {
+                server.shutdown.drain.cancel();
+            }
+            listener.accept()
+        });
+        timeout(10 * SECOND, accepting).await.unwrap();
+        assert!(accepted > burst.len());
     }
 
     #[tokio::test]

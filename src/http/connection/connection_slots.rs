@@ -5,6 +5,8 @@
 //! **Invariant:** the slots in use never exceed the total limit, and those of one address never exceed its share.
 //! **Invariant:** when no slot is free, a new connection evicts the oldest unauthenticated one. So anonymous
 //! connections cannot lock users out.
+//! **Invariant:** an evicted connection passes its slot on before its socket is closed. [`MAX_CLOSING`] limits how many
+//! such sockets there are when the accept loop [waits](ConnectionSlots::closed).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -21,9 +23,12 @@ use std::{
 use axum::http::Extensions;
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::http::client_address::client_address;
+
+/// Maximum number of evicted connections whose sockets are still open.
+pub(in crate::http) const MAX_CLOSING: usize = 4;
 
 /// Maximum numbers of open connections.
 #[derive(Debug, Clone, Copy)]
@@ -61,11 +66,15 @@ pub struct ConnectionSlots(Arc<Registry>);
 struct Registry {
     limits: SlotLimits,
     open: Mutex<Open>,
+    /// Notified when the socket of an evicted connection is closed.
+    closed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     count: usize,
+    /// Number of evicted connections whose sockets are still open. Their slots are not counted above.
+    closing: usize,
     /// The connections per address. An address without connections has no entry.
     addresses: HashMap<IpAddr, OfAddress>,
     /// Unauthenticated connections, oldest first, each with the sender of its eviction.
@@ -122,6 +131,7 @@ impl Open {
         if let Some((address, close)) = self.keep(number) {
             counter!("library_sync_connections_evicted_total").increment(1);
             self.release(address);
+            self.closing += 1;
             // Sending fails if the connection has just ended.
             let _ = close.send(());
         }
@@ -144,6 +154,7 @@ impl ConnectionSlots {
         Self(Arc::new(Registry {
             limits,
             open: Mutex::default(),
+            closed: Notify::new(),
         }))
     }
 
@@ -170,6 +181,18 @@ impl ConnectionSlots {
             held: Arc::new(held),
             eviction: Eviction::Undecided(evicted),
         })
+    }
+
+    /// Waits until at most [`MAX_CLOSING`] evicted connections have an open socket. Has one waiter at a time.
+    pub(in crate::http) async fn closed(&self) {
+        while self.closing() > MAX_CLOSING {
+            self.0.closed.notified().await;
+        }
+    }
+
+    /// Returns the number of evicted connections whose sockets are still open.
+    pub(in crate::http) fn closing(&self) -> usize {
+        self.0.open.lock().closing
     }
 
     /// Sets the gauges of open connections and their limit.
@@ -246,9 +269,12 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut open = self.registry.open.lock();
         let was_unauthenticated = open.keep(self.number).is_some();
-        // Otherwise the connection was evicted, and the newer connection has its slot.
         if was_unauthenticated || *self.is_authenticated.get_mut() {
             open.release(self.address);
+        } else {
+            // The connection was evicted, and the newer connection has its slot.
+            open.closing -= 1;
+            self.registry.closed.notify_one();
         }
     }
 }
@@ -284,6 +310,8 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::pin;
+
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -349,6 +377,26 @@ mod tests {
     }
 
     #[test]
+    fn evicted_connections_are_waited_for_until_they_close() {
+        let slots = slots(1, 0);
+        let mut open: Vec<_> = (0..=MAX_CLOSING)
+            .map(|_| slots.take(address("10.0.0.1")).unwrap())
+            .collect();
+        assert!(slots.closed().now_or_never().is_some());
+        open.push(slots.take(address("10.0.0.1")).unwrap());
+        let mut closed = pin::pin!(slots.closed());
+        assert!(closed.as_mut().now_or_never().is_none());
+        assert_eq!(slots.closing(), MAX_CLOSING + 1);
+        // The newest has the slot.
+        drop(open.pop());
+        assert!(closed.as_mut().now_or_never().is_none());
+        drop(open.pop());
+        assert!(closed.now_or_never().is_some());
+        drop(open);
+        assert_eq!(slots.closing(), 0);
+    }
+
+    #[test]
     fn a_network_of_64_bits_is_one_address() {
         let slots = slots(100, 1);
         let _held = authenticated(&slots, "2001:db8:0:7::1");
@@ -369,6 +417,7 @@ mod tests {
         }
         let open = slots.0.open.lock();
         assert_eq!((open.count, open.addresses.len()), (0, 0));
+        assert_eq!(open.closing, 0);
         assert!(open.unauthenticated.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 //! lingering close.
 
 pub(super) mod accept_loop;
+mod accept_reports;
 pub(super) mod connection_slots;
 mod departure;
 mod detached_stream;
