@@ -13,7 +13,10 @@ use super::{
     },
 };
 use crate::{
-    library::{Error, HistoryFilter, Label, LabelKind, Listed, PageLimit, Related, Search, Since},
+    library::{
+        Error, HistoryFilter, Label, LabelKind, Listed, PageLimit, PageRequest, Related, Search,
+        Since,
+    },
     version::Version,
 };
 
@@ -238,15 +241,18 @@ impl Query {
             stories: selected.field("story").exists(),
             labels: selected.field("tags").exists() || selected.field("fandoms").exists(),
         };
-        let user = &caller.viewer.user;
         let limit = PageLimit {
             changes: first,
             bytes: caller.limits.max_changes_bytes,
         };
-        let changes = caller
-            .library
-            .changes(user, since, after, limit, with)
-            .await?;
+        let request = PageRequest {
+            since,
+            after,
+            limit,
+            with,
+        };
+        let user = &caller.viewer.user;
+        let changes = caller.library.changes(user, request).await?;
         caller.allowance.read(changes.read).await;
         Ok(changes.into())
     }

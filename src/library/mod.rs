@@ -112,7 +112,7 @@ pub use self::{
         change_log::Changed,
         delta::{
             change::{Change, Delta, DeltaCursor, Since, Tombstone},
-            page::{PageLimit, Related},
+            page::{PageLimit, PageRequest, Related},
         },
         export::Exported,
         list::{

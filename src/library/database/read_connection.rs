@@ -29,7 +29,7 @@ use super::{
     fair_queue::{Act, Admission, FairQueue},
     kept_connections::KeptConnections,
     lost_connection::Attempts,
-    transaction::{Purpose, Source, Transaction, is_free},
+    transaction::{Purpose, Source, Transaction, autocommit, is_free},
 };
 use crate::{library::error::Error, version::UserId};
 
@@ -222,21 +222,17 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let pool = self.pool()?;
-        let mut attempts = Attempts::on(pool);
-        loop {
-            let row = self.run(pool.query_one_raw(statement.clone())).await;
-            if !attempts.repeats(&row) {
-                return row;
-            }
-        }
+        Ok(self.query_all_raw(statement).await?.into_iter().next())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let pool = self.pool()?;
         let mut attempts = Attempts::on(pool);
         loop {
-            let rows = self.run(pool.query_all_raw(statement.clone())).await;
+            let rows = match &self.readers.origin {
+                Origin::Postgres(kept) => self.run(autocommit::query_all(kept, &statement)).await,
+                Origin::Sqlite { .. } => self.run(pool.query_all_raw(statement.clone())).await,
+            };
             if !attempts.repeats(&rows) {
                 return rows;
             }

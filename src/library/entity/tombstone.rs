@@ -2,8 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::columns::{find_without, parse_name};
-use crate::{library::read::delta::change::Tombstone, version::Version};
+use super::columns::parse_name;
+use crate::library::model::kind::Kind;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "topaz_tombstone")]
@@ -27,19 +27,7 @@ pub(in crate::library) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Selects tombstones without the removed rows, which a delta does not contain.
-pub(in crate::library) fn find() -> Select<Entity> {
-    find_without::<Entity>(&[Column::Held])
-}
-
-impl TryFrom<Model> for Tombstone {
-    type Error = DbErr;
-
-    fn try_from(row: Model) -> Result<Self, DbErr> {
-        Ok(Self {
-            kind: parse_name("topaz_tombstone.kind", &row.kind)?,
-            id: row.id,
-            stamp: Version::new(row.stamp),
-        })
-    }
+/// Parses the name of a kind.
+pub(in crate::library) fn kind(name: &str) -> Result<Kind, DbErr> {
+    parse_name("topaz_tombstone.kind", name)
 }

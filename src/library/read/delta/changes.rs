@@ -4,49 +4,35 @@
 //! the library at the head of the last page, even with concurrent writes: a row that is written during the walk moves to
 //! a greater stamp, ahead of the cursor, and appears (again) in a later page.
 //!
-//! **Invariant:** a page and its head are of one snapshot.
+//! **Invariant:** a page and its head are of one state of the library: of one snapshot, or the library did not change while
+//! they were read.
 //! **Invariant:** if a tombstone that the client needs may have been purged, the delta is a `reset`.
 
 use std::collections::HashMap;
 
 use metrics::{counter, histogram};
+use sea_orm::ConnectionTrait;
 
 use super::{
-    change::{Change, Delta, DeltaCursor, Since},
-    changed_kinds::user_and_kinds,
-    page::{Page, PageLimit, Related},
-    source::Source,
+    change::{Delta, DeltaCursor, Since},
+    page::{Page, PageRequest},
+    related::add_related,
+    source::{Consistency, First, Source},
 };
 use crate::{
-    library::{
-        database::transaction::Transaction, error::Error, handle::Library, model::id::StoryId,
-        read::rows::stories,
-    },
+    library::{error::Error, handle::Library},
     version::{Epoch, Head, UserId, Version},
 };
 
 impl Library {
-    /// Returns up to `limit` changes after the cursor `after`, or after `since` at the start of a walk.
-    pub async fn changes(
-        &self,
-        user: &UserId,
-        since: Since,
-        after: Option<DeltaCursor>,
-        limit: PageLimit,
-        with: Related,
-    ) -> Result<Delta, Error> {
-        let (known, of) = (self.known.of(user), user.clone());
-        let delta = self.snapshot(user, move |tx| {
-            Box::pin(async move {
-                let mut delta = page(tx, &of, since, after, (limit, with)).await?;
-                if with.stories {
-                    let ids: Vec<_> = delta.stories_of_progresses().collect();
-                    delta.stories = stories(tx, &of, ids).await?;
-                }
-                Ok(delta)
-            })
-        });
-        let delta = delta.await?;
+    /// Returns the changes of a page.
+    pub async fn changes(&self, user: &UserId, request: PageRequest) -> Result<Delta, Error> {
+        let PageRequest { since, after, .. } = request;
+        let known = self.known.of(user);
+        let delta = match self.first_page(user, request).await? {
+            Some(delta) => delta,
+            None => self.page_of_snapshot(user, request).await?,
+        };
         if !delta.reset {
             let count = u32::try_from(delta.changes.len()).unwrap_or(u32::MAX);
             histogram!("library_sync_delta_changes").record(f64::from(count));
@@ -60,6 +46,30 @@ impl Library {
             count_reset("other_epoch");
             Delta::reset(head, false)
         })
+    }
+
+    /// Reads the first page of a device that has a copy, which is the most frequent one, without a transaction: that saves
+    /// the round trips of BEGIN and ROLLBACK. Returns `None` for other pages, and if the library changed meanwhile.
+    async fn first_page(
+        &self,
+        user: &UserId,
+        request: PageRequest,
+    ) -> Result<Option<Delta>, Error> {
+        if request.after.is_some() || request.since.version.number() == 0 {
+            return Ok(None);
+        }
+        let reader = self.db.fresh_reader(user).await?;
+        let page = page(&reader, user, request, Consistency::Unchanged);
+        self.db.in_time(page).await
+    }
+
+    async fn page_of_snapshot(&self, user: &UserId, request: PageRequest) -> Result<Delta, Error> {
+        let of = user.clone();
+        let page = self.snapshot(user, move |tx| {
+            Box::pin(async move { page(tx, &of, request, Consistency::Snapshot).await })
+        });
+        let page = page.await?;
+        page.ok_or_else(|| Error::fault("a snapshot changed"))
     }
 }
 
@@ -89,31 +99,23 @@ impl Delta {
             end: None,
         }
     }
-
-    fn stories_of_progresses(&self) -> impl Iterator<Item = StoryId> {
-        self.changes.iter().filter_map(|change| match change {
-            Change::Progress(progress) => Some(progress.story_id),
-            _ => None,
-        })
-    }
 }
 
-async fn page(
-    tx: &Transaction,
+/// Reads a page. Returns `None` if the library changed meanwhile, which a snapshot does not.
+pub(super) async fn page(
+    db: &impl ConnectionTrait,
     user: &UserId,
-    since: Since,
-    after: Option<DeltaCursor>,
-    (limit, with): (PageLimit, Related),
-) -> Result<Delta, Error> {
-    let (row, changed) = user_and_kinds(tx, user, since, after).await?;
-    let (head, floor) = (row.head(), Version::new(row.library_floor));
-    if let Some(reason) = reset_reason(head, floor, since, after) {
-        count_reset(reason);
-        return Ok(Delta::reset(head, is_erased(row.erased(), since, after)));
-    }
-    let began = after.map_or(head.version, |cursor| cursor.began);
+    request: PageRequest,
+    consistency: Consistency,
+) -> Result<Option<Delta>, Error> {
+    let PageRequest {
+        since,
+        after,
+        limit,
+        with,
+    } = request;
     let source = Source {
-        tx,
+        db,
         user,
         since: since.version,
         after,
@@ -121,13 +123,28 @@ async fn page(
         bytes: limit.bytes,
         with_stories: with.stories,
     };
-    let mut page = Page::of(source.read(changed).await?, limit);
-    if with.labels {
-        source.add_labels(&mut page.changes).await?;
+    let first = source.first().await?;
+    let (head, floor) = (first.user.head(), Version::new(first.user.library_floor));
+    if let Some(reason) = reset_reason(head, floor, since, after) {
+        count_reset(reason);
+        let erased = is_erased(first.user.erased(), since, after);
+        return Ok(Some(Delta::reset(head, erased)));
     }
-    let last = page.changes.last();
-    let end = last.map(|last| last.cursor(head.epoch, began));
-    Ok(Delta {
+    let began = after.map_or(head.version, |cursor| cursor.began);
+    let Some([stories, progresses]) = source.large(&first, consistency).await? else {
+        return Ok(None);
+    };
+    let First {
+        user: row,
+        tags,
+        fandoms,
+        tombstones,
+        ..
+    } = first;
+    let page = Page::of([tags, fandoms, stories, progresses, tombstones], limit);
+    let end = page.changes.last();
+    let end = end.map(|last| last.cursor(head.epoch, began));
+    let mut delta = Delta {
         head,
         reset: false,
         erased: false,
@@ -136,7 +153,11 @@ async fn page(
         read: page.read,
         stories: HashMap::new(),
         end: end.or(after),
-    })
+    };
+    let has_related = add_related(db, user, &mut delta, with).await?;
+    let may_differ = has_related && consistency == Consistency::Unchanged;
+    let is_consistent = !may_differ || source.is_unchanged(&row).await?;
+    Ok(is_consistent.then_some(delta))
 }
 
 /// Returns whether the client's copy is of an epoch before the last erasure.

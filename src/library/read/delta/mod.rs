@@ -1,7 +1,10 @@
 //! Deltas: the changes since a version, in pages.
 
 pub(in crate::library) mod change;
-mod changed_kinds;
 pub(in crate::library) mod changes;
+mod first_statement;
 pub(in crate::library) mod page;
+mod related;
 pub(in crate::library) mod source;
+#[cfg(test)]
+mod tests;

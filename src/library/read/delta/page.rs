@@ -3,7 +3,7 @@
 //! **Invariant:** a page skips no change of the walk: if the rows of a kind were read in part, the page ends with the last
 //! of them.
 
-use super::change::Change;
+use super::change::{Change, DeltaCursor, Since};
 use crate::version::Version;
 
 /// Limits of a page. It contains at least one change.
@@ -24,6 +24,19 @@ pub struct Related {
     pub labels: bool,
 }
 
+/// A page that a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest {
+    /// The client's copy at the start of the walk.
+    pub since: Since,
+    /// The last change of the page before, if any.
+    pub after: Option<DeltaCursor>,
+    /// The limits of the page.
+    pub limit: PageLimit,
+    /// What is read besides the changed rows.
+    pub with: Related,
+}
+
 /// A change, and the bytes of its texts and labels.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -41,7 +54,8 @@ pub(super) struct Read {
 
 impl Read {
     /// Wraps changes that are small, so not limited by size.
-    pub fn whole(changes: Vec<Change>) -> Self {
+    pub fn whole(mut changes: Vec<Change>) -> Self {
+        changes.sort_unstable_by_key(Change::place);
         let found = changes.into_iter().map(|change| {
             let bytes = match &change {
                 Change::Label(_, label) => label.name.as_str().len(),

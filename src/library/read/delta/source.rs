@@ -1,39 +1,35 @@
-//! The statements that read the changes of a page: one per kind of row that changed, each a range scan of the index on stamps.
+//! The statements that read the stories and progresses of a page, each a range scan of the index on stamps.
 //!
+//! **Invariant:** outside of a transaction, these statements find rows only if the user's row is still that of the first
+//! statement.
 //! **Invariant:** stories and progresses are read up to a number of bytes. The database adds up their sizes before it
 //! reads any of their texts.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::cmp::Ordering;
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait, ExprTrait as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait as _,
     FromQueryResult, IntoSimpleExpr, JoinType, Order, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _, Select,
     sea_query::{Asterisk, Expr, Query, SelectStatement},
 };
 
 use super::{
-    change::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY, label_rank},
-    changed_kinds::{ChangedKinds, first_stamp},
+    change::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY},
     page::{Found, Read},
 };
 use crate::{
     library::{
-        database::transaction::Transaction,
-        entity::{
-            label::{Column, Row, names},
-            progress, story, tombstone,
-        },
+        entity::{progress, story, tombstone, user},
         error::Error,
-        model::{label::LabelKind, story::Story},
-        read::rows::labels_of,
+        model::story::Story,
     },
     version::{UserId, Version},
 };
 
 /// Parameters of the statements of one page.
-pub(super) struct Source<'a> {
-    pub tx: &'a Transaction,
+pub(super) struct Source<'a, C> {
+    pub db: &'a C,
     pub user: &'a UserId,
     pub since: Version,
     pub after: Option<DeltaCursor>,
@@ -43,6 +39,26 @@ pub(super) struct Source<'a> {
     pub bytes: u64,
     /// Whether the stories of progresses are read too, and count.
     pub with_stories: bool,
+}
+
+/// What the first statement of a page finds.
+pub(super) struct First {
+    pub user: user::Model,
+    pub tags: Read,
+    pub fandoms: Read,
+    pub tombstones: Read,
+    /// The newest stamps.
+    pub newest_story: Option<Version>,
+    pub newest_progress: Option<Version>,
+}
+
+/// How the statements of a page see one state of the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consistency {
+    /// They are in one snapshot.
+    Snapshot,
+    /// They find nothing after a change.
+    Unchanged,
 }
 
 /// SQL for the bytes of a story's texts.
@@ -65,11 +81,11 @@ fn placed(sized: SelectStatement) -> SelectStatement {
 
 /// Reads the rows of a page, converted by `change`.
 async fn read<M: FromQueryResult>(
-    tx: &Transaction,
+    db: &impl ConnectionTrait,
     select: SelectStatement,
     change: impl Fn(M) -> Result<Change, Error>,
 ) -> Result<Read, Error> {
-    let rows = tx.query_all(&select).await?;
+    let rows = db.query_all(&select).await?;
     let mut found = Vec::with_capacity(rows.len());
     let mut available = 0;
     for row in &rows {
@@ -84,9 +100,14 @@ async fn read<M: FromQueryResult>(
     Ok(Read { found, is_cut })
 }
 
-impl Source<'_> {
+impl<C: ConnectionTrait> Source<'_, C> {
     /// The condition on rows of `rank` after the cursor.
-    fn beyond(&self, rank: u8, stamp: impl IntoSimpleExpr, id: impl IntoSimpleExpr) -> Condition {
+    pub fn beyond(
+        &self,
+        rank: u8,
+        stamp: impl IntoSimpleExpr,
+        id: impl IntoSimpleExpr,
+    ) -> Condition {
         let (stamp, id) = (stamp.into_simple_expr(), id.into_simple_expr());
         let Some(after) = self.after else {
             return Condition::all().add(stamp.gt(self.since.number()));
@@ -101,7 +122,7 @@ impl Source<'_> {
     }
 
     /// The condition on tombstones after the cursor.
-    fn beyond_removed(&self) -> Condition {
+    pub fn beyond_removed(&self) -> Condition {
         use tombstone::Column::{Id, Kind, Stamp};
         let Some(after) = self.after.filter(|after| after.rank >= REMOVED) else {
             return self.beyond(REMOVED, Stamp, Id);
@@ -119,53 +140,56 @@ impl Source<'_> {
             )
     }
 
-    /// Reads the changes of each kind that has some, unless they all come after the page: the changes of one stamp are
-    /// ordered by kind, and an import may have many.
-    pub async fn read(&self, changed: ChangedKinds) -> Result<[Read; 5], Error> {
-        let first = first_stamp(self.since, self.after);
-        let mut end: Option<Version> = None;
-        let mut reads: [Read; 5] = Default::default();
-        for ((rank, is_changed), read) in (0..).zip(changed).zip(&mut reads) {
-            if !is_changed || end.is_some_and(|end| end <= first) {
+    /// Reads the stories and progresses of the page, after its first statement. A kind without changes is skipped, and one
+    /// whose changes all come after the page: the changes of one stamp are ordered by kind, and an import may have many.
+    ///
+    /// Outside of a transaction, returns `None` if the library has changed since then.
+    pub async fn large(
+        &self,
+        first: &First,
+        consistency: Consistency,
+    ) -> Result<Option<[Read; 2]>, Error> {
+        let lowest = self.first_stamp();
+        let small = [&first.tags, &first.fandoms];
+        let mut end = small
+            .into_iter()
+            .filter_map(|read| read.end(self.limit))
+            .min();
+        let unless_changed = (consistency == Consistency::Unchanged).then_some(&first.user);
+        let mut reads: [Read; 2] = Default::default();
+        for (rank, read) in [STORY, PROGRESS].into_iter().zip(&mut reads) {
+            let newest = match rank {
+                STORY => first.newest_story,
+                _ => first.newest_progress,
+            };
+            let is_changed = newest.is_some_and(|newest| newest >= lowest);
+            if !is_changed || end.is_some_and(|end| end <= lowest) {
                 continue;
             }
             *read = match rank {
-                STORY => self.stories().await?,
-                PROGRESS => self.progresses().await?,
-                REMOVED => self.tombstones().await?,
-                rank if rank == label_rank(LabelKind::Tag) => self.labels(LabelKind::Tag).await?,
-                _ => self.labels(LabelKind::Fandom).await?,
+                STORY => self.stories(unless_changed).await?,
+                _ => self.progresses(unless_changed).await?,
             };
+            if unless_changed.is_some() && read.found.is_empty() {
+                return Ok(None);
+            }
             end = end.into_iter().chain(read.end(self.limit)).min();
         }
-        Ok(reads)
+        Ok(Some(reads))
     }
 
-    async fn labels(&self, kind: LabelKind) -> Result<Read, Error> {
-        let beyond = self.beyond(
-            label_rank(kind),
-            Expr::col(Column::Stamp),
-            Expr::col(Column::Id),
-        );
-        let select = Query::select()
-            .columns(Column::ROW)
-            .from(names(kind).table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .cond_where(beyond)
-            .order_by(Column::Stamp, Order::Asc)
-            .order_by(Column::Id, Order::Asc)
-            .limit(self.limit)
-            .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        rows.iter()
-            .map(|row| Ok(Change::Label(kind, Row::from_query_result(row, "")?.into())))
-            .collect::<Result<_, Error>>()
-            .map(Read::whole)
+    /// Returns the lowest stamp that the page may have.
+    fn first_stamp(&self) -> Version {
+        // The rows of one stamp may be on two pages.
+        let next = || Version::new(self.since.number().saturating_add(1));
+        self.after.map_or_else(next, |cursor| cursor.stamp)
     }
 
-    async fn stories(&self) -> Result<Read, Error> {
+    async fn stories(&self, unless_changed: Option<&user::Model>) -> Result<Read, Error> {
         use story::Column::{Id, Stamp, UserId};
-        let beyond = self.beyond(STORY, Stamp, Id);
+        let beyond = self
+            .beyond(STORY, Stamp, Id)
+            .add_option(unless_changed.map(is_unchanged));
         let select = self.of_page(story::find(), STORY_TEXTS, beyond, (UserId, Stamp, Id));
         let change = |row: story::Model| {
             let story = Story::try_from(row)?;
@@ -175,10 +199,10 @@ impl Source<'_> {
                 fandoms: Vec::new(),
             })
         };
-        read(self.tx, select, change).await
+        read(self.db, select, change).await
     }
 
-    async fn progresses(&self) -> Result<Read, Error> {
+    async fn progresses(&self, unless_changed: Option<&user::Model>) -> Result<Read, Error> {
         use progress::Column::{Id, Stamp, UserId};
         let notes = "coalesce(octet_length(notes), 0)";
         let bytes = if self.with_stories {
@@ -189,10 +213,12 @@ impl Source<'_> {
         } else {
             notes.to_owned()
         };
-        let beyond = self.beyond(PROGRESS, Stamp, Id);
+        let beyond = self
+            .beyond(PROGRESS, Stamp, Id)
+            .add_option(unless_changed.map(is_unchanged));
         let select = self.of_page(progress::find(), &bytes, beyond, (UserId, Stamp, Id));
         let change = |row: progress::Model| Ok(Change::Progress(row.try_into()?));
-        read(self.tx, select, change).await
+        read(self.db, select, change).await
     }
 
     /// Selects the `rows` of a page, `beyond` its cursor, with sizes by the SQL in `bytes`.
@@ -211,7 +237,7 @@ impl Source<'_> {
         };
         let most = i64::try_from(self.bytes).unwrap_or(i64::MAX);
         let fits = Expr::col("page_before").lt(most);
-        if self.tx.get_database_backend() == DbBackend::Postgres {
+        if self.db.get_database_backend() == DbBackend::Postgres {
             // PostgreSQL passes long texts by reference (TOAST), and reads only those that it returns.
             return Query::select()
                 .column(Asterisk)
@@ -244,59 +270,22 @@ impl Source<'_> {
             .to_owned()
     }
 
-    async fn tombstones(&self) -> Result<Read, Error> {
-        use tombstone::Column::{Id, Kind, Stamp, UserId};
-        // An empty cache needs only the removals since the walk began.
-        let from = if self.since.number() == 0 {
-            self.after.map(|cursor| cursor.began)
-        } else {
-            Some(self.since)
-        };
-        let Some(from) = from else {
-            return Ok(Read::default());
-        };
-        let rows = tombstone::find()
-            .filter(UserId.eq(self.user.as_str()))
-            .filter(Stamp.gt(from.number()))
-            .filter(self.beyond_removed())
-            .order_by_asc(Stamp)
-            .order_by_asc(Id)
-            .order_by_asc(Kind)
-            .limit(self.limit)
-            .all(self.tx)
-            .await?;
-        rows.into_iter()
-            .map(|row| Ok(Change::Removed(row.try_into()?)))
-            .collect::<Result<_, Error>>()
-            .map(Read::whole)
+    /// Returns whether the user's row is still the one of the first statement.
+    pub async fn is_unchanged(&self, row: &user::Model) -> Result<bool, Error> {
+        let now = user::Entity::find_by_id(self.user.as_str());
+        Ok(now.one(self.db).await?.as_ref() == Some(row))
     }
+}
 
-    /// Adds the labels of the page's stories.
-    pub async fn add_labels(&self, changes: &mut [Change]) -> Result<(), Error> {
-        let id = |change: &Change| match change {
-            Change::Story { story, .. } => Some(story.id),
-            _ => None,
-        };
-        let stories: BTreeSet<_> = changes.iter().filter_map(id).collect();
-        if stories.is_empty() {
-            return Ok(());
-        }
-        let mut all_tags = labels_of(self.tx, self.user, LabelKind::Tag, Some(&stories)).await?;
-        let mut all_fandoms =
-            labels_of(self.tx, self.user, LabelKind::Fandom, Some(&stories)).await?;
-        for change in changes {
-            if let Change::Story {
-                story,
-                tags,
-                fandoms,
-            } = change
-            {
-                *tags = all_tags.remove(&story.id).unwrap_or_default();
-                *fandoms = all_fandoms.remove(&story.id).unwrap_or_default();
-            }
-        }
-        Ok(())
-    }
+/// The condition that a user's row still has this head and floor. Each change of rows, and each purge of tombstones, changes
+/// one of them in the same transaction.
+fn is_unchanged(row: &user::Model) -> Expr {
+    use user::Column::{LibraryEpoch, LibraryFloor, LibraryVersion};
+    let now = user::Entity::find_by_id(row.subject.as_str())
+        .filter(LibraryVersion.eq(row.library_version))
+        .filter(LibraryEpoch.eq(row.library_epoch))
+        .filter(LibraryFloor.eq(row.library_floor));
+    Expr::exists(now.into_query())
 }
 
 /// The row comparison's value for a cursor.
