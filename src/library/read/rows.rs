@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, ExprTrait as _,
-    FromQueryResult as _, Order, QueryFilter as _,
+    FromQueryResult as _, Order, QueryFilter as _, QueryTrait as _, Select,
     sea_query::{Alias, Expr, Query},
 };
 
@@ -50,7 +50,7 @@ impl Library {
         ids: impl IntoIterator<Item = StoryId> + Send,
     ) -> Result<HashMap<StoryId, Story>, Error> {
         let reader = self.db.reader(user).await?;
-        self.db.in_time(stories(&reader, user, ids)).await
+        self.db.in_time(stories(&reader, user, ids, None)).await
     }
 
     /// Returns the progresses of these stories, in one statement.
@@ -154,11 +154,12 @@ impl Library {
     }
 }
 
-/// Returns the stories of this user with these `ids`, in one statement.
+/// Returns the stories of this user with these `ids`, in one statement, or none if the `condition` is false.
 pub(in crate::library) async fn stories(
     db: &impl ConnectionTrait,
     user: &UserId,
     ids: impl IntoIterator<Item = StoryId> + Send,
+    condition: Option<Expr>,
 ) -> Result<HashMap<StoryId, Story>, Error> {
     let rows = story::find()
         .filter(story::Column::UserId.eq(user.as_str()))
@@ -167,6 +168,7 @@ pub(in crate::library) async fn stories(
             story::Column::Id,
             ids.into_iter().map(|id| id.0),
         ))
+        .apply_if(condition, Select::filter)
         .all(db)
         .await?;
     rows.into_iter()

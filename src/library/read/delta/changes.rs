@@ -17,7 +17,7 @@ use super::{
     change::{Delta, DeltaCursor, Since},
     page::{Page, PageRequest},
     related::add_related,
-    source::{Consistency, First, Source},
+    source::{Consistency, Source},
 };
 use crate::{
     library::{error::Error, handle::Library},
@@ -131,17 +131,12 @@ pub(super) async fn page(
         return Ok(Some(Delta::reset(head, erased)));
     }
     let began = after.map_or(head.version, |cursor| cursor.began);
-    let Some([stories, progresses]) = source.large(&first, consistency).await? else {
+    let unless_changed = (consistency == Consistency::Unchanged).then_some(&first.user);
+    let Some([stories, progresses]) = source.large(&first, unless_changed).await? else {
         return Ok(None);
     };
-    let First {
-        user: row,
-        tags,
-        fandoms,
-        tombstones,
-        ..
-    } = first;
-    let page = Page::of([tags, fandoms, stories, progresses, tombstones], limit);
+    let small = [first.tags, first.fandoms, first.tombstones];
+    let page = Page::of(small.into_iter().chain([stories, progresses]), limit);
     let end = page.changes.last();
     let end = end.map(|last| last.cursor(head.epoch, began));
     let mut delta = Delta {
@@ -154,9 +149,7 @@ pub(super) async fn page(
         stories: HashMap::new(),
         end: end.or(after),
     };
-    let has_related = add_related(db, user, &mut delta, with).await?;
-    let may_differ = has_related && consistency == Consistency::Unchanged;
-    let is_consistent = !may_differ || source.is_unchanged(&row).await?;
+    let is_consistent = add_related(db, user, &mut delta, with, unless_changed).await?;
     Ok(is_consistent.then_some(delta))
 }
 

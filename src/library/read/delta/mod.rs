@@ -8,3 +8,4 @@ mod related;
 pub(in crate::library) mod source;
 #[cfg(test)]
 mod tests;
+mod unchanged;

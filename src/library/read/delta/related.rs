@@ -7,9 +7,11 @@ use sea_orm::ConnectionTrait;
 use super::{
     change::{Change, Delta},
     page::Related,
+    unchanged::{is_unchanged, still_is},
 };
 use crate::{
     library::{
+        entity::user,
         error::Error,
         model::{id::StoryId, label::LabelKind},
         read::rows::{labels_of, stories},
@@ -17,20 +19,28 @@ use crate::{
     version::UserId,
 };
 
-/// Adds what is read besides the changed rows. Returns whether that took a statement.
+/// Adds what is read besides the changed rows. Outside of a transaction, returns whether the user's row is `unless_changed`
+/// still.
 pub(super) async fn add_related(
     db: &impl ConnectionTrait,
     user: &UserId,
     delta: &mut Delta,
     with: Related,
+    unless_changed: Option<&user::Model>,
 ) -> Result<bool, Error> {
     let has_labels = with.labels && add_labels(db, user, &mut delta.changes).await?;
-    let ids: Vec<_> = delta.changes.iter().filter_map(story_of_progress).collect();
-    if !with.stories || ids.is_empty() {
-        return Ok(has_labels);
+    let ids: BTreeSet<_> = delta.changes.iter().filter_map(story_of_progress).collect();
+    if with.stories && !ids.is_empty() {
+        delta.stories = stories(db, user, ids.clone(), unless_changed.map(still_is)).await?;
+        if unless_changed.is_some() && delta.stories.len() < ids.len() {
+            return Ok(false);
+        }
     }
-    delta.stories = stories(db, user, ids).await?;
-    Ok(true)
+    match unless_changed {
+        // A story may have no labels, so only the row tells.
+        Some(row) if has_labels => is_unchanged(db, row).await,
+        _ => Ok(true),
+    }
 }
 
 fn story_of_progress(change: &Change) -> Option<StoryId> {

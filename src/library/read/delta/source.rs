@@ -17,6 +17,7 @@ use sea_orm::{
 use super::{
     change::{Change, DeltaCursor, PROGRESS, REMOVED, REMOVED_KINDS, STORY},
     page::{Found, Read},
+    unchanged::still_is,
 };
 use crate::{
     library::{
@@ -143,11 +144,11 @@ impl<C: ConnectionTrait> Source<'_, C> {
     /// Reads the stories and progresses of the page, after its first statement. A kind without changes is skipped, and one
     /// whose changes all come after the page: the changes of one stamp are ordered by kind, and an import may have many.
     ///
-    /// Outside of a transaction, returns `None` if the library has changed since then.
+    /// Outside of a transaction, returns `None` if the user's row is not `unless_changed` any more.
     pub async fn large(
         &self,
         first: &First,
-        consistency: Consistency,
+        unless_changed: Option<&user::Model>,
     ) -> Result<Option<[Read; 2]>, Error> {
         let lowest = self.first_stamp();
         let small = [&first.tags, &first.fandoms];
@@ -155,7 +156,6 @@ impl<C: ConnectionTrait> Source<'_, C> {
             .into_iter()
             .filter_map(|read| read.end(self.limit))
             .min();
-        let unless_changed = (consistency == Consistency::Unchanged).then_some(&first.user);
         let mut reads: [Read; 2] = Default::default();
         for (rank, read) in [STORY, PROGRESS].into_iter().zip(&mut reads) {
             let newest = match rank {
@@ -189,7 +189,7 @@ impl<C: ConnectionTrait> Source<'_, C> {
         use story::Column::{Id, Stamp, UserId};
         let beyond = self
             .beyond(STORY, Stamp, Id)
-            .add_option(unless_changed.map(is_unchanged));
+            .add_option(unless_changed.map(still_is));
         let select = self.of_page(story::find(), STORY_TEXTS, beyond, (UserId, Stamp, Id));
         let change = |row: story::Model| {
             let story = Story::try_from(row)?;
@@ -215,7 +215,7 @@ impl<C: ConnectionTrait> Source<'_, C> {
         };
         let beyond = self
             .beyond(PROGRESS, Stamp, Id)
-            .add_option(unless_changed.map(is_unchanged));
+            .add_option(unless_changed.map(still_is));
         let select = self.of_page(progress::find(), &bytes, beyond, (UserId, Stamp, Id));
         let change = |row: progress::Model| Ok(Change::Progress(row.try_into()?));
         read(self.db, select, change).await
@@ -269,23 +269,6 @@ impl<C: ConnectionTrait> Source<'_, C> {
             .columns(["page_bytes", "page_available"])
             .to_owned()
     }
-
-    /// Returns whether the user's row is still the one of the first statement.
-    pub async fn is_unchanged(&self, row: &user::Model) -> Result<bool, Error> {
-        let now = user::Entity::find_by_id(self.user.as_str());
-        Ok(now.one(self.db).await?.as_ref() == Some(row))
-    }
-}
-
-/// The condition that a user's row still has this head and floor. Each change of rows, and each purge of tombstones, changes
-/// one of them in the same transaction.
-fn is_unchanged(row: &user::Model) -> Expr {
-    use user::Column::{LibraryEpoch, LibraryFloor, LibraryVersion};
-    let now = user::Entity::find_by_id(row.subject.as_str())
-        .filter(LibraryVersion.eq(row.library_version))
-        .filter(LibraryEpoch.eq(row.library_epoch))
-        .filter(LibraryFloor.eq(row.library_floor));
-    Expr::exists(now.into_query())
 }
 
 /// The row comparison's value for a cursor.
