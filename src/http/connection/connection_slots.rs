@@ -274,6 +274,7 @@ impl Drop for Held {
         } else {
             // The connection was evicted, and the newer connection has its slot.
             open.closing -= 1;
+            drop(open);
             self.registry.closed.notify_one();
         }
     }

@@ -1,11 +1,11 @@
 //! Read connections: each is lent to one user's statement or snapshot at a time.
 //!
 //! In the flow: every read of a library takes a [`Reader`] and runs its statements on it. PostgreSQL readers share one
-//! pool. Each SQLite reader is a pool of one connection, so that the time limit of its statement can be set from outside.
+//! pool, and the connections that are kept of it. Each SQLite reader is a pool of one connection, so that the time limit of
+//! its statement can be set from outside.
 //!
 //! Dropping a reader during a statement (client disconnect or timeout) cancels the statement: SQLite is interrupted; a
-//! PostgreSQL connection is closed after [`SETTLES_WITHIN`], which its server detects by itself
-//! (`client_connection_check_interval`).
+//! PostgreSQL connection is closed, which its server detects by itself (`client_connection_check_interval`).
 //!
 //! **Invariant:** a user occupies at most as many read connections as [`FairQueue`] allows, including those whose cancelled
 //! statement still runs.
@@ -162,7 +162,7 @@ impl Link {
             // The pool has one connection: it answers when the statement has ended.
             let _ = self.db.ping().await;
         } else {
-            // By then the connection is reused or closed.
+            // By then the server has detected that the connection is closed.
             tokio::time::sleep(SETTLES_WITHIN).await;
         }
     }

@@ -17,12 +17,21 @@ use super::{
     change::{Delta, DeltaCursor, Since},
     page::{Page, PageRequest},
     related::add_related,
-    source::{Consistency, Source},
+    source::Source,
 };
 use crate::{
     library::{error::Error, handle::Library},
     version::{Epoch, Head, UserId, Version},
 };
+
+/// How the statements of a page see one state of the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consistency {
+    /// They are in one snapshot.
+    Snapshot,
+    /// They find nothing after a change.
+    Unchanged,
+}
 
 impl Library {
     /// Returns the changes of a page.

@@ -53,15 +53,6 @@ pub(super) struct First {
     pub newest_progress: Option<Version>,
 }
 
-/// How the statements of a page see one state of the library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Consistency {
-    /// They are in one snapshot.
-    Snapshot,
-    /// They find nothing after a change.
-    Unchanged,
-}
-
 /// SQL for the bytes of a story's texts.
 const STORY_TEXTS: &str = "octet_length(title) + octet_length(author) + octet_length(coalesce(url_typed, url)) \
     + coalesce(octet_length(description), 0) + coalesce(octet_length(summary), 0)";

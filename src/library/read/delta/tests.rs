@@ -16,9 +16,8 @@ use tempfile::TempDir;
 
 use super::{
     change::{Delta, Since},
-    changes::page,
+    changes::{Consistency, page},
     page::{PageLimit, PageRequest, Related},
-    source::Consistency,
 };
 use crate::{
     library::database::{options::DatabaseOptions, pools::Database},
