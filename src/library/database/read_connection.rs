@@ -28,7 +28,6 @@ use sea_orm::{
 use super::{
     fair_queue::{Act, Admission, FairQueue},
     kept_connections::KeptConnections,
-    lost_connection::Attempts,
     transaction::{Purpose, Source, Transaction, autocommit, is_free},
 };
 use crate::{library::error::Error, version::UserId};
@@ -226,16 +225,9 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let pool = self.pool()?;
-        let mut attempts = Attempts::on(pool);
-        loop {
-            let rows = match &self.readers.origin {
-                Origin::Postgres(kept) => self.run(autocommit::query_all(kept, &statement)).await,
-                Origin::Sqlite { .. } => self.run(pool.query_all_raw(statement.clone())).await,
-            };
-            if !attempts.repeats(&rows) {
-                return rows;
-            }
+        match &self.readers.origin {
+            Origin::Postgres(kept) => self.run(autocommit::query_all(kept, &statement)).await,
+            Origin::Sqlite { .. } => self.run(self.pool()?.query_all_raw(statement)).await,
         }
     }
 }

@@ -9,8 +9,7 @@ use sea_orm::{
 use crate::{
     library::{
         database::{
-            any_of::one_of, clock, kept_connections::KeptConnections, lost_connection::Attempts,
-            transaction::autocommit,
+            any_of::one_of, clock, kept_connections::KeptConnections, transaction::autocommit,
         },
         entity::user,
         error::{Error, sql_code},
@@ -87,13 +86,7 @@ pub(in crate::library) async fn find_rows(
     let users = users.into_iter().map(UserId::as_str);
     let select = user::Entity::find().filter(one_of(backend, user::Column::Subject, users));
     let select = select.build(backend);
-    let mut attempts = Attempts::on(kept.pool());
-    let rows = loop {
-        let rows = autocommit::query_all(kept, &select).await;
-        if !attempts.repeats(&rows) {
-            break rows?;
-        }
-    };
+    let rows = autocommit::query_all(kept, &select).await?;
     rows.iter().map(row).collect()
 }
 

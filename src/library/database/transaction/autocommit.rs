@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait as _;
 use super::{
     Connection, DbBackend, DbErr, Hold, Instant, Link, QueryResult, State, Statement, query_failed,
 };
-use crate::library::database::kept_connections::KeptConnections;
+use crate::library::database::{kept_connections::KeptConnections, lost_connection::Attempts};
 
 /// A connection for statements that each commit by themselves.
 pub(in crate::library) struct Autocommit(Link);
@@ -45,7 +45,7 @@ impl Drop for Autocommit {
     }
 }
 
-/// Runs one statement, and returns its rows.
+/// Runs one statement that only reads, and returns its rows. Repeats it if its connection was lost.
 pub(in crate::library) async fn query_all(
     kept: &KeptConnections,
     statement: &Statement,
@@ -55,5 +55,18 @@ pub(in crate::library) async fn query_all(
         // The time limit of a statement begins when the pool lends the connection.
         return pool.query_all_raw(statement.clone()).await;
     }
+    let mut attempts = Attempts::on(pool);
+    loop {
+        let rows = query_once(kept, statement).await;
+        if !attempts.repeats(&rows) {
+            return rows;
+        }
+    }
+}
+
+async fn query_once(
+    kept: &KeptConnections,
+    statement: &Statement,
+) -> Result<Vec<QueryResult>, DbErr> {
     Autocommit::on(kept).await?.query_all(statement).await
 }
