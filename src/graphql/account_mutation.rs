@@ -36,10 +36,11 @@ impl AccountMutation {
         let caller = ctx.caller();
         nullable(async {
             let life = input.life(caller.limits.ticket_life)?;
+            let head = caller.head()?;
             let created = caller.create_ticket(Purpose::Export, life).await?;
             Ok(match created {
-                Some(ticket) => ExportLibraryPayload::new(caller.head, ticket, life),
-                None => ExportLibraryPayload::refused(caller.head, Ticket::MAX_PER_USER),
+                Some(ticket) => ExportLibraryPayload::new(head, ticket, life),
+                None => ExportLibraryPayload::refused(head, Ticket::MAX_PER_USER),
             })
         })
         .await
@@ -55,10 +56,11 @@ impl AccountMutation {
         let caller = ctx.caller();
         nullable(async {
             let life = input.life(CONFIRMATION_LIFE)?;
+            let head = caller.head()?;
             let created = caller.create_ticket(Purpose::Erasure, life).await?;
             Ok(match created {
-                Some(token) => RequestAccountErasurePayload::new(caller.head, token, life),
-                None => RequestAccountErasurePayload::refused(caller.head, Ticket::MAX_PER_USER),
+                Some(token) => RequestAccountErasurePayload::new(head, token, life),
+                None => RequestAccountErasurePayload::refused(head, Ticket::MAX_PER_USER),
             })
         })
         .await
@@ -74,8 +76,9 @@ impl AccountMutation {
     ) -> Option<Result<EraseAccountPayload, Error>> {
         let caller = ctx.caller();
         nullable(async {
+            let head = caller.head()?;
             let Some(confirmation) = input.confirmation() else {
-                return Ok(EraseAccountPayload::refused(caller.head));
+                return Ok(EraseAccountPayload::refused(head));
             };
             let user = &caller.viewer.user;
             let erased = caller
@@ -86,7 +89,7 @@ impl AccountMutation {
                     caller.reached.raise(erased.head);
                     EraseAccountPayload::new(erased)
                 }
-                None => EraseAccountPayload::refused(caller.head),
+                None => EraseAccountPayload::refused(head),
             })
         })
         .await

@@ -20,19 +20,21 @@ use crate::{
     auth::{Purpose, Ticket, Viewer},
     feed::Feed,
     library::{
-        Against, Error, Intent, KeptTicket, Library, LibraryWriter, Progress, ProgressId,
-        ProgressPatch, Search, Updated, Written,
+        Against, Delta, Error, Intent, KeptTicket, Library, LibraryWriter, PageRequest, Progress,
+        ProgressId, ProgressPatch, Search, Session, Updated, Written,
     },
     push::Push,
     trace::OpenSpan,
-    version::Head,
+    version::{Head, Version},
 };
 
 /// The viewer of one operation, with access to the viewer's library.
 pub(super) struct Caller {
     pub viewer: Viewer,
-    /// Head before any resolver ran: a lower bound on how new the response is.
-    pub head: Head,
+    /// Head before any resolver ran: a lower bound on how new the response is. `None` if the only field reads it.
+    pub before: Option<Head>,
+    /// Minimum version of a query's response.
+    pub at_least: Option<Version>,
     /// Head of the copy of the sending device, if it reports one.
     pub copy: Option<Head>,
     pub library: Library,
@@ -50,6 +52,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Returns the session of the viewer.
+    fn session(&self) -> Session<'_> {
+        Session::new(&self.viewer.user, self.viewer.issued_at)
+    }
+
     /// Changes the caller's library and records the new head.
     pub async fn write<T, F>(&self, intent: Intent, change: F) -> Result<Written<T>, Error>
     where
@@ -112,17 +119,46 @@ impl Caller {
         Ok(kept.await?.then_some(ticket))
     }
 
-    /// Returns the current head. It is never read from a replica.
-    pub async fn present(&self) -> Result<Head, Error> {
-        if self.library.has_replica() {
-            return self.library.head(&self.viewer.user).await;
-        }
-        Ok(self.head)
+    /// Returns the head before any resolver ran.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if a field was to read it.
+    pub fn head(&self) -> Result<Head, Error> {
+        let missing = || Error::fault("the head was not read before the operation");
+        self.before.ok_or_else(missing)
     }
 
-    /// Returns the head that the response is at least as new as.
-    pub fn answered(&self) -> Head {
-        self.reached.0.lock().unwrap_or(self.head)
+    /// Returns the current head. It is never read from a replica.
+    pub async fn present(&self) -> Result<Head, Error> {
+        match self.before {
+            Some(head) if !self.library.has_replica() => Ok(head),
+            _ => self.library.head(self.session()).await,
+        }
+    }
+
+    /// Reads the head that the response is at least as new as, if no field did.
+    ///
+    /// # Errors
+    /// As [`Library::for_query`].
+    pub async fn read_head(&self) -> Result<(), Error> {
+        let found = self.library.for_query(self.session(), self.at_least).await;
+        self.reached.raise(found?.1);
+        Ok(())
+    }
+
+    /// Reads a page of the changes of the caller's library.
+    pub async fn changes(&self, request: PageRequest) -> Result<Delta, Error> {
+        let changes = self.library.changes(self.session(), self.at_least, request);
+        let changes = changes.await?;
+        if self.before.is_none() {
+            self.reached.raise(changes.head);
+        }
+        Ok(changes)
+    }
+
+    /// Returns the head that the response is at least as new as. `None` if it was not read.
+    pub fn answered(&self) -> Option<Head> {
+        self.reached.0.lock().or(self.before)
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     error::{self, Asker},
     limits::{Limits, MAX_NESTING},
     named_documents::Documents,
-    operation::Operation,
+    operation::{Operation, Reads},
     prepare::preparer::Preparer,
     response::Answer,
     schema::{Schema, builder},
@@ -29,7 +29,7 @@ use crate::{
     feed::Feed,
     library::{Error, Library, Session},
     push::Push,
-    version::Head,
+    version::{Head, Version},
 };
 
 /// The GraphQL API over one library. Cheap to clone.
@@ -99,21 +99,26 @@ impl Api {
         };
         let is_query = operation.kind() == OperationType::Query;
         let request = operation.request.data(Arc::clone(&caller));
-        let response = AssertUnwindSafe(self.schema.execute(request))
-            .catch_unwind()
-            .boxed();
-        let response = if is_query {
-            match self.run_query(&caller, response).await {
-                Ok(response) => response,
-                Err(error) => return error.answer(asker(viewer, request_id)),
+        let response = AssertUnwindSafe(self.schema.execute(request)).catch_unwind();
+        let response = async {
+            let response = response.await;
+            if caller.answered().is_none() {
+                // The field that was to read the head has failed, perhaps because the session is signed out.
+                caller.read_head().await?;
             }
+            Ok(response)
+        };
+        let response = response.boxed();
+        let response = if is_query {
+            self.run_query(&caller, response).await
         } else {
             // A write has separate limits, and completes even if the client disconnects.
             response.await
         };
         match response {
-            Ok(response) => answer(response, &caller, request_id),
-            Err(_) => error::panicked(asker(viewer, request_id)).into(),
+            Ok(Ok(response)) => answer(response, &caller, request_id),
+            Ok(Err(_)) => error::panicked(asker(viewer, request_id)).into(),
+            Err(stopped) => stopped.answer(asker(viewer, request_id)),
         }
     }
 
@@ -122,14 +127,14 @@ impl Api {
     async fn run_query<T>(
         &self,
         caller: &Caller,
-        response: impl Future<Output = T>,
+        response: impl Future<Output = Result<T, Stopped>>,
     ) -> Result<T, Stopped> {
         let _turn = self.library.admit_query(&caller.viewer.user).await?;
         tokio::select! {
             biased;
             () = caller.allowance.overdrawn() => Err(Stopped::TooLarge(self.limits.max_answer)),
             response = timeout(self.library.patience(), response) => {
-                response.map_err(|_| Error::unavailable("the query took too long").into())
+                response.map_err(|_| Error::unavailable("the query took too long"))?
             }
         }
     }
@@ -182,41 +187,49 @@ impl Api {
         operation: &Operation,
         request_id: &str,
     ) -> Result<Arc<Caller>, Answer> {
+        let is_query = operation.kind() == OperationType::Query;
+        let at_least = operation.at_least().filter(|_| is_query);
+        let found = self.library_for(viewer, operation, at_least).await;
+        let (library, before) = found.map_err(|error| refused(error, asker(viewer, request_id)))?;
+        let allowance = if is_query {
+            Allowance::of_query(&self.limits)
+        } else {
+            Allowance::of_other(&self.limits)
+        };
+        Ok(Arc::new(Caller {
+            viewer: viewer.clone(),
+            before,
+            at_least,
+            copy: operation.copy,
+            library,
+            feed: self.feed.clone(),
+            limits: Arc::clone(&self.limits),
+            push: self.push.clone(),
+            reached: Reached::default(),
+            allowance,
+            span: operation.span,
+            transport: operation.transport,
+        }))
+    }
+
+    /// Returns the library that an operation uses, and its head, unless a field reads it.
+    async fn library_for(
+        &self,
+        viewer: &Viewer,
+        operation: &Operation,
+        at_least: Option<Version>,
+    ) -> Result<(Library, Option<Head>), Error> {
         // Mutations return their own writes, and streams report the current state, so both use the primary.
         // `libraryChanges` reads up to a version of the primary, so its related rows must not be older.
         let is_query = operation.kind() == OperationType::Query;
-        let library = if is_query && !operation.is_fresh {
-            self.library.clone()
-        } else {
-            self.library.on_primary()
+        let library = match operation.reads {
+            Reads::PrimaryWithHead if is_query => return Ok((self.library.on_primary(), None)),
+            Reads::Replica if is_query => self.library.clone(),
+            _ => self.library.on_primary(),
         };
         let session = Session::new(&viewer.user, viewer.issued_at);
-        let at_least = operation.at_least().filter(|_| is_query);
-        let found = library.for_query(session, at_least).await;
-        match found {
-            Ok((library, head)) => {
-                let is_query = operation.kind() == OperationType::Query;
-                let allowance = if is_query {
-                    Allowance::of_query(&self.limits)
-                } else {
-                    Allowance::of_other(&self.limits)
-                };
-                Ok(Arc::new(Caller {
-                    viewer: viewer.clone(),
-                    head,
-                    copy: operation.copy,
-                    library,
-                    feed: self.feed.clone(),
-                    limits: Arc::clone(&self.limits),
-                    push: self.push.clone(),
-                    reached: Reached::default(),
-                    allowance,
-                    span: operation.span,
-                    transport: operation.transport,
-                }))
-            }
-            Err(error) => Err(refused(error, asker(viewer, request_id))),
-        }
+        let (library, head) = library.for_query(session, at_least).await?;
+        Ok((library, Some(head)))
     }
 }
 
@@ -255,7 +268,10 @@ fn asker<'a>(viewer: &'a Viewer, request_id: &'a str) -> Asker<'a> {
 /// Returns the response of an executed operation. `libraryVersion` and `libraryHead` say how new its data is at least.
 fn answer(mut response: Response, caller: &Caller, request_id: &str) -> Answer {
     error::present(&mut response.errors, asker(&caller.viewer, request_id));
-    at_head(response, caller.answered())
+    match caller.answered() {
+        Some(head) => at_head(response, head),
+        None => Answer::ran(response),
+    }
 }
 
 /// Returns the response of an executed operation whose data is at least as new as `head`.

@@ -290,10 +290,11 @@ impl LibraryMutation {
         nullable(async {
             let caller = ctx.caller();
             let life = input.life(caller.limits.ticket_life)?;
+            let head = caller.head()?;
             let created = caller.create_ticket(Purpose::Stream, life).await?;
             Ok(match created {
-                Some(ticket) => CreateStreamTicketPayload::new(caller.head, ticket, life),
-                None => CreateStreamTicketPayload::refused(caller.head, Ticket::MAX_PER_USER),
+                Some(ticket) => CreateStreamTicketPayload::new(head, ticket, life),
+                None => CreateStreamTicketPayload::refused(head, Ticket::MAX_PER_USER),
             })
         })
         .await

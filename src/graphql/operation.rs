@@ -11,12 +11,23 @@ use crate::{
 /// Name of the request extension with the minimum version of the response.
 const MIN_VERSION: &str = "minLibraryVersion";
 
+/// Where an operation reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// A query may be answered by a replica.
+    Replica,
+    /// All reads use the primary, because the response states the version of its rows.
+    Primary,
+    /// As [`Reads::Primary`]. The only field is `libraryChanges`, which itself reads the head, and whether the session is
+    /// signed out.
+    PrimaryWithHead,
+}
+
 /// A validated operation.
 pub struct Operation {
     pub(super) request: Request,
     kind: OperationType,
-    /// Whether all reads must use the primary, because the response states the version of its rows.
-    pub(super) is_fresh: bool,
+    pub(super) reads: Reads,
     /// Minimum version of a query's response.
     at_least: Option<Version>,
     /// The span of its request, if it is traced.
@@ -31,13 +42,13 @@ impl Operation {
     pub(super) fn new(
         request: Request,
         kind: OperationType,
-        is_fresh: bool,
+        reads: Reads,
         at_least: Option<Version>,
     ) -> Self {
         Self {
             request,
             kind,
-            is_fresh,
+            reads,
             at_least,
             span: None,
             transport: "websocket",

@@ -251,8 +251,7 @@ impl Query {
             limit,
             with,
         };
-        let user = &caller.viewer.user;
-        let changes = caller.library.changes(user, request).await?;
+        let changes = caller.changes(request).await?;
         caller.allowance.read(changes.read).await;
         Ok(changes.into())
     }

@@ -12,7 +12,7 @@ use crate::{unix_time, version::UserId};
 pub struct Session<'u> {
     pub(super) user: &'u UserId,
     /// In milliseconds since the Unix epoch. `None` for the server itself.
-    issued_at: Option<i64>,
+    pub(super) issued_at: Option<i64>,
 }
 
 impl<'u> Session<'u> {

@@ -5,13 +5,18 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{Request, ServerError, Variables};
 use parking_lot::Mutex;
 
-use super::{document::Document, engine_document, operation_cost, plan, variables};
+use super::{
+    document::Document,
+    engine_document, operation_cost,
+    plan::{self, Planned},
+    variables,
+};
 use crate::{
     graphql::{
         fair_cache::FairCache,
         limits::{Limits, MOST_ERRORS, PREPARED_BYTES, PREPARED_DOCUMENT},
         named_documents::Documents,
-        operation::{Operation, at_least},
+        operation::{Operation, Reads, at_least},
         response::Answer,
     },
     version::UserId,
@@ -75,10 +80,7 @@ impl Preparer {
         }
         let plan = plan::plan(&document, operation, &variables)?;
         operation_cost::check(&plan, &self.limits)?;
-        // Rows that are selected beside the changes must come from the same database.
-        let is_fresh = plan
-            .iter()
-            .any(|field| field.field.name == "libraryChanges");
+        let reads = reads(&plan);
         let at = operation.location();
         request.set_parsed_query(engine_document::bind(&document, operation, at, plan));
         if let Some(to_keep) = to_keep {
@@ -87,7 +89,7 @@ impl Preparer {
         Ok(Operation::new(
             request,
             engine_document::kind(operation),
-            is_fresh,
+            reads,
             at_least,
         ))
     }
@@ -106,6 +108,16 @@ impl Preparer {
         let mut prepared = self.prepared.lock();
         prepared.put(user, text, Arc::clone(&document), bytes);
         Ok(document)
+    }
+}
+
+/// Returns where an operation reads. Rows that are selected beside changes must come from the same database.
+fn reads(plan: &[Planned]) -> Reads {
+    let is_delta = |field: &Planned| field.field.name == "libraryChanges";
+    match plan {
+        [field] if is_delta(field) => Reads::PrimaryWithHead,
+        fields if fields.iter().any(is_delta) => Reads::Primary,
+        _ => Reads::Replica,
     }
 }
 

@@ -149,7 +149,7 @@ impl RenameDeviceInput {
         let device = Device::new(self.device.0, self.name)?;
         let id = device.id().to_owned();
         let user = &caller.viewer.user;
-        let mut payload = RenameDevicePayload::new(caller.head);
+        let mut payload = RenameDevicePayload::new(caller.head()?);
         if caller.library.rename_device(user, device).await? {
             let devices = caller.library.viewed_devices(user).await?;
             let renamed = devices.into_iter().find(|device| device.id == id);
@@ -166,7 +166,7 @@ impl ForgetDeviceInput {
     pub async fn forget(self, caller: &Caller) -> Result<ForgetDevicePayload, Error> {
         let device = Device::new(self.device.0, None)?;
         let user = &caller.viewer.user;
-        let mut payload = ForgetDevicePayload::new(caller.head);
+        let mut payload = ForgetDevicePayload::new(caller.head()?);
         if caller.library.forget_device(user, &device).await? {
             payload.forgotten_device_id = Some(device.id().into());
         } else {

@@ -35,7 +35,7 @@ impl OpenedInput {
     pub async fn record(self, caller: &Caller) -> Result<OpenedPayload, Error> {
         let id = progress_id("progressId", &self.progress_id)?;
         let device = self.device.map(DeviceInput::read).transpose()?;
-        let (library, user) = (&caller.library, &caller.viewer.user);
+        let (library, user, head) = (&caller.library, &caller.viewer.user, caller.head()?);
         if let Some(device) = &device {
             library.note_device(user, device);
         }
@@ -45,9 +45,9 @@ impl OpenedInput {
         }
         let missing = || Refusal::not_found("progressId", "the library has no such progress");
         Ok(OpenedPayload {
-            library_version: caller.head.version.number(),
-            library_head: caller.head.into(),
-            library: caller.head.into(),
+            library_version: head.version.number(),
+            library_head: head.into(),
+            library: head.into(),
             refusal: found.is_none().then(missing),
         })
     }

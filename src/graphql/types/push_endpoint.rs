@@ -98,7 +98,7 @@ pub(in crate::graphql) struct SendTestPushInput {
 impl RegisterPushEndpointInput {
     /// Registers the endpoint for the caller.
     pub async fn register(self, caller: &Caller) -> Result<RegisterPushEndpointPayload, Error> {
-        let push = switched_on(caller)?;
+        let (push, head) = (switched_on(caller)?, caller.head()?);
         let accepted = push.check(&self.endpoint, &self.p256dh, &self.auth);
         let accepted = accepted.map_err(|error| {
             let field = match error {
@@ -129,9 +129,9 @@ impl RegisterPushEndpointInput {
             Err(error) => return Err(error),
         };
         Ok(RegisterPushEndpointPayload {
-            library_version: caller.head.version.number(),
-            library_head: caller.head.into(),
-            library: caller.head.into(),
+            library_version: head.version.number(),
+            library_head: head.into(),
+            library: head.into(),
             endpoint,
             refusal,
         })
@@ -148,15 +148,16 @@ impl UnregisterPushEndpointInput {
         let address = self.endpoint.as_deref().map(push::parse_address);
         let address = address.transpose();
         let address = address.map_err(|error| Error::invalid("endpoint", error.to_string()))?;
+        let head = caller.head()?;
         let removed = caller.library.unregister_endpoint(
             &caller.viewer.user,
             address.as_ref().map(url::Url::as_str),
             device.as_ref().map(Device::id),
         );
         Ok(UnregisterPushEndpointPayload {
-            library_version: caller.head.version.number(),
-            library_head: caller.head.into(),
-            library: caller.head.into(),
+            library_version: head.version.number(),
+            library_head: head.into(),
+            library: head.into(),
             removed: removed.await?,
         })
     }
@@ -165,12 +166,12 @@ impl UnregisterPushEndpointInput {
 impl SendTestPushInput {
     /// Sends a test message to the caller's device.
     pub async fn send(self, caller: &Caller) -> Result<SendTestPushPayload, Error> {
-        let push = switched_on(caller)?;
+        let (push, head) = (switched_on(caller)?, caller.head()?);
         let device = Device::new(self.device.0, None)?;
         let (library, user) = (&caller.library, &caller.viewer.user);
-        let mut payload = SendTestPushPayload::new(caller.head);
+        let mut payload = SendTestPushPayload::new(head);
         let outcome = match library.endpoint_to_test(user, device.id()).await? {
-            Some(endpoint) => Box::pin(push::test(library, push, &endpoint, caller.head)).await?,
+            Some(endpoint) => Box::pin(push::test(library, push, &endpoint, head)).await?,
             None => TestOutcome::TooSoon,
         };
         match outcome {

@@ -26,13 +26,13 @@ impl EndStreamsInput {
     /// Ends the streams of the caller's device.
     pub async fn end(self, caller: &Caller) -> Result<EndStreamsPayload, Error> {
         let device = Device::new(self.device.0, None)?;
-        let user = &caller.viewer.user;
+        let (user, head) = (&caller.viewer.user, caller.head()?);
         let is_known = caller.library.end_streams(user, &device).await?;
         let refusal = || Refusal::not_found("device", "the user has no device with this id");
         Ok(EndStreamsPayload {
-            library_version: caller.head.version.number(),
-            library_head: caller.head.into(),
-            library: caller.head.into(),
+            library_version: head.version.number(),
+            library_head: head.into(),
+            library: head.into(),
             device_id: is_known.then(|| device.id().into()),
             refusal: (!is_known).then(refusal),
         })
@@ -43,12 +43,12 @@ impl SignOutEverywhereInput {
     /// Signs the caller out on all devices.
     pub async fn sign_out(self, caller: &Caller) -> Result<SignOutEverywherePayload, Error> {
         let removes_endpoints = !self.keep_push_endpoints.unwrap_or_default();
-        let user = &caller.viewer.user;
+        let (user, head) = (&caller.viewer.user, caller.head()?);
         let signed_out = caller.library.sign_out_everywhere(user, removes_endpoints);
         Ok(SignOutEverywherePayload {
-            library_version: caller.head.version.number(),
-            library_head: caller.head.into(),
-            library: caller.head.into(),
+            library_version: head.version.number(),
+            library_head: head.into(),
+            library: head.into(),
             signed_out_at: signed_out.await?.into(),
         })
     }

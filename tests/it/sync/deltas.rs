@@ -79,6 +79,27 @@ on_each_database! {
         assert_eq!((stamps(&nothing), &nothing["version"]), (vec![], &json!(6)));
     }
 
+    async fn a_delta_tells_the_head_itself(db: Db) {
+        let app = TestApp::start(db).await;
+        for (name, variables, reset) in [
+            ("ann", json!({"since": 0}), false),
+            ("bob", json!({"since": 7}), true),
+        ] {
+            let user = app.user(name);
+            for _ in 0..2 {
+                let response = user.send(CHANGES, variables.clone()).await;
+                let page = &response["data"]["libraryChanges"];
+                assert_eq!((&page["reset"], &page["version"]), (&json!(reset), &json!(1)), "of a new user, and again");
+                assert_eq!(response["extensions"]["libraryVersion"], 1);
+            }
+            user.create_tag("a").await;
+            let response = user.send(CHANGES, json!({"since": 1})).await;
+            assert_eq!(response["extensions"]["libraryVersion"], 2);
+            let refused = user.send(CHANGES, json!({"since": -1})).await;
+            assert_eq!((&refused["data"], &refused["extensions"]["libraryVersion"]), (&Value::Null, &json!(2)));
+        }
+    }
+
     async fn a_page_is_limited_by_bytes_and_all_pages_together_are_complete(db: Db) {
         let app = TestApp::start_with(db, &["--max-changes-bytes", "10000"]).await;
         let ann = app.user("ann");

@@ -71,26 +71,31 @@ fn a_request_may_say_the_version_it_must_not_be_older_than() {
 
 #[test]
 fn a_query_that_selects_deltas_reads_only_the_primary() {
-    for (query, is_fresh) in [
-        ("{ libraryVersion tags { id } }", false),
+    for (query, expected) in [
+        ("{ libraryVersion tags { id } }", Reads::Replica),
         (
             "{ tags { id } x: libraryChanges(since: 0) { version } }",
-            true,
+            Reads::Primary,
+        ),
+        (
+            "{ a: libraryChanges(since: 0) { version } b: libraryChanges(since: 1) { version } }",
+            Reads::Primary,
         ),
         (
             "{ ...F } fragment F on Query { ... { libraryChanges(since: 0) { version } } }",
-            true,
+            Reads::PrimaryWithHead,
+        ),
+        (
+            "{ x: libraryChanges(since: 0) { version } ... { x: libraryChanges(since: 0) { epoch } } }",
+            Reads::PrimaryWithHead,
         ),
         (
             "query ($yes: Boolean = true) { tags { id } libraryChanges(since: 0) @skip(if: $yes) { version } }",
-            false,
+            Reads::Replica,
         ),
     ] {
-        assert_eq!(
-            read(query, json!({})).map(|it| it.is_fresh).ok(),
-            Some(is_fresh),
-            "{query}"
-        );
+        let found = read(query, json!({})).map(|it| it.reads).ok();
+        assert_eq!(found, Some(expected), "{query}");
     }
 }
 
@@ -455,7 +460,7 @@ fn the_engine_is_given_one_operation_with_nothing_left_to_decide() {
     let Ok(mut operation) = preparer(Limits::default()).operation(&ann(), request) else {
         panic!("it is valid")
     };
-    assert!(operation.request.operation_name.is_none() && operation.is_fresh);
+    assert!(operation.request.operation_name.is_none() && operation.reads == Reads::Primary);
     let document = operation.request.parsed_query().unwrap().clone();
     assert!(document.fragments.is_empty());
     let bound = serde_json::to_string(&document.operations).unwrap();

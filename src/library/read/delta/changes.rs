@@ -7,6 +7,7 @@
 //! **Invariant:** a page and its head are of one state of the library: of one snapshot, or the library did not change while
 //! they were read.
 //! **Invariant:** if a tombstone that the client needs may have been purged, the delta is a `reset`.
+//! **Invariant:** no page is of a session that was signed out before its first statement.
 
 use std::collections::HashMap;
 
@@ -17,11 +18,11 @@ use super::{
     change::{Delta, DeltaCursor, Since},
     page::{Page, PageRequest},
     related::add_related,
-    source::Source,
+    source::{First, Source},
 };
 use crate::{
-    library::{error::Error, handle::Library},
-    version::{Epoch, Head, UserId, Version},
+    library::{error::Error, handle::Library, session::Session},
+    version::{Epoch, Head, Version},
 };
 
 /// How the statements of a page see one state of the library.
@@ -34,13 +35,41 @@ pub(super) enum Consistency {
 }
 
 impl Library {
-    /// Returns the changes of a page.
-    pub async fn changes(&self, user: &UserId, request: PageRequest) -> Result<Delta, Error> {
-        let PageRequest { since, after, .. } = request;
+    /// Returns the changes of a page, at `at_least` or later. No head needs to be read before: the page reads it.
+    ///
+    /// # Errors
+    /// As [`Library::for_query`].
+    pub async fn changes(
+        &self,
+        session: Session<'_>,
+        at_least: Option<Version>,
+        request: PageRequest,
+    ) -> Result<Delta, Error> {
+        let is_reached = |delta: &Delta| at_least.is_none_or(|it| delta.head.version >= it);
+        let delta = self.settled_page(session, request).await?;
+        if let Some(delta) = delta.filter(is_reached) {
+            return Ok(delta);
+        }
+        // Creates a new user, refuses a session that is signed out, or waits for a primary that is behind.
+        self.for_query(session, at_least).await?;
+        let delta = self.settled_page(session, request).await?;
+        delta.ok_or_else(|| Error::fault("the user's row is missing"))
+    }
+
+    /// Reads a page. Returns `None` for a user without a row, and a session that is signed out.
+    async fn settled_page(
+        &self,
+        session: Session<'_>,
+        request: PageRequest,
+    ) -> Result<Option<Delta>, Error> {
+        let (user, PageRequest { since, after, .. }) = (session.user, request);
         let known = self.known.of(user);
-        let delta = match self.first_page(user, request).await? {
-            Some(delta) => delta,
-            None => self.page_of_snapshot(user, request).await?,
+        let delta = match self.first_page(session, request).await? {
+            Some(delta) => Some(delta),
+            None => self.page_of_snapshot(session, request).await?,
+        };
+        let Some(delta) = delta else {
+            return Ok(None);
         };
         if !delta.reset {
             let count = u32::try_from(delta.changes.len()).unwrap_or(u32::MAX);
@@ -49,36 +78,46 @@ impl Library {
         let head = self
             .settle(user, delta.head, known, claims(since, after))
             .await?;
-        Ok(if head.epoch == delta.head.epoch {
+        Ok(Some(if head.epoch == delta.head.epoch {
             delta
         } else {
             count_reset("other_epoch");
             Delta::reset(head, false)
-        })
+        }))
     }
 
     /// Reads the first page of a device that has a copy, which is the most frequent one, without a transaction: that saves
-    /// the round trips of BEGIN and ROLLBACK. Returns `None` for other pages, and if the library changed meanwhile.
+    /// the round trips of BEGIN and ROLLBACK. Returns `None` for other pages, if the library changed meanwhile, and as
+    /// [`page`].
     async fn first_page(
         &self,
-        user: &UserId,
+        session: Session<'_>,
         request: PageRequest,
     ) -> Result<Option<Delta>, Error> {
         if request.after.is_some() || request.since.version.number() == 0 {
             return Ok(None);
         }
-        let reader = self.db.fresh_reader(user).await?;
-        let page = page(&reader, user, request, Consistency::Unchanged);
+        let reader = self.db.fresh_reader(session.user).await?;
+        let page = page(&reader, session, request, Consistency::Unchanged);
         self.db.in_time(page).await
     }
 
-    async fn page_of_snapshot(&self, user: &UserId, request: PageRequest) -> Result<Delta, Error> {
-        let of = user.clone();
-        let page = self.snapshot(user, move |tx| {
-            Box::pin(async move { page(tx, &of, request, Consistency::Snapshot).await })
+    async fn page_of_snapshot(
+        &self,
+        session: Session<'_>,
+        request: PageRequest,
+    ) -> Result<Option<Delta>, Error> {
+        let (of, issued_at) = (session.user.clone(), session.issued_at);
+        let page = self.snapshot(session.user, move |tx| {
+            Box::pin(async move {
+                let session = Session {
+                    user: &of,
+                    issued_at,
+                };
+                page(tx, session, request, Consistency::Snapshot).await
+            })
         });
-        let page = page.await?;
-        page.ok_or_else(|| Error::fault("a snapshot changed"))
+        page.await
     }
 }
 
@@ -110,10 +149,11 @@ impl Delta {
     }
 }
 
-/// Reads a page. Returns `None` if the library changed meanwhile, which a snapshot does not.
+/// Reads a page. Returns `None` for a user without a row, for a session that is signed out, and if the library changed
+/// meanwhile, which a snapshot does not.
 pub(super) async fn page(
     db: &impl ConnectionTrait,
-    user: &UserId,
+    session: Session<'_>,
     request: PageRequest,
     consistency: Consistency,
 ) -> Result<Option<Delta>, Error> {
@@ -125,7 +165,7 @@ pub(super) async fn page(
     } = request;
     let source = Source {
         db,
-        user,
+        user: session.user,
         since: since.version,
         after,
         limit: u64::from(limit.changes) + 1,
@@ -133,6 +173,10 @@ pub(super) async fn page(
         with_stories: with.stories,
     };
     let first = source.first().await?;
+    let is_admitted = |first: &First| !session.is_signed_out(first.user.signed_out_at);
+    let Some(first) = first.filter(is_admitted) else {
+        return Ok(None);
+    };
     let (head, floor) = (first.user.head(), Version::new(first.user.library_floor));
     if let Some(reason) = reset_reason(head, floor, since, after) {
         count_reset(reason);
@@ -158,7 +202,7 @@ pub(super) async fn page(
         stories: HashMap::new(),
         end: end.or(after),
     };
-    let is_consistent = add_related(db, user, &mut delta, with, unless_changed).await?;
+    let is_consistent = add_related(db, session.user, &mut delta, with, unless_changed).await?;
     Ok(is_consistent.then_some(delta))
 }
 

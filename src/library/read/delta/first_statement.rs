@@ -40,8 +40,8 @@ const TOMBSTONE: [tombstone::Column; 6] = [
 ];
 
 impl<C: ConnectionTrait> Source<'_, C> {
-    /// Runs the statement.
-    pub async fn first(&self) -> Result<First, Error> {
+    /// Runs the statement. Returns `None` if the user has no row.
+    pub async fn first(&self) -> Result<Option<First>, Error> {
         // The newest stamp is one step of an index. A search for any newer row might be a scan: a database that knows
         // nothing of the stamps expects that a third of all rows are newer.
         let newest = |table| {
@@ -64,8 +64,9 @@ impl<C: ConnectionTrait> Source<'_, C> {
             .join_subquery(JoinType::LeftJoin, self.small(), "small", Condition::all())
             .to_owned();
         let rows = self.db.query_all(&select).await?;
-        let row = rows.first();
-        let row = row.ok_or_else(|| Error::fault("the viewer's row is missing"))?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
         let newest = |name| Ok::<_, Error>(row.try_get::<Option<i32>>("", name)?.map(Version::new));
         let (mut tags, mut fandoms, mut tombstones) = (Vec::new(), Vec::new(), Vec::new());
         for row in &rows {
@@ -76,14 +77,14 @@ impl<C: ConnectionTrait> Source<'_, C> {
                 Some(_) => tombstones.push(removed(row)?),
             }
         }
-        Ok(First {
+        Ok(Some(First {
             user: user::Model::from_query_result(row, "")?,
             tags: Read::whole(tags),
             fandoms: Read::whole(fandoms),
             tombstones: Read::whole(tombstones),
             newest_story: newest("newest_story")?,
             newest_progress: newest("newest_progress")?,
-        })
+        }))
     }
 
     /// Selects the labels and tombstones of the page, with their ranks.

@@ -112,7 +112,7 @@ async fn first_page(change: &'static str, at: usize, with: Related) -> (Option<D
         with,
     };
     let ann = UserId::new("ann").unwrap();
-    let page = page(&interrupted, &ann, request, Consistency::Unchanged).await;
+    let page = page(&interrupted, (&ann).into(), request, Consistency::Unchanged).await;
     let left = interrupted.left.into_inner();
     (page.unwrap(), left > at)
 }
