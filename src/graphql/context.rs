@@ -31,7 +31,7 @@ use crate::{
 /// The viewer of one operation, with access to the viewer's library.
 pub(super) struct Caller {
     pub viewer: Viewer,
-    /// Head before any resolver ran: a lower bound on how new the response is. `None` if the only field reads it.
+    /// Head before any resolver ran: a lower bound on how new the response is. `None` if the fields read it.
     pub before: Option<Head>,
     /// Minimum version of a query's response.
     pub at_least: Option<Version>,
@@ -44,6 +44,8 @@ pub(super) struct Caller {
     pub push: Option<Push>,
     /// Newest head that this operation wrote or received.
     pub reached: Reached,
+    /// Why a field could not read the head.
+    pub unread: Mutex<Option<Error>>,
     pub allowance: Allowance,
     /// The span of the request, if it is traced.
     pub span: Option<OpenSpan>,
@@ -68,7 +70,7 @@ impl Caller {
     {
         let intent = self.completed(intent);
         let written = self.library.write(&self.viewer.user, intent, change);
-        let written = written.await?;
+        let written = self.noted(written.await)?;
         self.reached.raise(written.head);
         Ok(written)
     }
@@ -85,7 +87,7 @@ impl Caller {
         let written = self
             .library
             .update_progress(user, intent, id, patch, against);
-        let written = written.await?;
+        let written = self.noted(written.await)?;
         self.reached.raise(written.head);
         Ok(written)
     }
@@ -96,6 +98,7 @@ impl Caller {
             self.library.note_device(&self.viewer.user, device);
         }
         Intent {
+            issued_at: self.session().issued_at,
             span: self.span,
             copy: self.copy,
             ..intent
@@ -136,20 +139,35 @@ impl Caller {
         }
     }
 
-    /// Reads the head that the response is at least as new as, if no field did.
+    /// Reads the head that the response is at least as new as, if no field did: each has failed.
     ///
     /// # Errors
-    /// As [`Library::for_query`].
-    pub async fn read_head(&self) -> Result<(), Error> {
+    /// Why no field could read the head, and as [`Library::for_query`].
+    pub async fn read_missing_head(&self) -> Result<(), Error> {
+        if self.answered().is_some() {
+            return Ok(());
+        }
+        if let Some(error) = self.unread.lock().take() {
+            return Err(error);
+        }
         let found = self.library.for_query(self.session(), self.at_least).await;
         self.reached.raise(found?.1);
         Ok(())
     }
 
+    /// Notes the error of a field that was to read the head, if a read of the head would have failed likewise.
+    fn noted<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        use Error::{Behind, SignedOut, Unavailable, UnknownUser};
+        if let Err(error @ (Behind { .. } | SignedOut | Unavailable(_) | UnknownUser)) = &done {
+            *self.unread.lock() = Some(error.clone());
+        }
+        done
+    }
+
     /// Reads a page of the changes of the caller's library.
     pub async fn changes(&self, request: PageRequest) -> Result<Delta, Error> {
         let changes = self.library.changes(self.session(), self.at_least, request);
-        let changes = changes.await?;
+        let changes = self.noted(changes.await)?;
         if self.before.is_none() {
             self.reached.raise(changes.head);
         }

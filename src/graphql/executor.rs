@@ -10,6 +10,7 @@ use futures_util::{
     FutureExt as _, StreamExt as _,
     stream::{self, BoxStream},
 };
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::{
@@ -102,10 +103,7 @@ impl Api {
         let response = AssertUnwindSafe(self.schema.execute(request)).catch_unwind();
         let response = async {
             let response = response.await;
-            if caller.answered().is_none() {
-                // The field that was to read the head has failed, perhaps because the session is signed out.
-                caller.read_head().await?;
-            }
+            caller.read_missing_head().await?;
             Ok(response)
         };
         let response = response.boxed();
@@ -206,26 +204,24 @@ impl Api {
             limits: Arc::clone(&self.limits),
             push: self.push.clone(),
             reached: Reached::default(),
+            unread: Mutex::default(),
             allowance,
             span: operation.span,
             transport: operation.transport,
         }))
     }
 
-    /// Returns the library that an operation uses, and its head, unless a field reads it.
+    /// Returns the library that an operation uses, and its head, unless its fields read it.
     async fn library_for(
         &self,
         viewer: &Viewer,
         operation: &Operation,
         at_least: Option<Version>,
     ) -> Result<(Library, Option<Head>), Error> {
-        // Mutations return their own writes, and streams report the current state, so both use the primary.
-        // `libraryChanges` reads up to a version of the primary, so its related rows must not be older.
-        let is_query = operation.kind() == OperationType::Query;
         let library = match operation.reads {
-            Reads::PrimaryWithHead if is_query => return Ok((self.library.on_primary(), None)),
-            Reads::Replica if is_query => self.library.clone(),
-            _ => self.library.on_primary(),
+            Reads::Replica => self.library.clone(),
+            Reads::Primary => self.library.on_primary(),
+            Reads::PrimaryWithHead => return Ok((self.library.on_primary(), None)),
         };
         let session = Session::new(&viewer.user, viewer.issued_at);
         let (library, head) = library.for_query(session, at_least).await?;

@@ -14,12 +14,12 @@ const MIN_VERSION: &str = "minLibraryVersion";
 /// Where an operation reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reads {
-    /// A query may be answered by a replica.
+    /// A replica may answer.
     Replica,
-    /// All reads use the primary, because the response states the version of its rows.
+    /// The primary. Mutations return what they wrote, and streams report the current state. The rows that are selected beside
+    /// `libraryChanges` must be of the same database as the changes.
     Primary,
-    /// As [`Reads::Primary`]. The only field is `libraryChanges`, which itself reads the head, and whether the session is
-    /// signed out.
+    /// The primary. Each field itself reads the head, and refuses a session that is signed out.
     PrimaryWithHead,
 }
 

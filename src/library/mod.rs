@@ -131,7 +131,7 @@ pub use self::{
         stats::{Stats, StatusCounts},
     },
     retention::purge::{Retention, Witnessed},
-    session::Session,
+    session::{IssuedAt, Session},
     ticket::KeptTicket,
     warming::{score::UsageScore, select::WARM},
     write::{

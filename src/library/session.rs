@@ -1,18 +1,32 @@
-//! [`Session`]: who asks for a head, and when their credential was issued.
+//! [`Session`]: who asks, and when their credential was issued.
 //!
-//! **Invariant:** the read of a head refuses a session that began before its user signed out everywhere, in the statement
-//! that reads the head. So the check costs nothing, and holds on every node at once.
+//! **Invariant:** a session that began before its user signed out everywhere is refused, by the statement that reads the
+//! head, that bumps the version, or that begins a delta. So the check costs nothing, and holds on every node at once.
 
 use time::OffsetDateTime;
 
 use crate::{unix_time, version::UserId};
 
-/// Who asks for a head. A [`UserId`] alone is the server itself, which is not refused.
+/// When the credential of a session was issued. The default is that of the server itself, which is not refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IssuedAt(
+    /// In milliseconds since the Unix epoch.
+    Option<i64>,
+);
+
+impl IssuedAt {
+    /// Returns whether it is before the user signed out everywhere.
+    pub(super) fn is_signed_out(self, signed_out_at: i64) -> bool {
+        signed_out_at > 0 && self.0.is_some_and(|issued_at| issued_at < signed_out_at)
+    }
+}
+
+/// Who asks. A [`UserId`] alone is the server itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Session<'u> {
     pub(super) user: &'u UserId,
-    /// In milliseconds since the Unix epoch. `None` for the server itself.
-    pub(super) issued_at: Option<i64>,
+    /// When their credential was issued.
+    pub issued_at: IssuedAt,
 }
 
 impl<'u> Session<'u> {
@@ -21,22 +35,14 @@ impl<'u> Session<'u> {
     pub fn new(user: &'u UserId, issued_at: Option<OffsetDateTime>) -> Self {
         Self {
             user,
-            issued_at: Some(issued_at.map_or(i64::MIN, unix_time::millis)),
+            issued_at: IssuedAt(Some(issued_at.map_or(i64::MIN, unix_time::millis))),
         }
-    }
-
-    /// Returns whether the session began before its user signed out everywhere.
-    pub(super) fn is_signed_out(self, signed_out_at: i64) -> bool {
-        signed_out_at > 0
-            && self
-                .issued_at
-                .is_some_and(|issued_at| issued_at < signed_out_at)
     }
 }
 
 impl<'u> From<&'u UserId> for Session<'u> {
     fn from(user: &'u UserId) -> Self {
-        let issued_at = None;
+        let issued_at = IssuedAt::default();
         Self { user, issued_at }
     }
 }
@@ -50,16 +56,22 @@ mod tests {
         let ann = UserId::new("ann").unwrap();
         let issued = |seconds| OffsetDateTime::from_unix_timestamp(seconds).ok();
         let session = |issued_at| Session::new(&ann, issued_at);
-        assert!(session(issued(99)).is_signed_out(100_000));
-        assert!(!session(issued(100)).is_signed_out(100_000));
+        assert!(session(issued(99)).issued_at.is_signed_out(100_000));
+        assert!(!session(issued(100)).issued_at.is_signed_out(100_000));
         assert!(
-            session(issued(100)).is_signed_out(100_001),
+            session(issued(100)).issued_at.is_signed_out(100_001),
             "of the same second"
         );
-        assert!(session(None).is_signed_out(1), "it does not say when");
-        assert!(!session(None).is_signed_out(0), "nobody has signed out");
         assert!(
-            !Session::from(&ann).is_signed_out(100_000),
+            session(None).issued_at.is_signed_out(1),
+            "it does not say when"
+        );
+        assert!(
+            !session(None).issued_at.is_signed_out(0),
+            "nobody has signed out"
+        );
+        assert!(
+            !Session::from(&ann).issued_at.is_signed_out(100_000),
             "the server itself"
         );
     }

@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{Request, ServerError, Variables};
+use async_graphql::{Request, ServerError, Variables, parser::types::OperationType};
 use parking_lot::Mutex;
 
 use super::{
     document::Document,
     engine_document, operation_cost,
     plan::{self, Planned},
+    schema::SCHEMA,
     variables,
 };
 use crate::{
@@ -80,18 +81,14 @@ impl Preparer {
         }
         let plan = plan::plan(&document, operation, &variables)?;
         operation_cost::check(&plan, &self.limits)?;
-        let reads = reads(&plan);
+        let kind = engine_document::kind(operation);
+        let reads = reads(kind, &plan);
         let at = operation.location();
         request.set_parsed_query(engine_document::bind(&document, operation, at, plan));
         if let Some(to_keep) = to_keep {
             self.documents.keep(user, to_keep, &request.query);
         }
-        Ok(Operation::new(
-            request,
-            engine_document::kind(operation),
-            reads,
-            at_least,
-        ))
+        Ok(Operation::new(request, kind, reads, at_least))
     }
 
     fn prepare(&self, user: &UserId, text: &str) -> Result<Arc<Document>, Answer> {
@@ -111,14 +108,24 @@ impl Preparer {
     }
 }
 
-/// Returns where an operation reads. Rows that are selected beside changes must come from the same database.
-fn reads(plan: &[Planned]) -> Reads {
+/// Returns where an operation reads.
+fn reads(kind: OperationType, plan: &[Planned]) -> Reads {
     let is_delta = |field: &Planned| field.field.name == "libraryChanges";
-    match plan {
-        [field] if is_delta(field) => Reads::PrimaryWithHead,
-        fields if fields.iter().any(is_delta) => Reads::Primary,
-        _ => Reads::Replica,
+    match (kind, plan) {
+        (OperationType::Query, [field]) if is_delta(field) => Reads::PrimaryWithHead,
+        (OperationType::Query, fields) if !fields.iter().any(is_delta) => Reads::Replica,
+        (OperationType::Mutation, fields) if fields.iter().all(is_write) => Reads::PrimaryWithHead,
+        _ => Reads::Primary,
     }
+}
+
+/// Returns whether a mutation is one `library.write`: those take an idempotency key.
+fn is_write(field: &Planned) -> bool {
+    let mut inputs = field.field.definition.arguments.iter().map(|it| &it.ty);
+    inputs.any(|ty| {
+        let input = SCHEMA.get_input_object(ty.inner_named_type());
+        input.is_some_and(|input| input.fields.contains_key("idempotencyKey"))
+    })
 }
 
 /// Prepares a trusted document, and checks the cost of its operations without variables.

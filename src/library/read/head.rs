@@ -68,7 +68,7 @@ impl Library {
         let user = session.user;
         let known = self.known.of(user);
         let row = self.head_reader.read(user, reason).await?;
-        if session.is_signed_out(row.signed_out_at) {
+        if session.issued_at.is_signed_out(row.signed_out_at) {
             return Err(Error::SignedOut);
         }
         self.settle(user, row.head(), known, claims).await
@@ -187,7 +187,7 @@ async fn find_head_for(
         .one(db)
         .await?;
     match row {
-        Some(row) if session.is_signed_out(row.signed_out_at) => Err(Error::SignedOut),
+        Some(row) if session.issued_at.is_signed_out(row.signed_out_at) => Err(Error::SignedOut),
         row => Ok(row.map(|row| row.head())),
     }
 }

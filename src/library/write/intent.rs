@@ -1,11 +1,17 @@
 //! The origin of a change.
 
 use super::receipt::Once;
-use crate::{library::model::device::Device, trace::OpenSpan, version::Head};
+use crate::{
+    library::{model::device::Device, session::IssuedAt},
+    trace::OpenSpan,
+    version::Head,
+};
 
 /// The origin of a change, and its idempotency key.
 #[derive(Debug, Clone, Default)]
 pub struct Intent {
+    /// When the sender's credential was issued.
+    pub issued_at: IssuedAt,
     /// The sending device.
     pub device: Option<Device>,
     /// The idempotency key, with which a change is made at most once.

@@ -122,8 +122,9 @@ impl Library {
         let (library, owner) = (self.clone(), user.clone());
         let rehearsal = async move {
             let _turn = library.db.admit_write(&owner).await?;
+            let intent = Intent::default().of_many_rows();
             let mut writer =
-                LibraryWriter::begin(&library.db, true, owner, None, library.limits).await?;
+                LibraryWriter::begin(&library.db, owner, &intent, library.limits).await?;
             let outcome = apply(&mut writer, change).await;
             writer.roll_back().await?;
             match outcome {
@@ -252,8 +253,7 @@ impl Library {
     }
 
     async fn begin(&self, user: &UserId, intent: &Intent) -> Result<LibraryWriter, Error> {
-        let device = intent.device.clone();
-        LibraryWriter::begin(&self.db, intent.is_long, user.clone(), device, self.limits).await
+        LibraryWriter::begin(&self.db, user.clone(), intent, self.limits).await
     }
 
     /// Begins a write on a head that is not below the known one.

@@ -1,5 +1,5 @@
 //! The fast path of `updateProgress`, the most frequent change, on PostgreSQL: one statement reads all that the change
-//! depends on, and one statement makes it. The [transaction](super::library_write) needs eight round trips.
+//! depends on, and one statement makes it. The [transaction](super::library_write) needs seven round trips.
 //!
 //! In the flow: [`Library::update_progress`] tries it first. It decides only the plain case: the progress has not changed
 //! since the change's base, some value changes, and nothing is refused, replayed, purged or recounted. In every other case
@@ -87,7 +87,8 @@ impl Library {
             return Ok(None);
         };
         let is_erased = intent.copy.is_some_and(|copy| copy.epoch < seen.erased);
-        if known > Some(seen.head) || is_erased {
+        let is_signed_out = intent.issued_at.is_signed_out(seen.signed_out_at);
+        if known > Some(seen.head) || is_erased || is_signed_out {
             return Ok(None);
         }
         let Some(planned) = change.plan(&seen, self.limits)? else {

@@ -33,7 +33,7 @@ use crate::{
 /// could then find a plan for these values cheaper than one for any values, and plan the statement at each run, which takes
 /// longer than to run it.
 const SEE: &str = "
-SELECT u.library_epoch, u.library_version, u.library_erased, u.library_counted = u.library_version AS is_counted,
+SELECT u.library_epoch, u.library_version, u.library_erased, u.signed_out_at, u.library_counted = u.library_version AS is_counted,
   u.library_stories AS stories, u.library_tags AS tags, u.library_fandoms AS fandoms, u.library_bytes AS bytes,
   p.user_id, p.id, p.stamp, p.created_stamp, p.story_id, p.status, p.current_chapter, p.rating, p.notes,
   '' AS search_key, p.created_at, p.updated_at,
@@ -95,6 +95,8 @@ pub(super) struct Seen {
     pub head: Head,
     /// The epoch that the last erasure of the account began.
     pub erased: Epoch,
+    /// When the user signed out everywhere, in milliseconds since the Unix epoch. 0 means never.
+    pub signed_out_at: i64,
     /// The size of the library. `None` when it must be recounted.
     pub usage: Option<Usage>,
     pub progress: Progress,
@@ -195,6 +197,7 @@ impl Seen {
                 version: Version::new(row.try_get("", "library_version")?),
             },
             erased: Epoch::new(row.try_get("", "library_erased")?),
+            signed_out_at: row.try_get("", "signed_out_at")?,
             usage: is_counted.then(|| usage(row)).transpose()?,
             progress: progress::Model::from_query_result(row, "")?.try_into()?,
             totals: newest.zip(oldest),

@@ -32,6 +32,7 @@ use crate::{
             limits::{GrowthFields, Limits, Usage},
         },
         read::head::find_head,
+        session::IssuedAt,
     },
     trace::TraceParent,
     version::{Epoch, Head, UserId, Version},
@@ -87,16 +88,18 @@ pub struct Updated<T> {
 impl LibraryWriter {
     /// Begins the transaction and bumps the version, which locks the user's row. A long change shares its commit with no
     /// other.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`] when the sender's session began before their user signed out everywhere.
     pub(in crate::library) async fn begin(
         db: &Database,
-        is_long: bool,
         user: UserId,
-        device: Option<Device>,
+        intent: &Intent,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let tx = db.begin_write(is_long).await?;
+        let tx = db.begin_write(intent.is_long).await?;
         let asked = OffsetDateTime::now_utc();
-        let (before, bumped) = match bump_or_create(&tx, &user).await {
+        let (before, bumped) = match bump_or_create(&tx, &user, intent.issued_at).await {
             Ok(bumped) => bumped,
             Err(error) => {
                 let _ = tx.roll_back().await;
@@ -112,7 +115,7 @@ impl LibraryWriter {
             floor: bumped.floor,
             erased: bumped.erased,
             now: bumped.now,
-            device,
+            device: intent.device.clone(),
             touched: BTreeSet::new(),
             limits,
             size: bumped.size,
@@ -248,19 +251,28 @@ impl LibraryWriter {
 }
 
 /// Bumps the version, also for a new user and for exhausted versions. The latter also returns the head before.
-async fn bump_or_create(tx: &Transaction, user: &UserId) -> Result<(Option<Head>, Bumped), Error> {
-    if let Some(bumped) = bump(tx, user).await? {
-        return Ok((None, bumped));
-    }
-    let before = find_head(tx, user).await?;
-    match before {
-        Some(_) => {
-            renumber(tx, user).await?;
+async fn bump_or_create(
+    tx: &Transaction,
+    user: &UserId,
+    issued_at: IssuedAt,
+) -> Result<(Option<Head>, Bumped), Error> {
+    let mut before = None;
+    let mut bumped = bump(tx, user).await?;
+    if bumped.is_none() {
+        before = find_head(tx, user).await?;
+        match before {
+            Some(_) => {
+                renumber(tx, user).await?;
+            }
+            None => insert_user(tx, user).await?,
         }
-        None => insert_user(tx, user).await?,
+        bumped = bump(tx, user).await?;
     }
-    let missing = || Error::fault("the user's row is missing");
-    Ok((before, bump(tx, user).await?.ok_or_else(missing)?))
+    let bumped = bumped.ok_or_else(|| Error::fault("the user's row is missing"))?;
+    if issued_at.is_signed_out(bumped.signed_out_at) {
+        return Err(Error::SignedOut);
+    }
+    Ok((before, bumped))
 }
 
 /// A user's row after the bump.
@@ -268,6 +280,7 @@ struct Bumped {
     head: Head,
     floor: Version,
     erased: Epoch,
+    signed_out_at: i64,
     size: Option<Usage>,
     now: OffsetDateTime,
 }
@@ -280,7 +293,7 @@ async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> 
         "UPDATE topaz_user SET library_version = library_version + 1, library_counted = \
          CASE WHEN library_counted = library_version THEN library_version + 1 ELSE 0 END \
          WHERE subject = $1 AND library_version < {} \
-         RETURNING library_version, library_epoch, library_floor, library_erased, library_counted, \
+         RETURNING library_version, library_epoch, library_floor, library_erased, signed_out_at, library_counted, \
          library_stories AS stories, library_tags AS tags, library_fandoms AS fandoms, library_bytes AS bytes, {} AS {}",
         i32::MAX,
         clock::sql(backend),
@@ -300,6 +313,7 @@ async fn bump(tx: &Transaction, user: &UserId) -> Result<Option<Bumped>, Error> 
         },
         floor: Version::new(row.try_get("", "library_floor")?),
         erased: Epoch::new(row.try_get("", "library_erased")?),
+        signed_out_at: row.try_get("", "signed_out_at")?,
         size: (counted == version).then(|| usage(&row)).transpose()?,
         now: clock::of_row(&row)?,
     }))

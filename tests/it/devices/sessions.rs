@@ -19,6 +19,44 @@ const MINT: &str = "mutation { createStreamTicket(input: {}) { ticket } }";
 
 const END: &str = "mutation ($device: ID!) { endStreams(input: {device: $device}) { deviceId refusal { code } } }";
 
+/// Each mutation, with an input that is valid by itself.
+const MUTATIONS: [(&str, &str); 25] = [
+    (
+        "createStoryWithProgress",
+        r#"title: "a", url: "https://example.org/a""#,
+    ),
+    ("updateStoryWithRelations", r#"id: "$", title: "a""#),
+    ("updateProgress", r#"id: "$", currentChapter: 2"#),
+    ("deleteProgress", r#"id: "$""#),
+    ("createTag", r#"name: "a""#),
+    ("createFandom", r#"name: "a""#),
+    ("renameTag", r#"id: "$", name: "a""#),
+    ("renameFandom", r#"id: "$", name: "a""#),
+    ("deleteTag", r#"id: "$""#),
+    ("deleteFandom", r#"id: "$""#),
+    (
+        "importLibrary",
+        r#"entries: [{title: "a", url: "https://example.org/a"}]"#,
+    ),
+    ("undo", "version: 2"),
+    ("restoreLibrary", "to: 1"),
+    ("createStreamTicket", ""),
+    (
+        "registerPushEndpoint",
+        r#"endpoint: "https://example.org/", p256dh: "a", auth: "a", device: {id: "a"}"#,
+    ),
+    ("unregisterPushEndpoint", r#"device: "a""#),
+    ("sendTestPush", r#"device: "a""#),
+    ("renameDevice", r#"device: "a", name: "b""#),
+    ("forgetDevice", r#"device: "a""#),
+    ("endStreams", r#"device: "a""#),
+    ("signOutEverywhere", ""),
+    ("opened", r#"progressId: "$""#),
+    ("exportLibrary", ""),
+    ("requestAccountErasure", ""),
+    ("eraseAccount", r#"confirmationToken: "a""#),
+];
+
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     now.as_secs()
@@ -123,6 +161,30 @@ on_each_database! {
         assert_eq!(bob.version().await, 1, "another user is not concerned");
         // Nothing was changed by a refused mutation, or by the sign-out.
         assert_eq!(ann(&two, new).version().await, version);
+    }
+
+    async fn a_sign_out_refuses_each_mutation_with_an_older_token(db: Db) {
+        let app = TestApp::start(db).await;
+        let (old, new) = (ann(&app, issued(Some(now() - 60))), ann(&app, issued(Some(now() + 60))));
+        let progress = old.add("A").await["progress"]["id"].take();
+        old.ask(SIGN_OUT, json!({})).await;
+        let version = new.version().await;
+        let schema = new.ask("{ __schema { mutationType { fields { name } } } }", json!({})).await;
+        let names = schema["__schema"]["mutationType"]["fields"].as_array().unwrap().iter();
+        let names: Vec<_> = names.map(|field| field["name"].as_str().unwrap()).collect();
+        for name in &names {
+            let (_, input) = MUTATIONS.iter().find(|(known, _)| known == name).expect(name);
+            let input = input.replace('$', progress.as_str().unwrap());
+            let query = format!("mutation {{ {name}(input: {{{input}}}) {{ libraryVersion }} }}");
+            let request = app.http.post(app.url("/graphql")).bearer_auth(&old.token).json(&json!({"query": query}));
+            let request = request.header("accept", "application/graphql-response+json");
+            let response = soon("an answer", request.send()).await.unwrap();
+            assert_eq!(response.status(), 401, "{name}");
+            let body: Value = response.json().await.unwrap();
+            assert_eq!(error_code(&body), "SIGNED_OUT", "{name}");
+        }
+        assert_eq!(names.len(), MUTATIONS.len());
+        assert_eq!(new.version().await, version);
     }
 
     async fn a_sign_out_ends_the_open_streams_of_every_node_and_transport(db: Db) {

@@ -70,7 +70,7 @@ fn a_request_may_say_the_version_it_must_not_be_older_than() {
 }
 
 #[test]
-fn a_query_that_selects_deltas_reads_only_the_primary() {
+fn deltas_and_mutations_read_the_primary_and_some_read_the_head_themselves() {
     for (query, expected) in [
         ("{ libraryVersion tags { id } }", Reads::Replica),
         (
@@ -81,6 +81,19 @@ fn a_query_that_selects_deltas_reads_only_the_primary() {
             "{ a: libraryChanges(since: 0) { version } b: libraryChanges(since: 1) { version } }",
             Reads::Primary,
         ),
+        (
+            "mutation { createTag(input: {name: \"a\"}) { libraryVersion } undo(input: {version: 2}) { libraryVersion } }",
+            Reads::PrimaryWithHead,
+        ),
+        (
+            "mutation { createTag(input: {name: \"a\"}) { libraryVersion } createStreamTicket(input: {}) { ticket } }",
+            Reads::Primary,
+        ),
+        (
+            "mutation { eraseAccount(input: {confirmationToken: \"a\"}) { libraryVersion } }",
+            Reads::Primary,
+        ),
+        ("subscription { libraryVersion }", Reads::Primary),
         (
             "{ ...F } fragment F on Query { ... { libraryChanges(since: 0) { version } } }",
             Reads::PrimaryWithHead,

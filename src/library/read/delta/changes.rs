@@ -173,7 +173,7 @@ pub(super) async fn page(
         with_stories: with.stories,
     };
     let first = source.first().await?;
-    let is_admitted = |first: &First| !session.is_signed_out(first.user.signed_out_at);
+    let is_admitted = |first: &First| !session.issued_at.is_signed_out(first.user.signed_out_at);
     let Some(first) = first.filter(is_admitted) else {
         return Ok(None);
     };
