@@ -22,7 +22,7 @@ use crate::{
 const USERS: usize = 100;
 
 const CREATE_TAG: &str = include_str!("pgbench/create-tag.sql");
-const PROGRESS_READS: &str = include_str!("pgbench/update-progress-reads.sql");
+const PROGRESS_READ: &str = include_str!("pgbench/update-progress-read.sql");
 const PROGRESS_CHANGE: &str = include_str!("pgbench/update-progress.sql");
 /// The id of a client's progress, in a script: that of [`progress`].
 const PROGRESS: &str = "('00000000-0000-7000-8000-' || lpad(:client_id::text, 12, '0'))::uuid";
@@ -159,8 +159,8 @@ impl Kind {
             Self::CreateTag => [rate(CREATE_TAG), None],
             Self::UpdateProgress => {
                 let change = PROGRESS_CHANGE.replace("{progress}", PROGRESS);
-                let reads = PROGRESS_READS.replace("{progress}", PROGRESS);
-                [rate(&format!("{reads}{change}")), rate(&change)]
+                let read = PROGRESS_READ.replace("{progress}", PROGRESS);
+                [rate(&format!("{read}{change}")), rate(&change)]
             }
         }
     }

@@ -1,12 +1,10 @@
 -- The statements that the server sends for `createTag`, with one user for each client.
-SELECT subject, library_version, library_epoch, library_floor, signed_out_at, streams_ended_at, library_erased
-  FROM topaz_user WHERE subject = 'user-' || :client_id;
 BEGIN ISOLATION LEVEL READ COMMITTED;
 UPDATE topaz_user SET library_version = library_version + 1,
     library_counted = CASE WHEN library_counted = library_version THEN library_version + 1 ELSE 0 END
   WHERE subject = 'user-' || :client_id AND library_version < 2147483647
-  RETURNING library_version, library_epoch, library_floor, library_erased, library_counted, library_stories, library_tags,
-    library_fandoms, library_bytes, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_millis \gset
+  RETURNING library_version, library_epoch, library_floor, library_erased, signed_out_at, library_counted, library_stories,
+    library_tags, library_fandoms, library_bytes, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_millis \gset
 INSERT INTO topaz_tag (user_id, id, stamp, created_stamp, name, name_key, created_at, updated_at)
   SELECT 'user-' || :client_id, id, :library_version, :library_version, id::text, id::text, 0, 0
   FROM gen_random_uuid() AS id ON CONFLICT DO NOTHING;

@@ -1,7 +1,6 @@
--- The statements that the server sends before the change of `updateProgress`: the head, and all that the change depends on.
-SELECT subject, library_version, library_epoch, library_floor, signed_out_at, streams_ended_at, library_erased
-  FROM topaz_user WHERE subject = 'user-' || :client_id;
-SELECT u.library_epoch, u.library_version, u.library_erased, u.library_counted = u.library_version AS is_counted,
+-- The statement that the server sends before the change of `updateProgress`: it reads all that the change depends on.
+SELECT u.library_epoch, u.library_version, u.library_erased, u.signed_out_at,
+  u.library_counted = u.library_version AS is_counted,
   u.library_stories AS stories, u.library_tags AS tags, u.library_fandoms AS fandoms, u.library_bytes AS bytes,
   p.user_id, p.id, p.stamp, p.created_stamp, p.story_id, p.status, p.current_chapter, p.rating, p.notes,
   '' AS search_key, p.created_at, p.updated_at,
