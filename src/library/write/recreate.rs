@@ -40,8 +40,10 @@ impl LibraryWriter {
         past: Vec<PastStory>,
         shared: &HashSet<Uuid>,
     ) -> Result<(), Error> {
-        let address =
-            |past: &PastStory| columns(&past.state.content.url, shared.contains(&past.id.0));
+        let address = |past: &PastStory| {
+            let id = past.id.0;
+            columns(id, &past.state.content.url, shared.contains(&id))
+        };
         for some in past.chunks(ROWS_A_STATEMENT) {
             let urls: Vec<_> = some.iter().map(|past| address(past).0).collect();
             if let Some((story, _)) = self.entries_at(&urls).await?.into_values().next() {

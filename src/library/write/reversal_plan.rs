@@ -6,6 +6,7 @@ use sea_orm::{
     ConnectionTrait as _, ExprTrait as _,
     sea_query::{Expr, Query},
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -44,7 +45,7 @@ pub(super) struct Touched([Vec<Uuid>; 4]);
 pub(super) struct KindPlan<P> {
     pub remove: BTreeSet<Uuid>,
     pub create: Vec<P>,
-    /// Rows with the fields to set.
+    /// Rows with the fields to set. While the plan is made, a row to replace is here too, in case that it is kept.
     pub set: Vec<(Uuid, Fields)>,
 }
 
@@ -142,7 +143,8 @@ impl LibraryWriter {
             };
             let fields =
                 |label: &PastLabel| Ok(Fields::from_iter([("name".to_owned(), json!(label.name))]));
-            let (labels, clashes) = rows.decide(ids, fields, scope, policy)?;
+            let set = |_: &mut PastLabel, _: &Fields| Ok(());
+            let (labels, clashes) = rows.decide(ids, (fields, set), scope, policy)?;
             plan.labels[n] = labels;
             plan.add(kind.into(), clashes);
         }
@@ -162,10 +164,14 @@ impl LibraryWriter {
             },
             now: now.progresses(progresses).await?,
         };
-        let of_story =
-            |past: &PastStory| with_creation(patch::fields(&past.state)?, past.created_at);
-        let of_progress =
-            |past: &PastProgress| with_creation(patch::fields(&past.state)?, past.created_at);
+        let of_story = (
+            |past: &PastStory| with_creation(patch::fields(&past.state)?, past.created_at),
+            |past: &mut PastStory, fields: &Fields| set(&mut past.state, fields),
+        );
+        let of_progress = (
+            |past: &PastProgress| with_creation(patch::fields(&past.state)?, past.created_at),
+            |past: &mut PastProgress, fields: &Fields| set(&mut past.state, fields),
+        );
         let (story_plan, clashes) = story_rows.decide(stories, of_story, scope, policy)?;
         plan.add(Kind::Story, clashes);
         let (progress_plan, clashes) =
@@ -257,12 +263,18 @@ impl Plan {
             .iter()
             .map(|past| past.story_id.0)
             .collect();
+        // A progress to replace is kept only if it is another story's now, which these fields do not describe.
+        progresses
+            .set
+            .retain(|(id, _)| !progresses.remove.contains(id));
         progresses.remove.retain(|id| {
             story_of(id)
                 .is_some_and(|story| stories.remove.contains(&story) || replaced.contains(&story))
         });
         let removed: BTreeSet<_> = progresses.remove.iter().filter_map(story_of).collect();
         stories.remove.retain(|story| removed.contains(story));
+        // A story to replace is kept if its progress is: its fields are set instead.
+        stories.set.retain(|(id, _)| !stories.remove.contains(id));
         let is_free =
             |id: &Uuid, exists: bool, remove: &BTreeSet<Uuid>| !exists || remove.contains(id);
         let (of_story, of_progress) = (&stories.remove, &progresses.remove);
@@ -286,13 +298,19 @@ impl Plan {
     }
 }
 
-/// The time of creation, which tells two lives of an id apart. A row of another life is replaced.
+/// The time of creation, which tells two lives of an id apart. A row of another life is replaced, with the fields that
+/// changed since, so that both halves of an entry are.
 const CREATION: &str = "createdAt";
 
 fn with_creation(mut fields: Fields, at: OffsetDateTime) -> Result<Fields, Error> {
     let at = serde_json::to_value(at).map_err(Error::fault)?;
     fields.insert(CREATION.to_owned(), at);
     Ok(fields)
+}
+
+fn set<S: Serialize + DeserializeOwned>(state: &mut S, fields: &Fields) -> Result<(), Error> {
+    *state = patch::apply(state, fields)?;
+    Ok(())
 }
 
 /// The rows of one kind at the three moments.
@@ -303,10 +321,14 @@ struct Rows<P> {
 }
 
 impl<P: Clone> Rows<P> {
+    /// Decides about the rows `ids`. `fields` and `set` read and set the fields of a row.
     fn decide(
         &self,
         ids: &[Uuid],
-        fields: impl Fn(&P) -> Result<Fields, Error>,
+        (fields, set): (
+            impl Fn(&P) -> Result<Fields, Error>,
+            impl Fn(&mut P, &Fields) -> Result<(), Error>,
+        ),
         scope: Scope,
         policy: OnConflict,
     ) -> Result<(KindPlan<P>, Vec<Clash>), Error> {
@@ -326,21 +348,18 @@ impl<P: Clone> Rows<P> {
                     plan.remove.insert(*id);
                 }
                 Decision::Create => plan.create.extend(self.before.get(id).cloned()),
-                Decision::Set(mut set) => {
-                    let is_other_life = set.remove(CREATION).is_some();
-                    let mut result = moments.now.unwrap_or_default();
-                    result.extend(set.clone());
-                    let is_whole = moments.before.is_some_and(|before| {
-                        let differs = |field: &String| before.get(field) != result.get(field);
-                        before
-                            .keys()
-                            .all(|field| field == CREATION || !differs(field))
-                    });
-                    if is_other_life && is_whole {
+                Decision::Set(mut fields) => {
+                    if fields.remove(CREATION).is_some()
+                        && let Some(mut past) = self.before.get(id).cloned()
+                    {
+                        let mut result = moments.now.unwrap_or_default();
+                        result.extend(fields.clone());
+                        set(&mut past, &result)?;
                         plan.remove.insert(*id);
-                        plan.create.extend(self.before.get(id).cloned());
-                    } else if !set.is_empty() {
-                        plan.set.push((*id, set));
+                        plan.create.push(past);
+                    }
+                    if !fields.is_empty() {
+                        plan.set.push((*id, fields));
                     }
                 }
             }

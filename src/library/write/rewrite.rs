@@ -116,7 +116,7 @@ impl LibraryWriter {
             self.grow(after.content.usage());
             let address = fields
                 .contains_key("url")
-                .then(|| columns(&after.content.url, shared.contains(id)));
+                .then(|| columns(*id, &after.content.url, shared.contains(id)));
             if let Some((url, _)) = &address {
                 self.refuse_address_of_another(url, Some(story.id)).await?;
             }

@@ -4,7 +4,8 @@
 //!
 //! Stories of an older app may share an address ([`story::addressed`]). The column `url` of all but one of them is then not
 //! in normalised form, which the history does not record. A story that is brought back has such a column again if another
-//! story had the address at the same version.
+//! story had the address at the same version: the normalised form with its id as the fragment, because the address as typed
+//! may be the normalised form.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -35,12 +36,12 @@ const TEMPORARY: &str = "library-sync:";
 /// Stories with their states, by id.
 pub(super) type StoriesBefore = HashMap<Uuid, (Story, StoryState)>;
 
-/// The columns of an address: as compared and, if that differs, as typed.
-pub(super) fn columns(url: &str, is_shared: bool) -> (String, Option<String>) {
-    if is_shared {
-        return (url.to_owned(), None);
-    }
+/// The columns of the address of story `id`: as compared and, if that differs, as typed.
+pub(super) fn columns(id: Uuid, url: &str, is_shared: bool) -> (String, Option<String>) {
     let key = story_url::key(url);
+    if is_shared {
+        return (format!("{key}#{id}"), Some(url.to_owned()));
+    }
     let typed = (key != url).then(|| url.to_owned());
     (key, typed)
 }

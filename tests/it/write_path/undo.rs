@@ -668,6 +668,85 @@ on_each_database! {
         assert_eq!(refused["refusal"]["existingId"], taking["progress"]["story"]["id"]);
     }
 
+    async fn a_story_returns_beside_one_that_took_the_normalised_form_of_their_shared_address(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let (one, two) = (entry(&ann, "a", &[]).await, entry(&ann, "b", &[]).await);
+        share_address(&ann, "https://example.org/b", "https://example.org/a#2").await;
+        let (before, snapshot) = now(&ann).await;
+        let id = &two["progress"]["story"]["id"];
+        let moved = json!({"id": one["progress"]["story"]["id"], "url": "https://example.org/d"});
+        for is_deleted in [true, false] {
+            if is_deleted {
+                ann.delete_progress(&one["progress"]["id"]).await;
+            } else {
+                ann.update_story(moved.clone()).await;
+            }
+            let left = ann.version().await;
+            // The address is free, so the second story has it alone when its move is undone.
+            ann.update_story(json!({"id": id, "url": "https://example.org/c"})).await;
+            assert_eq!(undo(&ann, json!({"version": left + 1})).await["refusal"], Value::Null);
+            let undone = undo(&ann, json!({"version": left})).await;
+            assert_eq!(undone["refusal"], Value::Null, "{undone}");
+            assert_same(&now(&ann).await.1, &snapshot, "undone");
+            assert_eq!(undo(&ann, json!({"version": left + 3})).await["refusal"], Value::Null);
+            let restored = restore(&ann, json!({"to": before})).await;
+            assert_eq!(restored["refusal"], Value::Null, "{restored}");
+            assert_same(&now(&ann).await.1, &snapshot, "restored");
+        }
+        let taken = ann.create_story(json!({"title": "a", "url": "https://example.org/a"})).await;
+        assert_eq!((&taken["refusal"]["code"], &taken["refusal"]["existingId"]), (&json!("ALREADY_EXISTS"), id));
+    }
+
+    async fn an_entry_of_another_life_is_brought_back_with_what_changed_since(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = entry(&ann, "a", &[]).await["progress"].take();
+        let (id, story) = (&made["id"], &made["story"]["id"]);
+        let (first, _) = now(&ann).await;
+        ann.delete_progress(id).await;
+        ann.create_story(json!({"title": "b", "url": "https://example.org/b", "progressId": id, "storyId": story})).await;
+        let (second, snapshot) = now(&ann).await;
+        for changed in ["wordCount", "currentChapter"] {
+            assert_eq!(restore(&ann, json!({"to": first})).await["refusal"], Value::Null);
+            let replaced = ann.version().await;
+            match changed {
+                "wordCount" => ann.update_story(json!({"id": story, "wordCount": 7})).await,
+                _ => ann.update_progress(json!({"id": id, "currentChapter": 7, "readingStatus": "NOT_STARTED"})).await,
+            };
+            assert_eq!(undo(&ann, json!({"version": replaced})).await["refusal"], Value::Null);
+            let mut expected = snapshot.clone();
+            expected.values_mut().next().unwrap().insert(changed.to_owned(), json!(7));
+            let (undone, found) = now(&ann).await;
+            assert_same(&found, &expected, "undone");
+            let restored = restore(&ann, json!({"to": second})).await;
+            assert_eq!(restored["changedRowCount"], 1, "{restored}");
+            assert_same(&now(&ann).await.1, &snapshot, "restored");
+            for (version, expected) in [(second, &snapshot), (undone, &expected), (undone + 1, &snapshot)] {
+                assert_same(&at(&ann, version).await, expected, &format!("version {version}"));
+            }
+        }
+    }
+
+    async fn a_story_of_another_life_is_brought_back_even_if_its_progress_is_not(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = entry(&ann, "a", &[]).await["progress"].take();
+        // Earlier releases replaced only one half of an entry, if the other had changed since.
+        let is_created_with_the_first = async |table: &str| {
+            app.db.execute(&format!("UPDATE topaz_{table} SET created_at = 1000")).await;
+        };
+        is_created_with_the_first("story").await;
+        is_created_with_the_first("progress").await;
+        let (first, snapshot) = now(&ann).await;
+        ann.delete_progress(&made["id"]).await;
+        let ids = json!({"title": "b", "url": "https://example.org/b", "progressId": made["id"], "storyId": made["story"]["id"]});
+        ann.create_story(ids).await;
+        is_created_with_the_first("progress").await;
+        assert_eq!(restore(&ann, json!({"to": first})).await["refusal"], Value::Null);
+        assert_same(&now(&ann).await.1, &snapshot, "restored");
+    }
+
     async fn an_import_is_undone_in_one_write(db: Db) {
         let app = TestApp::start_with(db, &["--max-restored-rows", "700"]).await;
         let ann = app.user("ann");
