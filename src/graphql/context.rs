@@ -20,8 +20,8 @@ use crate::{
     auth::{Purpose, Ticket, Viewer},
     feed::Feed,
     library::{
-        Against, Delta, Error, Intent, KeptTicket, Library, LibraryWriter, PageRequest, Progress,
-        ProgressId, ProgressPatch, Search, Session, Updated, Written,
+        Against, Delta, Device, Error, Intent, KeptTicket, Library, LibraryWriter, PageRequest,
+        Progress, ProgressId, ProgressPatch, Search, Session, Updated, Written,
     },
     push::Push,
     trace::OpenSpan,
@@ -68,11 +68,9 @@ impl Caller {
             + Send
             + 'static,
     {
-        let intent = self.completed(intent);
+        let (device, intent) = (intent.device.clone(), self.completed(intent));
         let written = self.library.write(&self.viewer.user, intent, change);
-        let written = self.noted(written.await)?;
-        self.reached.raise(written.head);
-        Ok(written)
+        self.written(device.as_ref(), written.await)
     }
 
     /// Changes a progress of the caller and records the new head.
@@ -83,20 +81,30 @@ impl Caller {
         patch: ProgressPatch,
         against: Against,
     ) -> Result<Written<Updated<Progress>>, Error> {
-        let (user, intent) = (&self.viewer.user, self.completed(intent));
+        let (device, intent) = (intent.device.clone(), self.completed(intent));
+        let user = &self.viewer.user;
         let written = self
             .library
             .update_progress(user, intent, id, patch, against);
-        let written = self.noted(written.await)?;
+        self.written(device.as_ref(), written.await)
+    }
+
+    /// Records the head of a change and its device, unless the change failed: the session may be signed out.
+    fn written<T>(
+        &self,
+        device: Option<&Device>,
+        written: Result<Written<T>, Error>,
+    ) -> Result<Written<T>, Error> {
+        let written = self.noted(written)?;
+        if let Some(device) = device {
+            self.library.note_device(&self.viewer.user, device);
+        }
         self.reached.raise(written.head);
         Ok(written)
     }
 
-    /// Notes the device of a change, and adds what the request says of it.
+    /// Adds what the request says of a change.
     fn completed(&self, intent: Intent) -> Intent {
-        if let Some(device) = &intent.device {
-            self.library.note_device(&self.viewer.user, device);
-        }
         Intent {
             issued_at: self.session().issued_at,
             span: self.span,

@@ -26,9 +26,12 @@ const MUTATIONS: [(&str, &str); 25] = [
         r#"title: "a", url: "https://example.org/a""#,
     ),
     ("updateStoryWithRelations", r#"id: "$", title: "a""#),
-    ("updateProgress", r#"id: "$", currentChapter: 2"#),
+    (
+        "updateProgress",
+        r#"id: "$", currentChapter: 2, device: {id: "lost"}"#,
+    ),
     ("deleteProgress", r#"id: "$""#),
-    ("createTag", r#"name: "a""#),
+    ("createTag", r#"name: "a", device: {id: "lost"}"#),
     ("createFandom", r#"name: "a""#),
     ("renameTag", r#"id: "$", name: "a""#),
     ("renameFandom", r#"id: "$", name: "a""#),
@@ -185,6 +188,8 @@ on_each_database! {
         }
         assert_eq!(names.len(), MUTATIONS.len());
         assert_eq!(new.version().await, version);
+        let devices = new.ask("{ viewer { devices { id } } }", json!({})).await;
+        assert_eq!(devices["viewer"]["devices"], json!([]), "nor is their device listed");
     }
 
     async fn a_sign_out_ends_the_open_streams_of_every_node_and_transport(db: Db) {
