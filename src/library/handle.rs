@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use sea_orm::DbBackend;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -189,6 +190,11 @@ impl Library {
     /// Returns what this node knows of devices.
     pub fn device_log(&self) -> &DeviceLog {
         &self.device_log
+    }
+
+    /// Returns whether concurrent changes of different users share a commit.
+    pub fn shares_commits(&self) -> bool {
+        self.db.backend() == DbBackend::Sqlite
     }
 
     /// Returns the database, for health checks.
