@@ -218,8 +218,8 @@ impl Api {
         operation: &Operation,
         at_least: Option<Version>,
     ) -> Result<(Library, Option<Head>), Error> {
-        // Changes whose heads were read together share a commit more often: 10 % more changes each second on SQLite, with 64
-        // connections.
+        // Changes whose heads were read together share a commit more often: 10 % more changes each second on SQLite, with
+        // 64 connections.
         let is_together =
             operation.kind() == OperationType::Mutation && self.library.shares_commits();
         let library = match operation.reads {

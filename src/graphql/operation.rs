@@ -16,8 +16,8 @@ const MIN_VERSION: &str = "minLibraryVersion";
 pub(super) enum Reads {
     /// A replica may answer.
     Replica,
-    /// The primary. Mutations return what they wrote, and streams report the current state. The rows that are selected beside
-    /// `libraryChanges` must be of the same database as the changes.
+    /// The primary. Mutations return what they wrote, and streams report the current state. The rows that are selected
+    /// beside `libraryChanges` must be of the same database as the changes.
     Primary,
     /// The primary. Each field itself reads the head, and refuses a session that is signed out.
     PrimaryWithHead,

@@ -6,7 +6,6 @@ use sea_orm::{
     ConnectionTrait as _, ExprTrait as _,
     sea_query::{Expr, Query},
 };
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -141,10 +140,7 @@ impl LibraryWriter {
                 after: known,
                 now: now.labels(kind, Some(ids)).await?,
             };
-            let fields =
-                |label: &PastLabel| Ok(Fields::from_iter([("name".to_owned(), json!(label.name))]));
-            let set = |_: &mut PastLabel, _: &Fields| Ok(());
-            let (labels, clashes) = rows.decide(ids, (fields, set), scope, policy)?;
+            let (labels, clashes) = rows.decide(ids, scope, policy)?;
             plan.labels[n] = labels;
             plan.add(kind.into(), clashes);
         }
@@ -164,18 +160,9 @@ impl LibraryWriter {
             },
             now: now.progresses(progresses).await?,
         };
-        let of_story = (
-            |past: &PastStory| with_creation(patch::fields(&past.state)?, past.created_at),
-            |past: &mut PastStory, fields: &Fields| set(&mut past.state, fields),
-        );
-        let of_progress = (
-            |past: &PastProgress| with_creation(patch::fields(&past.state)?, past.created_at),
-            |past: &mut PastProgress, fields: &Fields| set(&mut past.state, fields),
-        );
-        let (story_plan, clashes) = story_rows.decide(stories, of_story, scope, policy)?;
+        let (story_plan, clashes) = story_rows.decide(stories, scope, policy)?;
         plan.add(Kind::Story, clashes);
-        let (progress_plan, clashes) =
-            progress_rows.decide(progresses, of_progress, scope, policy)?;
+        let (progress_plan, clashes) = progress_rows.decide(progresses, scope, policy)?;
         plan.add(Kind::Progress, clashes);
         plan.add_entries(
             (story_plan, &story_rows.now),
@@ -308,9 +295,45 @@ fn with_creation(mut fields: Fields, at: OffsetDateTime) -> Result<Fields, Error
     Ok(fields)
 }
 
-fn set<S: Serialize + DeserializeOwned>(state: &mut S, fields: &Fields) -> Result<(), Error> {
-    *state = patch::apply(state, fields)?;
-    Ok(())
+/// A row of the past whose fields can be compared and brought back.
+trait Reversible: Clone {
+    fn fields(&self) -> Result<Fields, Error>;
+
+    /// Returns the row with other fields.
+    fn with(self, fields: &Fields) -> Result<Self, Error>;
+}
+
+impl Reversible for PastLabel {
+    fn fields(&self) -> Result<Fields, Error> {
+        Ok(Fields::from_iter([("name".to_owned(), json!(self.name))]))
+    }
+
+    fn with(self, _: &Fields) -> Result<Self, Error> {
+        // Only a row of another life is brought back with other fields, and those of a label do not tell its life.
+        Ok(self)
+    }
+}
+
+impl Reversible for PastStory {
+    fn fields(&self) -> Result<Fields, Error> {
+        with_creation(patch::fields(&self.state)?, self.created_at)
+    }
+
+    fn with(self, fields: &Fields) -> Result<Self, Error> {
+        let state = patch::apply(&self.state, fields)?;
+        Ok(Self { state, ..self })
+    }
+}
+
+impl Reversible for PastProgress {
+    fn fields(&self) -> Result<Fields, Error> {
+        with_creation(patch::fields(&self.state)?, self.created_at)
+    }
+
+    fn with(self, fields: &Fields) -> Result<Self, Error> {
+        let state = patch::apply(&self.state, fields)?;
+        Ok(Self { state, ..self })
+    }
 }
 
 /// The rows of one kind at the three moments.
@@ -320,15 +343,11 @@ struct Rows<P> {
     now: HashMap<Uuid, P>,
 }
 
-impl<P: Clone> Rows<P> {
-    /// Decides about the rows `ids`. `fields` and `set` read and set the fields of a row.
+impl<P: Reversible> Rows<P> {
+    /// Decides about the rows `ids`.
     fn decide(
         &self,
         ids: &[Uuid],
-        (fields, set): (
-            impl Fn(&P) -> Result<Fields, Error>,
-            impl Fn(&mut P, &Fields) -> Result<(), Error>,
-        ),
         scope: Scope,
         policy: OnConflict,
     ) -> Result<(KindPlan<P>, Vec<Clash>), Error> {
@@ -336,9 +355,9 @@ impl<P: Clone> Rows<P> {
         let after = self.after.as_ref().unwrap_or(&self.now);
         for id in ids {
             let moments = Moments {
-                before: self.before.get(id).map(&fields).transpose()?,
-                after: after.get(id).map(&fields).transpose()?,
-                now: self.now.get(id).map(&fields).transpose()?,
+                before: self.before.get(id).map(P::fields).transpose()?,
+                after: after.get(id).map(P::fields).transpose()?,
+                now: self.now.get(id).map(P::fields).transpose()?,
             };
             let (decision, clashes) = decide(*id, &moments, scope, policy);
             all.extend(clashes);
@@ -350,13 +369,12 @@ impl<P: Clone> Rows<P> {
                 Decision::Create => plan.create.extend(self.before.get(id).cloned()),
                 Decision::Set(mut fields) => {
                     if fields.remove(CREATION).is_some()
-                        && let Some(mut past) = self.before.get(id).cloned()
+                        && let Some(past) = self.before.get(id).cloned()
                     {
                         let mut result = moments.now.unwrap_or_default();
                         result.extend(fields.clone());
-                        set(&mut past, &result)?;
                         plan.remove.insert(*id);
-                        plan.create.push(past);
+                        plan.create.push(past.with(&result)?);
                     }
                     if !fields.is_empty() {
                         plan.set.push((*id, fields));

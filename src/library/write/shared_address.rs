@@ -4,8 +4,8 @@
 //!
 //! Stories of an older app may share an address ([`story::addressed`]). The column `url` of all but one of them is then not
 //! in normalised form, which the history does not record. A story that is brought back has such a column again if another
-//! story had the address at the same version: the normalised form with its id as the fragment, because the address as typed
-//! may be the normalised form.
+//! story had the address at the same version: the normalised form with its id as the fragment, because the address as
+//! typed may be the normalised form.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -36,7 +36,8 @@ async fn changes_cost_no_more_than_they_must(db: Db) {
         let input = json!({"id": entry["progress"]["id"], "currentChapter": chapter + 1});
         ann.update_progress(input).await;
     }
-    // The head, the bump, the progress, its history, its change, the log. On the fast path: all that the change depends on, the change.
+    // The head, the bump, the progress, its history, its change, the log. On the fast path: all that the change depends
+    // on, the change.
     let updated = cost();
     let changes = "query ($since: Int!) { libraryChanges(since: $since) { changes { ... on Progress { id } } } }";
     let version = ann.version().await;
