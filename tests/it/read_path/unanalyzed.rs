@@ -7,7 +7,7 @@ use crate::support::test_app::{Db, TestApp, TestDatabase, soon};
 /// The stories of the library. Each has a progress and the same tag.
 const STORIES: usize = 4_000;
 
-const CHANGES: &str = "query ($after: String) { libraryChanges(since: 0, first: 500, after: $after) { \
+const CHANGES: &str = "query ($after: String) { libraryChanges(since: 0, first: 250, after: $after) { \
      hasMore endCursor changes { __typename ... on Story { id tags { name } } } } }";
 
 /// Index entries that were read for a table.
@@ -30,14 +30,17 @@ async fn a_walk_of_a_library_without_statistics_reads_each_row_about_once() {
     let entry =
         |n| json!({"title": "t", "url": format!("https://example.org/{n}"), "tags": ["read"]});
     let entries: Vec<_> = (0..STORIES).map(entry).collect();
-    app.user("ann")
-        .mutate(
-            "importLibrary",
-            "ImportLibraryInput",
-            json!({"entries": entries}),
-            "importedCount",
-        )
-        .await;
+    // While a walk is at the progresses of one import, it does not read the stories of the next one.
+    for import in entries.chunks(STORIES / 2) {
+        app.user("ann")
+            .mutate(
+                "importLibrary",
+                "ImportLibraryInput",
+                json!({"entries": import}),
+                "importedCount",
+            )
+            .await;
+    }
     let read = async |mut app: TestApp| {
         app.stop().await;
         soon("the end of its sessions", async {
@@ -72,7 +75,7 @@ async fn a_walk_of_a_library_without_statistics_reads_each_row_about_once() {
     assert_eq!(stories, STORIES);
     let after = read(app).await;
     for ((table, before), after) in tables.iter().zip(before).zip(after) {
-        let most = i64::try_from(STORIES + STORIES / 2).unwrap();
+        let most = i64::try_from(STORIES + STORIES / 4).unwrap();
         assert!(
             after - before <= most,
             "{} entries of {table}",

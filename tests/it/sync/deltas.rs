@@ -164,6 +164,33 @@ on_each_database! {
         }
     }
 
+    async fn a_walk_over_imports_has_each_row_once_and_in_order_at_any_page_size(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        for import in 0..3 {
+            let entry = |n| json!({"title": "A", "url": format!("https://example.org/{import}/{n}"), "tags": [format!("{import}")]});
+            let entries: Vec<_> = (0..3).map(entry).collect();
+            ann.mutate("importLibrary", "ImportLibraryInput", json!({"entries": entries}), "importedCount").await;
+        }
+        let walk = async |first: i32| {
+            let (mut received, mut after) = (Vec::new(), Value::Null);
+            loop {
+                let page = ann.ask(CHANGES, json!({"since": 0, "first": first, "after": after})).await["libraryChanges"].take();
+                received.extend(page["changes"].as_array().unwrap().clone());
+                after = page["endCursor"].clone();
+                if page["hasMore"] == false {
+                    return received;
+                }
+            }
+        };
+        let all = walk(100).await;
+        let of_import = |stamp| [("Tag", 1), ("Story", 3), ("Progress", 3)].map(|kind| vec![(kind.0, stamp); kind.1]).concat();
+        assert_eq!(stamps(&json!({"changes": all})), named(&[2, 3, 4].map(of_import).concat()));
+        for first in 1..=15 {
+            assert_eq!(walk(first).await, all, "first: {first}");
+        }
+    }
+
     async fn a_new_epoch_resets_every_copy_and_is_sent_to_streams(db: Db) {
         let app = TestApp::start_with(db, &["--heartbeat", "200ms"]).await;
         let (ann, bob) = (app.user("ann"), app.user("bob"));

@@ -70,12 +70,15 @@ impl Read {
         }
     }
 
-    /// Returns the last stamp that the page may have, if there are further changes of the kind than the `limit` that was
-    /// read.
-    pub fn end(&self, limit: u64) -> Option<Version> {
+    /// Returns the last stamp and rank that the page may have, if there are further changes of the kind than the `limit`
+    /// that was read.
+    pub fn end(&self, limit: u64) -> Option<(Version, u8)> {
         let is_full = u64::try_from(self.found.len()).is_ok_and(|read| read >= limit);
         let last = self.found.last().filter(|_| is_full || self.is_cut);
-        last.map(|last| last.change.place().0)
+        last.map(|last| {
+            let (stamp, rank, ..) = last.change.place();
+            (stamp, rank)
+        })
     }
 }
 

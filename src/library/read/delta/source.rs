@@ -132,8 +132,9 @@ impl<C: ConnectionTrait> Source<'_, C> {
             )
     }
 
-    /// Reads the stories and progresses of the page, after its first statement. A kind without changes is skipped, and one
-    /// whose changes all come after the page: the changes of one stamp are ordered by kind, and an import may have many.
+    /// Reads the stories and progresses of the page, after its first statement: first the kind whose rows may come first. A
+    /// kind without changes is skipped, and one whose changes all come after the page: the changes of one stamp are ordered
+    /// by kind, and an import may have many.
     ///
     /// Outside of a transaction, returns `None` if the user's row is not `unless_changed` any more.
     pub async fn large(
@@ -141,20 +142,21 @@ impl<C: ConnectionTrait> Source<'_, C> {
         first: &First,
         unless_changed: Option<&user::Model>,
     ) -> Result<Option<[Read; 2]>, Error> {
-        let lowest = self.first_stamp();
         let small = [&first.tags, &first.fandoms];
         let mut end = small
             .into_iter()
             .filter_map(|read| read.end(self.limit))
             .min();
         let mut reads: [Read; 2] = Default::default();
-        for (rank, read) in [STORY, PROGRESS].into_iter().zip(&mut reads) {
-            let newest = match rank {
-                STORY => first.newest_story,
-                _ => first.newest_progress,
-            };
-            let is_changed = newest.is_some_and(|newest| newest >= lowest);
-            if !is_changed || end.is_some_and(|end| end <= lowest) {
+        let mut kinds = [
+            (STORY, first.newest_story),
+            (PROGRESS, first.newest_progress),
+        ];
+        kinds.sort_unstable_by_key(|(rank, _)| self.start(*rank));
+        for ((rank, newest), read) in kinds.into_iter().zip(&mut reads) {
+            let start = self.start(rank);
+            let is_changed = newest.is_some_and(|newest| newest >= start.0);
+            if !is_changed || end.is_some_and(|end| end < start) {
                 continue;
             }
             *read = match rank {
@@ -169,11 +171,16 @@ impl<C: ConnectionTrait> Source<'_, C> {
         Ok(Some(reads))
     }
 
-    /// Returns the lowest stamp that the page may have.
-    fn first_stamp(&self) -> Version {
-        // The rows of one stamp may be on two pages.
-        let next = || Version::new(self.since.number().saturating_add(1));
-        self.after.map_or_else(next, |cursor| cursor.stamp)
+    /// Returns the lowest stamp that rows of `rank` may have on the page, with the rank.
+    fn start(&self, rank: u8) -> (Version, u8) {
+        let next = |version: Version| Version::new(version.number().saturating_add(1));
+        let stamp = match self.after {
+            // The rows of one stamp may be on two pages.
+            Some(after) if rank >= after.rank => after.stamp,
+            Some(after) => next(after.stamp),
+            None => next(self.since),
+        };
+        (stamp, rank)
     }
 
     async fn stories(&self, unless_changed: Option<&user::Model>) -> Result<Read, Error> {
