@@ -5,7 +5,7 @@ use async_graphql::{Context, ID, Lookahead, Object};
 use super::{
     context::CallerExt as _,
     types::{
-        Fandom, HistoryPage, Library, LibraryChanges, LibraryKind, Node, Page, PastLibrary,
+        Fandom, HistoryPage, Library, LibraryChanges, LibraryKind, List, Node, Page, PastLibrary,
         Progress, ProgressConnection, ProgressFilter, ProgressOrder, Story, Tag, Viewer,
         delta_cursor,
         id::{progress_id, story_id},
@@ -167,7 +167,7 @@ impl Query {
             desc = "Number of progresses, from 0 to 100 unless the server is configured otherwise. Null means 20."
         )]
         first: Option<i32>,
-    ) -> Result<Vec<Progress>, Error> {
+    ) -> Result<List<Progress>, Error> {
         let caller = ctx.caller();
         let first = page_size(first.unwrap_or(PAGE), caller.limits.max_page)?;
         let warm = caller.library.warm(&caller.viewer.user, first).await?;
@@ -182,7 +182,7 @@ impl Query {
             desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all."
         )]
         search: Option<String>,
-    ) -> Result<Vec<Tag>, Error> {
+    ) -> Result<List<Tag>, Error> {
         let labels = labels(ctx, LabelKind::Tag, search).await?;
         Ok(Tag::list(labels))
     }
@@ -195,7 +195,7 @@ impl Query {
             desc = "Text that must occur in the name, at most 200 characters, ignoring case. Null means all."
         )]
         search: Option<String>,
-    ) -> Result<Vec<Fandom>, Error> {
+    ) -> Result<List<Fandom>, Error> {
         let labels = labels(ctx, LabelKind::Fandom, search).await?;
         Ok(Fandom::list(labels))
     }

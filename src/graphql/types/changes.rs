@@ -6,7 +6,7 @@ use async_graphql::{Enum, ID, Object, SimpleObject, Union};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::{Fandom, Head, Progress, Story, Tag};
+use super::{Fandom, Head, Progress, Story, Tag, list::List};
 use crate::{
     graphql::batch::Batch,
     library::{self, Change, Delta, DeltaCursor, Error, LabelKind, StoryId},
@@ -43,7 +43,7 @@ pub(in crate::graphql) struct LibraryChanges {
     /// Value of `after` for the next page. Null when the page is empty.
     end_cursor: Option<String>,
     /// Changes of the page, oldest first.
-    changes: Vec<LibraryChange>,
+    changes: List<LibraryChange>,
 }
 
 impl From<Delta> for LibraryChanges {

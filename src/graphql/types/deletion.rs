@@ -6,6 +6,7 @@ use async_graphql::{ComplexObject, Context, ID, SimpleObject};
 
 use super::{
     Fandom, Story, Tag,
+    list::List,
     page::page_size,
     payload::{After, Conflict, Refusal},
 };
@@ -61,7 +62,7 @@ impl From<Written<DeletedEntry>> for DeleteProgressPayload {
 #[ComplexObject]
 impl DeleteProgressPayload {
     /// Tags that were on the story, ordered by name. Their `storyCount` is lower by 1.
-    async fn changed_tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
+    async fn changed_tags(&self, ctx: &Context<'_>) -> Result<List<Tag>, Error> {
         let (caller, [tags, _]) = (ctx.caller(), &self.labels);
         let user = &caller.viewer.user;
         let labels = caller.library.labels_with(user, LabelKind::Tag, tags);
@@ -69,7 +70,7 @@ impl DeleteProgressPayload {
     }
 
     /// Fandoms of the story, ordered by name. Their `storyCount` is lower by 1.
-    async fn changed_fandoms(&self, ctx: &Context<'_>) -> Result<Vec<Fandom>, Error> {
+    async fn changed_fandoms(&self, ctx: &Context<'_>) -> Result<List<Fandom>, Error> {
         let (caller, [_, fandoms]) = (ctx.caller(), &self.labels);
         let user = &caller.viewer.user;
         let labels = caller.library.labels_with(user, LabelKind::Fandom, fandoms);
@@ -126,7 +127,7 @@ macro_rules! label_deletion {
                     desc = "Number of stories, from 0 to 100 unless the server is configured otherwise. Null means 20."
                 )]
                 first: Option<i32>,
-            ) -> Result<Vec<Story>, Error> {
+            ) -> Result<List<Story>, Error> {
                 changed_stories(ctx, self.head, first).await
             }
         }
@@ -153,11 +154,11 @@ async fn changed_stories(
     ctx: &Context<'_>,
     head: Option<Head>,
     first: Option<i32>,
-) -> Result<Vec<Story>, Error> {
+) -> Result<List<Story>, Error> {
     let caller = ctx.caller();
     let first = page_size(first.unwrap_or(STORIES), caller.limits.max_page)?;
     let Some(head) = head else {
-        return Ok(Vec::new());
+        return Ok(List(Vec::new()));
     };
     let user = &caller.viewer.user;
     let stories = caller.library.stories_stamped(user, head, first).await?;

@@ -2,7 +2,10 @@
 
 use async_graphql::{Enum, ID, SimpleObject};
 
-use super::payload::{After, Refusal};
+use super::{
+    list::List,
+    payload::{After, Refusal},
+};
 use crate::library::{self, Written};
 
 /// Result of `importLibrary`.
@@ -17,7 +20,7 @@ pub(in crate::graphql) struct ImportLibraryPayload {
     /// Number of entries that were skipped because a value is invalid.
     invalid_count: i32,
     /// Outcome of each entry, in their order. Empty if the mutation was refused.
-    outcomes: Vec<ImportOutcome>,
+    outcomes: List<ImportOutcome>,
     /// Reason why nothing was changed. Null means that the mutation was made.
     refusal: Option<Refusal>,
 }
@@ -70,7 +73,7 @@ impl From<Written<library::ImportOutcomes>> for ImportLibraryPayload {
             imported_count: count(ImportStatus::Imported),
             duplicate_count: count(ImportStatus::Duplicate),
             invalid_count: count(ImportStatus::Invalid),
-            outcomes,
+            outcomes: List(outcomes),
             refusal,
         }
     }

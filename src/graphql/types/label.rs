@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
-use super::date_time::DateTime;
+use super::{date_time::DateTime, list::List};
 use crate::{
     graphql::{batch::Batch, context::CallerExt as _},
     library::{Error, Label, LabelKind},
@@ -24,7 +24,7 @@ macro_rules! label {
             }
 
             /// A list of labels.
-            pub fn list(labels: Vec<Label>) -> Vec<Self> {
+            pub fn list(labels: Vec<Label>) -> List<Self> {
                 let batch = Batch::default().with_labels($kind, &labels);
                 let batch = Arc::new(batch);
                 let labels = labels.into_iter().map(Arc::new);

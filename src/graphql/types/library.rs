@@ -4,7 +4,7 @@ use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 
 use tokio::sync::OnceCell;
 
-use super::{Fandom, Head, Tag, page::page_size};
+use super::{Fandom, Head, Tag, list::List, page::page_size};
 use crate::{
     graphql::context::{Caller, CallerExt as _},
     library::{self, Error, Label, LabelKind},
@@ -150,7 +150,7 @@ impl LibraryStats {
             desc = "Number of labels, at most 100 unless the server is configured otherwise. Null means 10."
         )]
         first: Option<i32>,
-    ) -> Result<Vec<Tag>, Error> {
+    ) -> Result<List<Tag>, Error> {
         let labels = top(ctx, LabelKind::Tag, first).await?;
         Ok(Tag::list(labels))
     }
@@ -164,7 +164,7 @@ impl LibraryStats {
             desc = "Number of labels, at most 100 unless the server is configured otherwise. Null means 10."
         )]
         first: Option<i32>,
-    ) -> Result<Vec<Fandom>, Error> {
+    ) -> Result<List<Fandom>, Error> {
         let labels = top(ctx, LabelKind::Fandom, first).await?;
         Ok(Fandom::list(labels))
     }

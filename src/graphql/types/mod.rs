@@ -18,6 +18,7 @@ mod input;
 mod json;
 mod label;
 mod library;
+mod list;
 mod node;
 mod opened;
 mod page;
@@ -51,6 +52,7 @@ pub(super) use self::{
     },
     label::{Fandom, Tag},
     library::Library,
+    list::List,
     node::Node,
     opened::{OpenedInput, OpenedPayload},
     page::{Page, ProgressConnection, page_size},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::Progress;
+use super::{Progress, list::List};
 use crate::{
     graphql::{batch::Batch, context::CallerExt as _},
     library::{self, Error, ProgressFilter},
@@ -74,7 +74,7 @@ impl Page {
                 has_next_page,
                 end_cursor,
             },
-            edges,
+            edges: List(edges),
             filter,
         }
     }
@@ -92,7 +92,7 @@ pub(in crate::graphql) fn page_size(first: i32, most: u32) -> Result<u32, Error>
 /// A page of entries.
 pub(in crate::graphql) struct ProgressConnection {
     page_info: PageInfo,
-    edges: Vec<ProgressEdge>,
+    edges: List<ProgressEdge>,
     filter: ProgressFilter,
 }
 
@@ -123,13 +123,13 @@ impl ProgressConnection {
     }
 
     /// Entries of the page with their cursors.
-    async fn edges(&self) -> &[ProgressEdge] {
+    async fn edges(&self) -> &List<ProgressEdge> {
         &self.edges
     }
 
     /// Entries of the page, for clients that need no cursor but `pageInfo.endCursor`.
-    async fn nodes(&self) -> Vec<&Progress> {
-        self.edges.iter().map(|edge| &edge.node).collect()
+    async fn nodes(&self) -> List<&Progress> {
+        self.edges.0.iter().map(|edge| &edge.node).collect()
     }
 
     /// Number of entries that pass the filter, over all pages.

@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{
     date_time::DateTime,
+    list::List,
     page::page_size,
     progress::ReadingStatus,
     story::{PublicationStatus, StorySource},
@@ -57,18 +58,18 @@ impl PastLibrary {
     }
 
     /// Tags that the library had, ordered by name.
-    async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<PastLabel>, Error> {
+    async fn tags(&self, ctx: &Context<'_>) -> Result<List<PastLabel>, Error> {
         self.labels(ctx, LabelKind::Tag).await
     }
 
     /// Fandoms that the library had, ordered by name.
-    async fn fandoms(&self, ctx: &Context<'_>) -> Result<Vec<PastLabel>, Error> {
+    async fn fandoms(&self, ctx: &Context<'_>) -> Result<List<PastLabel>, Error> {
         self.labels(ctx, LabelKind::Fandom).await
     }
 }
 
 impl PastLibrary {
-    async fn labels(&self, ctx: &Context<'_>, kind: LabelKind) -> Result<Vec<PastLabel>, Error> {
+    async fn labels(&self, ctx: &Context<'_>, kind: LabelKind) -> Result<List<PastLabel>, Error> {
         let caller = ctx.caller();
         let user = &caller.viewer.user;
         let labels = caller.library.labels_at(user, self.0, kind).await?;
@@ -82,7 +83,7 @@ impl PastLibrary {
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct PastEntryPage {
     /// Entries of the page.
-    nodes: Vec<PastEntry>,
+    nodes: List<PastEntry>,
     /// Value of `after` for the next page. Null means that this is the last page.
     end_cursor: Option<ID>,
 }
@@ -216,18 +217,18 @@ impl PastEntry {
     }
 
     /// Tags that the story carried, by UUID.
-    async fn tags(&self) -> Vec<PastLabel> {
+    async fn tags(&self) -> List<PastLabel> {
         self.named(&self.entry.story.state.tag_ids)
     }
 
     /// Fandoms of the story, by UUID.
-    async fn fandoms(&self) -> Vec<PastLabel> {
+    async fn fandoms(&self) -> List<PastLabel> {
         self.named(&self.entry.story.state.fandom_ids)
     }
 }
 
 impl PastEntry {
-    fn named<'i>(&self, ids: impl IntoIterator<Item = &'i LabelId>) -> Vec<PastLabel> {
+    fn named<'i>(&self, ids: impl IntoIterator<Item = &'i LabelId>) -> List<PastLabel> {
         let labels = ids.into_iter().filter_map(|id| self.labels.get(id));
         labels.cloned().collect()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object};
 
-use super::{Story, date_time::DateTime};
+use super::{Story, date_time::DateTime, list::List};
 use crate::{
     graphql::{
         batch::Batch,
@@ -59,7 +59,7 @@ impl From<library::Progress> for Progress {
 
 impl Progress {
     /// Progresses whose stories are loaded together.
-    pub fn list(progresses: Vec<library::Progress>) -> Vec<Self> {
+    pub fn list(progresses: Vec<library::Progress>) -> List<Self> {
         let batch = Batch::of_stories(progresses.iter().map(|progress| progress.story_id));
         let batch = Arc::new(batch);
         let progresses = progresses.into_iter();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object};
 
-use super::{Fandom, Progress, Tag, date_time::DateTime};
+use super::{Fandom, Progress, Tag, date_time::DateTime, list::List};
 use crate::{
     graphql::{batch::Batch, context::CallerExt as _},
     library::{self, Entry, Error, Label, LabelKind},
@@ -218,13 +218,13 @@ impl Story {
     }
 
     /// Tags of the story, at most 100, ordered by name.
-    async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
+    async fn tags(&self, ctx: &Context<'_>) -> Result<List<Tag>, Error> {
         let labels = self.labels(ctx, LabelKind::Tag).await?.into_iter();
         Ok(labels.map(|label| Tag::new(label, &self.batch)).collect())
     }
 
     /// Fandoms of the story, at most 100, ordered by name.
-    async fn fandoms(&self, ctx: &Context<'_>) -> Result<Vec<Fandom>, Error> {
+    async fn fandoms(&self, ctx: &Context<'_>) -> Result<List<Fandom>, Error> {
         let labels = self.labels(ctx, LabelKind::Fandom).await?.into_iter();
         Ok(labels
             .map(|label| Fandom::new(label, &self.batch))
