@@ -67,6 +67,8 @@ pub async fn measure(args: &Args, load: &Streams) {
             let more = ["--heartbeat", &heartbeat];
             let node = Node::start_with(program, &postgres.url(), count, &more).await;
             let (known, idle) = load.idle(&node, &tokens).await;
+            // The subscribers of nchan need the files of these streams.
+            drop(known.streams);
             let nchan = load.nchan().await.map_or(" | ".to_owned(), |nchan| {
                 format!("{nchan:.2} | {:.2}", idle.later / nchan)
             });
