@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -46,6 +46,8 @@ pub(super) struct Caller {
     pub reached: Reached,
     /// Why a field could not read the head.
     pub unread: Mutex<Option<Error>>,
+    /// Whether a field signed the caller out.
+    pub is_signed_out: AtomicBool,
     pub allowance: Allowance,
     /// The span of the request, if it is traced.
     pub span: Option<OpenSpan>,
@@ -130,11 +132,14 @@ impl Caller {
         Ok(kept.await?.then_some(ticket))
     }
 
-    /// Returns the head before any resolver ran.
+    /// Returns the head before any resolver ran, for a mutation that reads no head itself.
     ///
     /// # Errors
-    /// [`Error::Fault`] if a field was to read it.
+    /// [`Error::SignedOut`] after a field that signed the caller out, and [`Error::Fault`] if a field was to read the head.
     pub fn head(&self) -> Result<Head, Error> {
+        if self.is_signed_out.load(Ordering::Relaxed) {
+            return Err(Error::SignedOut);
+        }
         let missing = || Error::fault("the head was not read before the operation");
         self.before.ok_or_else(missing)
     }

@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use async_graphql::{Request, Response, ValidationMode, parser::types::OperationType};
@@ -205,6 +205,7 @@ impl Api {
             push: self.push.clone(),
             reached: Reached::default(),
             unread: Mutex::default(),
+            is_signed_out: AtomicBool::default(),
             allowance,
             span: operation.span,
             transport: operation.transport,

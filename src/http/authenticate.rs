@@ -143,8 +143,7 @@ impl Node {
         self.rate_limiter.user(&viewer.user)
     }
 
-    /// Records the viewer for the log and the head that its device reports, protects the connection from eviction, and
-    /// counts the request.
+    /// Records the viewer for the log, protects the connection from eviction, and counts the request.
     fn admitted(&self, request: &Parts, viewer: Viewer) -> Result<Viewer, HttpError> {
         if let Some(connection) = Connection::of(&request.extensions) {
             connection.authenticate();
@@ -152,9 +151,7 @@ impl Node {
         if let Some(user) = request.extensions.get::<RequestUser>() {
             user.set(&viewer.user);
         }
-        let viewer = self.counted(viewer)?;
-        self.note_device(&viewer, &RequestDevice::of_headers(&request.headers)?);
-        Ok(viewer)
+        self.counted(viewer)
     }
 
     fn counted(&self, viewer: Viewer) -> Result<Viewer, HttpError> {

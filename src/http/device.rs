@@ -201,7 +201,7 @@ fn short(name: Name, text: String) -> Result<String, HttpError> {
 }
 
 impl Node {
-    /// Records what a device reports.
+    /// Records what a device reports, once the head was read for its session: one that is signed out reports nothing.
     pub(super) fn note_device(&self, viewer: &Viewer, device: &RequestDevice) {
         let Some(id) = &device.id else {
             return;

@@ -1,5 +1,7 @@
 //! Inputs and payloads of `endStreams` and `signOutEverywhere`.
 
+use std::sync::atomic::Ordering;
+
 use async_graphql::{ID, InputObject, SimpleObject};
 
 use super::{Head, Library, date_time::DateTime, payload::Refusal};
@@ -45,11 +47,13 @@ impl SignOutEverywhereInput {
         let removes_endpoints = !self.keep_push_endpoints.unwrap_or_default();
         let (user, head) = (&caller.viewer.user, caller.head()?);
         let signed_out = caller.library.sign_out_everywhere(user, removes_endpoints);
+        let signed_out_at = signed_out.await?.into();
+        caller.is_signed_out.store(true, Ordering::Relaxed);
         Ok(SignOutEverywherePayload {
             library_version: head.version.number(),
             library_head: head.into(),
             library: head.into(),
-            signed_out_at: signed_out.await?.into(),
+            signed_out_at,
         })
     }
 }

@@ -188,14 +188,18 @@ impl Requester {
             if self.method == Method::HEAD {
                 return Ok(streaming::head(kind));
             }
-            let answers = match read {
+            let (answers, device) = match read {
                 Ok(operation) => {
                     let operation = operation.over(kind.transport().into());
-                    node.api.stream(&self.viewer, operation, &self.request_id)
+                    let answers = node.api.stream(&self.viewer, operation, &self.request_id);
+                    (answers, self.device.clone())
                 }
-                Err(refused) => futures_util::stream::iter([refused]).boxed(),
+                Err(refused) => {
+                    let answers = futures_util::stream::iter([refused]).boxed();
+                    (answers, RequestDevice::default())
+                }
             };
-            return streaming::respond(node, &self.viewer, &self.device, answers, kind);
+            return streaming::respond(node, &self.viewer, &device, answers, kind);
         }
         let answer = self.run_once(node, read).await;
         let form = accepted.form();
@@ -249,14 +253,16 @@ impl Requester {
     }
 
     async fn run_once(&self, node: &Node, read: Result<Operation, Answer>) -> Answer {
-        match read {
-            Ok(operation) => {
-                node.api
-                    .run(&self.viewer, operation, &self.request_id)
-                    .await
-            }
-            Err(refused) => refused,
+        let operation = match read {
+            Ok(operation) => operation,
+            Err(refused) => return refused,
+        };
+        let answer = node.api.run(&self.viewer, operation, &self.request_id);
+        let answer = answer.await;
+        if answer.request_errors().is_none() {
+            node.note_device(&self.viewer, &self.device);
         }
+        answer
     }
 }
 

@@ -15,8 +15,8 @@ use futures_util::stream;
 use tokio::{fs::File, io::AsyncReadExt as _};
 
 use crate::{
-    http::{error::HttpError, state::Node},
-    library::{self, Archive},
+    http::{device::RequestDevice, error::HttpError, state::Node},
+    library::{self, Archive, Session},
 };
 
 /// Bytes that are read from the file at once.
@@ -29,11 +29,14 @@ pub(in crate::http) async fn export(
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let viewer = node.authenticate_export(&parts).await?;
+    let device = RequestDevice::of_headers(&parts.headers)?;
+    // Refuses a session that is signed out, and creates the user at their first request.
+    let session = Session::new(&viewer.user, viewer.issued_at);
+    node.library.head(session).await?;
+    node.note_device(&viewer, &device);
     let (name, length, body) = if parts.method == Method::HEAD {
         (String::new(), None, Body::empty())
     } else {
-        // Creates the user at their first request.
-        node.library.head(&viewer.user).await?;
         let archive = node.library.export_archive(&viewer.user).await?;
         let missing = || library::Error::fault("the user's row is missing");
         let Archive { head, file, bytes } = archive.ok_or_else(missing)?;

@@ -102,12 +102,12 @@ async fn open(node: &Node, request: Request) -> Result<Response, HttpError> {
     }
     let device = RequestDevice::of_stream(&parts)?;
     let permit = node.streams.open(&viewer, Transport::Events)?;
-    let permit = node.attended(permit, &viewer, &device, Transport::Events);
     let last_seen = last_seen(&parts.headers);
     let (user, issued_at) = (&viewer.user, viewer.issued_at);
     let transport = Transport::Events.into();
     let heads = node.feed.follow(user, issued_at, last_seen, transport);
     let heads = heads.await?;
+    let permit = node.attended(permit, &viewer, &device, Transport::Events);
     let erased = match last_seen {
         Some(seen) if seen.epoch != heads.last().epoch => {
             node.library.erased_epoch(&viewer.user).await?

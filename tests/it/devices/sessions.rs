@@ -79,9 +79,10 @@ fn ann(app: &TestApp, token: String) -> TestUser<'_> {
     TestUser { app, token }
 }
 
-/// The status and the code of each entrance for a token.
-async fn entrances(app: &TestApp, token: &str) -> Vec<(u16, String)> {
+/// The status and the code of each entrance for a token, for a device that reports its client.
+async fn entrances(app: &TestApp, token: &str, device: &str) -> Vec<(u16, String)> {
     let requests = [
+        app.http.get(app.url("/api/library-export")),
         app.http.get(app.url("/api/library-version")),
         app.http.get(app.url("/api/trpc/view.getVersion")),
         app.http.get(app.url("/graphql?query={__typename}")),
@@ -100,12 +101,16 @@ async fn entrances(app: &TestApp, token: &str) -> Vec<(u16, String)> {
     ];
     let mut found = Vec::new();
     for request in requests {
-        let request = request.header("graphql-require-preflight", "1");
+        let request = request
+            .header("graphql-require-preflight", "1")
+            .header("x-device-id", device)
+            .header("x-library-client", "forged/9");
         let answer = soon("an answer", request.bearer_auth(token).send())
             .await
             .unwrap();
         let status = answer.status().as_u16();
-        let body: Value = soon("the body", answer.json()).await.unwrap();
+        let body = soon("the body", answer.text()).await.unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
         let code = error_code(&body).as_str().unwrap_or_default().to_owned();
         found.push((status, code));
     }
@@ -143,7 +148,9 @@ on_each_database! {
         let signing_out = ann(&one, old.clone());
         let minted = signing_out.ask(MINT, json!({})).await;
         let ticket = minted["createStreamTicket"]["ticket"].as_str().unwrap().to_owned();
-        for (status, code) in entrances(&two, &issued(None)).await {
+        let export = signing_out.ask("mutation { exportLibrary(input: {}) { address } }", json!({})).await;
+        let export = export["exportLibrary"]["address"].as_str().unwrap().to_owned();
+        for (status, code) in entrances(&two, &issued(None), "phone").await {
             assert_eq!((status, &*code), (200, ""), "without `iat`, before anybody signed out");
         }
         let version = signing_out.version().await;
@@ -151,7 +158,7 @@ on_each_database! {
         assert!(signed_out["signOutEverywhere"]["signedOutAt"].is_string());
         for app in [&one, &two] {
             for token in [&old, &issued(None)] {
-                for refused in entrances(app, token).await {
+                for refused in entrances(app, token, "phone").await {
                     assert_eq!(refused, (401, "SIGNED_OUT".to_owned()));
                 }
                 assert_eq!(streams(app, token).await, ["4403", "401", "401", "401"]);
@@ -159,11 +166,59 @@ on_each_database! {
             let query = format!("?ticket={ticket}");
             let by_ticket = Transport::Events.open_with(app, &query, &[]).await;
             assert_eq!(by_ticket.err().map(|refused| refused.status), Some(401));
+            for download in [app.http.head(app.url(&export)), app.http.get(app.url(&export))] {
+                assert_eq!(soon("an answer", download.send()).await.unwrap().status(), 401);
+            }
             assert_eq!(streams(app, &new).await, ["version"; 4]);
         }
         assert_eq!(bob.version().await, 1, "another user is not concerned");
         // Nothing was changed by a refused mutation, or by the sign-out.
         assert_eq!(ann(&two, new).version().await, version);
+    }
+
+    async fn a_session_that_is_signed_out_reports_nothing_of_devices(db: Db) {
+        let app = TestApp::start_with(db, &["--device-interval", "0s"]).await;
+        let (old, new) = (issued(Some(now() - 60)), ann(&app, issued(Some(now() + 60))));
+        let seen = app.http.get(app.url("/api/library-version")).bearer_auth(&new.token);
+        let seen = seen.header("x-device-id", "phone").header("x-library-client", "app/1");
+        assert_eq!(soon("an answer", seen.send()).await.unwrap().status(), 200);
+        ann(&app, old.clone()).ask(SIGN_OUT, json!({})).await;
+        for device in ["phone", "lost"] {
+            for refused in entrances(&app, &old, device).await {
+                assert_eq!(refused, (401, "SIGNED_OUT".to_owned()));
+            }
+            let invalid = app.http.post(app.url("/graphql")).bearer_auth(&old).json(&json!({"query": "{"}));
+            let batch = app.http.post(app.url("/graphql")).bearer_auth(&old).json(&json!([{"query": "{ libraryVersion }"}]));
+            for request in [invalid, batch] {
+                let request = request.header("x-device-id", device).header("x-library-client", "forged/9");
+                soon("an answer", request.send()).await.unwrap();
+            }
+            for transport in Transport::ALL {
+                let bearer = format!("Bearer {old}");
+                let headers = [("Authorization", &*bearer), ("x-device-id", device), ("x-library-client", "forged/9")];
+                if let Ok(mut stream) = transport.open_with(&app, "", &headers).await {
+                    assert!(matches!(stream.next().await, StreamItem::End(_)));
+                }
+            }
+        }
+        let devices = new.ask("{ viewer { devices { id client } } }", json!({})).await;
+        assert_eq!(devices["viewer"]["devices"], json!([{"id": "phone", "client": "app/1"}]));
+    }
+
+    async fn no_field_runs_after_one_that_signed_the_session_out(db: Db) {
+        let app = TestApp::start(db).await;
+        for (number, (name, input)) in MUTATIONS.iter().enumerate() {
+            let user = app.user(&format!("user {number}"));
+            let progress = user.add("A").await["progress"]["id"].take();
+            let input = input.replace('$', progress.as_str().unwrap());
+            let query = format!(
+                "mutation {{ signOutEverywhere(input: {{}}) {{ libraryVersion }} then: {name}(input: {{{input}}}) {{ libraryVersion }} }}"
+            );
+            let response = user.send(&query, json!({})).await;
+            assert_eq!(response["data"]["signOutEverywhere"], json!({"libraryVersion": 2}), "{name}");
+            assert_eq!((&response["data"]["then"], &response["errors"][0]["path"]), (&Value::Null, &json!(["then"])), "{name}");
+            assert_eq!(error_code(&response), "SIGNED_OUT", "{name}");
+        }
     }
 
     async fn a_sign_out_refuses_each_mutation_with_an_older_token(db: Db) {

@@ -99,15 +99,6 @@ on_each_database! {
         wait_for("it is deleted", &app.db, STORED, 1).await;
         assert_eq!(devices(&app.user("ann")).await[0]["id"], "new");
     }
-
-    async fn a_report_before_the_user_has_a_row_is_stored_once_it_has(db: Db) {
-        let app = TestApp::start(db).await;
-        let head = [("x-device-id", "phone")];
-        let ticket = app.http.head(app.url("/api/library-version-events")).bearer_auth(token("ann"));
-        ticket.header(head[0].0, head[0].1).send().await.unwrap();
-        app.user("ann").version().await;
-        wait_for("the device is stored", &app.db, STORED, 1).await;
-    }
 }
 
 /// The number of statements of 200 requests.

@@ -166,7 +166,8 @@ on_each_database! {
         let socket = Socket::open_with(&app, "/graphql?device=socket", |request| {
             request.with_header("Authorization", bearer.as_str())
         });
-        let socket = socket.await.unwrap();
+        let mut socket = socket.await.unwrap();
+        socket.send(json!({"type": "connection_init"})).await;
         until(&app, "socket", is_live).await;
         let mut init = Socket::open(&app).await;
         let payload = json!({"Authorization": bearer, "device": "init"});

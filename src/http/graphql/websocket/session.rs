@@ -45,7 +45,7 @@ use crate::{
 
 /// The result of authentication at the upgrade.
 pub(super) enum UpgradeViewer {
-    Known(Viewer, StreamPermit),
+    Known(Viewer, StreamPermit, Box<RequestDevice>),
     /// The refusal, unless `connection_init` has a valid token. That token then keeps the connection.
     Unknown(HttpError, Option<Connection>),
 }
@@ -129,18 +129,16 @@ async fn greet(
     };
     let device = RequestDevice::of_payload(payload.as_ref())
         .map_err(|error| Close::Invalid(error.to_string().into()))?;
-    let (viewer, permit) = identify(node, caller, payload.as_ref(), &device).await?;
-    // Without a device here, the one of the upgrade counts.
-    let permit = if device.is_empty() {
-        permit
-    } else {
-        node.attended(permit, &viewer, &device, Transport::Websocket)
-    };
+    let (viewer, permit, of_upgrade) = identify(node, caller, payload.as_ref(), &device).await?;
     let heads = node
         .feed
         .follow(&viewer.user, viewer.issued_at, None, UNMEASURED)
         .await
         .map_err(|error| Close::refused(error.into(), Some(&viewer.user)))?;
+    // Without a device here, the one of the upgrade counts.
+    let device = Some(device).filter(|device| !device.is_empty());
+    let device = device.unwrap_or(*of_upgrade);
+    let permit = node.attended(permit, &viewer, &device, Transport::Websocket);
     socket.say(&ServerMessage::ConnectionAck).await?;
     Ok((viewer, permit, heads))
 }
@@ -160,16 +158,17 @@ async fn init(socket: &mut FramedSocket) -> Result<Option<Map<String, Value>>, C
     }
 }
 
-/// Authenticates the client. A token in `connection_init` precedes the credential of the upgrade.
+/// Authenticates the client. A token in `connection_init` precedes the credential of the upgrade. Also returns the device
+/// that the upgrade names, if its credential counts.
 async fn identify(
     node: &Node,
     caller: UpgradeViewer,
     payload: Option<&Map<String, Value>>,
     device: &RequestDevice,
-) -> Result<(Viewer, StreamPermit), HttpError> {
+) -> Result<(Viewer, StreamPermit, Box<RequestDevice>), HttpError> {
     let Some(authorization) = payload.and_then(authorization) else {
         return match caller {
-            UpgradeViewer::Known(viewer, permit) => Ok((viewer, permit)),
+            UpgradeViewer::Known(viewer, permit, device) => Ok((viewer, permit, device)),
             UpgradeViewer::Unknown(error, _) => Err(error),
         };
     };
@@ -182,7 +181,7 @@ async fn identify(
     // Releases the permit of the upgrade first, because it can be the last one.
     drop(caller);
     let permit = node.streams.open(&viewer, Transport::Websocket)?;
-    Ok((viewer, permit))
+    Ok((viewer, permit, Box::default()))
 }
 
 fn authorization(payload: &Map<String, Value>) -> Option<&Value> {

@@ -60,8 +60,7 @@ async fn caller(node: &Node, request: &Parts) -> Result<UpgradeViewer, HttpError
         Ok(viewer) => {
             let device = RequestDevice::of_stream(request)?;
             let permit = node.streams.open(&viewer, Transport::Websocket)?;
-            let permit = node.attended(permit, &viewer, &device, Transport::Websocket);
-            Ok(UpgradeViewer::Known(viewer, permit))
+            Ok(UpgradeViewer::Known(viewer, permit, Box::new(device)))
         }
         // Refused with a close code, because browsers hide the status of a refused upgrade.
         Err(error @ HttpError::RateLimited(_)) => Ok(UpgradeViewer::Unknown(error, None)),
