@@ -208,8 +208,13 @@ pub(super) async fn page(
 
 /// Returns whether the client's copy is of an epoch before the last erasure.
 fn is_erased(erased: Option<Epoch>, since: Since, after: Option<DeltaCursor>) -> bool {
-    let epoch = after.map(|cursor| cursor.epoch).or(since.epoch);
-    epoch.is_some_and(|epoch| Some(epoch) < erased)
+    epochs(since, after).any(|epoch| Some(epoch) < erased)
+}
+
+/// The epochs that the client names: of its copy, and of its walk.
+fn epochs(since: Since, after: Option<DeltaCursor>) -> impl Iterator<Item = Epoch> {
+    let walk = after.map(|cursor| cursor.epoch);
+    walk.into_iter().chain(since.epoch)
 }
 
 fn count_reset(reason: &'static str) {
@@ -223,8 +228,7 @@ fn reset_reason(
     since: Since,
     after: Option<DeltaCursor>,
 ) -> Option<&'static str> {
-    let epoch = after.map(|cursor| cursor.epoch).or(since.epoch);
-    if epoch.is_some_and(|epoch| epoch != head.epoch) {
+    if epochs(since, after).any(|epoch| epoch != head.epoch) {
         return Some("other_epoch");
     }
     if since.version > head.version {
@@ -338,5 +342,11 @@ mod tests {
             ..cursor
         });
         assert!(resets(0, since(0), cursor));
+        let of_copy = Since {
+            epoch: Some(Epoch::new(6)),
+            ..since(0)
+        };
+        assert!(resets(0, of_copy, after(40, 40)), "of a copy too");
+        assert!(is_erased(Some(Epoch::new(7)), of_copy, after(40, 40)));
     }
 }
