@@ -3,10 +3,11 @@
 use async_graphql::{ComplexObject, Context, Enum, ID, SimpleObject};
 
 use super::{
-    changes::LibraryKind, date_time::DateTime, event::Device, json::Json, page::page_size,
+    changes::LibraryKind, date_time::DateTime, event::Device, json::Json, list::List,
+    page::page_size,
 };
 use crate::{
-    graphql::context::CallerExt as _,
+    graphql::context::{Caller, CallerExt as _},
     library::{Error, PastWrite, RowChange},
 };
 
@@ -74,8 +75,17 @@ impl HistoryWrite {
             desc = "Number of rows, from 0 to 100 unless the server is configured otherwise. Null means 20."
         )]
         first: Option<i32>,
-    ) -> Result<Option<Vec<HistoryChange>>, Error> {
-        let caller = ctx.caller();
+    ) -> Option<Result<List<HistoryChange>, Error>> {
+        self.first_changes(ctx.caller(), first).await.transpose()
+    }
+}
+
+impl HistoryWrite {
+    async fn first_changes(
+        &self,
+        caller: &Caller,
+        first: Option<i32>,
+    ) -> Result<Option<List<HistoryChange>>, Error> {
         let first = page_size(first.unwrap_or(CHANGES), caller.limits.max_page)?;
         let (user, version) = (&caller.viewer.user, self.write.version);
         let changes = caller
@@ -90,7 +100,7 @@ impl HistoryWrite {
             .allowance
             .spend(changes.iter().map(HistoryChange::bytes).sum())
             .await;
-        Ok(Some(changes))
+        Ok(Some(List(changes)))
     }
 }
 

@@ -183,6 +183,24 @@ async fn a_field_error_keeps_the_other_data() {
 }
 
 #[tokio::test]
+async fn a_field_error_in_a_list_keeps_the_elements() {
+    let app = TestApp::start(Db::Sqlite).await;
+    let ann = app.user("ann");
+    ann.create_tag("a").await;
+    let query = "{ libraryVersion history { nodes { version changes(first: -1) { id } } } }";
+    let reply = ann.send(query, json!({})).await;
+    let nodes = json!([{"version": 2, "changes": null}]);
+    assert_eq!(
+        reply["data"],
+        json!({"libraryVersion": 2, "history": {"nodes": nodes}})
+    );
+    assert_eq!(
+        reply["errors"][0]["path"],
+        json!(["history", "nodes", 0, "changes"])
+    );
+}
+
+#[tokio::test]
 async fn a_malformed_request_is_400_in_either_content_type() {
     let app = TestApp::start(Db::Sqlite).await;
     for body in [
