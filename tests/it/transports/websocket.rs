@@ -188,7 +188,7 @@ async fn an_unauthenticated_caller_is_closed_with_4403() {
         .await;
     assert_eq!(
         socket.closed().await,
-        (4403, "the token has expired".to_owned())
+        (4440, "the token has expired".to_owned())
     );
 }
 

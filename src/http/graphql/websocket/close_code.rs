@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::{Utf8Bytes, protocol::CloseFrame};
 
 use super::message::Id;
 use crate::{
+    auth::Rejection,
     http::{
         error::HttpError,
         streams::{end_reason::EndReason, registry::StreamRefused},
@@ -119,6 +120,7 @@ fn refused(error: &HttpError) -> u16 {
         | HttpError::RateLimited(_)
         | HttpError::Library(library::Error::Unavailable(_) | library::Error::Fault(_)) => 1013,
         HttpError::Rejected(rejection) if rejection.is_temporary() => 1013,
+        HttpError::Rejected(Rejection::Expired) => ended(EndReason::Expired),
         _ => 4403,
     }
 }
