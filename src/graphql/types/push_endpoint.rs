@@ -98,7 +98,7 @@ pub(in crate::graphql) struct SendTestPushInput {
 impl RegisterPushEndpointInput {
     /// Registers the endpoint for the caller.
     pub async fn register(self, caller: &Caller) -> Result<RegisterPushEndpointPayload, Error> {
-        let (push, head) = (switched_on(caller)?, caller.head()?);
+        let (head, push) = (caller.head()?, switched_on(caller)?);
         let accepted = push.check(&self.endpoint, &self.p256dh, &self.auth);
         let accepted = accepted.map_err(|error| {
             let field = match error {
@@ -119,12 +119,13 @@ impl RegisterPushEndpointInput {
             applied: self.applied.map(|head| head.read("applied")).transpose()?,
         };
         let lease = push.limits().push_lease;
-        let registered = caller
-            .library
-            .register_endpoint(&caller.viewer.user, new, lease)
-            .await;
+        let (user, device) = (&caller.viewer.user, new.device.clone());
+        let registered = caller.library.register_endpoint(user, new, lease).await;
         let (endpoint, refusal) = match registered {
-            Ok(endpoint) => (Some(endpoint.into()), None),
+            Ok(endpoint) => {
+                caller.library.note_device(user, &device);
+                (Some(endpoint.into()), None)
+            }
             Err(Error::Refused(refusal)) => (None, Some(refusal.into())),
             Err(error) => return Err(error),
         };
@@ -166,7 +167,7 @@ impl UnregisterPushEndpointInput {
 impl SendTestPushInput {
     /// Sends a test message to the caller's device.
     pub async fn send(self, caller: &Caller) -> Result<SendTestPushPayload, Error> {
-        let (push, head) = (switched_on(caller)?, caller.head()?);
+        let (head, push) = (caller.head()?, switched_on(caller)?);
         let device = Device::new(self.device.0, None)?;
         let (library, user) = (&caller.library, &caller.viewer.user);
         let mut payload = SendTestPushPayload::new(head);

@@ -53,6 +53,16 @@ on_each_database! {
         assert_eq!((ann.version().await, bob.version().await), (1, 1));
     }
 
+    async fn a_device_with_a_new_endpoint_is_listed_with_its_name(db: Db) {
+        let (app, service) = app(db).await;
+        let ann = app.user("ann");
+        let mut new = input(&service.subscribe("one"), "phone", "HOURLY");
+        new["device"]["name"] = json!("My phone");
+        register(&ann, new).await;
+        let devices = ann.ask("{ viewer { devices { id name } } }", json!({})).await;
+        assert_eq!(devices["viewer"]["devices"], json!([{"id": "phone", "name": "My phone"}]));
+    }
+
     async fn a_user_has_at_most_20_endpoints(db: Db) {
         let (app, service) = app(db).await;
         let ann = app.user("ann");
