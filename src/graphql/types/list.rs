@@ -1,8 +1,8 @@
 //! Long lists, whose elements are resolved one after another.
 //!
-//! async-graphql (8.0.0-rc.5) resolves the elements of a `Vec` concurrently, with a task for each. That gains nothing if no
-//! element waits for a read of its own, and costs a tenth of the time of a full page of changes. It also shortens the path
-//! of an error to that of the element.
+//! async-graphql (8.0.0-rc.5) resolves the elements of a `Vec` concurrently, with a task for each. That gains nothing where
+//! one read serves all elements, and costs a tenth of the time of a full page of changes. It also shortens the path of an
+//! error to that of the element.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use async_graphql::{
     registry::Registry,
 };
 
-/// A list of elements of which none waits for a read of its own: the first one reads the rows of all, in a
+/// A list whose elements share their reads: the first one reads the rows of all, in a
 /// [`Batch`](crate::graphql::batch::Batch).
 pub(in crate::graphql) struct List<T>(pub Vec<T>);
 
