@@ -4,6 +4,7 @@ pub(super) mod adopted;
 pub(super) mod changes_since;
 pub(super) mod conflict;
 pub(super) mod conflict_resolution;
+pub(super) mod entry_pairs;
 pub(super) mod history;
 pub(super) mod history_limit;
 pub(super) mod history_size;

@@ -160,14 +160,13 @@ impl LibraryWriter {
             },
             now: now.progresses(progresses).await?,
         };
-        let (story_plan, clashes) = story_rows.decide(stories, scope, policy)?;
+        let (mut story_plan, clashes) = story_rows.decide(stories, scope, policy)?;
         plan.add(Kind::Story, clashes);
-        let (progress_plan, clashes) = progress_rows.decide(progresses, scope, policy)?;
+        let (mut progress_plan, clashes) = progress_rows.decide(progresses, scope, policy)?;
         plan.add(Kind::Progress, clashes);
-        plan.add_entries(
-            (story_plan, &story_rows.now),
-            (progress_plan, &progress_rows.now),
-        );
+        self.keep_entries_whole(&mut story_plan, &mut progress_plan, &progress_rows.now)
+            .await?;
+        (plan.stories, plan.progresses) = (story_plan, progress_plan);
         if scope == Scope::Write
             && let Some(after) = after
         {
@@ -235,53 +234,6 @@ impl Plan {
     fn add(&mut self, kind: Kind, clashes: Vec<Clash>) {
         self.clashes
             .extend(clashes.into_iter().map(|clash| (kind, clash)));
-    }
-
-    /// Adds the decisions about stories and progresses. Neither half of an entry is removed or created alone, but a progress
-    /// may be replaced by another one of its story.
-    fn add_entries(
-        &mut self,
-        (mut stories, story_rows): (KindPlan<PastStory>, &HashMap<Uuid, PastStory>),
-        (mut progresses, progress_rows): (KindPlan<PastProgress>, &HashMap<Uuid, PastProgress>),
-    ) {
-        let story_of = |id: &Uuid| progress_rows.get(id).map(|past| past.story_id.0);
-        let replaced: BTreeSet<_> = progresses
-            .create
-            .iter()
-            .map(|past| past.story_id.0)
-            .collect();
-        // A progress to replace is kept only if it is another story's now, which these fields do not describe.
-        progresses
-            .set
-            .retain(|(id, _)| !progresses.remove.contains(id));
-        progresses.remove.retain(|id| {
-            story_of(id)
-                .is_some_and(|story| stories.remove.contains(&story) || replaced.contains(&story))
-        });
-        let removed: BTreeSet<_> = progresses.remove.iter().filter_map(story_of).collect();
-        stories.remove.retain(|story| removed.contains(story));
-        // A story to replace is kept if its progress is: its fields are set instead.
-        stories.set.retain(|(id, _)| !stories.remove.contains(id));
-        let is_free =
-            |id: &Uuid, exists: bool, remove: &BTreeSet<Uuid>| !exists || remove.contains(id);
-        let (of_story, of_progress) = (&stories.remove, &progresses.remove);
-        stories
-            .create
-            .retain(|past| is_free(&past.id.0, story_rows.contains_key(&past.id.0), of_story));
-        progresses.create.retain(|past| {
-            is_free(
-                &past.id.0,
-                progress_rows.contains_key(&past.id.0),
-                of_progress,
-            )
-        });
-        let created: BTreeSet<_> = progresses
-            .create
-            .iter()
-            .map(|past| past.story_id.0)
-            .collect();
-        stories.create.retain(|past| created.contains(&past.id.0));
-        (self.stories, self.progresses) = (stories, progresses);
     }
 }
 

@@ -15,3 +15,4 @@ pub mod replay;
 pub mod story_addresses;
 pub mod texts;
 pub mod undo;
+pub mod undo_conflicts;

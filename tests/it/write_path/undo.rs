@@ -69,7 +69,7 @@ pub fn assert_same(found: &Snapshot, expected: &Snapshot, what: &str) {
 }
 
 /// The current library.
-async fn now(ann: &TestUser<'_>) -> (i64, Snapshot) {
+pub async fn now(ann: &TestUser<'_>) -> (i64, Snapshot) {
     let query = format!(
         "{{ libraryVersion progresses(first: 100) {{ nodes {{ id {PROGRESS} story {{ {STORY} }} }} pageInfo {{ hasNextPage }} }}
            tags {{ id name }} fandoms {{ id name }} }}"
@@ -114,12 +114,12 @@ async fn share_address(ann: &TestUser<'_>, url: &str, shared: &str) {
     ann.app.db.execute(&sql).await;
 }
 
-async fn undo(ann: &TestUser<'_>, input: Value) -> Value {
+pub async fn undo(ann: &TestUser<'_>, input: Value) -> Value {
     let fields = "changedRowCount conflict { resolution fields { id field base yours theirs device { id } } }";
     ann.mutate("undo", "UndoInput", input, fields).await
 }
 
-async fn restore(ann: &TestUser<'_>, input: Value) -> Value {
+pub async fn restore(ann: &TestUser<'_>, input: Value) -> Value {
     let fields = "changedRowCount conflict { resolution fields { id field base yours theirs device { id } } }";
     ann.mutate("restoreLibrary", "RestoreLibraryInput", input, fields)
         .await
@@ -500,11 +500,11 @@ impl Copy {
     }
 }
 
-async fn tag(ann: &TestUser<'_>, name: &str) -> Value {
+pub async fn tag(ann: &TestUser<'_>, name: &str) -> Value {
     ann.create_tag(name).await["tag"]["id"].take()
 }
 
-async fn entry(ann: &TestUser<'_>, title: &str, tags: &[&Value]) -> Value {
+pub async fn entry(ann: &TestUser<'_>, title: &str, tags: &[&Value]) -> Value {
     let url = format!("https://example.org/{title}");
     ann.create_story(json!({"title": title, "url": url, "tagIds": tags}))
         .await
