@@ -7,9 +7,10 @@
 //!
 //! **Invariant:** what remains leaves each story with one progress, if each has one now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, QueryFilter as _};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -19,12 +20,13 @@ use super::{
 use crate::library::{
     database::any_of::one_of,
     entity::progress,
-    error::Error,
+    error::{Clash, Error},
+    model::kind::Kind,
     read::past::past_row::{PastProgress, PastStory},
 };
 
 /// A half of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Half {
     Story(Uuid),
     Progress(Uuid),
@@ -45,13 +47,16 @@ struct Remaining {
 }
 
 impl LibraryWriter {
-    /// Drops the decisions that would leave half an entry. `present` contains the progresses of the touched rows.
+    /// Drops the decisions that would leave half an entry, and returns a conflict for each row that is not brought back.
+    /// `present` contains the progresses of the touched rows. `reported` contains the conflicts that are reported: a row is
+    /// not reported because the other half of its entry is.
     pub(super) async fn keep_entries_whole(
         &self,
         stories: &mut KindPlan<PastStory>,
         progresses: &mut KindPlan<PastProgress>,
         present: &HashMap<Uuid, PastProgress>,
-    ) -> Result<(), Error> {
+        reported: &[(Kind, Clash)],
+    ) -> Result<Vec<(Kind, Clash)>, Error> {
         // A progress to replace is kept only if it is another story's now, which these fields do not describe.
         progresses
             .set
@@ -61,10 +66,12 @@ impl LibraryWriter {
             touched.map(|past| (past.story_id.0, past.id.0)).collect();
         let pairs = self.other_pairs(stories, progresses, &progress_of).await?;
         progress_of.extend(pairs);
-        Remaining::new(stories, progresses, progress_of).drop_lone_halves(stories, progresses);
-        // A story to replace is kept if its progress is: its fields are set instead.
+        let reported = reported.iter().filter_map(|(_, clash)| clash.row).collect();
+        let pairs = Remaining::new(stories, progresses, progress_of);
+        let lone = pairs.drop_lone_halves(stories, progresses, &reported);
+        // A story that is replaced has all fields of its earlier life.
         stories.set.retain(|(id, _)| !stories.remove.contains(id));
-        Ok(())
+        Ok(lone)
     }
 
     /// Returns the present progresses of the stories that get one and are not created, unless they are known.
@@ -97,6 +104,36 @@ impl LibraryWriter {
     }
 }
 
+impl Half {
+    fn id(self) -> Uuid {
+        match self {
+            Self::Story(id) | Self::Progress(id) => id,
+        }
+    }
+
+    /// The conflict of a row that is not changed, though it was to be removed or created.
+    fn clash(self, is_removed: bool, is_created: bool) -> (Kind, Clash) {
+        let kind = match self {
+            Self::Story(_) => Kind::Story,
+            Self::Progress(_) => Kind::Progress,
+        };
+        let value = |is_present: bool| {
+            let id = is_present.then(|| self.id().to_string());
+            id.map_or(Value::Null, Value::from)
+        };
+        let clash = Clash {
+            row: Some(self.id()),
+            field: "id".to_owned(),
+            base: None,
+            yours: value(is_created),
+            theirs: value(is_removed),
+            device: None,
+            at: None,
+        };
+        (kind, clash)
+    }
+}
+
 impl Remaining {
     fn new(
         stories: &KindPlan<PastStory>,
@@ -121,19 +158,28 @@ impl Remaining {
         }
     }
 
+    /// Drops what is not possible from the plan. Returns the conflicts.
     fn drop_lone_halves(
         mut self,
         stories: &mut KindPlan<PastStory>,
         progresses: &mut KindPlan<PastProgress>,
-    ) {
-        let mut to_check: Vec<_> = self.removed.union(&self.created).copied().collect();
-        while let Some(half) = to_check.pop() {
-            if !self.is_possible(half) {
-                self.removed.remove(&half);
-                self.created.remove(&half);
-                to_check.extend(self.beside(half));
+        reported: &HashSet<Uuid>,
+    ) -> Vec<(Kind, Clash)> {
+        let dropped = self.drop_impossible();
+        let (mut lone, mut unset) = (Vec::new(), HashSet::new());
+        for (half, (is_removed, is_created)) in &dropped {
+            let beside = self.beside(*half);
+            // The fields of a story to replace are set instead, but not beside another progress.
+            let is_replaced = *is_removed && *is_created && matches!(half, Half::Story(_));
+            if is_replaced && !beside.iter().any(|half| dropped.contains_key(half)) {
+                continue;
+            }
+            unset.insert(half.id());
+            if !beside.iter().any(|half| reported.contains(&half.id())) {
+                lone.push(half.clash(*is_removed, *is_created));
             }
         }
+        stories.set.retain(|(id, _)| !unset.contains(id));
         let (removed, created) = (&self.removed, &self.created);
         stories
             .remove
@@ -147,6 +193,21 @@ impl Remaining {
         progresses
             .create
             .retain(|past| created.contains(&Half::Progress(past.id.0)));
+        lone
+    }
+
+    /// Drops each decision that is not possible. Returns whether it was to remove and to create the row.
+    fn drop_impossible(&mut self) -> BTreeMap<Half, (bool, bool)> {
+        let mut to_check: Vec<_> = self.removed.union(&self.created).copied().collect();
+        let mut dropped = BTreeMap::new();
+        while let Some(half) = to_check.pop() {
+            if !self.is_possible(half) {
+                let was = (self.removed.remove(&half), self.created.remove(&half));
+                dropped.insert(half, was);
+                to_check.extend(self.beside(half));
+            }
+        }
+        dropped
     }
 
     /// Returns whether the decision about a half leaves whole entries, with the other decisions.

@@ -121,9 +121,6 @@ impl LibraryWriter {
         let missing = self
             .drop_missing_labels(&mut stories.create, &mut stories.set)
             .await?;
-        if policy == OnConflict::Overwrite {
-            plan.clashes.clear();
-        }
         plan.clashes.extend(missing);
         self.refuse_clashes(&mut plan.clashes, policy).await?;
         let before = self.vacate_addresses(&stories.set).await?;

@@ -164,25 +164,29 @@ impl LibraryWriter {
         plan.add(Kind::Story, clashes);
         let (mut progress_plan, clashes) = progress_rows.decide(progresses, scope, policy)?;
         plan.add(Kind::Progress, clashes);
-        self.keep_entries_whole(&mut story_plan, &mut progress_plan, &progress_rows.now)
-            .await?;
+        if policy == OnConflict::Overwrite {
+            plan.clashes.clear();
+        }
+        let lone = self.keep_entries_whole(
+            &mut story_plan,
+            &mut progress_plan,
+            &progress_rows.now,
+            &plan.clashes,
+        );
+        plan.clashes.extend(lone.await?);
         (plan.stories, plan.progresses) = (story_plan, progress_plan);
         if scope == Scope::Write
+            && policy != OnConflict::Overwrite
             && let Some(after) = after
         {
-            self.keep_used_labels(&mut plan, after, policy).await?;
+            self.keep_used_labels(&mut plan, after).await?;
         }
         plan.shared_addresses = self.shared_addresses(&plan.stories, before).await?;
         Ok(plan)
     }
 
     /// Keeps a label that was put on stories since. Its removal would take it off them.
-    async fn keep_used_labels(
-        &self,
-        plan: &mut Plan,
-        after: &AsOf<'_>,
-        policy: OnConflict,
-    ) -> Result<(), Error> {
+    async fn keep_used_labels(&self, plan: &mut Plan, after: &AsOf<'_>) -> Result<(), Error> {
         for (n, kind) in [LabelKind::Tag, LabelKind::Fandom].into_iter().enumerate() {
             for label in plan.labels[n].remove.clone() {
                 let carriers = self.carriers_of(kind, label).await?;
@@ -207,9 +211,7 @@ impl LibraryWriter {
                         at: None,
                     };
                     plan.clashes.push((Kind::Story, clash));
-                    if policy != OnConflict::Overwrite {
-                        plan.labels[n].remove.remove(&label);
-                    }
+                    plan.labels[n].remove.remove(&label);
                 }
             }
         }

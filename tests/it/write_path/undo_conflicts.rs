@@ -3,8 +3,19 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::undo::{assert_same, entry, now, restore, undo};
+use super::undo::{assert_same, entry, now, restore, tag, undo};
 use crate::support::test_app::{TestApp, TestUser, on_each_database};
+
+/// The conflicts of a payload: row, field, `yours` and `theirs`.
+fn conflicts(payload: &Value) -> Value {
+    let fields = payload["conflict"]["fields"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    fields
+        .map(|field| json!([field["id"], field["field"], field["yours"], field["theirs"]]))
+        .collect()
+}
 
 /// Fails unless each story has one progress, by the rows that a full sync returns.
 async fn assert_whole_entries(ann: &TestUser<'_>, what: &str) {
@@ -82,12 +93,68 @@ on_each_database! {
         let elsewhere = json!({"title": "c", "url": "https://example.org/c", "progressId": other});
         assert_eq!(ann.create_story(elsewhere).await["refusal"], Value::Null);
         for policy in ["MERGE", "OVERWRITE"] {
-            undo(&ann, json!({"version": restored, "onConflict": policy})).await;
+            let undone = undo(&ann, json!({"version": restored, "onConflict": policy})).await;
+            assert_eq!(undone["changedRowCount"], 0, "{policy}: {undone}");
+            assert!(!conflicts(&undone).as_array().unwrap().is_empty(), "{policy}: {undone}");
             assert_whole_entries(&ann, policy).await;
             let (_, rows) = now(&ann).await;
             let mut stories: Vec<_> = rows.values().map(|row| row["storyId"].clone()).collect();
             stories.retain(|story| *story == made["story"]["id"]);
             assert_eq!((rows.len(), stories.len()), (2, 1), "{policy}: {rows:?}");
+        }
+    }
+}
+
+on_each_database! {
+    async fn an_undo_reports_the_rows_that_it_does_not_bring_back(db: Db) {
+        let app = TestApp::start(db).await;
+        for change in ["notes", "title", "tagIds"] {
+            let ann = app.user(change);
+            let made = entry(&ann, "a", &[]).await["progress"].take();
+            let (progress, story) = (&made["id"], &made["story"]["id"]);
+            let label = tag(&ann, "fluff").await;
+            let row = match change {
+                "notes" => progress,
+                _ => story,
+            };
+            match change {
+                "notes" => ann.update_progress(json!({"id": row, "notes": "slow start"})).await,
+                "title" => ann.update_story(json!({"id": row, "title": "b"})).await,
+                _ => ann.update_story(json!({"id": row, "tagIds": [label]})).await,
+            };
+            let changed = ann.version().await;
+            ann.delete_progress(progress).await;
+            for (policy, resolution) in [("REJECT", "REJECTED"), ("MERGE", "MERGED"), ("OVERWRITE", "MERGED")] {
+                let undone = undo(&ann, json!({"version": changed, "onConflict": policy})).await;
+                assert_eq!(undone["conflict"]["resolution"], resolution, "{change}, {policy}: {undone}");
+                assert_eq!(conflicts(&undone), json!([[row, "id", row, null]]), "{change}, {policy}");
+                assert_eq!(ann.version().await, changed + 1);
+            }
+        }
+    }
+
+    async fn an_undo_reports_the_entry_of_which_one_id_was_used_again(db: Db) {
+        let app = TestApp::start(db).await;
+        for reused in ["progressId", "storyId"] {
+            let ann = app.user(reused);
+            let made = entry(&ann, "a", &[]).await["progress"].take();
+            let ids = json!({"progressId": made["id"], "storyId": made["story"]["id"]});
+            ann.delete_progress(&made["id"]).await;
+            let again = json!({"title": "b", "url": "https://example.org/b", reused: ids[reused]});
+            assert_eq!(ann.create_story(again).await["refusal"], Value::Null);
+            let (last, snapshot) = now(&ann).await;
+            let is_used = |id: &str| if id == reused { ids[id].clone() } else { Value::Null };
+            let conflicts_of = |version| match version {
+                2 => json!([[ids[reused], "id", null, ids[reused]]]),
+                _ => ["storyId", "progressId"].iter().map(|id| json!([ids[id], "id", ids[id], is_used(id)])).collect(),
+            };
+            for version in [2, 3] {
+                let undone = undo(&ann, json!({"version": version, "onConflict": "OVERWRITE"})).await;
+                assert_eq!(undone["changedRowCount"], 0, "undo({version}), {reused}: {undone}");
+                assert_eq!(conflicts(&undone), conflicts_of(version), "undo({version}), {reused}");
+            }
+            assert_eq!(ann.version().await, last);
+            assert_same(&now(&ann).await.1, &snapshot, reused);
         }
     }
 }
