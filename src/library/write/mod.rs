@@ -32,6 +32,7 @@ pub(super) mod rewrite;
 pub(super) mod shared_address;
 pub(super) mod story;
 pub(super) mod usage;
+pub(super) mod used_labels;
 pub(super) mod user_row;
 pub(super) mod write_spans;
 pub(super) mod writer;

@@ -10,7 +10,7 @@ use super::{
     conflict::OnConflict,
     conflict_resolution::Target,
     reversal::Scope,
-    reversal_plan::{Plan, Views},
+    reversal_plan::{KnownLibrary, Plan, Views},
     writer::LibraryWriter,
 };
 use crate::{
@@ -49,7 +49,7 @@ impl LibraryWriter {
         let plan = {
             let views = Views {
                 before: self.as_of("version", earlier).await?,
-                after: Some(self.as_of("version", version).await?),
+                after: KnownLibrary::AsOf(self.as_of("version", version).await?),
                 now: self.as_of("version", self.before.version).await?,
             };
             let touched = self.touched(Writes::Only(version)).await?;
@@ -58,7 +58,8 @@ impl LibraryWriter {
         self.carry_out(plan, policy).await
     }
 
-    /// Restores the library as of a version. With a `base`, rows that changed after it conflict.
+    /// Restores the library as of a version. With a `base`, rows that changed after it conflict. With a
+    /// base that is unknown, all rows that would change do.
     ///
     /// # Errors
     /// As [`Self::undo`].
@@ -68,17 +69,15 @@ impl LibraryWriter {
         base: Option<Head>,
         policy: OnConflict,
     ) -> Result<Restored, Error> {
-        if let Some(base) = base
-            && base.epoch != self.before.epoch
-        {
-            return Err(Refusal::not_kept("base", base.version));
-        }
         let plan = {
             let views = Views {
                 before: self.as_of("to", to).await?,
                 after: match base {
-                    Some(base) => Some(self.as_of("base", base.version).await?),
-                    None => None,
+                    None => KnownLibrary::Present,
+                    Some(base) => self
+                        .past(base)
+                        .await?
+                        .map_or(KnownLibrary::Unknown, KnownLibrary::AsOf),
                 },
                 now: self.as_of("to", self.before.version).await?,
             };

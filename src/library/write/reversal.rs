@@ -1,16 +1,21 @@
 //! The decision of `undo` and `restoreLibrary` about one row: pure, from the row at three moments.
 //!
 //! *before* is the row that the change brings back, *after* the row that the sender knows, and *now* the present row. A
-//! field *conflicts* if it differs from *after*. A row conflicts if it was created or removed since.
+//! field *conflicts* if it differs from *after*. A row conflicts if it was created or removed since. *after* is unknown if
+//! the sender knows a library of another epoch, above the head, or below the floor. Each value may have changed since then.
 //!
 //! | before | after | now | decision |
 //! |---|---|---|---|
 //! | absent | as now | present | remove |
 //! | absent | different from now | present | conflict |
+//! | absent | unknown | present | conflict: created since |
 //! | present | absent | absent | create |
-//! | present | present | absent | conflict: removed since |
+//! | present | present or unknown | absent | conflict: removed since |
 //! | present | absent | different from before | conflict: created since |
 //! | present | present | present | set each field, unless it conflicts |
+//! | present | unknown | different from before | each field that differs conflicts |
+//!
+//! A row that was removed and created again since has another time of creation. It conflicts as one created since.
 //!
 //! The policies are those of [`super::conflict`]: REJECT writes nothing, MERGE writes what does not conflict and merges
 //! sets of labels, OVERWRITE writes everything.
@@ -30,9 +35,22 @@ use crate::library::{error::Clash, model::patch::Fields};
 #[derive(Debug, Default)]
 pub(super) struct Moments {
     pub before: Option<Fields>,
-    pub after: Option<Fields>,
+    pub after: Known,
     pub now: Option<Fields>,
 }
+
+/// The row that the sender knows.
+#[derive(Debug, Default)]
+pub(super) enum Known {
+    #[default]
+    Absent,
+    Present(Fields),
+    Unknown,
+}
+
+/// The time of creation, which tells two lives of an id apart. A row of another life is replaced, with the fields that
+/// changed since, so that both halves of an entry are.
+pub(super) const CREATION: &str = "createdAt";
 
 /// What to do with a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,8 +87,7 @@ pub(super) fn decide(
     let (own, null) = (Value::from(id.to_string()), Value::Null);
     match (before, after, now) {
         (None, _, None) => (Decision::Leave, Vec::new()),
-        (None, None, Some(_)) => (forced(Decision::Remove), vec![row(&null, &own)]),
-        (None, Some(after), Some(now)) => {
+        (None, Known::Present(after), Some(now)) if is_same_life(after, now) => {
             let clashes = differing(after, now)
                 .map(|field| clash(id, field, after.get(field), &null, value(now, field)))
                 .collect::<Vec<_>>();
@@ -80,40 +97,64 @@ pub(super) fn decide(
                 (forced(Decision::Remove), clashes)
             }
         }
-        (Some(_), None, None) => (Decision::Create, Vec::new()),
-        (Some(_), Some(_), None) => (forced(Decision::Create), vec![row(&own, &null)]),
-        (Some(before), None, Some(now)) if before == now => (Decision::Leave, Vec::new()),
-        (Some(before), None, Some(_)) => {
+        (None, _, Some(_)) => (forced(Decision::Remove), vec![row(&null, &own)]),
+        (Some(_), Known::Absent, None) => (Decision::Create, Vec::new()),
+        (Some(_), _, None) => (forced(Decision::Create), vec![row(&own, &null)]),
+        (Some(before), Known::Absent | Known::Unknown, Some(now)) if before == now => {
+            (Decision::Leave, Vec::new())
+        }
+        (Some(before), Known::Absent, Some(_)) => {
             (forced(Decision::Set(before.clone())), vec![row(&own, &own)])
         }
-        (Some(before), Some(after), Some(now)) => fields(id, before, after, now, scope, policy),
+        (Some(before), Known::Present(after), Some(now)) => {
+            let decided = fields(id, before, Some(after), now, scope, policy);
+            let is_created_again = !is_same_life(after, now) && !is_same_life(before, now);
+            if is_created_again && decided != (Decision::Leave, Vec::new()) {
+                (forced(decided.0), vec![row(&own, &own)])
+            } else {
+                decided
+            }
+        }
+        (Some(before), Known::Unknown, Some(now)) => {
+            if is_same_life(before, now) {
+                fields(id, before, None, now, scope, policy)
+            } else {
+                (forced(Decision::Set(before.clone())), vec![row(&own, &own)])
+            }
+        }
     }
 }
 
+fn is_same_life(one: &Fields, other: &Fields) -> bool {
+    one.get(CREATION) == other.get(CREATION)
+}
+
+/// Decides about each field of a row that is present at all moments. `after` is `None` if it is unknown.
 fn fields(
     id: Uuid,
     before: &Fields,
-    after: &Fields,
+    after: Option<&Fields>,
     now: &Fields,
     scope: Scope,
     policy: OnConflict,
 ) -> (Decision, Vec<Clash>) {
-    let other = match scope {
-        Scope::Write => after,
-        Scope::Row => now,
+    let other = match (scope, after) {
+        (Scope::Write, Some(after)) => after,
+        _ => now,
     };
     let (mut set, mut clashes) = (Fields::new(), Vec::new());
     for field in differing(before, other) {
-        let (was, known, held) = (value(before, field), value(after, field), value(now, field));
+        let (was, held) = (value(before, field), value(now, field));
+        let known = after.map(|after| value(after, field));
         if held == was {
             continue;
         }
-        if held == known || policy == OnConflict::Overwrite {
+        if known == Some(held) || policy == OnConflict::Overwrite {
             set.insert(field.clone(), was.clone());
         } else if policy == OnConflict::Merge && was.is_array() {
             set.insert(field.clone(), merged(was, known, held));
         } else {
-            clashes.push(clash(id, field, Some(known), was, held));
+            clashes.push(clash(id, field, known, was, held));
         }
     }
     if set.is_empty() {
@@ -123,9 +164,10 @@ fn fields(
     }
 }
 
-/// Takes the step from `was` to `known` back in the set `held`.
-fn merged(was: &Value, known: &Value, held: &Value) -> Value {
-    let (was, known, held) = (members(was), members(known), members(held));
+/// Takes the step from `was` to `known` back in the set `held`. No member counts as added by an unknown step.
+fn merged(was: &Value, known: Option<&Value>, held: &Value) -> Value {
+    let known = known.map(members).unwrap_or_default();
+    let (was, held) = (members(was), members(held));
     let kept = held
         .iter()
         .filter(|id| !known.contains(*id) || was.contains(*id));
@@ -178,7 +220,11 @@ mod tests {
         scope: Scope,
         policy: OnConflict,
     ) -> (Decision, Vec<String>) {
-        let [before, after, now] = [before, after, now].map(fields_of);
+        let [before, now] = [before, now].map(fields_of);
+        let after = match after {
+            Value::String(_) => Known::Unknown,
+            after => fields_of(after).map_or(Known::Absent, Known::Present),
+        };
         let moments = Moments { before, after, now };
         let (decision, clashes) = decide(Uuid::nil(), &moments, scope, policy);
         (
@@ -195,6 +241,9 @@ mod tests {
     fn each_row_of_the_table_holds() {
         use OnConflict::{Merge, Overwrite, Reject};
         let (a, b, none) = (json!({"title": "a"}), json!({"title": "b"}), Value::Null);
+        let unknown = json!("unknown");
+        let [b1, a2, b2, a3] = [("b", 1), ("a", 2), ("b", 2), ("a", 3)]
+            .map(|(title, life)| json!({"title": title, "createdAt": life}));
         for (moments, free, fields, forced) in [
             ([&none, &a, &a], Decision::Remove, vec![], Decision::Remove),
             (
@@ -225,6 +274,39 @@ mod tests {
             ([&a, &none, &a], Decision::Leave, vec![], Decision::Leave),
             ([&a, &none, &b], Decision::Leave, vec!["id"], set(a.clone())),
             ([&a, &b, &b], set(a.clone()), vec![], set(a.clone())),
+            (
+                [&none, &unknown, &a],
+                Decision::Leave,
+                vec!["id"],
+                Decision::Remove,
+            ),
+            (
+                [&a, &unknown, &none],
+                Decision::Leave,
+                vec!["id"],
+                Decision::Create,
+            ),
+            ([&a, &unknown, &a], Decision::Leave, vec![], Decision::Leave),
+            (
+                [&a, &unknown, &b],
+                Decision::Leave,
+                vec!["title"],
+                set(a.clone()),
+            ),
+            (
+                [&none, &b1, &b2],
+                Decision::Leave,
+                vec!["id"],
+                Decision::Remove,
+            ),
+            (
+                [&a3, &b1, &b2],
+                Decision::Leave,
+                vec!["id"],
+                set(a3.clone()),
+            ),
+            ([&a2, &b1, &b1], set(a2.clone()), vec![], set(a2.clone())),
+            ([&a2, &b1, &a2], Decision::Leave, vec![], Decision::Leave),
         ] {
             let moments = moments.map(Clone::clone);
             for policy in [Reject, Merge] {

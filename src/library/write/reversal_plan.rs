@@ -2,22 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use sea_orm::{
-    ConnectionTrait as _, ExprTrait as _,
-    sea_query::{Expr, Query},
-};
-use serde_json::{Value, json};
+use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     conflict::OnConflict,
-    reversal::{Decision, Moments, Scope, decide},
+    reversal::{CREATION, Decision, Known, Moments, Scope, decide},
     writer::LibraryWriter,
 };
 use crate::{
     library::{
-        entity::label::{Column, names},
         error::{Clash, Error, Refusal},
         model::{
             kind::Kind,
@@ -30,7 +25,7 @@ use crate::{
             touched::{Writes, touched},
         },
     },
-    version::Version,
+    version::{Head, Version},
 };
 
 /// The kinds in the order of [`Touched`].
@@ -69,12 +64,57 @@ pub(super) struct Plan {
     pub clashes: Vec<(Kind, Clash)>,
 }
 
+/// The library that the sender knows.
+pub(super) enum KnownLibrary<'t> {
+    Present,
+    AsOf(AsOf<'t>),
+    /// It is of another epoch, above the head, or its history is not kept.
+    Unknown,
+}
+
 /// The library at the three moments of [`Moments`].
 pub(super) struct Views<'t> {
     pub before: AsOf<'t>,
-    /// `None` when the sender knows the present library.
-    pub after: Option<AsOf<'t>>,
+    pub after: KnownLibrary<'t>,
     pub now: AsOf<'t>,
+}
+
+impl Views<'_> {
+    async fn labels(&self, kind: LabelKind, ids: &[Uuid]) -> Result<Rows<PastLabel>, Error> {
+        Ok(Rows {
+            before: self.before.labels(kind, Some(ids)).await?,
+            after: match &self.after {
+                KnownLibrary::Present => KnownRows::Present,
+                KnownLibrary::AsOf(after) => KnownRows::AsOf(after.labels(kind, Some(ids)).await?),
+                KnownLibrary::Unknown => KnownRows::Unknown,
+            },
+            now: self.now.labels(kind, Some(ids)).await?,
+        })
+    }
+
+    async fn stories(&self, ids: &[Uuid]) -> Result<Rows<PastStory>, Error> {
+        Ok(Rows {
+            before: self.before.stories(ids).await?,
+            after: match &self.after {
+                KnownLibrary::Present => KnownRows::Present,
+                KnownLibrary::AsOf(after) => KnownRows::AsOf(after.stories(ids).await?),
+                KnownLibrary::Unknown => KnownRows::Unknown,
+            },
+            now: self.now.stories(ids).await?,
+        })
+    }
+
+    async fn progresses(&self, ids: &[Uuid]) -> Result<Rows<PastProgress>, Error> {
+        Ok(Rows {
+            before: self.before.progresses(ids).await?,
+            after: match &self.after {
+                KnownLibrary::Present => KnownRows::Present,
+                KnownLibrary::AsOf(after) => KnownRows::AsOf(after.progresses(ids).await?),
+                KnownLibrary::Unknown => KnownRows::Unknown,
+            },
+            now: self.now.progresses(ids).await?,
+        })
+    }
 }
 
 impl LibraryWriter {
@@ -83,15 +123,23 @@ impl LibraryWriter {
     /// # Errors
     /// Refused when its history is not kept.
     pub(super) async fn as_of(&self, field: &str, version: Version) -> Result<AsOf<'_>, Error> {
-        if version < self.floor || version > self.before.version {
-            return Err(Refusal::not_kept(field, version));
-        }
-        let head = crate::version::Head {
+        let head = Head {
             version,
             ..self.before
         };
-        let past = AsOf::find(&self.tx, &self.user, head).await?;
+        let past = self.past(head).await?;
         past.ok_or_else(|| Refusal::not_kept(field, version))
+    }
+
+    /// Prepares to read as of a head. `None` if its history is not kept, or if it is not of this history.
+    pub(super) async fn past(&self, head: Head) -> Result<Option<AsOf<'_>>, Error> {
+        let is_kept = head.epoch == self.before.epoch
+            && head.version >= self.floor
+            && head.version <= self.before.version;
+        if !is_kept {
+            return Ok(None);
+        }
+        AsOf::find(&self.tx, &self.user, head).await
     }
 
     /// Returns the rows that the writes created, changed or removed.
@@ -126,40 +174,16 @@ impl LibraryWriter {
     ) -> Result<Plan, Error> {
         let Touched([tags, fandoms, stories, progresses]) = touched;
         let mut plan = Plan::default();
-        let Views { before, after, now } = views;
         for (n, (kind, ids)) in [(LabelKind::Tag, tags), (LabelKind::Fandom, fandoms)]
             .into_iter()
             .enumerate()
         {
-            let known = match after {
-                Some(after) => Some(after.labels(kind, Some(ids)).await?),
-                None => None,
-            };
-            let rows = Rows {
-                before: before.labels(kind, Some(ids)).await?,
-                after: known,
-                now: now.labels(kind, Some(ids)).await?,
-            };
-            let (labels, clashes) = rows.decide(ids, scope, policy)?;
+            let (labels, clashes) = views.labels(kind, ids).await?.decide(ids, scope, policy)?;
             plan.labels[n] = labels;
             plan.add(kind.into(), clashes);
         }
-        let story_rows = Rows {
-            before: before.stories(stories).await?,
-            after: match after {
-                Some(after) => Some(after.stories(stories).await?),
-                None => None,
-            },
-            now: now.stories(stories).await?,
-        };
-        let progress_rows = Rows {
-            before: before.progresses(progresses).await?,
-            after: match after {
-                Some(after) => Some(after.progresses(progresses).await?),
-                None => None,
-            },
-            now: now.progresses(progresses).await?,
-        };
+        let story_rows = views.stories(stories).await?;
+        let progress_rows = views.progresses(progresses).await?;
         let (mut story_plan, clashes) = story_rows.decide(stories, scope, policy)?;
         plan.add(Kind::Story, clashes);
         let (mut progress_plan, clashes) = progress_rows.decide(progresses, scope, policy)?;
@@ -177,58 +201,12 @@ impl LibraryWriter {
         (plan.stories, plan.progresses) = (story_plan, progress_plan);
         if scope == Scope::Write
             && policy != OnConflict::Overwrite
-            && let Some(after) = after
+            && let KnownLibrary::AsOf(after) = &views.after
         {
-            self.keep_used_labels(&mut plan, after).await?;
+            self.keep_used_labels(&mut plan, after, &views.now).await?;
         }
-        plan.shared_addresses = self.shared_addresses(&plan.stories, before).await?;
+        plan.shared_addresses = self.shared_addresses(&plan.stories, &views.before).await?;
         Ok(plan)
-    }
-
-    /// Keeps a label that was put on stories since. Its removal would take it off them.
-    async fn keep_used_labels(&self, plan: &mut Plan, after: &AsOf<'_>) -> Result<(), Error> {
-        for (n, kind) in [LabelKind::Tag, LabelKind::Fandom].into_iter().enumerate() {
-            for label in plan.labels[n].remove.clone() {
-                let carriers = self.carriers_of(kind, label).await?;
-                let carriers: Vec<_> = carriers
-                    .into_iter()
-                    .filter(|story| !plan.stories.remove.contains(story))
-                    .collect();
-                let known = after.stories(&carriers).await?;
-                let gained = carriers.into_iter().find(|story| {
-                    !known.get(story).is_some_and(|past| {
-                        past.state.label_ids(kind).iter().any(|id| id.0 == label)
-                    })
-                });
-                if let Some(story) = gained {
-                    let clash = Clash {
-                        row: Some(story),
-                        field: kind.ids_field().to_owned(),
-                        base: None,
-                        yours: Value::Null,
-                        theirs: json!([label]),
-                        device: None,
-                        at: None,
-                    };
-                    plan.clashes.push((Kind::Story, clash));
-                    plan.labels[n].remove.remove(&label);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn carriers_of(&self, kind: LabelKind, label: Uuid) -> Result<Vec<Uuid>, Error> {
-        let names = names(kind);
-        let select = Query::select()
-            .column(Column::StoryId)
-            .from(names.link_table)
-            .and_where(Expr::col(Column::UserId).eq(self.user.as_str()))
-            .and_where(Expr::col(names.link_column).eq(label))
-            .to_owned();
-        let rows = self.tx.query_all(&select).await?;
-        let ids = rows.iter().map(|row| Ok(row.try_get("", "story_id")?));
-        ids.collect()
     }
 }
 
@@ -239,10 +217,6 @@ impl Plan {
     }
 }
 
-/// The time of creation, which tells two lives of an id apart. A row of another life is replaced, with the fields that
-/// changed since, so that both halves of an entry are.
-const CREATION: &str = "createdAt";
-
 fn with_creation(mut fields: Fields, at: OffsetDateTime) -> Result<Fields, Error> {
     let at = serde_json::to_value(at).map_err(Error::fault)?;
     fields.insert(CREATION.to_owned(), at);
@@ -251,6 +225,9 @@ fn with_creation(mut fields: Fields, at: OffsetDateTime) -> Result<Fields, Error
 
 /// A row of the past whose fields can be compared and brought back.
 trait Reversible: Clone {
+    /// Whether a row of another life is replaced. A label is renamed instead, so that stories keep it.
+    const IS_REPLACED: bool = true;
+
     fn fields(&self) -> Result<Fields, Error>;
 
     /// Returns the row with other fields.
@@ -258,12 +235,14 @@ trait Reversible: Clone {
 }
 
 impl Reversible for PastLabel {
+    const IS_REPLACED: bool = false;
+
     fn fields(&self) -> Result<Fields, Error> {
-        Ok(Fields::from_iter([("name".to_owned(), json!(self.name))]))
+        let name = Fields::from_iter([("name".to_owned(), json!(self.name))]);
+        with_creation(name, self.created_at)
     }
 
     fn with(self, _: &Fields) -> Result<Self, Error> {
-        // Only a row of another life is brought back with other fields, and those of a label do not tell its life.
         Ok(self)
     }
 }
@@ -290,14 +269,31 @@ impl Reversible for PastProgress {
     }
 }
 
+/// The rows that the sender knows, as [`KnownLibrary`].
+enum KnownRows<P> {
+    Present,
+    AsOf(HashMap<Uuid, P>),
+    Unknown,
+}
+
 /// The rows of one kind at the three moments.
 struct Rows<P> {
     before: HashMap<Uuid, P>,
-    after: Option<HashMap<Uuid, P>>,
+    after: KnownRows<P>,
     now: HashMap<Uuid, P>,
 }
 
 impl<P: Reversible> Rows<P> {
+    fn known(&self, id: Uuid) -> Result<Known, Error> {
+        let rows = match &self.after {
+            KnownRows::Present => &self.now,
+            KnownRows::AsOf(rows) => rows,
+            KnownRows::Unknown => return Ok(Known::Unknown),
+        };
+        let row = rows.get(&id).map(P::fields).transpose()?;
+        Ok(row.map_or(Known::Absent, Known::Present))
+    }
+
     /// Decides about the rows `ids`.
     fn decide(
         &self,
@@ -306,11 +302,10 @@ impl<P: Reversible> Rows<P> {
         policy: OnConflict,
     ) -> Result<(KindPlan<P>, Vec<Clash>), Error> {
         let (mut plan, mut all) = (KindPlan::default(), Vec::new());
-        let after = self.after.as_ref().unwrap_or(&self.now);
         for id in ids {
             let moments = Moments {
                 before: self.before.get(id).map(P::fields).transpose()?,
-                after: after.get(id).map(P::fields).transpose()?,
+                after: self.known(*id)?,
                 now: self.now.get(id).map(P::fields).transpose()?,
             };
             let (decision, clashes) = decide(*id, &moments, scope, policy);
@@ -323,6 +318,7 @@ impl<P: Reversible> Rows<P> {
                 Decision::Create => plan.create.extend(self.before.get(id).cloned()),
                 Decision::Set(mut fields) => {
                     if fields.remove(CREATION).is_some()
+                        && P::IS_REPLACED
                         && let Some(past) = self.before.get(id).cloned()
                     {
                         let mut result = moments.now.unwrap_or_default();

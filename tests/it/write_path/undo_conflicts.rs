@@ -158,3 +158,136 @@ on_each_database! {
         }
     }
 }
+
+on_each_database! {
+    async fn each_value_conflicts_with_a_base_that_the_server_does_not_know(db: Db) {
+        let app = TestApp::start(db).await;
+        for base in ["another epoch", "above the head"] {
+            for (policy, resolution) in [("REJECT", "REJECTED"), ("MERGE", "MERGED"), ("OVERWRITE", "")] {
+                let ann = app.user(&format!("{base}, {policy}"));
+                let [x, y] = [tag(&ann, "x").await, tag(&ann, "y").await];
+                let made = entry(&ann, "a", &[&x]).await["progress"].take();
+                let deleted = entry(&ann, "b", &[]).await["progress"].take();
+                let (first, snapshot) = now(&ann).await;
+                let story = &made["story"]["id"];
+                ann.update_story(json!({"id": story, "title": "c", "tagIds": [y]})).await;
+                ann.delete_progress(&deleted["id"]).await;
+                let created = entry(&ann, "d", &[]).await["progress"].take();
+                let before = now(&ann).await;
+                let head = match base {
+                    "another epoch" => "1.1".to_owned(),
+                    _ => ann.head_at(99).await,
+                };
+                let restored = restore(&ann, json!({"to": first, "base": head, "onConflict": policy})).await;
+                if policy == "OVERWRITE" {
+                    assert_eq!((&restored["refusal"], &restored["conflict"]), (&Value::Null, &Value::Null), "{base}");
+                    assert_same(&now(&ann).await.1, &snapshot, base);
+                    continue;
+                }
+                let refused = if policy == "REJECT" { json!("CONFLICT") } else { Value::Null };
+                assert_eq!(restored["refusal"]["code"], refused, "{base}: {restored}");
+                assert_eq!(restored["conflict"]["resolution"], resolution, "{base}");
+                let rows = [("id", &deleted["id"]), ("id", &deleted["story"]["id"]), ("id", &created["id"]),
+                    ("id", &created["story"]["id"]), ("title", story)].into_iter();
+                let mut expected: Vec<_> = rows.map(|(field, id)| format!("{field} {id}")).collect();
+                expected.extend((policy == "REJECT").then(|| format!("tagIds {story}")));
+                let fields = restored["conflict"]["fields"].as_array().unwrap().iter();
+                assert!(fields.clone().all(|field| field["base"].is_null()), "{base}: {restored}");
+                let mut found: Vec<_> = fields.map(|field| format!("{} {}", field["field"].as_str().unwrap(), field["id"])).collect();
+                (expected.sort(), found.sort());
+                assert_eq!(found, expected, "{base}, {policy}");
+                let mut after = before.1.clone();
+                if policy == "MERGE" {
+                    let row = after.get_mut(&format!("entry {}", made["id"].as_str().unwrap())).unwrap();
+                    row.insert("tags".to_owned(), json!([x, y]));
+                }
+                assert_same(&now(&ann).await.1, &after, &format!("{base}, {policy}"));
+            }
+        }
+    }
+}
+
+on_each_database! {
+    async fn an_undo_reports_a_row_that_was_created_again_as_its_id(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = entry(&ann, "a", &[]).await["progress"].take();
+        let (progress, story) = (&made["id"], &made["story"]["id"]);
+        let ids = json!({"title": "b", "author": "c", "url": "https://example.org/a", "progressId": progress, "storyId": story});
+        ann.update_story(json!({"id": story, "author": "b"})).await;
+        ann.delete_progress(progress).await;
+        assert_eq!(ann.create_story(ids).await["refusal"], Value::Null);
+        let (last, snapshot) = now(&ann).await;
+        let both = json!([[story, "id", null, story], [progress, "id", null, progress]]);
+        for policy in ["REJECT", "MERGE"] {
+            let undone = undo(&ann, json!({"version": 2, "onConflict": policy})).await;
+            assert_eq!(conflicts(&undone), both, "{policy}");
+            let undone = undo(&ann, json!({"version": 3, "onConflict": policy})).await;
+            assert_eq!(conflicts(&undone), json!([[story, "id", story, story]]), "{policy}");
+            let input = json!({"to": 2, "base": ann.head_at(3).await, "onConflict": policy});
+            let restored = restore(&ann, input).await;
+            let expected = json!([[story, "id", story, story], [progress, "id", progress, progress]]);
+            assert_eq!(conflicts(&restored), expected, "{policy}");
+        }
+        assert_eq!(now(&ann).await, (last, snapshot));
+        let undone = undo(&ann, json!({"version": 2, "onConflict": "OVERWRITE"})).await;
+        assert_eq!((&undone["changedRowCount"], &undone["conflict"]), (&json!(2), &Value::Null));
+    }
+
+    async fn an_undo_reports_a_label_that_was_created_again_as_its_id(db: Db) {
+        let app = TestApp::start(db).await;
+        for noun in ["Tag", "Fandom"] {
+            let ann = app.user(noun);
+            let id = Uuid::now_v7();
+            let change = async |verb: &str, kind: &str, input: Value| {
+                let done = ann.mutate(&format!("{verb}{noun}"), &format!("{kind}LabelInput"), input, "").await;
+                assert_eq!(done["refusal"], Value::Null, "{done}");
+            };
+            change("create", "Create", json!({"name": "one", "id": id})).await;
+            change("rename", "Rename", json!({"name": "two", "id": id})).await;
+            change("delete", "Delete", json!({"id": id})).await;
+            change("create", "Create", json!({"name": "three", "id": id})).await;
+            for (version, yours) in [(2, Value::Null), (3, json!(id))] {
+                let undone = undo(&ann, json!({"version": version})).await;
+                assert_eq!(conflicts(&undone), json!([[id, "id", yours, id]]), "undo({version}) of {noun}");
+            }
+            let restored = restore(&ann, json!({"to": 3})).await;
+            assert_eq!((&restored["changedRowCount"], &restored["refusal"]), (&json!(1), &Value::Null));
+            let named = now(&ann).await.1.into_values().next().unwrap();
+            assert_eq!(named["name"], "two");
+        }
+    }
+
+    async fn an_undo_reports_values_as_the_fields_write_them(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        let made = entry(&ann, "a", &[]).await["progress"].take();
+        let (progress, story) = (&made["id"], &made["story"]["id"]);
+        let labels = [tag(&ann, "x").await, tag(&ann, "y").await];
+        let used = ann.version().await;
+        let of_progress = |n: usize| {
+            let (rating, status) = [(1.5, "READING"), (2.5, "PAUSED")][n - 1];
+            json!({"id": progress, "rating": rating, "currentChapter": n, "readingStatus": status, "notes": format!("{n}")})
+        };
+        let of_story = |n: usize| {
+            let (status, source) = [("COMPLETED", "WATTPAD"), ("HIATUS", "FANFICTION_NET")][n - 1];
+            json!({"id": story, "publicationStatus": status, "source": source, "isNsfw": n == 1, "wordCount": n,
+                "tagIds": labels[..n]})
+        };
+        for n in [1, 2] {
+            assert_eq!(ann.update_progress(of_progress(n)).await["refusal"], Value::Null);
+            assert_eq!(ann.update_story(of_story(n)).await["refusal"], Value::Null);
+        }
+        for (version, changed) in [(used + 1, of_progress(2)), (used + 2, of_story(2))] {
+            let undone = undo(&ann, json!({"version": version})).await;
+            let found = conflicts(&undone);
+            assert!(found.as_array().unwrap().len() > 3, "{undone}");
+            for field in found.as_array().unwrap() {
+                assert_eq!(field[3], changed[field[1].as_str().unwrap()], "{field}");
+            }
+        }
+        // The removal of a label would take it off a story.
+        let undone = undo(&ann, json!({"version": used})).await;
+        assert_eq!(conflicts(&undone), json!([[story, "tagIds", [labels[0]], labels]]));
+    }
+}
