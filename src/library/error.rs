@@ -222,9 +222,28 @@ impl Refusal {
         })
     }
 
-    /// `version` is not in the history, or its history was purged.
+    /// The history of `version` was purged.
     pub(crate) fn not_kept(field: &str, version: Version) -> Error {
         let message = format!("the history of version {version} is not kept");
+        Error::Refused(Self::new(RefusalCode::NotFound, field, message))
+    }
+
+    /// The history of the write that made `version` was purged.
+    pub(crate) fn write_not_kept(field: &str, version: Version) -> Error {
+        let message = format!("the history of the write of version {version} is not kept");
+        Error::Refused(Self::new(RefusalCode::NotFound, field, message))
+    }
+
+    /// `version` is below `first`, the version that the first write made.
+    pub(crate) fn no_write(field: &str, version: Version, first: Version) -> Error {
+        let message =
+            format!("no write made version {version}: the first write makes version {first}");
+        Error::Refused(Self::new(RefusalCode::NotFound, field, message))
+    }
+
+    /// `version` is above the library's version `head`.
+    pub(crate) fn above_head(field: &str, version: Version, head: Version) -> Error {
+        let message = format!("version {version} is above the library's version {head}");
         Error::Refused(Self::new(RefusalCode::NotFound, field, message))
     }
 

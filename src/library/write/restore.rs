@@ -29,6 +29,9 @@ use crate::{
 /// Conflicts that an answer lists at most. Each needs a look-up of its origin.
 const MAX_LISTED: usize = 100;
 
+/// The version of a library's first write. An empty library has the version before.
+const FIRST_WRITE: Version = Version::new(2);
+
 /// The outcome of an undo or a restore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Restored {
@@ -42,14 +45,26 @@ impl LibraryWriter {
     /// Undoes the write of one version.
     ///
     /// # Errors
-    /// Refused when its history is not kept, when fields changed since (see `reversal.rs`), when a url or a name is
-    /// taken, or when a limit is exceeded.
+    /// Refused when no write made the version, when its history is not kept, when fields changed since (see
+    /// `reversal.rs`), when a url or a name is taken, or when a limit is exceeded.
     pub async fn undo(&mut self, version: Version, policy: OnConflict) -> Result<Restored, Error> {
-        let earlier = Version::new(version.number().saturating_sub(1));
+        if version < FIRST_WRITE {
+            return Err(Refusal::no_write("version", version, FIRST_WRITE));
+        }
+        let head = self.before.version;
+        if version > head {
+            return Err(Refusal::above_head("version", version, head));
+        }
+        let not_kept = || Refusal::write_not_kept("version", version);
+        let at = |version| Head {
+            version,
+            ..self.before
+        };
+        let earlier = Version::new(version.number() - 1);
         let plan = {
             let views = Views {
-                before: self.as_of("version", earlier).await?,
-                after: KnownLibrary::AsOf(self.as_of("version", version).await?),
+                before: self.past(at(earlier)).await?.ok_or_else(not_kept)?,
+                after: KnownLibrary::AsOf(self.past(at(version)).await?.ok_or_else(not_kept)?),
                 now: self.as_of("version", self.before.version).await?,
             };
             let touched = self.touched(Writes::Only(version)).await?;

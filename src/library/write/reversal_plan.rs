@@ -121,13 +121,18 @@ impl LibraryWriter {
     /// Prepares to read as of a version of the present epoch.
     ///
     /// # Errors
-    /// Refused when its history is not kept.
+    /// Refused when it is above the head, or when its history is not kept.
     pub(super) async fn as_of(&self, field: &str, version: Version) -> Result<AsOf<'_>, Error> {
-        let head = Head {
-            version,
-            ..self.before
-        };
-        let past = self.past(head).await?;
+        let head = self.before.version;
+        if version > head {
+            return Err(Refusal::above_head(field, version, head));
+        }
+        let past = self
+            .past(Head {
+                version,
+                ..self.before
+            })
+            .await?;
         past.ok_or_else(|| Refusal::not_kept(field, version))
     }
 

@@ -1,5 +1,6 @@
 //! Rows that `undo` and `restoreLibrary` do not bring back, and their conflicts.
 
+use library_sync::library::Retention;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,7 +29,9 @@ async fn assert_whole_entries(ann: &TestUser<'_>, what: &str) {
             .map(|row| row[story].to_string())
             .collect::<Vec<_>>()
     });
-    halves.iter_mut().for_each(|half| half.sort());
+    for half in &mut halves {
+        half.sort();
+    }
     assert_eq!(halves[0], halves[1], "{what}");
 }
 
@@ -194,7 +197,8 @@ on_each_database! {
                 let fields = restored["conflict"]["fields"].as_array().unwrap().iter();
                 assert!(fields.clone().all(|field| field["base"].is_null()), "{base}: {restored}");
                 let mut found: Vec<_> = fields.map(|field| format!("{} {}", field["field"].as_str().unwrap(), field["id"])).collect();
-                (expected.sort(), found.sort());
+                expected.sort();
+                found.sort();
                 assert_eq!(found, expected, "{base}, {policy}");
                 let mut after = before.1.clone();
                 if policy == "MERGE" {
@@ -289,5 +293,36 @@ on_each_database! {
         // The removal of a label would take it off a story.
         let undone = undo(&ann, json!({"version": used})).await;
         assert_eq!(conflicts(&undone), json!([[story, "tagIds", [labels[0]], labels]]));
+    }
+}
+
+on_each_database! {
+    async fn a_version_that_is_not_of_a_write_is_refused_with_the_reason(db: Db) {
+        let app = TestApp::start(db).await;
+        let ann = app.user("ann");
+        entry(&ann, "a", &[]).await;
+        let deleted = entry(&ann, "b", &[]).await["progress"]["id"].take();
+        let refusal = async |version: i64| {
+            let refused = undo(&ann, json!({"version": version})).await;
+            assert_eq!(refused["refusal"]["code"], "NOT_FOUND", "{version}: {refused}");
+            assert_eq!(refused["refusal"]["field"], "version");
+            refused["refusal"]["message"].as_str().unwrap().to_owned()
+        };
+        for version in [1, 0, -1, i64::from(i32::MIN)] {
+            assert_eq!(refusal(version).await, format!("no write made version {version}: the first write makes version 2"));
+        }
+        for version in [4, 999, i64::from(i32::MAX)] {
+            assert_eq!(refusal(version).await, format!("version {version} is above the library's version 3"));
+        }
+        let refused = restore(&ann, json!({"to": 999})).await;
+        assert_eq!(refused["refusal"]["message"], "version 999 is above the library's version 3");
+        ann.delete_progress(&deleted).await;
+        let nothing = Retention { history: std::time::Duration::ZERO, receipts: std::time::Duration::ZERO };
+        app.library.purge(nothing).await.unwrap();
+        // The library as of version 4 is kept, but not the one before.
+        assert_eq!(refusal(4).await, "the history of the write of version 4 is not kept");
+        assert_eq!(refusal(3).await, "the history of the write of version 3 is not kept");
+        let refused = restore(&ann, json!({"to": 3})).await;
+        assert_eq!(refused["refusal"]["message"], "the history of version 3 is not kept");
     }
 }
