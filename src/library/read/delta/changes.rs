@@ -185,11 +185,11 @@ pub(super) async fn page(
     }
     let began = after.map_or(head.version, |cursor| cursor.began);
     let unless_changed = (consistency == Consistency::Unchanged).then_some(&first.user);
-    let Some([stories, progresses]) = source.large(&first, unless_changed).await? else {
+    let Some(large) = source.large(&first, unless_changed).await? else {
         return Ok(None);
     };
     let small = [first.tags, first.fandoms, first.tombstones];
-    let page = Page::of(small.into_iter().chain([stories, progresses]), limit);
+    let page = Page::of(small.into_iter().chain(large), limit);
     let end = page.changes.last();
     let end = end.map(|last| last.cursor(head.epoch, began));
     let mut delta = Delta {
