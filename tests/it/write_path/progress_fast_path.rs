@@ -280,7 +280,7 @@ async fn note(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_nodes_that_change_one_progress_none_loses_a_change() {
-    const RACES: usize = 500;
+    const RACES: usize = 1_000;
     let database = TestDatabase::new(Db::Postgres).await;
     let nodes = [
         TestApp::start_on(database.shared(), &[]).await,
