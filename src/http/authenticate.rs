@@ -9,7 +9,11 @@ use super::{
     connection::connection_slots::Connection, device::RequestDevice, error::HttpError,
     rate_limiter::RateLimited, request_user::RequestUser, state::Node,
 };
-use crate::auth::{Ask, Credential, Purpose, Rejection, Ticket, Viewer, bearer};
+use crate::{
+    auth::{Ask, Credential, Purpose, Rejection, Ticket, Viewer, bearer},
+    library::Session,
+    version::Head,
+};
 
 /// Headers that a page of another origin can send only after a CORS preflight.
 const PREFLIGHTED: [&str; 3] = [
@@ -133,6 +137,25 @@ impl Node {
             connection.authenticate();
         }
         Ok(())
+    }
+
+    /// Returns the head of a viewer, given the head that they claim to have received, and records what the headers say of
+    /// their device.
+    ///
+    /// # Errors
+    /// When a header is invalid or the session is signed out, and as
+    /// [`Library::head`](crate::library::Library::head).
+    pub(super) async fn viewer_head(
+        &self,
+        viewer: &Viewer,
+        headers: &HeaderMap,
+        claims: Option<Head>,
+    ) -> Result<Head, HttpError> {
+        let device = RequestDevice::of_headers(headers)?;
+        let session = Session::new(&viewer.user, viewer.issued_at);
+        let head = self.library.head_given(session, claims).await?;
+        self.note_device(viewer, &device);
+        Ok(head)
     }
 
     /// Counts one more operation of a viewer, in a batch or on a WebSocket.

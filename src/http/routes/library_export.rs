@@ -15,8 +15,8 @@ use futures_util::stream;
 use tokio::{fs::File, io::AsyncReadExt as _};
 
 use crate::{
-    http::{device::RequestDevice, error::HttpError, state::Node},
-    library::{self, Archive, Session},
+    http::{error::HttpError, state::Node},
+    library::{self, Archive},
 };
 
 /// Bytes that are read from the file at once.
@@ -29,11 +29,8 @@ pub(in crate::http) async fn export(
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let viewer = node.authenticate_export(&parts).await?;
-    let device = RequestDevice::of_headers(&parts.headers)?;
     // Refuses a session that is signed out, and creates the user at their first request.
-    let session = Session::new(&viewer.user, viewer.issued_at);
-    node.library.head(session).await?;
-    node.note_device(&viewer, &device);
+    node.viewer_head(&viewer, &parts.headers, None).await?;
     let (name, length, body) = if parts.method == Method::HEAD {
         (String::new(), None, Body::empty())
     } else {

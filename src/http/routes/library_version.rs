@@ -17,8 +17,7 @@ use serde_json::json;
 
 use crate::{
     auth::Ask,
-    http::{device::RequestDevice, error::HttpError, state::Node},
-    library::Session,
+    http::{error::HttpError, state::Node},
     version::{Head, UserId},
 };
 
@@ -29,12 +28,9 @@ pub(in crate::http) async fn version(
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let viewer = node.authenticate(&parts, Ask::Read).await?;
-    let device = RequestDevice::of_headers(&parts.headers)?;
     let suffix = suffix(&viewer.user);
     let claims = known_heads(&parts.headers, &suffix).max();
-    let session = Session::new(&viewer.user, viewer.issued_at);
-    let head = node.library.head_given(session, claims).await?;
-    node.note_device(&viewer, &device);
+    let head = node.viewer_head(&viewer, &parts.headers, claims).await?;
     let etag = format!("\"{head}{suffix}\"");
     // `no-cache` allows a cache to store the response, but requires revalidation at each use.
     let headers = [

@@ -25,11 +25,9 @@ use serde_json::{Value, json};
 use crate::{
     auth::Ask,
     http::{
-        device::RequestDevice,
         error::{HttpError, Refusal},
         state::Node,
     },
-    library::Session,
     version::Version,
 };
 
@@ -57,10 +55,7 @@ pub(in crate::http) async fn version(
 ) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let viewer = node.authenticate(&parts, Ask::Read).await?;
-    let device = RequestDevice::of_headers(&parts.headers)?;
-    let session = Session::new(&viewer.user, viewer.issued_at);
-    let head = node.library.head(session).await?;
-    node.note_device(&viewer, &device);
+    let head = node.viewer_head(&viewer, &parts.headers, None).await?;
     let format = Format::of(&parts);
     Ok((HEADERS, format.version(head.version)).into_response())
 }

@@ -230,25 +230,21 @@ fn with_creation(mut fields: Fields, at: OffsetDateTime) -> Result<Fields, Error
 
 /// A row of the past whose fields can be compared and brought back.
 trait Reversible: Clone {
-    /// Whether a row of another life is replaced. A label is renamed instead, so that stories keep it.
-    const IS_REPLACED: bool = true;
-
     fn fields(&self) -> Result<Fields, Error>;
 
-    /// Returns the row with other fields.
-    fn with(self, fields: &Fields) -> Result<Self, Error>;
+    /// Returns the row with other fields, to replace one of another life. `None` for a label: it is renamed instead, so
+    /// that stories keep it.
+    fn replacing(self, fields: &Fields) -> Result<Option<Self>, Error>;
 }
 
 impl Reversible for PastLabel {
-    const IS_REPLACED: bool = false;
-
     fn fields(&self) -> Result<Fields, Error> {
         let name = Fields::from_iter([("name".to_owned(), json!(self.name))]);
         with_creation(name, self.created_at)
     }
 
-    fn with(self, _: &Fields) -> Result<Self, Error> {
-        Ok(self)
+    fn replacing(self, _: &Fields) -> Result<Option<Self>, Error> {
+        Ok(None)
     }
 }
 
@@ -257,9 +253,9 @@ impl Reversible for PastStory {
         with_creation(patch::fields(&self.state)?, self.created_at)
     }
 
-    fn with(self, fields: &Fields) -> Result<Self, Error> {
+    fn replacing(self, fields: &Fields) -> Result<Option<Self>, Error> {
         let state = patch::apply(&self.state, fields)?;
-        Ok(Self { state, ..self })
+        Ok(Some(Self { state, ..self }))
     }
 }
 
@@ -268,9 +264,9 @@ impl Reversible for PastProgress {
         with_creation(patch::fields(&self.state)?, self.created_at)
     }
 
-    fn with(self, fields: &Fields) -> Result<Self, Error> {
+    fn replacing(self, fields: &Fields) -> Result<Option<Self>, Error> {
         let state = patch::apply(&self.state, fields)?;
-        Ok(Self { state, ..self })
+        Ok(Some(Self { state, ..self }))
     }
 }
 
@@ -323,13 +319,14 @@ impl<P: Reversible> Rows<P> {
                 Decision::Create => plan.create.extend(self.before.get(id).cloned()),
                 Decision::Set(mut fields) => {
                     if fields.remove(CREATION).is_some()
-                        && P::IS_REPLACED
                         && let Some(past) = self.before.get(id).cloned()
                     {
                         let mut result = moments.now.unwrap_or_default();
                         result.extend(fields.clone());
-                        plan.remove.insert(*id);
-                        plan.create.push(past.with(&result)?);
+                        if let Some(past) = past.replacing(&result)? {
+                            plan.remove.insert(*id);
+                            plan.create.push(past);
+                        }
                     }
                     if !fields.is_empty() {
                         plan.set.push((*id, fields));

@@ -136,8 +136,11 @@ async fn greet(
         .await
         .map_err(|error| Close::refused(error.into(), Some(&viewer.user)))?;
     // Without a device here, the one of the upgrade counts.
-    let device = Some(device).filter(|device| !device.is_empty());
-    let device = device.unwrap_or(*of_upgrade);
+    let device = if device.is_empty() {
+        *of_upgrade
+    } else {
+        device
+    };
     let permit = node.attended(permit, &viewer, &device, Transport::Websocket);
     socket.say(&ServerMessage::ConnectionAck).await?;
     Ok((viewer, permit, heads))
