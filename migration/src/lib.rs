@@ -47,6 +47,7 @@ async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
 }
 
 mod m20261122_000001_user;
+mod m20261122_000001_user_subject;
 mod m20261122_000002_story;
 mod m20261122_000003_progress;
 mod m20261122_000004_label;
@@ -85,6 +86,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m20261122_000001_user::Migration),
+            Box::new(m20261122_000001_user_subject::Migration),
             Box::new(m20261122_000002_story::Migration),
             Box::new(m20261122_000003_progress::Migration),
             Box::new(m20261122_000004_label::Migration),

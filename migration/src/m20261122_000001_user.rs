@@ -20,12 +20,10 @@ ALTER TABLE topaz_user
   ADD COLUMN library_floor integer NOT NULL DEFAULT 0;
 
 -- Rewrite the table instead of UPDATE, which would fire the older app's triggers. It is locked meanwhile, so it is
--- rewritten once, and the index is sorted in memory.
-SET LOCAL maintenance_work_mem = '256MB';
+-- rewritten once, and the next migration makes the index.
 ALTER TABLE topaz_user
   ALTER COLUMN subject TYPE text USING id::text,
   ALTER COLUMN subject SET NOT NULL,
-  ADD CONSTRAINT topaz_user_subject_key UNIQUE (subject),
   ALTER COLUMN library_version DROP DEFAULT,
   ALTER COLUMN library_version TYPE integer USING coalesce(library_version, 1),
   ALTER COLUMN library_version SET DEFAULT 1,
@@ -33,7 +31,6 @@ ALTER TABLE topaz_user
   ALTER COLUMN library_epoch DROP DEFAULT,
   ALTER COLUMN library_epoch TYPE bigint USING (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
   ALTER COLUMN library_epoch SET DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
-SET LOCAL maintenance_work_mem = DEFAULT;
 
 CREATE FUNCTION topaz_user_subject() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

@@ -26,7 +26,7 @@ pub(in crate::graphql) struct PastLibrary(pub Version);
 /// The library as it was at an earlier version.
 #[Object]
 impl PastLibrary {
-    /// Version at which the library is read.
+    /// Version at which the library is read. The other fields fail if it is not kept.
     async fn version(&self) -> i32 {
         self.0.number()
     }

@@ -133,9 +133,9 @@ async fn every_row_of_the_older_app_is_kept_and_gets_a_version() {
     }
 }
 
-/// The table is locked while it is rewritten.
+/// The table is locked while it is rewritten, and while its index is made. The older app uses it in between.
 #[tokio::test]
-async fn the_older_apps_table_is_rewritten_once() {
+async fn the_older_apps_table_is_rewritten_once_and_its_index_is_made_in_another_transaction() {
     for older in OLDER_APPS {
         let database = older.database().await;
         let count = "
@@ -150,6 +150,10 @@ async fn the_older_apps_table_is_rewritten_once() {
         migrate(&database, &["up"]);
         let rewrites = database.scalar::<i64>("SELECT count(*) FROM rewrite").await;
         assert_eq!(rewrites, 1, "{}", older.name);
+        let together = "SELECT count(*) FROM rewrite r JOIN pg_constraint c ON c.xmin = r.xmin
+            WHERE c.conname = 'topaz_user_subject_key'";
+        let together = database.scalar::<i64>(together).await;
+        assert_eq!(together, 0, "{}", older.name);
     }
 }
 
