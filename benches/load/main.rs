@@ -39,9 +39,10 @@ mod transport;
 mod version_checks;
 mod yardsticks;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures a node under load.
 #[derive(Parser)]
@@ -153,34 +154,47 @@ impl Args {
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() {
+async fn main() -> ExitCode {
     let args = Args::parse();
     // Each stream needs a descriptor here and one in the node, which inherits the limit.
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     for (number, program) in args.programs() {
         println!("program {number}: {}", program.display());
     }
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt()).unwrap(),
+        signal(SignalKind::terminate()).unwrap(),
+    );
+    // A signal drops the load, and with it its servers and their folders, which can hold many gigabytes.
+    tokio::select! {
+        () = run(&args) => ExitCode::SUCCESS,
+        _ = interrupt.recv() => ExitCode::from(130),
+        _ = terminate.recv() => ExitCode::from(143),
+    }
+}
+
+async fn run(args: &Args) {
     match &args.load {
         Load::VersionChecks { connections, yoga } => {
-            version_checks::measure(&args, *connections, *yoga).await;
+            version_checks::measure(args, *connections, *yoga).await;
         }
         Load::StaticRoute { port } => yardsticks::serve_static(*port).await,
         Load::Mutations {
             database,
             kind,
             connections,
-        } => mutations::measure(&args, *database, *kind, *connections).await,
-        Load::Streams(streams) => streams::measure(&args, streams).await,
+        } => mutations::measure(args, *database, *kind, *connections).await,
+        Load::Streams(streams) => streams::measure(args, streams).await,
         Load::DeviceReports { count, connections } => {
-            device_reports::measure(&args, *count, *connections).await;
+            device_reports::measure(args, *count, *connections).await;
         }
-        Load::Deltas { entries } => deltas::measure(&args, *entries).await,
-        Load::Purges { rows } => purges::measure(&args, *rows).await,
-        Load::Growth(growth) => growth::measure(&args, growth).await,
-        Load::FanOut { count } => fan_out::measure(&args, *count).await,
-        Load::Storm { users } => storm::measure(&args, *users).await,
-        Load::Mixed(mixed) => mixed::measure(&args, mixed).await,
-        Load::Soak(soak) => soak::measure(&args, soak).await,
+        Load::Deltas { entries } => deltas::measure(args, *entries).await,
+        Load::Purges { rows } => purges::measure(args, *rows).await,
+        Load::Growth(growth) => growth::measure(args, growth).await,
+        Load::FanOut { count } => fan_out::measure(args, *count).await,
+        Load::Storm { users } => storm::measure(args, *users).await,
+        Load::Mixed(mixed) => mixed::measure(args, mixed).await,
+        Load::Soak(soak) => soak::measure(args, soak).await,
         Load::Capacity(fleet) => capacity::measure(&args.programs[0], fleet).await,
     }
 }
