@@ -21,6 +21,8 @@
 
 pub mod address;
 
+mod duration;
+
 pub mod error_chain;
 
 mod lines;

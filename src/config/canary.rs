@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use url::Url;
 
-use super::{doctor::parse_origin, period::parse_period, secret::Secret};
+use super::{doctor::parse_origin, secret::Secret};
+use crate::duration::parse_period;
 
 /// `library-sync canary`.
 #[derive(Debug, Clone, Args)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use humantime::parse_duration;
 
 use super::secret::Secret;
+use crate::duration::{parse_period, parse_wait};
 
 /// Database settings.
 #[derive(Debug, Clone, Args)]
@@ -21,7 +21,7 @@ pub struct Database {
     pub read_database_url: Option<Secret>,
     /// Maximum replication lag. Beyond it, queries read the primary. A replica that accepts writes, or belongs to another
     /// cluster, is never read. 0s disables the limit.
-    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_wait)]
     pub max_replica_lag: Duration,
     /// Maximum number of database connections.
     #[arg(
@@ -33,11 +33,11 @@ pub struct Database {
     )]
     pub database_connections: u32,
     /// Time limit for a request to get a database connection. After it, the request fails with UNAVAILABLE.
-    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_period)]
     pub database_wait: Duration,
     /// Time limit of one SQL statement. On SQLite, it applies to reads and to waits for another process's lock. A query or
     /// mutation may take twice this plus `--database-wait` in all. 0s disables the limit.
-    #[arg(long, env, default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "15s", value_name = "DURATION", value_parser = parse_wait)]
     pub statement_timeout: Duration,
     /// Maximum number of concurrent queries of one user, and of their concurrent read statements. Further ones wait up to
     /// `--database-wait`, with fair queuing among users. At most half of `--database-connections`. Defaults to 4. On

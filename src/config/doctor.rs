@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::{period::parse_period, secret::Secret, serve::Serve};
+use super::{secret::Secret, serve::Serve};
+use crate::duration::parse_period;
 
 /// `library-sync doctor`.
 #[derive(Debug, Clone, Args)]

@@ -3,10 +3,12 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::TypedValueParser as _};
-use humantime::parse_duration;
 
-use super::{period::parse_period, secret::Secret};
-use crate::http::RateLimits;
+use super::secret::Secret;
+use crate::{
+    duration::{parse_period, parse_wait},
+    http::RateLimits,
+};
 
 /// HTTP settings.
 #[derive(Debug, Clone, Args)]
@@ -47,7 +49,7 @@ pub struct Http {
     #[arg(long, env, default_value_t = 2 << 20, value_name = "BYTES")]
     pub max_body: usize,
     /// Time limit for a client to send a request body.
-    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_period)]
     pub body_timeout: Duration,
     /// Maximum number of GraphQL operations in one HTTP request. 0 disables batching.
     #[arg(long, env, default_value_t = 0, value_name = "COUNT")]
@@ -88,10 +90,10 @@ pub struct Http {
     #[arg(long, env, default_value = "75s", value_name = "DURATION", value_parser = parse_period)]
     pub idle_timeout: Duration,
     /// After SIGTERM, keep serving this long while /readyz returns 503. Must exceed the load balancer's detection time.
-    #[arg(long, env, default_value = "0s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "0s", value_name = "DURATION", value_parser = parse_wait)]
     pub shutdown_delay: Duration,
     /// Time limit for in-flight requests to finish after `--shutdown-delay`.
-    #[arg(long, env, default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "15s", value_name = "DURATION", value_parser = parse_wait)]
     pub shutdown_grace: Duration,
 }
 

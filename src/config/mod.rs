@@ -20,7 +20,6 @@ mod http;
 mod import_export;
 mod log;
 mod migrate;
-mod period;
 mod push;
 mod redaction;
 mod retention;

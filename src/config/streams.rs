@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{period::parse_period, secret::Secret};
-use crate::http::{PendingLimits, StreamLimits};
+use super::secret::Secret;
+use crate::{
+    duration::parse_period,
+    http::{PendingLimits, StreamLimits},
+};
 
 /// Settings of streams and of the broker between nodes.
 #[derive(Debug, Clone, Args)]

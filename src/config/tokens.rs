@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use clap::Args;
-use humantime::parse_duration;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::{authjs::Authjs, period::parse_period, secret::Secret};
-use crate::auth::Origins;
+use super::{authjs::Authjs, secret::Secret};
+use crate::{
+    auth::Origins,
+    duration::{parse_period, parse_wait},
+};
 
 /// Token verification settings. At most one of the first three is allowed. Without them, only cookies of Auth.js are accepted.
 #[derive(Debug, Clone, Args)]
@@ -37,16 +39,16 @@ pub struct Keys {
     #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_period)]
     pub jwks_refetch: Duration,
     /// Required issuer of tokens (`iss`).
-    #[arg(long, env, value_name = "ISSUER")]
+    #[arg(long, env, value_name = "ISSUER", value_parser = NonEmptyStringValueParser::new())]
     pub jwt_issuer: Option<String>,
     /// Required audience of tokens (`aud`).
-    #[arg(long, env, value_name = "AUDIENCE")]
+    #[arg(long, env, value_name = "AUDIENCE", value_parser = NonEmptyStringValueParser::new())]
     pub jwt_audience: Option<String>,
     /// Tolerated clock skew between the issuer and this server.
-    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_wait)]
     pub jwt_leeway: Duration,
     /// Name of a session cookie that may hold the token. By default, cookies are ignored.
-    #[arg(long, env, value_name = "NAME")]
+    #[arg(long, env, value_name = "NAME", value_parser = parse_cookie_name)]
     pub session_cookie: Option<String>,
     /// Sessions of an Auth.js app.
     #[command(flatten)]
@@ -62,6 +64,15 @@ pub struct Keys {
         value_parser = parse_origins
     )]
     pub allowed_origins: Origins,
+}
+
+/// Accepts the name of a cookie: a token (RFC 6265 section 4.1.1, RFC 9110 section 5.6.2).
+fn parse_cookie_name(text: &str) -> Result<String, String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(is_token) {
+        return Err("must be the name of a cookie: letters, digits and !#$%&'*+-.^_`|~".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn parse_origins(text: &str) -> Result<Origins, String> {

@@ -47,11 +47,23 @@ pub struct Limits {
     /// Maximum number of aliases in an operation.
     #[arg(long, env, default_value_t = 50, value_name = "COUNT")]
     pub max_aliases: usize,
-    /// Maximum page size of a list.
-    #[arg(long, env, default_value_t = 100, value_name = "COUNT")]
+    /// Maximum page size of a list. At least 20, which is the default of `first`.
+    #[arg(
+        long,
+        env,
+        default_value_t = 100,
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(20..)
+    )]
     pub max_page: u32,
-    /// Maximum number of changes in a page of `libraryChanges`.
-    #[arg(long, env, default_value_t = 1_000, value_name = "COUNT")]
+    /// Maximum number of changes in a page of `libraryChanges`. At least 500, which is the default of `first`.
+    #[arg(
+        long,
+        env,
+        default_value_t = 1_000,
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(500..)
+    )]
     pub max_changes: u32,
     /// Maximum size of the texts and labels in a page of `libraryChanges`, in bytes. The change that exceeds it is the
     /// last of its page.

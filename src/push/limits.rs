@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, builder::TypedValueParser as _};
-use humantime::parse_duration;
 
 use super::push_service::TestService;
+use crate::duration::{parse_lease, parse_wait};
 
 /// Maximum duration of a request to a push service or to the webhook's receiver.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ pub(super) const MAX_FAILING: Duration = Duration::from_hours(14 * 24);
 pub struct PushLimits {
     /// Settle time: how long after a change a push message is sent at the earliest. A device that fetches the change
     /// meanwhile gets no message.
-    #[arg(long, env, default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "10s", value_name = "DURATION", value_parser = parse_wait)]
     pub push_delay: Duration,
     /// Interval of the search for changes whose notice was lost.
     #[arg(long, env, default_value = "1m", value_name = "DURATION", value_parser = parse_lease)]
@@ -60,15 +60,5 @@ impl PushLimits {
     /// Returns the timeout of one request. Two requests fit into a lease, because a message may be sent a second time.
     pub(super) fn request_timeout(&self) -> Duration {
         REQUEST_TIMEOUT.min(self.push_lease / 3)
-    }
-}
-
-/// Parses a duration from 1 s to an hour.
-fn parse_lease(text: &str) -> Result<Duration, String> {
-    let duration = parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err("must be from 1s to 1h".to_owned())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use humantime::parse_duration;
+use crate::duration::{parse_life, parse_period, parse_wait};
 
 /// Limits on streams.
 #[derive(Debug, Clone, clap::Args)]
@@ -14,7 +14,7 @@ pub struct StreamLimits {
     #[arg(long, env, default_value_t = 100_000, value_name = "COUNT")]
     pub max_streams: usize,
     /// Maximum lifetime of a stream, with a jitter of 10%. With 0s, a stream lasts as long as its token.
-    #[arg(long, env, default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "1h", value_name = "DURATION", value_parser = parse_life)]
     pub max_stream_life: Duration,
     /// Maximum number of concurrent operations on one WebSocket.
     #[arg(long, env, default_value_t = 50, value_name = "COUNT")]
@@ -24,11 +24,11 @@ pub struct StreamLimits {
     #[arg(long, env, default_value_t = 200, value_name = "COUNT")]
     pub max_message_rate: u32,
     /// Time limit for a WebSocket client to send connection_init.
-    #[arg(long, env, default_value = "3s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "3s", value_name = "DURATION", value_parser = parse_period)]
     pub init_timeout: Duration,
     /// On shutdown, spread the ends of streams over this time, to prevent a reconnect storm. Must not exceed
     /// `--shutdown-grace`.
-    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "5s", value_name = "DURATION", value_parser = parse_wait)]
     pub drain_spread: Duration,
     /// Time limit for running operations to finish once the server stops.
     #[arg(skip)]

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use humantime::parse_duration;
+use crate::duration::{parse_life, parse_wait};
 
 /// Settings of what is kept about devices.
 #[derive(Debug, Clone, clap::Args)]
@@ -10,14 +10,14 @@ use humantime::parse_duration;
 #[group(id = "device-settings")]
 pub struct DeviceSettings {
     /// Minimum time between two writes of what one device reports. Other servers see a device up to this time late.
-    #[arg(long, env, default_value = "1m", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "1m", value_name = "DURATION", value_parser = parse_wait)]
     pub device_interval: Duration,
     /// Maximum number of devices of one user. Beyond the limit, the devices that were not seen for the longest time are
     /// deleted.
     #[arg(long, env, default_value_t = 50, value_name = "COUNT", value_parser = at_least_1)]
     pub max_devices_per_user: usize,
     /// How long a device is kept that makes no request.
-    #[arg(long, env, default_value = "180d", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "180d", value_name = "DURATION", value_parser = parse_life)]
     pub keep_devices: Duration,
     /// What a verdict depends on.
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct DeviceSettings {
 pub struct VerdictSettings {
     /// How long a device may take to load a change, to send its outbox or to renew its token before its verdict says that
     /// it is stuck.
-    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, default_value = "30s", value_name = "DURATION", value_parser = parse_wait)]
     pub device_grace: Duration,
     /// Oldest version of a client that is not reported as too old, such as `my-app/2.1`.
     #[arg(long, env, value_name = "NAME/VERSION")]

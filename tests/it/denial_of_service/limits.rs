@@ -52,12 +52,12 @@ fn limits() -> Vec<Limit> {
         limit("--max-depth", 5, nested(5), nested(6), complex),
         limit("--max-complexity", 30, aliases(30), aliases(31), complex),
         limit("--max-aliases", 7, aliases(7), aliases(8), complex),
-        limit("--max-page", 13, page(13), page(14), "BAD_USER_INPUT"),
+        limit("--max-page", 23, page(23), page(24), "BAD_USER_INPUT"),
         limit(
             "--max-changes",
-            21,
-            changes(21),
-            changes(22),
+            501,
+            changes(501),
+            changes(502),
             "BAD_USER_INPUT",
         ),
     ]

@@ -9,10 +9,11 @@ use std::{
 use crate::support::test_app::repository;
 
 /// The top-level modules that each one may import. All may import `version`, the core identifiers.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("version", &[]),
     ("address", &[]),
     ("error_chain", &[]),
+    ("duration", &[]),
     ("lines", &[]),
     ("unix_time", &[]),
     ("trace", &[]),
@@ -23,10 +24,17 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("hub", &["broker", "trace"]),
     (
         "library",
-        &["address", "broker", "error_chain", "trace", "unix_time"],
+        &[
+            "address",
+            "broker",
+            "duration",
+            "error_chain",
+            "trace",
+            "unix_time",
+        ],
     ),
     ("feed", &["library", "hub", "trace"]),
-    ("push", &["hub", "library"]),
+    ("push", &["duration", "hub", "library"]),
     (
         "graphql",
         &["auth", "library", "feed", "lines", "push", "trace"],
@@ -35,6 +43,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
         "http",
         &[
             "graphql",
+            "duration",
             "feed",
             "auth",
             "library",
@@ -51,9 +60,10 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
 ];
 
 /// The imports of `config`: flags are parsed into values and limits of these modules, so that an error names the flag.
-const CONFIG_MAY_IMPORT: [&str; 7] = [
+const CONFIG_MAY_IMPORT: [&str; 8] = [
     "address",
     "auth",
+    "duration",
     "graphql",
     "http",
     "library",

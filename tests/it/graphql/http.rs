@@ -388,7 +388,7 @@ async fn a_body_over_the_limit_is_413_with_and_without_a_length() {
 
 #[tokio::test]
 async fn a_body_that_is_not_sent_is_408() {
-    let app = TestApp::start_with(Db::Sqlite, &["--body-timeout", "50ms"]).await;
+    let app = TestApp::start_with(Db::Sqlite, &["--body-timeout", "100ms"]).await;
     let body = streamed(stream::pending());
     let reply = Reply::of(post(&app, JSON).header("content-type", JSON).body(body)).await;
     assert_eq!((reply.status, reply.code()), (408, "REQUEST_TIMEOUT"));
