@@ -4,6 +4,7 @@
 use std::{
     io::{Write as _, stderr},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser as _;
@@ -34,7 +35,10 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(command(cli))
+    let ended = runtime.block_on(command(cli));
+    // A read of a file that never ends, as on a lost network mount, does not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
 }
 
 async fn command(cli: Cli) -> anyhow::Result<()> {

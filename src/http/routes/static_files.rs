@@ -6,7 +6,7 @@
 //! Only files in `/assets/`, whose names contain a hash of their content, are immutable.
 //! **Invariant:** a page loads nothing from another host; its content security policy enforces it.
 
-use std::path::Path;
+use std::{convert::Infallible, io::ErrorKind, path::Path};
 
 use axum::{
     Router,
@@ -16,12 +16,12 @@ use axum::{
         HeaderValue,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY},
     },
-    middleware::{Next, from_fn},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
+use tower::Service;
 use tower_http::services::ServeDir;
 
-use crate::http::error::HttpError;
+use crate::{http::error::HttpError, library};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -33,19 +33,31 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
-/// Serves the files of `folder`. A missing file is an unknown path.
+/// Serves the files of `folder`. A missing file, and a name that no file can have, is an unknown path.
 pub(in crate::http) fn service(folder: &Path) -> Router {
     let unknown = (async || HttpError::NoRoute).into_service();
     let files = ServeDir::new(folder)
         .call_fallback_on_method_not_allowed(true)
         .fallback(unknown);
-    Router::new().fallback_service(files).layer(from_fn(finish))
+    Router::new().fallback(async move |request| serve(files, request).await)
 }
 
-/// Adds the headers of a file that was found.
-async fn finish(request: Request, next: Next) -> Response {
+/// Returns a file with its headers.
+async fn serve<F>(mut files: ServeDir<F>, request: Request) -> Response
+where
+    F: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
     let is_asset = request.uri().path().starts_with("/assets/");
-    let mut response = next.run(request).await;
+    let mut response = match files.try_call(request).await {
+        Ok(response) => response.into_response(),
+        Err(error) if error.kind() == ErrorKind::InvalidFilename => {
+            HttpError::NoRoute.into_response()
+        }
+        Err(error) => HttpError::from(library::Error::fault(error)).into_response(),
+    };
     if !response.status().is_client_error() {
         let cache = if is_asset { IMMUTABLE } else { REVALIDATE };
         let headers = response.headers_mut();
@@ -131,6 +143,17 @@ mod tests {
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
             assert!(body.contains("ROUTE_NOT_FOUND"), "{path}: {body}");
             assert!(!response.headers().contains_key(CACHE_CONTROL), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_file_can_have_is_an_unknown_path() {
+        let long = format!("/{}", "a".repeat(256));
+        let deep = "/a".repeat(3_000);
+        for path in [long.as_str(), &deep, "/a%00b"] {
+            let (response, body) = ask(Request::get(path)).await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+            assert!(body.contains("ROUTE_NOT_FOUND"), "{path}: {body}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The program's commands.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Stdio},
 };
 
@@ -49,6 +49,59 @@ fn a_spread_of_ends_that_is_longer_than_the_grace_is_refused_by_both_flags() {
     for named in ["--drain-spread", "--shutdown-grace", "20s", "15s"] {
         assert!(error.contains(named), "{error}");
     }
+}
+
+#[test]
+fn a_setting_that_cannot_work_is_refused_by_its_flag() {
+    for (flag, value) in [
+        ("--write-timeout", "8d"),
+        ("--statement-timeout", "8d"),
+        ("--ticket-life", "3650000d"),
+        ("--keep-history", "101y"),
+        ("--database-wait", "0s"),
+        ("--max-page", "19"),
+        ("--max-changes", "499"),
+        ("--jwt-issuer", ""),
+        ("--jwt-audience", ""),
+        ("--session-cookie", "a=b"),
+    ] {
+        let (code, _, error) = run(&["serve", flag, value]);
+        assert_eq!(code, Some(2), "{flag} {value}: {error}");
+        assert!(error.contains(flag), "{error}");
+    }
+}
+
+/// A read that never ends, as on a lost network mount.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_does_not_keep_a_server_from_stopping() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("index.html"), "a page").unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let database = TestDatabase::new(crate::support::test_app::Db::Sqlite).await;
+    let app = folder.path().to_str().unwrap();
+    let times = ["--shutdown-grace", "1s", "--drain-spread", "0s"];
+    let mut server = TestProcess::serve(
+        &database.url,
+        &[&["--static-dir", app][..], &times].concat(),
+    )
+    .await;
+    let address = server.url("");
+    let address = address.strip_prefix("http://").unwrap();
+    let mut asks = std::net::TcpStream::connect(address).unwrap();
+    asks.write_all(b"GET /fifo HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    // The next file is read after the FIFO is opened, which waits for a writer.
+    let page = http_client().get(server.url("/index.html")).send();
+    assert_eq!(soon("a page", page).await.unwrap().status(), 200);
+    server.signal("-TERM");
+    server.wait().await;
 }
 
 #[test]
