@@ -30,23 +30,16 @@ impl Readiness {
     }
 }
 
-/// Compares the tables until they are complete, and again when a write fails: `library-sync adopt --undo` drops them.
+/// Also compares the tables: `library-sync migrate down` and `adopt --undo` change them under a node.
 async fn fault_of(library: &Library) -> Fault {
     let db = library.database();
-    let missing = async || {
-        let missing = db.missing_schema().await.ok().flatten()?;
-        Some(Cow::Owned(format!(
+    let takes_writes = db.takes_writes().await.is_ok();
+    if let Some(missing) = db.missing_schema().await.ok().flatten() {
+        return Some(Cow::Owned(format!(
             "the database lacks the {missing}: run `library-sync migrate up`"
-        )))
-    };
-    if !db.has_had_schema()
-        && let Some(missing) = missing().await
-    {
-        return Some(missing);
+        )));
     }
-    if db.takes_writes().await.is_ok() {
-        return None;
-    }
-    let silent = Cow::Borrowed("the database does not answer, or takes no writes");
-    Some(missing().await.unwrap_or(silent))
+    (!takes_writes).then_some(Cow::Borrowed(
+        "the database does not answer, or takes no writes",
+    ))
 }

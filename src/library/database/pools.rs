@@ -10,12 +10,7 @@
 //! **Invariant:** no request waits indefinitely for an unresponsive database, and its connection is not reused: the
 //! server's own timeouts do not apply once the server is gone.
 
-use std::{
-    future::Future,
-    ops::Deref,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use metrics::gauge;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
@@ -70,8 +65,6 @@ pub struct Parts {
     /// Maximum wait for a turn, or for a connection.
     pub(in crate::library) wait: Duration,
     patience: Duration,
-    /// Whether the tables were once found complete, see [`Database::missing_schema`].
-    pub(super) has_schema: Arc<AtomicBool>,
     /// Clock skew between this node and the database.
     pub(in crate::library) skew: Arc<Skew>,
 }
@@ -131,7 +124,6 @@ impl Database {
             max_replica_lag: options.max_replica_lag,
             wait: options.acquire_timeout,
             patience: options.patience(),
-            has_schema: Arc::default(),
             skew: Arc::default(),
         }));
         db.look_at_replica().await;

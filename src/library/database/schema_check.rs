@@ -1,12 +1,10 @@
 //! Compares the tables of a database with those that this version needs, and recognises the tables of the older app.
 //!
 //! In the flow: every command calls [`Database::find_older_app`] when it opens a database, before it changes anything;
-//! `/readyz` calls [`Database::missing_schema`], which matters for `--no-migrate`.
+//! `/readyz` calls [`Database::missing_schema`], which matters for `--no-migrate`, and after `migrate down` or
+//! `adopt --undo`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::Ordering,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, Statement};
 use tokio::time::timeout;
@@ -127,26 +125,15 @@ pub enum OlderApp {
 
 impl Database {
     /// Returns the tables or the column that this version needs and the database lacks, for a health check. `None` if it
-    /// lacks none. After it has lacked none once, it is not asked again while it accepts writes.
+    /// lacks none.
     ///
     /// # Errors
     /// When the database does not answer in time.
     pub async fn missing_schema(&self) -> Result<Option<String>, Error> {
-        let asked = async {
-            match timeout(PROBE_PATIENCE, self.compare_schema()).await {
-                Ok(compared) => compared.map_err(Error::from),
-                Err(_) => Err(Error::unavailable(Unanswered(PROBE_PATIENCE))),
-            }
-        };
-        let missing = asked.await?;
-        let is_complete = missing.is_none();
-        self.has_schema.store(is_complete, Ordering::Relaxed);
-        Ok(missing)
-    }
-
-    /// Returns whether [`Self::missing_schema`] has found the schema complete.
-    pub fn has_had_schema(&self) -> bool {
-        self.has_schema.load(Ordering::Relaxed)
+        match timeout(PROBE_PATIENCE, self.compare_schema()).await {
+            Ok(compared) => compared.map_err(Error::from),
+            Err(_) => Err(Error::unavailable(Unanswered(PROBE_PATIENCE))),
+        }
     }
 
     async fn compare_schema(&self) -> Result<Option<String>, DbErr> {

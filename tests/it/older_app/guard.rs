@@ -94,6 +94,30 @@ async fn a_server_whose_adoption_is_undone_is_not_ready() {
 }
 
 on_each_database! {
+    async fn a_server_whose_newest_migration_is_reverted_is_not_ready(db: Db) {
+        let app = TestApp::start(db).await;
+        assert_eq!(readyz(&app).await.0, StatusCode::OK);
+        let until = async |status| {
+            soon("another answer", async {
+                loop {
+                    let (found, why) = readyz(&app).await;
+                    if found == status {
+                        return why;
+                    }
+                }
+            })
+            .await
+        };
+        migrate(&app.db, &["down"]);
+        let why = until(StatusCode::SERVICE_UNAVAILABLE).await;
+        assert!(why.contains("lacks the column topaz_write.traceparent"), "{why}");
+        migrate(&app.db, &["up"]);
+        until(StatusCode::OK).await;
+        assert_eq!(app.user("ann").add("A").await["libraryVersion"], 2);
+    }
+}
+
+on_each_database! {
     async fn a_server_on_a_database_without_a_column_is_not_ready_and_names_it(db: Db) {
         let database = TestDatabase::new(db).await;
         migrate(&database, &["up"]);
