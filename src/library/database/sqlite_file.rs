@@ -10,7 +10,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -112,7 +112,20 @@ pub(super) fn prepare(file: &SqliteFile, purpose: Opening) -> Result<Option<File
             }
         }
     }
-    lock(path, File::try_lock_shared).map(Some)
+    let lock = lock(path, File::try_lock_shared)?;
+    if length == 0 {
+        create_private(path)?;
+    }
+    Ok(Some(lock))
+}
+
+/// Creates an empty file that only its owner reads, which SQLite fills. Its log and shared memory get the same permissions.
+fn create_private(path: &Path) -> Result<(), OpenError> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(unusable(path, &error)),
+        _ => Ok(()),
+    }
 }
 
 fn may_create(file: &SqliteFile, purpose: Opening) -> Result<(), OpenError> {

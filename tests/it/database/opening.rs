@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -201,6 +202,8 @@ fn only_a_command_that_fills_a_database_creates_it_and_only_with_mode_rwc() {
     }
     let (code, _, error) = run(&[&import[..], &["--database-url", &url("?mode=rwc")]].concat());
     assert_eq!((code, path.exists()), (Some(0), true), "{error}");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "only its owner reads it");
     // A command that only reads accepts mode=ro.
     let (code, out, error) = run(&["export", "--sub", "ann", "--database-url", &url("?mode=ro")]);
     assert!(
