@@ -64,7 +64,9 @@ fn is_archive(import: &Import, source: &mut dyn BufRead) -> anyhow::Result<bool>
         FileKind::Auto => {
             let start = source.fill_buf();
             let start = start.with_context(|| format!("cannot read {}", import.file.display()))?;
-            Ok(start.starts_with(ARCHIVE_MAGIC))
+            // Other programs that write JSON add spaces.
+            let written = start.iter().filter(|byte| !byte.is_ascii_whitespace());
+            Ok(written.take(ARCHIVE_MAGIC.len()).eq(ARCHIVE_MAGIC))
         }
         _ => Ok(false),
     }

@@ -15,7 +15,7 @@ use crate::{
 /// Prints the verdicts of a user's devices.
 ///
 /// # Errors
-/// When the user or the device does not exist, or the database fails.
+/// When the user does not exist, or the database fails. An unknown device is one that was never seen.
 pub async fn why(why: &Why) -> anyhow::Result<()> {
     let user = UserId::new(&why.sub).context("--sub")?;
     let library = open_library(&why.database, Opening::Read).await?;

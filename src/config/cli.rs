@@ -91,8 +91,8 @@ pub enum Command {
     /// Entries with a URL that the library already has are skipped. Entries without a title or with an invalid URL are
     /// refused. Invalid optional cells are left empty. Refusals and invalid cells are reported on standard error with
     /// their line. Each batch of 1,000 entries increments the library version by one. The exit code is 0 unless the file
-    /// cannot be parsed, has no valid entry, or exceeds the limits of the library. Batches that were added before such an
-    /// error stay.
+    /// cannot be parsed, has entries of which none is valid, or exceeds the limits of the library. Batches that were
+    /// added before such an error stay.
     #[command(after_long_help = import_export::FILE_HELP)]
     Import(Import),
     /// Export a user's library to a CSV or JSON file.

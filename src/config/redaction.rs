@@ -24,10 +24,19 @@ pub fn redacted(mut error: clap::Error) -> clap::Error {
 }
 
 fn may_show(kind: ContextKind, text: &str) -> bool {
-    // clap formats known arguments as `--listen <ADDRESS:PORT>` and `<FILE>`.
+    // clap formats known arguments as `--listen <ADDRESS:PORT>`, `<FILE>` and `[FILE]`.
     let name = text.split(' ').next().unwrap_or_default();
     let is_word = name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-    name.starts_with('<')
+    let is_placeholder = |text: &str| {
+        let mut letters = text.chars();
+        letters.all(|c| c.is_ascii_uppercase() || "-|:=".contains(c))
+    };
+    let inner = name
+        .strip_prefix(['<', '['])
+        .and_then(|name| name.strip_suffix(['>', ']']));
+    let is_number = |text: &str| text.len() < 10 && text.bytes().all(|c| c.is_ascii_digit());
+    inner.is_some_and(is_placeholder)
+        || text.strip_prefix('-').is_some_and(is_number)
         || is_word && name.starts_with("--")
         || is_word && kind == ContextKind::InvalidSubcommand && name.len() <= LONGEST_COMMAND
 }
@@ -54,6 +63,7 @@ mod tests {
             &["serve", "--databse-url=Hush7"],
             &["serve", "-Hush7"],
             &["export", "--sub", "ann", "a.csv", "Hush7"],
+            &["export", "--sub", "ann", "a.csv", "<Hush7>"],
         ] {
             let message = message(arguments);
             assert!(!message.contains("Hush7"), "{message}");
@@ -66,5 +76,7 @@ mod tests {
         assert!(message(&["serve", "--databse-url", "x"]).contains("'--databse-url'"));
         assert!(message(&["serv"]).contains("'serv'"));
         assert!(message(&["serve", "--max-body", "x"]).contains("'--max-body <BYTES>'"));
+        assert!(message(&["export", "--sub", "ann", ""]).contains("'[FILE]'"));
+        assert!(message(&["serve", "--max-page", "-1"]).contains("'-1'"));
     }
 }

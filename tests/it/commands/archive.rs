@@ -133,6 +133,11 @@ on_each_database! {
         must("export", &again, &database);
         assert_eq!(fs::read_to_string(&again).unwrap(), exported);
 
+        // The same lines, as a program writes them that adds spaces.
+        let spaced = folder.path().join("spaced.jsonl");
+        fs::write(&spaced, exported.replacen("{\"library\":{\"format\":", "{ \"library\": {\"format\" : ", 1)).unwrap();
+        must("import", &spaced, &TestDatabase::new(db).await);
+
         let second = TestApp::start_on(database, &flags).await;
         let ann = second.user("ann");
         assert_eq!(ann.head().await, first.user("ann").head().await);
